@@ -1,0 +1,66 @@
+"""The `sptrack` command: registration of its commands and the meaning of exit statuses.
+
+A command is a function that returns an exit status or None (0). It writes results to stdout, messages to
+stderr, and reports bad input by raising `SptrackError`: exit status 2 and one line.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter
+
+from sptrack import SptrackError, __version__
+from sptrack.errors import one_line
+
+BAD_INPUT = 2
+
+app = App(
+    name="sptrack",
+    version=__version__,
+    help="Signal processing for analog reference tracking: symmetric points of resistive crossbar cells.",
+    default_parameter=Parameter(negative=""),
+    suppress_keyboard_interrupt=False,
+)
+app.command("sptrack.cli.doctor:doctor", name="doctor", help="Report what this installation offers.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Parameters
+    ----------
+    arguments
+        Words after the program name; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status: the command's own (0 when it returns None), 2 on bad input or a refusing file system,
+        130 when interrupted, 141 when the reader of stdout went away.
+    """
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except (CycloptsError, SptrackError) as error:
+        return _fail(str(error), BAD_INPUT)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 128 + signal.SIGINT)
+    except BrokenPipeError:
+        # what Python still holds for stdout must not be flushed into the closed pipe at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", BAD_INPUT)
+    return status
+
+
+def _run(arguments: Sequence[str]) -> int:
+    result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    print("sptrack:", one_line(message), file=sys.stderr)
+    return status

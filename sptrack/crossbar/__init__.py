@@ -1,0 +1,8 @@
+"""The array: cells, weights and pulse ledger; pulse trains, wanted increments, rank-1 updates, reads."""
+
+from sptrack.crossbar.array import Block, Crossbar
+from sptrack.crossbar.ledger import Ledger
+from sptrack.crossbar.outer import PulseScheme
+from sptrack.crossbar.protocol import PulsedArray
+
+__all__ = ["Block", "Crossbar", "Ledger", "PulseScheme", "PulsedArray"]

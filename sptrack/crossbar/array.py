@@ -1,0 +1,500 @@
+"""The crossbar: cells, their weights, and a ledger of every pulse they get."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sptrack.crossbar.ledger import Ledger
+from sptrack.crossbar.outer import PulseScheme, Trains, deterministic_counts, lines, plan_trains, quantise
+from sptrack.crossbar.threads import over_blocks, thread_count
+from sptrack.devices.cells import Cells
+from sptrack.errors import ParameterError, nearest
+from sptrack.kernels import counts as count_laws
+from sptrack.kernels import pulses, updates
+from sptrack.kernels._jit import uncached
+from sptrack.kernels.random import fill_normals, fill_uniforms, stream_key
+from sptrack.kernels.responses import LinearLaw, cacheable
+from sptrack.results import write_atomic
+
+Array = NDArray[Any]
+
+COUNT_LAWS = {"rounded": count_laws.ROUNDED, "binomial": count_laws.BINOMIAL, "poisson": count_laws.POISSON}
+APPLICATIONS = ("sequential", "burst")
+PROGRAMS = ("up", "down", "alternating", "random")
+_CHUNK = 4096
+
+
+class Block(NamedTuple):
+    """Some samples of a stream: ``pulses`` [n] sent when each was taken, ``weights`` [n, R, C] (visible)."""
+
+    pulses: Array
+    weights: Array
+
+
+class Crossbar:
+    """An array of cells that can be pulsed, updated and read.
+
+    The same cells, seed and calls give the same bytes for any number of threads and any cutting of the pulse trains.
+
+    Parameters
+    ----------
+    cells : Cells
+        Per-cell parameters; their precision (float32 or float64) is that of the simulation.
+    seed : int
+        Root seed of all random numbers drawn while running.
+    weights : array_like, broadcastable to [R, C]
+        Start weights as they are read (visible), weight units; limited to the bounds.
+    name : str
+        Name of the array in the ledger.
+    ledger : Ledger or None
+        A ledger to share with other arrays, or None for one of its own.
+    threads : int or None
+        Threads of the kernels; None: one per processor.
+
+    Raises
+    ------
+    ParameterError
+        One-sided cells, weights that are not finite or of another shape, less than one thread.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        *,
+        seed: int = 0,
+        weights: ArrayLike = 0.0,
+        name: str = "W",
+        ledger: Ledger | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if cells.device.one_sided:
+            raise ParameterError(f"device {cells.device.source.name!r} is one-sided: use OneSidedPair")
+        self.cells = cells
+        self.seed = int(seed)
+        self.name = name
+        self.threads = thread_count(threads)
+        self.ledger = Ledger() if ledger is None else ledger
+        self.ledger.open(name, cells.shape)
+        self._dtype = cells.law.cell.dtype
+        self._noise = _kernel_noise(cells)
+        self._clock = {"train": 0, "alternation": 0, "event": 0, "read": 0}
+        self._visible: Array | None = None
+        self.set_weights(weights)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.cells.shape
+
+    @property
+    def hidden(self) -> Array:
+        """Internal weights [R, C] that pulses act on (a copy), weight units."""
+        return self._weight.reshape(self.shape).copy()
+
+    @property
+    def weights(self) -> Array:
+        """Visible weights [R, C] (a copy): internal plus write noise minus reference, without read noise."""
+        return self._present(self._weight if self._visible is None else self._visible)
+
+    def set_weights(self, weights: ArrayLike) -> None:
+        """Set the visible weights without pulses (start of a simulation; not counted). Limited to the bounds.
+
+        Raises
+        ------
+        ParameterError
+            If a weight is not finite or the shape does not broadcast to [R, C].
+        """
+        values = np.asarray(weights, np.float64)
+        if not np.isfinite(values).all():
+            raise ParameterError("weights hold NaN or infinity: finite numbers wanted")
+        try:
+            full = np.broadcast_to(values, self.shape)
+        except ValueError as error:
+            raise ParameterError(f"weights of shape {values.shape}: {self.shape} wanted") from error
+        internal = full if self.cells.reference is None else full + self.cells.reference
+        bounded = np.clip(internal, self.cells.lower, self.cells.upper)
+        self._weight = np.ascontiguousarray(bounded, self._dtype).ravel()
+        self._renew_visible(None)
+
+    def pulse(self, program: str | Array, count: int | None = None, *, phase: str = "calibrate") -> None:
+        """Send pulses to all cells.
+
+        Parameters
+        ----------
+        program : str or array of +1, -1, 0
+            "up", "down", "alternating" (up first; a later call goes on where the last one stopped), "random" (a fair
+            coin per cell and pulse), or directions [count] for all cells, or [count, R, C] per cell.
+        count : int
+            Number of pulses (with a named program), >= 0.
+        phase : str
+            Phase in the ledger.
+
+        Raises
+        ------
+        ParameterError
+            Unknown program, negative count, or directions other than +1, -1, 0.
+        """
+        for source, directions, number in self._programs(program, count):
+            self._train(source, directions, number, phase, np.empty((0, self.cells.size), self._dtype))
+
+    def stream(
+        self, program: str | Array, count: int | None = None, *, every: int = 1, samples: int = 64, phase: str = "calibrate"
+    ) -> Iterator[Block]:
+        """Send pulses and yield blocks of samples: at most ``samples`` of them are held at a time.
+
+        Parameters
+        ----------
+        program, count, phase
+            As in `pulse`.
+        every : int
+            Pulses between samples, >= 1. A remainder of ``count`` is sent after the last sample, unseen.
+        samples : int
+            Samples per block, >= 1.
+
+        Yields
+        ------
+        Block
+            Pulse counts since the start of the stream and visible weights.
+        """
+        if every < 1 or samples < 1:
+            raise ParameterError(f"every = {every}, samples = {samples}: both at least 1 wanted")
+        sent = 0
+        for source, directions, number in self._programs(program, count, every * samples):
+            rows = number // every
+            record = np.empty((rows, self.cells.size), self._dtype)
+            self._train(source, directions[: rows * every], rows * every, phase, record)
+            if rows:
+                yield Block(sent + every * np.arange(1, rows + 1), self._present(self._blur(record, every)))
+            rest = number - rows * every
+            if rest:
+                self._train(source, directions[rows * every :], rest, phase, record[:0])
+            sent += number
+
+    def apply(
+        self,
+        increment: ArrayLike,
+        *,
+        law: str = "rounded",
+        application: str = "sequential",
+        slots: int = 31,
+        phase: str = "gradient",
+    ) -> Array:
+        """Ask for an increment of each cell and send the whole pulses that a count law makes of it.
+
+        Parameters
+        ----------
+        increment : array_like, broadcastable to [R, C]
+            Wanted change, weight units: |increment| / dw_min pulses on average, up where it is positive.
+        law : str
+            "rounded" (floor plus a Bernoulli of the fraction), "binomial" (``slots`` Bernoulli slots) or "poisson".
+        application : str
+            "sequential": each pulse sees the weight left by the last and has its own noise. "burst": the closed form
+            for linear families, one normal times sqrt(n) with the noise of the first step.
+        slots : int
+            Train length of the binomial law; a larger |increment| / dw_min is limited to it.
+        phase : str
+            Phase in the ledger.
+
+        Returns
+        -------
+        int32 array [R, C]
+            Signed number of pulses that were sent.
+
+        Raises
+        ------
+        ParameterError
+            NaN or infinity, wrong shape, unknown law or application, a burst on a family that is not linear.
+        """
+        _check_choice("count law", law, tuple(COUNT_LAWS))
+        _check_choice("application", application, APPLICATIONS)
+        if application == "burst" and not isinstance(self.cells.law, LinearLaw):
+            family = self.cells.device.response.family
+            raise ParameterError(f"application 'burst' on {family}: the closed form exists for linear families only")
+        if slots < 1:
+            raise ParameterError(f"slots = {slots}: at least 1 wanted")
+        wanted = self._flat(increment, "increment")
+        draws = self._event("count")
+        counts = np.empty(self.cells.size, np.int32)
+        over_blocks(
+            lambda cells: count_laws.draw_counts(
+                wanted, self.cells.dw_min, COUNT_LAWS[law], slots, draws, cells, counts
+            ),
+            self.cells.size,
+            self.threads,
+        )
+        self._apply_counts(counts, draws, phase, burst=application == "burst")
+        return counts.reshape(self.shape)
+
+    def update(
+        self, x: ArrayLike, d: ArrayLike, lr: float, *, scheme: PulseScheme | None = None, phase: str = "gradient"
+    ) -> None:
+        """Rank-1 update w <- w - lr d x^T by coincident pulse trains.
+
+        Parameters
+        ----------
+        x, d : array_like [C], [R]
+            Input and error vector.
+        lr : float
+            Learning rate, >= 0.
+        scheme : PulseScheme or None
+            Trains, their length and its management; None: the defaults.
+        phase : str
+            Phase in the ledger.
+
+        Raises
+        ------
+        ParameterError
+            Wrong lengths, NaN or infinity, a negative learning rate.
+        """
+        scheme = PulseScheme() if scheme is None else scheme
+        x, d = self._vector(x, "x", self.shape[1]), self._vector(d, "d", self.shape[0])
+        if not (np.isfinite(lr) and lr >= 0):
+            raise ParameterError(f"lr = {lr}: a finite number >= 0 wanted")
+        trains = plan_trains(x, d, lr, self.cells.dw_min, scheme)
+        draws = self._event("train")
+        if trains is None:
+            return
+        if scheme.resolution:
+            trains = self._quantised(trains, scheme, draws)
+        if scheme.pulse_type == "stochastic-compressed":
+            self._coincide(trains, x, d, draws, phase)
+        else:
+            signs = -np.sign(np.multiply.outer(d, x)).astype(np.int32)
+            counts = np.ascontiguousarray((deterministic_counts(trains, scheme) * signs).ravel())
+            self._apply_counts(counts, draws, phase, burst=False)
+
+    def read(self, noise: float = 0.0, *, phase: str = "calibrate") -> Array:
+        """Read all cells.
+
+        Parameters
+        ----------
+        noise : float
+            Std of the reading noise, weight units, >= 0.
+        phase : str
+            Phase in the ledger.
+
+        Returns
+        -------
+        array [R, C]
+            Visible weights plus reading noise, weight units, in the precision of the cells.
+        """
+        if not (np.isfinite(noise) and noise >= 0):
+            raise ParameterError(f"noise = {noise}: a finite number >= 0 wanted")
+        weights = self.weights
+        self._clock["read"] += 1
+        self.ledger.add_reads(phase, self.name, self.cells.size)
+        if noise > 0:
+            z = np.empty(self.cells.size, np.float32)
+            fill_normals(z, self._key("read"), np.uint32(self._clock["read"]))
+            weights += np.asarray(noise * z.reshape(self.shape), self._dtype)
+        return weights
+
+    def checkpoint(self) -> dict[str, Array]:
+        """State of the array as named arrays (weights, clocks, ledger); `resume` continues with the same bytes."""
+        state: dict[str, Array] = {"weight": self._weight.copy(), "clock": np.array(list(self._clock.values()))}
+        if self._visible is not None:
+            state["visible"] = self._visible.copy()
+        return state | {f"ledger|{key}": np.array(value) for key, value in self.ledger.state().items()}
+
+    def resume(self, state: dict[str, Array]) -> None:
+        """Continue from a `checkpoint` of an array with the same cells and seed.
+
+        Raises
+        ------
+        ParameterError
+            If the state is of an array of another size, precision or noise.
+        """
+        weight = np.asarray(state["weight"])
+        if weight.shape != self._weight.shape or weight.dtype != self._dtype:
+            raise ParameterError(
+                f"checkpoint of {weight.size} cells in {weight.dtype}: {self.cells.size} in {self._dtype} wanted"
+            )
+        if ("visible" in state) != (self._visible is not None):
+            raise ParameterError("checkpoint and device disagree about write noise")
+        self._weight = weight.copy()
+        self._visible = state["visible"].copy() if "visible" in state else None
+        self._clock = dict(zip(self._clock, (int(v) for v in state["clock"]), strict=True))
+        own = {key.removeprefix("ledger|"): value for key, value in state.items() if key.startswith("ledger|")}
+        self.ledger.restore(own)
+
+    def save(self, path: str | Path) -> None:
+        """Write a `checkpoint` to a ``.npz`` file (temporary name, flushed, renamed)."""
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **self.checkpoint())
+        write_atomic(path, buffer.getvalue())
+
+    def load(self, path: str | Path) -> None:
+        """Continue from a file written by `save`.
+
+        Raises
+        ------
+        ParameterError
+            If the file is missing or not a checkpoint, or does not fit (see `resume`).
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                state = dict(archive)
+            self.resume(state)
+        except (OSError, ValueError, KeyError) as error:
+            raise ParameterError(f"{path}: not a checkpoint of this array ({error})") from error
+
+    def _programs(
+        self, program: str | Array, count: int | None, chunk: int = _CHUNK
+    ) -> Iterator[tuple[int, Array, int]]:
+        """Cut a program into (source, directions, number) of at most ``chunk`` pulses each."""
+        if not isinstance(program, str):
+            yield from self._explicit(np.asarray(program), chunk)
+            return
+        _check_choice("program", program, PROGRAMS)
+        if count is None or count < 0:
+            raise ParameterError(f"count = {count}: a number of pulses >= 0 wanted")
+        for start in range(0, count, chunk):
+            number = min(chunk, count - start)
+            source = pulses.COIN if program == "random" else pulses.SHARED
+            directions = np.full((number, 1), -1 if program == "down" else 1, np.int8)
+            if program == "alternating":
+                directions[(1 - self._clock["alternation"]) % 2 :: 2] = -1
+                self._clock["alternation"] += number
+            yield source, directions, number
+
+    def _explicit(self, program: Array, chunk: int) -> Iterator[tuple[int, Array, int]]:
+        if program.ndim not in (1, 3) or (program.ndim == 3 and program.shape[1:] != self.shape):
+            raise ParameterError(f"program of shape {program.shape}: (n,) or (n, {self.shape[0]}, {self.shape[1]}) wanted")
+        wrong = ~np.isin(program, (-1, 0, 1))
+        if wrong.any():
+            raise ParameterError(f"program holds {program[wrong].ravel()[0]}: only +1, -1 and 0 wanted")
+        source = pulses.SHARED if program.ndim == 1 else pulses.PER_CELL
+        table = np.ascontiguousarray(program, np.int8).reshape(len(program), -1)
+        for start in range(0, len(table), chunk):
+            part = table[start : start + chunk]
+            yield source, part, len(part)
+
+    def _train(self, source: int, directions: Array, number: int, phase: str, record: Array) -> None:
+        program = pulses.Program(source, directions, self._clock["train"], number)
+        draws = pulses.Draws(self._key("cycle"), self._key("coin"), np.uint32(0), np.uint32(0))
+        kernel = self._kernel(pulses.train)
+        over_blocks(
+            lambda cells: kernel(self.cells.law, self._noise, draws, self._weight, cells, program, record),
+            self.cells.size,
+            self.threads,
+        )
+        self._clock["train"] += number
+        self._renew_visible(None)
+        sent: int | Array = number
+        if source != pulses.COIN:
+            sent = np.count_nonzero(directions, axis=0) if source == pulses.PER_CELL else int(np.count_nonzero(directions))
+        self.ledger.add_pulses(phase, self.name, sent)
+
+    def _apply_counts(self, counts: Array, draws: Any, phase: str, *, burst: bool) -> None:
+        kernel = self._kernel(updates.apply_burst if burst else updates.apply_counts)
+        over_blocks(
+            lambda cells: kernel(self.cells.law, self._noise, draws, self._weight, cells, counts),
+            self.cells.size,
+            self.threads,
+        )
+        number = np.abs(counts)
+        self._renew_visible(number)
+        self.ledger.add_pulses(phase, self.name, number)
+
+    def _coincide(self, trains: Trains, x: Array, d: Array, draws: Any, phase: str) -> None:
+        rows, columns = self.shape
+        fires_d, fires_x = np.empty((rows, trains.length), bool), np.empty((columns, trains.length), bool)
+        updates.draw_firing(trains.p_d, self._key("rows"), draws.event, draws.array, fires_d)
+        updates.draw_firing(trains.p_x, self._key("columns"), draws.event, draws.array, fires_x)
+        both = (lines(fires_d, -d, by_slot=False), lines(fires_x, x, by_slot=True))
+        pulsed = np.zeros(self.cells.size, np.int32)
+        kernel = self._kernel(updates.outer_product)
+        over_blocks(
+            lambda part: kernel(self.cells.law, self._noise, draws, self._weight, part, both, pulsed),
+            rows,
+            self.threads,
+            block=max(1, 4096 // columns),
+        )
+        self._renew_visible(pulsed)
+        self.ledger.add_pulses(phase, self.name, pulsed)
+
+    def _quantised(self, trains: Trains, scheme: PulseScheme, draws: Any) -> Trains:
+        uniform = np.empty((2, max(self.shape)), np.float32)
+        for row, side in zip(uniform, ("columns", "rows"), strict=True):
+            fill_uniforms(row, self._key(f"round-{side}"), draws.event)
+        p_x = quantise(trains.p_x, scheme, uniform[0, : self.shape[1]])
+        p_d = quantise(trains.p_d, scheme, uniform[1, : self.shape[0]])
+        return Trains(p_x, p_d, trains.length)
+
+    def _key(self, stream: str) -> Any:
+        return stream_key(self.seed, f"{self.name}/{stream}")
+
+    def _event(self, coin: str) -> Any:
+        """Draws of the next update: its number is the event of all its counters."""
+        self._clock["event"] += 1
+        return pulses.Draws(self._key("event"), self._key(coin), np.uint32(0), np.uint32(self._clock["event"]))
+
+    def _kernel(self, dispatcher: Any) -> Any:
+        return dispatcher if cacheable(self.cells.law) else uncached(dispatcher)
+
+    def _present(self, internal: Array) -> Array:
+        """Internal weights [..., cells] as they are seen: shaped, reference subtracted, always a copy."""
+        shaped = internal.reshape(*internal.shape[:-1], *self.shape)
+        if self.cells.reference is None:
+            return shaped.copy()
+        return np.asarray(shaped - self.cells.reference.astype(self._dtype))
+
+    def _renew_visible(self, pulsed: Array | None) -> None:
+        """New write noise: for every cell (None) or for those with a positive number of pulses."""
+        if self.cells.device.write_noise == 0:
+            return
+        if pulsed is None:
+            self._visible = self._written(self._weight, "write-train", self._clock["train"])
+        elif self._visible is not None:
+            noisy = self._written(self._weight, "write", self._clock["event"])
+            self._visible = np.where(pulsed > 0, noisy, self._visible)
+
+    def _written(self, weight: Array, stream: str, event: int) -> Array:
+        """``weight`` [cells] with the write noise of one event."""
+        z = np.empty(self.cells.size, np.float32)
+        fill_normals(z, self._key(stream), np.uint32(event & 0xFFFFFFFF))
+        return weight + np.asarray(self.cells.device.write_noise * self.cells.dw_min * z, self._dtype)
+
+    def _blur(self, record: Array, every: int) -> Array:
+        """Recorded internal weights [n, cells], the last one of now, with the write noise of their pulses."""
+        if self.cells.device.write_noise:
+            for k in range(len(record)):
+                event = self._clock["train"] - every * (len(record) - 1 - k)
+                record[k] = self._written(record[k], "write-train", event)
+        return record
+
+    def _flat(self, values: ArrayLike, name: str) -> Array:
+        array = np.asarray(values, np.float64)
+        if not np.isfinite(array).all():
+            raise ParameterError(f"{name} holds NaN or infinity: finite numbers wanted")
+        try:
+            return np.ascontiguousarray(np.broadcast_to(array, self.shape)).ravel()
+        except ValueError as error:
+            raise ParameterError(f"{name} of shape {array.shape}: {self.shape} wanted") from error
+
+    def _vector(self, values: ArrayLike, name: str, length: int) -> Array:
+        array = np.asarray(values, np.float32)
+        if array.shape != (length,) or not np.isfinite(array).all():
+            raise ParameterError(f"{name} of shape {array.shape}: {length} finite numbers wanted")
+        return array
+
+
+def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ParameterError(f"{what} {value!r}: one of {', '.join(choices)} wanted{nearest(value, choices)}")
+
+
+def _kernel_noise(cells: Cells) -> Any:
+    """Cycle noise of the cells as the kernels want it, in the precision of the law."""
+    noise, real = cells.cycle_noise, cells.law.cell.dtype.type
+    active = int(noise.std > 0)
+    if not (noise.additive or noise.offset or noise.slope):
+        return pulses.Noise(active, real(noise.std))
+    relative, additive = (0.0, noise.std) if noise.additive else (noise.std, 0.0)
+    return pulses.MixedNoise(
+        active, real(relative), real(additive), real(noise.std * noise.offset), real(noise.std * noise.slope)
+    )

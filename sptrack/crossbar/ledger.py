@@ -1,0 +1,116 @@
+"""The pulse ledger: every pulse, read and programming event, by phase and by array."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sptrack.errors import ParameterError
+
+Array = NDArray[Any]
+
+
+class _Entry:
+    """Counts of one phase on one array: pulses that every cell got, and pulses that differ between cells."""
+
+    def __init__(self, cells: int) -> None:
+        self.cells = cells
+        self.common = 0
+        self.own: Array | None = None
+        self.reads = 0
+        self.programs = 0
+
+    def totals(self) -> dict[str, int]:
+        own = 0 if self.own is None else int(self.own.sum())
+        return {"pulses": self.common * self.cells + own, "reads": self.reads, "programs": self.programs}
+
+
+class Ledger:
+    """Counts of pulses, cell reads and programming events. Several arrays may share one ledger."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._shapes: dict[str, tuple[int, int]] = {}
+
+    def _entry(self, phase: str, array: str) -> _Entry:
+        rows, columns = self._shapes[array]
+        return self._entries.setdefault((phase, array), _Entry(rows * columns))
+
+    def open(self, array: str, shape: tuple[int, int]) -> None:
+        """Announce an array; a second array of the same name and another shape is refused.
+
+        Raises
+        ------
+        ParameterError
+            If the name is taken by an array of another shape.
+        """
+        if self._shapes.setdefault(array, shape) != shape:
+            raise ParameterError(f"array {array!r} has shape {self._shapes[array]} in this ledger, not {shape}")
+
+    def add_pulses(self, phase: str, array: str, pulses: int | Array) -> None:
+        """Count pulses: a number that every cell got, or an array [cells] of what each got."""
+        entry = self._entry(phase, array)
+        if isinstance(pulses, int):
+            entry.common += pulses
+        elif entry.own is None:
+            entry.own = pulses.astype(np.int64).ravel()
+        else:
+            entry.own += pulses.ravel()
+
+    def add_reads(self, phase: str, array: str, cells: int) -> None:
+        """Count ``cells`` cell reads."""
+        self._entry(phase, array).reads += cells
+
+    def add_programs(self, phase: str, array: str, cells: int) -> None:
+        """Count ``cells`` programming events (one per cell that is set to a value)."""
+        self._entry(phase, array).programs += cells
+
+    def per_cell(self, array: str, phase: str | None = None) -> Array:
+        """Pulses that each cell of ``array`` got, int64 [R, C], in one phase or (None) in all.
+
+        Raises
+        ------
+        ParameterError
+            If the array is unknown.
+        """
+        if array not in self._shapes:
+            raise ParameterError(f"array {array!r}: one of {', '.join(self._shapes) or 'none'} wanted")
+        total = np.zeros(self._shapes[array], np.int64)
+        for (name, of), entry in self._entries.items():
+            if of == array and phase in (None, name):
+                total += entry.common
+                if entry.own is not None:
+                    total += entry.own.reshape(total.shape)
+        return total
+
+    def table(self) -> dict[tuple[str, str], dict[str, int]]:
+        """Totals of pulses, reads and programs by (phase, array)."""
+        return {key: entry.totals() for key, entry in self._entries.items()}
+
+    def total(self, quantity: str = "pulses", *, phase: str | None = None, array: str | None = None) -> int:
+        """Sum of ``quantity`` ("pulses", "reads" or "programs") over phases and arrays, or over the named ones."""
+        return sum(
+            counts[quantity]
+            for (of_phase, of_array), counts in self.table().items()
+            if phase in (None, of_phase) and array in (None, of_array)
+        )
+
+    def state(self) -> dict[str, ArrayLike]:
+        """Everything needed to restore the ledger, as arrays by name."""
+        out: dict[str, ArrayLike] = {}
+        for (phase, array), entry in self._entries.items():
+            out[f"{phase}|{array}|totals"] = np.array([entry.common, entry.reads, entry.programs])
+            if entry.own is not None:
+                out[f"{phase}|{array}|own"] = entry.own
+        return out
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Set the counts from `state`; the arrays must be open."""
+        self._entries.clear()
+        for key, value in state.items():
+            phase, array, what = key.split("|")
+            entry = self._entry(phase, array)
+            if what == "own":
+                entry.own = np.array(value, np.int64)
+            else:
+                entry.common, entry.reads, entry.programs = (int(v) for v in value)

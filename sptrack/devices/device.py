@@ -1,0 +1,191 @@
+"""What a cell is: a frozen description of its response, of how cells differ, and of its noise."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sptrack.devices.families import Response, SoftBounds
+from sptrack.errors import ParameterError
+
+MAX_ASYMMETRY = 0.95
+"""|r| is clipped at this share of the gain g, so that both scales g + r and g - r stay positive."""
+
+
+def _at_least_zero(**values: float) -> None:
+    for name, value in values.items():
+        if not (np.isfinite(value) and value >= 0):
+            raise ParameterError(f"{name} = {value}: a finite number >= 0 wanted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asymmetry:
+    """Scales a_plus = g + r, a_minus = g - r with r = mean + std xi, |r| clipped at 0.95 g.
+
+    The clipped share of the cells is reported as `Cells.clip_fraction`. Source: linear device of Xiao et al. 2026.
+    """
+
+    mean: float = 0.0
+    std: float = 0.0
+
+    def __post_init__(self) -> None:
+        _at_least_zero(**{"asymmetry.std": self.std})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneSidedAsymmetry(Asymmetry):
+    """The reference simulator's asymmetry, which acts on one direction only.
+
+    a_plus = g + min(mean, 0) + std xi, a_minus = g - max(mean, 0) - std xi; a negative scale is replaced by its
+    absolute value, crossed bounds are swapped. Use it to reproduce aihwkit (1.2.0), not to describe a new device.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymmetricPoints:
+    """The distribution of the symmetric point itself: parameters are solved for.
+
+    Each cell's point is drawn as mean + std xi, clipped to the share ``limit`` of the nominal bounds; with the gain g,
+    the scales are g + r and g - r with r = g (q_minus - q_plus)/(q_minus + q_plus) at that point.
+    """
+
+    mean: float = 0.0
+    std: float = 0.0
+    limit: float = 0.95
+
+    def __post_init__(self) -> None:
+        _at_least_zero(**{"asymmetry.std": self.std})
+        if not 0 < self.limit < 1:
+            raise ParameterError(f"asymmetry.limit = {self.limit}: a number between 0 and 1 wanted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Device-to-device spread, all dimensionless.
+
+    Parameters
+    ----------
+    dw_min : float
+        Std of the gain g: 1 + std xi, or exp(std xi) if ``log_normal``.
+    asymmetry : Asymmetry or OneSidedAsymmetry or SymmetricPoints
+        How up and down steps differ.
+    w_max, w_min : float
+        Std of each bound relative to its nominal value.
+    shape : float
+        Std of the family's shape parameters (slopes, exponents, a user's parameters).
+    corrupt, corrupt_range : float
+        Probability that a cell is stuck, and half range of the value at which it is stuck (weight units).
+    """
+
+    dw_min: float = 0.0
+    log_normal: bool = False
+    asymmetry: Asymmetry | OneSidedAsymmetry | SymmetricPoints = field(default_factory=Asymmetry)
+    w_max: float = 0.0
+    w_min: float = 0.0
+    shape: float = 0.0
+    corrupt: float = 0.0
+    corrupt_range: float = 0.0
+
+    def __post_init__(self) -> None:
+        names = ("dw_min", "w_max", "w_min", "shape", "corrupt", "corrupt_range")
+        _at_least_zero(**{f"spread.{name}": getattr(self, name) for name in names})
+        if self.corrupt > 1:
+            raise ParameterError(f"spread.corrupt = {self.corrupt}: a probability between 0 and 1 wanted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleNoise:
+    """Cycle-to-cycle noise: every pulse has a normal draw of its own.
+
+    Parameters
+    ----------
+    std : float
+        Relative to the actual step, or, if ``additive``, to the step at full scale (at w = 0 for soft bounds).
+    additive : bool
+        Noise that does not vanish with the step.
+    offset, slope : float
+        Further terms of the std: std (|step| + offset + slope |w|), weight units and dimensionless.
+    """
+
+    std: float = 0.0
+    additive: bool = False
+    offset: float = 0.0
+    slope: float = 0.0
+
+    def __post_init__(self) -> None:
+        _at_least_zero(**{f"cycle_noise.{name}": getattr(self, name) for name in ("std", "offset", "slope")})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What is subtracted from every read: the true symmetric point if ``subtract``, plus an error N(mean, std)."""
+
+    subtract: bool = True
+    mean: float = 0.0
+    std: float = 0.0
+
+    def __post_init__(self) -> None:
+        _at_least_zero(**{"reference.std": self.std})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a description comes from: its name, a citation, and what to know before using it."""
+
+    name: str = "custom"
+    citation: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A kind of cell: response, granularity, spread and noise.
+
+    The default is the soft-bounds array of Figure 1 in Xiao et al. 2026 (arXiv 2602.21321): log-normal gain with
+    sigma 0.3, asymmetry 0.3 +- 0.3 clipped at 0.95 of the gain, cycle noise 0.3.
+
+    Parameters
+    ----------
+    response : Response
+        One of the families, or `CustomResponse`.
+    dw_min : float
+        Response granularity: a pulse moves a nominal cell by dw_min * q(w), weight units.
+    spread : Spread
+        How the cells of an array differ.
+    cycle_noise : CycleNoise
+        Noise of each pulse.
+    write_noise : float
+        Std of the difference between the visible and the hidden weight, in units of dw_min; a new draw per pulse.
+    reference : Reference or None
+        What is subtracted from reads.
+    one_sided : bool
+        The cell can only be pulsed up; a weight is the difference of two such cells.
+    source : Source
+        Name and citation.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+    """
+
+    response: Response = field(default_factory=SoftBounds)
+    dw_min: float = 0.001
+    spread: Spread = field(
+        default_factory=lambda: Spread(dw_min=0.3, log_normal=True, asymmetry=Asymmetry(mean=0.3, std=0.3))
+    )
+    cycle_noise: CycleNoise = field(default_factory=lambda: CycleNoise(std=0.3))
+    write_noise: float = 0.0
+    reference: Reference | None = None
+    one_sided: bool = False
+    source: Source = field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        width = self.response.w_max - self.response.w_min
+        if not (np.isfinite(self.dw_min) and 0 < self.dw_min < width):
+            raise ParameterError(f"dw_min = {self.dw_min}: above 0 and below the range {width:g} wanted")
+        _at_least_zero(write_noise=self.write_noise)
+
+    @property
+    def states(self) -> float:
+        """Number of states: nominal range over granularity."""
+        return (self.response.w_max - self.response.w_min) / self.dw_min

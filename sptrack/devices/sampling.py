@@ -1,0 +1,260 @@
+"""From a description to cells: device-to-device draws, given parameters, and files of measured ones."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sptrack.devices.cells import Cells, build_law
+from sptrack.devices.device import MAX_ASYMMETRY, Asymmetry, Device, OneSidedAsymmetry, Reference, SymmetricPoints
+from sptrack.errors import ParameterError, nearest
+from sptrack.kernels import responses as laws
+from sptrack.kernels.random import fill_normals, stream_key
+
+Array = NDArray[Any]
+
+LOWEST_GAIN = 0.05
+"""Gains and bounds drawn below this share of their nominal value are clipped to it and counted."""
+
+_OWN_NAMES = {
+    laws.LinearLaw: ("slope_up", "slope_down"),
+    laws.ExpLaw: ("stretch",),
+    laws.PowLaw: ("gamma_up", "gamma_down"),
+    laws.PiecewiseLaw: (),
+}
+
+
+def standard_normals(seed: int, stream: str, cells: int) -> Array:
+    """Standard normals [cells] (float64 values of float32 draws) of a named device-to-device stream."""
+    out = np.empty(cells, np.float32)
+    fill_normals(out, stream_key(seed, f"device/{stream}"), np.uint32(0))
+    return out.astype(np.float64)
+
+
+def sample_cells(device: Device, shape: tuple[int, int], *, seed: int = 0, dtype: Any = np.float32) -> Cells:
+    """Draw the parameters of an R x C array of ``device``.
+
+    Every parameter has a stream of its own: switching one spread off leaves the other draws as they were.
+
+    Parameters
+    ----------
+    device : Device
+        Description with its spread.
+    shape : (int, int)
+        Rows and columns, both at least 1.
+    seed : int
+        Root seed; the same seed gives the same cells.
+    dtype : numpy dtype
+        float32 (default) or float64: precision of the kernels.
+
+    Returns
+    -------
+    Cells
+
+    Raises
+    ------
+    ParameterError
+        If the shape is not two positive integers, or a wanted symmetric point lies where a step vanishes.
+    """
+    rows, columns = (int(n) for n in shape)
+    if rows < 1 or columns < 1:
+        raise ParameterError(f"shape {shape}: two positive numbers of cells wanted")
+    draw = partial(standard_normals, seed, cells=rows * columns)
+    simulator = isinstance(device.spread.asymmetry, OneSidedAsymmetry)
+    lower, upper, clipped = _bounds(device, draw, rows * columns, simulator)
+    gain, gain_clipped = _gain(device, draw, rows * columns, simulator)
+    up, down, skew_clipped = _scales(device, draw, gain, lower, upper)
+    scales = np.stack([up * device.dw_min, down * device.dw_min, lower, upper])
+    _corrupt(device, draw, scales)
+    law = build_law(
+        device.response, np.concatenate([scales, device.response.shape_rows(scales, device.spread.shape, draw)]), dtype
+    )
+    cells = Cells(
+        device=device, law=law, shape=(rows, columns), clip_fraction=float((clipped | gain_clipped | skew_clipped).mean())
+    )
+    return _subtract_reference(cells, device.reference, draw)
+
+
+def _bounds(device: Device, draw: Any, n: int, simulator: bool) -> tuple[Array, Array, Array]:
+    response, spread = device.response, device.spread
+    factors = []
+    for name, std in (("w_min", spread.w_min), ("w_max", spread.w_max)):
+        factors.append(1.0 + std * draw(name) if std else np.ones(n))
+    if simulator:
+        low, high = response.w_min * factors[0], response.w_max * factors[1]
+        crossed = low > high
+        low, high = np.where(crossed, -abs(high), low), np.where(crossed, abs(low), high)
+        return low, high, np.zeros(n, bool)
+    clipped = (factors[0] < LOWEST_GAIN) | (factors[1] < LOWEST_GAIN)
+    low, high = (np.maximum(f, LOWEST_GAIN) * w for f, w in zip(factors, (response.w_min, response.w_max), strict=True))
+    crossed = ~(low < high)
+    low, high = np.where(crossed, response.w_min, low), np.where(crossed, response.w_max, high)
+    return low, high, clipped | crossed
+
+
+def _gain(device: Device, draw: Any, n: int, simulator: bool) -> tuple[Array, Array]:
+    std = device.spread.dw_min
+    if not std:
+        return np.ones(n), np.zeros(n, bool)
+    xi = draw("dw_min")
+    gain = np.exp(std * xi) if device.spread.log_normal else 1.0 + std * xi
+    if simulator:
+        return gain, np.zeros(n, bool)
+    return np.maximum(gain, LOWEST_GAIN), gain < LOWEST_GAIN
+
+
+def _scales(device: Device, draw: Any, gain: Array, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+    asymmetry = device.spread.asymmetry
+    if isinstance(asymmetry, SymmetricPoints):
+        skew = _skew_for_points(device, asymmetry, draw, lower, upper)
+        return gain * (1.0 + skew), gain * (1.0 - skew), np.zeros(gain.shape, bool)
+    r = asymmetry.std * draw("asymmetry") if asymmetry.std else np.zeros(gain.shape)
+    if isinstance(asymmetry, OneSidedAsymmetry):
+        up, down = gain + min(asymmetry.mean, 0.0) + r, gain - max(asymmetry.mean, 0.0) - r
+        return np.abs(up), np.abs(down), np.zeros(gain.shape, bool)
+    return _clip_asymmetry(asymmetry, r, gain)
+
+
+def _clip_asymmetry(asymmetry: Asymmetry, r: Array, gain: Array) -> tuple[Array, Array, Array]:
+    wanted = asymmetry.mean + r
+    limit = MAX_ASYMMETRY * gain
+    clipped = np.abs(wanted) > limit
+    r = np.clip(wanted, -limit, limit)
+    return gain + r, gain - r, clipped
+
+
+def _skew_for_points(device: Device, wanted: SymmetricPoints, draw: Any, lower: Array, upper: Array) -> Array:
+    """r/g that puts the symmetric point where it is wanted, from the family's own steps at that point."""
+    response = device.response
+    xi = draw("symmetric_point") if wanted.std else np.zeros(lower.shape)
+    low, high = (wanted.limit * bound for bound in (response.w_min, response.w_max))
+    point = np.clip(wanted.mean + wanted.std * xi, low, high)
+    unit = np.stack([np.ones(lower.size), np.ones(lower.size), lower, upper])
+    rows = np.concatenate([unit, response.shape_rows(unit, device.spread.shape, draw)])
+    trial = Cells(device=device, law=build_law(response, rows, np.float64), shape=(1, lower.size))
+    up, down = (step[0] for step in trial.steps(point[None]))
+    bad = ~((up > 0) & (down > 0) & (point > lower) & (point < upper))
+    if bad.any():
+        raise ParameterError(
+            f"symmetric point {point[bad][0]:.4g} is where a step of {response.family} vanishes "
+            f"(bounds {lower[bad][0]:.4g} .. {upper[bad][0]:.4g}): lower asymmetry.std or asymmetry.limit"
+        )
+    return np.asarray((down - up) / (down + up))
+
+
+def _corrupt(device: Device, draw: Any, scales: Array) -> None:
+    spread = device.spread
+    if not spread.corrupt:
+        return
+    from scipy.special import ndtr
+
+    stuck = ndtr(draw("corrupt")) < spread.corrupt
+    value = (2.0 * ndtr(draw("corrupt-value")) - 1.0) * spread.corrupt_range
+    value = np.clip(value, scales[laws.LOWER], scales[laws.UPPER])
+    scales[: laws.LOWER, stuck] = 0.0
+    scales[laws.LOWER :, stuck] = value[stuck]
+
+
+def _subtract_reference(cells: Cells, reference: Reference | None, draw: Any) -> Cells:
+    if reference is None:
+        return cells
+    error = reference.std * draw("reference") if reference.std else np.zeros(cells.size)
+    map_ = (reference.mean + error).reshape(cells.shape)
+    if reference.subtract:
+        map_ = map_ + np.nan_to_num(cells.symmetric_point, nan=0.0)
+    return cells.with_reference(map_)
+
+
+def cells_from_parameters(
+    device: Device, parameters: Mapping[str, ArrayLike], *, reference: ArrayLike | None = None, dtype: Any = np.float32
+) -> Cells:
+    """Cells from given per-cell parameters, drawn or measured elsewhere.
+
+    Parameters
+    ----------
+    device : Device
+        Gives family, shared shape parameters, granularity and noise; its spread is not used.
+    parameters : mapping of str to array [R, C]
+        ``step_up``, ``step_down`` (scale of the step, weight units), ``w_max``, ``w_min`` (bounds), and the family's own
+        rows, where they differ from the nominal ones: ``slope_up``, ``slope_down`` (linear families), ``stretch``
+        (exponential), ``gamma_up``, ``gamma_down`` (power), a user's parameter names. Missing ones are nominal.
+    reference : array [R, C] or None
+        Weight subtracted from reads.
+    dtype : numpy dtype
+        Precision of the kernels.
+
+    Raises
+    ------
+    ParameterError
+        Unknown name, shapes that differ, or values that are not finite, negative scales, or crossed bounds.
+    """
+    response = device.response
+    nominal = {"step_up": device.dw_min, "step_down": device.dw_min, "w_min": response.w_min, "w_max": response.w_max}
+    own = tuple(getattr(response, "parameters", ())) or _OWN_NAMES[response.law_type()]
+    for name in parameters:
+        if name not in nominal and name not in own:
+            known = (*nominal, *own)
+            raise ParameterError(f"per-cell parameter {name!r}: one of {', '.join(known)} wanted{nearest(name, known)}")
+    arrays = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+    shapes = {value.shape for value in arrays.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 2:
+        raise ParameterError(f"per-cell parameters of shapes {sorted(shapes)}: one common shape (R, C) wanted")
+    (shape,) = shapes
+    scales = np.stack([np.broadcast_to(arrays.get(name, value), shape).ravel() for name, value in nominal.items()])
+    _check_scales(scales, shape)
+    rows = np.array(response.shape_rows(scales, 0.0, lambda name: np.zeros(scales.shape[1])))
+    for k, name in enumerate(own):
+        if name in arrays:
+            rows[k] = arrays[name].ravel()
+    law = build_law(response, np.concatenate([scales, rows]), dtype)
+    return Cells(device=device, law=law, shape=(shape[0], shape[1])).with_reference(reference)
+
+
+def _check_scales(scales: Array, shape: tuple[int, ...]) -> None:
+    ok = np.isfinite(scales).all(axis=0) & (scales[:2] >= 0).all(axis=0) & (scales[laws.LOWER] <= scales[laws.UPPER])
+    if not ok.all():
+        cell = int(np.argmin(ok))
+        up, down, low, high = scales[:, cell]
+        raise ParameterError(
+            f"cell {divmod(cell, shape[1])}: step_up {up:g}, step_down {down:g}, bounds {low:g} .. {high:g}: "
+            "finite values, steps >= 0 and w_min <= w_max wanted"
+        )
+
+
+def load_map(path: str | Path) -> Array:
+    """A per-cell map [R, C] (symmetric points, a parameter) from a ``.npy`` or ``.csv`` file, float64.
+
+    Raises
+    ------
+    ParameterError
+        If the file is missing, of another kind, not a table of finite numbers (the row is named), or not 2-D.
+    """
+    path = Path(path)
+    if path.suffix not in (".npy", ".csv"):
+        raise ParameterError(f"{path}: a .npy or .csv file wanted")
+    try:
+        values = np.load(path) if path.suffix == ".npy" else _read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"{path}: {str(error).splitlines()[0]}") from error
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise ParameterError(f"{path}: a table of finite numbers with two axes wanted, got shape {values.shape}")
+    return values
+
+
+def _read_csv(path: Path) -> Array:
+    rows: list[list[float]] = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            row = [float(cell) for cell in line.split(",")]
+        except ValueError as error:
+            raise ValueError(f"row {number}: {error}") from error
+        if rows and len(row) != len(rows[0]):
+            raise ValueError(f"row {number}: {len(row)} values, the rows above have {len(rows[0])}")
+        rows.append(row)
+    return np.array(rows)

@@ -1,0 +1,42 @@
+"""Errors that sptrack raises: the text states the offending value and the allowed range on one line."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["ConvergenceError", "ParameterError", "SptrackError", "nearest", "one_line"]
+
+
+class SptrackError(Exception):
+    """Base class of every error raised by sptrack."""
+
+
+class ParameterError(SptrackError, ValueError):
+    """A value, name or file that sptrack refuses."""
+
+
+class ConvergenceError(SptrackError, RuntimeError):
+    """An iteration that ended before reaching its tolerance."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Suggest the valid name closest to an unknown one.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    choices
+        The valid names.
+
+    Returns
+    -------
+    str
+        `` (did you mean 'x'?)`` to append to an error text, or an empty string when nothing is close.
+    """
+    matches = get_close_matches(name.lower(), list(choices), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+def one_line(text: object) -> str:
+    """Return a text with every run of blanks and line breaks as one space."""
+    return " ".join(str(text).split())

@@ -1,0 +1,96 @@
+"""From a wanted increment to whole pulses: the count laws.
+
+A wanted increment D of a cell with granularity h asks for D/h pulses on average. Each law is unbiased as long as no
+limit is hit; they differ in variance (eq. (2) of Xiao et al. 2026, arXiv 2602.21321, and its discretization error b).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.kernels._jit import inline, kernel
+from sptrack.kernels.pulses import TILE
+from sptrack.kernels.random import philox, words_tile
+
+Array = NDArray[Any]
+
+ROUNDED, BINOMIAL, POISSON = 0, 1, 2
+"""floor plus a Bernoulli of the fraction; ``slots`` Bernoulli slots; Poisson."""
+
+_TO_DOUBLE = 2.0**-32
+_POISSON_CHUNK = 32.0
+
+
+@inline
+def _uniform(word: Any) -> Any:
+    return (float(word) + 0.5) * _TO_DOUBLE
+
+
+@inline
+def binomial_count(uniform: Any, slots: Any, p: Any) -> Any:
+    """Binomial(slots, p) by inversion of one uniform number; ``p`` above 1 counts as 1."""
+    if p >= 1.0:
+        return slots
+    q = min(p, 1.0 - p)
+    mass = (1.0 - q) ** slots
+    ratio = q / (1.0 - q)
+    total = mass
+    k = 0
+    while uniform > total and k < slots:
+        mass *= ratio * (slots - k) / (k + 1)
+        total += mass
+        k += 1
+    return k if q == p else slots - k
+
+
+@inline
+def poisson_count(uniform: Any, mean: Any) -> Any:
+    """Poisson(mean) by inversion of one uniform number, for means up to a few dozen."""
+    mass = math.exp(-mean)
+    total = mass
+    k = 0
+    while uniform > total and mass > 0.0:
+        k += 1
+        mass *= mean / k
+        total += mass
+    return k
+
+
+@inline
+def _poisson(mean: Any, word: Any, draws: Any, cell: Any) -> Any:
+    """Poisson counts of any mean: a sum of independent chunks, each with a uniform number of its own."""
+    chunks = max(1, math.ceil(mean / _POISSON_CHUNK))
+    count = poisson_count(_uniform(word), mean / chunks)
+    for chunk in range(1, chunks):
+        w0, _, _, _ = philox(np.uint32(chunk), draws.event, np.uint32(cell), draws.array, draws.coin.low, draws.coin.high)
+        count += poisson_count(_uniform(w0), mean / chunks)
+    return count
+
+
+@kernel
+def draw_counts(
+    increment: Array, granularity: float, law: int, slots: int, draws: Any, cells: Any, counts: Array
+) -> None:
+    """Signed pulse counts (int32) of the wanted ``increment`` [cells] for cells[0] <= i < cells[1].
+
+    The uniform numbers come from the coin stream of ``draws``. ``slots`` is the train length of `BINOMIAL`.
+    """
+    words = np.empty((4, TILE), np.uint32)
+    index = np.empty(TILE, np.uint32)
+    for start in range(cells[0], cells[1], TILE):
+        n = min(TILE, cells[1] - start)
+        for i in range(n):
+            index[i] = np.uint32(start + i)
+        words_tile(words, n, draws.coin, np.uint32(0), draws.event, index, draws.array)
+        for i in range(n):
+            wanted = abs(float(increment[start + i])) / granularity
+            if law == ROUNDED:
+                whole = math.floor(wanted)
+                count = int(whole) + (1 if _uniform(words[0, i]) < wanted - whole else 0)
+            elif law == BINOMIAL:
+                count = binomial_count(_uniform(words[0, i]), slots, wanted / slots)
+            else:
+                count = _poisson(wanted, words[0, i], draws, start + i)
+            counts[start + i] = count if increment[start + i] >= 0 else -count

@@ -1,0 +1,194 @@
+"""Pulse trains: every cell of a block sees every pulse in turn, with its own cycle noise.
+
+Work is done on tiles: a few hundred cells are copied to scratch, all pulses are applied there, and the result is copied
+back. Loops over a tile vectorise because nothing in it can overlap.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.extending import overload
+from numpy.typing import NDArray
+
+from sptrack.kernels._jit import inline, kernel
+from sptrack.kernels.random import normals_tile, words_tile
+from sptrack.kernels.responses import DOWN, LOWER, UP, UPPER, step_down, step_up
+
+Array = NDArray[Any]
+
+TILE = 256
+SHARED, PER_CELL, COIN = 0, 1, 2
+"""Who decides the direction of a pulse: one program for all cells, one program per cell, a fair coin per cell."""
+
+
+class Noise(NamedTuple):
+    """Cycle-to-cycle noise proportional to the step: std = relative * step. ``active`` 0 leaves all draws out."""
+
+    active: int
+    relative: Any
+
+
+class MixedNoise(NamedTuple):
+    """Cycle-to-cycle noise with std = relative * step + additive * scale + offset + slope * |w|.
+
+    ``scale`` is the row `UP` or `DOWN` of the law. The simulator's additive noise, and that of its exponential cells.
+    """
+
+    active: int
+    relative: Any
+    additive: Any
+    offset: Any
+    slope: Any
+
+
+class Draws(NamedTuple):
+    """Where the random numbers of an operation come from: keys of the noise and of the coin, array and event number."""
+
+    noise: Any
+    coin: Any
+    array: np.uint32
+    event: np.uint32
+
+
+class Program(NamedTuple):
+    """Directions of ``count`` pulses, the first of which is number ``first`` of its train.
+
+    ``source`` is `SHARED` (``directions`` [count, 1]), `PER_CELL` ([count, cells]) or `COIN` (ignored); +1, -1 or 0 each.
+    """
+
+    source: int
+    directions: Array
+    first: int
+    count: int
+
+
+def noise_std(noise: Any, step: Any, scale: Any, w: Any) -> Any:
+    """Standard deviation of one pulse whose mean step is ``step``, weight units."""
+    std = noise.relative * step
+    if isinstance(noise, MixedNoise):
+        std = std + (noise.additive * scale + (noise.offset + noise.slope * abs(w)))
+    return std
+
+
+@overload(noise_std)
+def _noise_std(noise: Any, step: Any, scale: Any, w: Any) -> Any:
+    def proportional(noise: Any, step: Any, scale: Any, w: Any) -> Any:
+        return noise.relative * step
+
+    def mixed(noise: Any, step: Any, scale: Any, w: Any) -> Any:
+        return noise.relative * step + (noise.additive * scale + (noise.offset + noise.slope * abs(w)))
+
+    return mixed if noise.instance_class is MixedNoise else proportional
+
+
+@inline
+def clip(w: Any, lower: Any, upper: Any) -> Any:
+    """``w`` within its bounds (comparisons in the one order that is a single vector instruction each)."""
+    w = lower if lower > w else w
+    return upper if upper < w else w
+
+
+@inline
+def rise(law: Any, noise: Any, cell: Any, i: Any, w: Any, z: Any) -> Any:
+    """Weight of cell ``i`` after one up pulse, ``z`` being its normal draw."""
+    step = step_up(law, cell, i, w)
+    moved = w + (step + noise_std(noise, step, cell[UP, i], w) * z)
+    return clip(moved, cell[LOWER, i], cell[UPPER, i])
+
+
+@inline
+def fall(law: Any, noise: Any, cell: Any, i: Any, w: Any, z: Any) -> Any:
+    """Weight of cell ``i`` after one down pulse, ``z`` being its normal draw."""
+    step = step_down(law, cell, i, w)
+    moved = w - (step + noise_std(noise, step, cell[DOWN, i], w) * z)
+    return clip(moved, cell[LOWER, i], cell[UPPER, i])
+
+
+@inline
+def rise_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, n: Any) -> None:
+    """One up pulse on the first ``n`` cells of a tile."""
+    for i in range(n):
+        w[i] = rise(law, noise, cell, i, w[i], z[i])
+
+
+@inline
+def fall_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, n: Any) -> None:
+    """One down pulse on the first ``n`` cells of a tile."""
+    for i in range(n):
+        w[i] = fall(law, noise, cell, i, w[i], z[i])
+
+
+@inline
+def signed_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, sign: Any, n: Any) -> None:
+    """One pulse in direction ``sign[i]`` (+1, -1, or 0: none) on each of the first ``n`` cells of a tile."""
+    for i in range(n):
+        up = rise(law, noise, cell, i, w[i], z[i])
+        down = fall(law, noise, cell, i, w[i], z[i])
+        moved = up if sign[i] > 0 else down
+        w[i] = moved if sign[i] != 0 else w[i]
+
+
+@inline
+def coin_tile(sign: Any, words: Any, step: Any, n: Any) -> None:
+    """Fair signs of pulse ``step`` from the 128 bits per cell in ``words`` [4, >= n]."""
+    row = (step >> 5) & 3
+    bit = np.uint32(step & 31)
+    for i in range(n):
+        sign[i] = np.int8(1) - np.int8(np.int8(np.uint32(words[row, i] >> bit) & np.uint32(1)) << 1)
+
+
+@inline
+def load_tile(law: Any, weight: Any, start: Any, n: Any, cell: Any, w: Any, index: Any) -> None:
+    """Copy ``n`` cells from ``start`` on to scratch: parameters ``cell``, weights ``w``, cell numbers ``index``."""
+    for row in range(cell.shape[0]):
+        for i in range(n):
+            cell[row, i] = law.cell[row, start + i]
+    for i in range(n):
+        w[i] = weight[start + i]
+        index[i] = np.uint32(start + i)
+
+
+@kernel
+def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: Any, record: Array) -> None:
+    """Apply a pulse train to the cells ``cells[0]`` to ``cells[1]`` of ``weight`` [cells], in place.
+
+    ``record`` [samples, cells] receives the weights after every (count // samples)-th pulse; no rows, no record.
+    """
+    samples = record.shape[0]
+    every = program.count // samples if samples > 0 else program.count + 1
+    cell = np.empty((law.cell.shape[0], TILE), law.cell.dtype)
+    w = np.empty(TILE, weight.dtype)
+    z = np.zeros((4, TILE), np.float32)
+    words = np.empty((4, TILE), np.uint32)
+    coins = np.empty((4, TILE), np.uint32)
+    sign = np.empty(TILE, np.int8)
+    index = np.empty(TILE, np.uint32)
+    for start in range(cells[0], cells[1], TILE):
+        n = min(TILE, cells[1] - start)
+        load_tile(law, weight, start, n, cell, w, index)
+        for k in range(program.count):
+            step = program.first + k
+            if noise.active and (k == 0 or step & 3 == 0):
+                words_tile(words, n, draws.noise, np.uint32(step >> 2), draws.event, index, draws.array)
+                normals_tile(z, words, n, 0)
+                normals_tile(z, words, n, 1)
+            normal = z[step & 3]
+            if program.source == SHARED:
+                if program.directions[k, 0] > 0:
+                    rise_tile(law, noise, cell, w, normal, n)
+                elif program.directions[k, 0] < 0:
+                    fall_tile(law, noise, cell, w, normal, n)
+            else:
+                if program.source == PER_CELL:
+                    for i in range(n):
+                        sign[i] = program.directions[k, start + i]
+                else:
+                    if k == 0 or step & 127 == 0:
+                        words_tile(coins, n, draws.coin, np.uint32(step >> 7), draws.event, index, draws.array)
+                    coin_tile(sign, coins, step, n)
+                signed_tile(law, noise, cell, w, normal, sign, n)
+            if (k + 1) % every == 0:
+                for i in range(n):
+                    record[(k + 1) // every - 1, start + i] = w[i]
+        for i in range(n):
+            weight[start + i] = w[i]

@@ -1,0 +1,127 @@
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+import sptrack
+from sptrack.cli import main
+
+PROGRAM = [sys.executable, "-m", "sptrack"]
+
+
+def start(*arguments, **options):
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False, **options)
+
+
+def test_version_is_quick_and_imports_no_numerics():
+    begin = time.perf_counter()
+    done = start("--version", env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"})
+    elapsed = time.perf_counter() - begin
+    assert (done.returncode, done.stdout) == (0, f"{sptrack.__version__}\n")
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "sptrack.cli._app" in imported
+    assert imported.isdisjoint({"numpy", "numba", "scipy", "xarray", "matplotlib"})
+    assert elapsed < 1.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["doctr"], ["doctr", "doctor"]),
+        (["doctor", "--jsn"], ["--jsn", "--json"]),
+        (["doctor", "--json=maybe"], ["--json", "maybe"]),
+        (["doctor", "surplus"], ["surplus"]),
+    ],
+)
+def test_bad_words_give_one_line_and_status_2(capsys, arguments, words):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("sptrack: ")
+    assert all(word in err for word in words)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "line"),
+    [
+        (sptrack.ParameterError("dw_min = -1:\n must be positive"), 2, "dw_min = -1: must be positive"),
+        (sptrack.ConvergenceError("no root within 100 steps"), 2, "no root within 100 steps"),
+        (PermissionError(13, "Permission denied", "out"), 2, "out: Permission denied"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_a_failing_command_gives_one_line(capsys, monkeypatch, failure, status, line):
+    def fail():
+        raise failure
+
+    monkeypatch.setattr("sptrack.cli.doctor.examine", fail)
+    assert main(["doctor"]) == status
+    assert capsys.readouterr() == ("", f"sptrack: {line}\n")
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    def fail():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("sptrack.cli.doctor.examine", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["doctor"])
+
+
+def test_a_command_chooses_its_exit_status(monkeypatch):
+    monkeypatch.setattr("sptrack.cli._app.app", lambda *_, **__: 1)
+    assert main([]) == 1
+
+
+def test_help_names_every_command(capsys):
+    assert main([]) == 0
+    assert "doctor" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_is_quiet():
+    talkative = """
+import sys
+from sptrack.cli import doctor, main
+doctor.examine = lambda: {"versions": {"x": "x" * 100_000}}
+sys.exit(main(["doctor"]))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", talkative], env=environment, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_doctor_reports_in_json_alone(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("sptrack.kernels.CACHE_FOLDER", tmp_path / "not" / "yet")
+    assert main(["doctor", "--json"]) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert err == ""
+    assert report["versions"]["sptrack"] == sptrack.__version__
+    assert report["processor"]["threads"] >= 1
+    assert report["processor"]["vector_bits"] in (64, 128, 256, 512)
+    assert report["cache"] == {"folder": str(tmp_path / "not" / "yet"), "writable": True}
+
+
+def test_doctor_sees_a_cache_that_cannot_be_written(capsys, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("sptrack.kernels.CACHE_FOLDER", tmp_path / "file" / "cache")
+    assert main(["doctor"]) == 0
+    assert "writable     no" in capsys.readouterr().out
+    monkeypatch.setattr("sptrack.kernels.CACHE_FOLDER", None)
+    assert main(["doctor"]) == 0
+    assert "folder       none" in capsys.readouterr().out
+
+
+def test_public_names_are_imported_on_first_use():
+    for name in sptrack.__all__:
+        assert getattr(sptrack, name) is not None
+    assert set(sptrack.__all__) <= set(dir(sptrack))
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        _ = sptrack.lode
