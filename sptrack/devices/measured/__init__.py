@@ -1,0 +1,15 @@
+"""Cells known from measured pulses: readings in, a device with its uncertainty out."""
+
+from sptrack.devices.measured.device import Diagnostics, Estimate, MeasuredDevice, Unidentified
+from sptrack.devices.measured.fit import fit_pulse_response
+from sptrack.devices.measured.readings import PulseResponse, read_pulse_response
+
+__all__ = [
+    "Diagnostics",
+    "Estimate",
+    "MeasuredDevice",
+    "PulseResponse",
+    "Unidentified",
+    "fit_pulse_response",
+    "read_pulse_response",
+]
