@@ -1,6 +1,7 @@
 """What a cell is: response families, spreads, noise, presets, measured parameters."""
 
 from sptrack.devices.cells import Cells
+from sptrack.devices.constants import Constants, response_constants
 from sptrack.devices.device import (
     Asymmetry,
     CycleNoise,
@@ -27,6 +28,7 @@ __all__ = [
     "Asymmetry",
     "Cells",
     "ConstantStep",
+    "Constants",
     "CustomResponse",
     "CycleNoise",
     "Device",
@@ -43,5 +45,6 @@ __all__ = [
     "SymmetricPoints",
     "cells_from_parameters",
     "load_map",
+    "response_constants",
     "sample_cells",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.devices.device import CycleNoise, Device
 from sptrack.devices.families import Response
 from sptrack.errors import ParameterError
+from sptrack.kernels import pulses
 from sptrack.kernels import responses as laws
 from sptrack.kernels._jit import uncached
 
@@ -58,6 +59,8 @@ class Cells:
 
     def __post_init__(self) -> None:
         rows, columns = self.shape
+        if self.law.cell.dtype not in (np.float32, np.float64):
+            raise ParameterError(f"parameters in {self.law.cell.dtype}: float32 or float64 wanted")
         if rows < 1 or columns < 1 or rows * columns != self.law.cell.shape[1]:
             raise ParameterError(f"shape {self.shape}: {self.law.cell.shape[1]} cells were given")
         if not self._checked and not np.isfinite(self.law.cell).all():
@@ -74,6 +77,17 @@ class Cells:
     def cycle_noise(self) -> CycleNoise:
         """Cycle-to-cycle noise of the device."""
         return self.device.cycle_noise
+
+    @property
+    def kernel_noise(self) -> Any:
+        """Cycle noise as the kernels want it, in the precision of the law."""
+        noise, real = self.cycle_noise, self.law.cell.dtype.type
+        active = int(noise.std > 0)
+        if not (noise.additive or noise.offset or noise.slope):
+            return pulses.Noise(active, real(noise.std))
+        relative, additive = (0.0, noise.std) if noise.additive else (noise.std, 0.0)
+        offset, slope = noise.std * noise.offset, noise.std * noise.slope
+        return pulses.MixedNoise(active, real(relative), real(additive), real(offset), real(slope))
 
     @property
     def size(self) -> int:
@@ -104,6 +118,15 @@ class Cells:
         """The same cells with parameters in float32 or float64."""
         law = self.law._replace(cell=self.law.cell.astype(dtype), shared=self.law.shared.astype(dtype))
         return replace(self, law=law)
+
+    def thinned(self, most: int) -> "Cells":
+        """At most ``most`` of the cells, evenly spaced, as one row: enough for what is averaged over an array."""
+        every = -(-self.size // most)
+        if every == 1:
+            return self
+        law = self.law._replace(cell=np.ascontiguousarray(self.law.cell[:, ::every]))
+        reference = None if self.reference is None else self.reference.reshape(1, -1)[:, ::every]
+        return replace(self, law=law, shape=(1, law.cell.shape[1]), reference=reference)
 
     def _chunks(self) -> Iterator[tuple[slice, Any]]:
         for start in range(0, self.size, _CHUNK):

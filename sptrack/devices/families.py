@@ -47,6 +47,10 @@ class Response:
         """
         return np.empty((0, scales.shape[1]))
 
+    def row_names(self) -> tuple[str, ...]:
+        """Names of those rows, as `cells_from_parameters` takes them."""
+        return ("slope_up", "slope_down")
+
     def shared(self) -> Array:
         """Parameters that all cells share, as the law wants them."""
         return np.empty(0)
@@ -174,6 +178,10 @@ class ExpStep(Response):
             width = scales[laws.UPPER] - scales[laws.LOWER]
             return np.where(width > 0, 2.0 * self.a / width, 0.0)[None]
 
+    def row_names(self) -> tuple[str, ...]:
+        """The factor from weight to z."""
+        return ("stretch",)
+
     def shared(self) -> Array:
         """b, A_up, gamma_up, A_down, gamma_down."""
         return np.array([self.b, self.A_up, self.gamma_up, self.A_down, self.gamma_down])
@@ -214,6 +222,10 @@ class PowStep(Response):
         down = np.abs(1.0 + dtod * draw("shape-down")) if dtod else ones
         return np.stack([self.gamma_up * up, self.gamma_down * down])
 
+    def row_names(self) -> tuple[str, ...]:
+        """The exponents."""
+        return ("gamma_up", "gamma_down")
+
     def symmetric_point(self, cell: Array) -> Array | None:
         """Equal exponents g: (w_min + rho w_max)/(1 + rho), rho = (u+/u-)^(1/g)."""
         up, down = cell[laws.GAMMA_UP], cell[laws.GAMMA_DOWN]
@@ -251,9 +263,16 @@ class PiecewiseStep(Response):
         if not lowest >= 0:
             raise ParameterError(f"node value {lowest}: nodes must be finite and >= 0")
 
-    def shared(self) -> Array:
-        """[up nodes, down nodes]."""
-        return np.array([self.nodes_up, self.nodes_down])
+    def row_names(self) -> tuple[str, ...]:
+        """node_up_0, node_up_1, ..., node_down_0, ..."""
+        return tuple(f"node_{side}_{k}" for side in ("up", "down") for k in range(len(self.nodes_up)))
+
+    def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
+        """The up nodes, then the down nodes, each times (1 + dtod xi), not below 0."""
+        rows = np.repeat(np.array([*self.nodes_up, *self.nodes_down])[:, None], scales.shape[1], axis=1)
+        if dtod:
+            rows *= np.stack([np.maximum(1.0 + dtod * draw(f"shape-node-{k}"), 0.0) for k in range(len(rows))])
+        return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +320,10 @@ class CustomResponse(Response):
     def law_type(self) -> Any:
         """The law compiled from the two functions, in this process only."""
         return self.compiled
+
+    def row_names(self) -> tuple[str, ...]:
+        """The user's names."""
+        return tuple(self.parameters)
 
     def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
         """The user's parameters, each times (1 + dtod xi)."""

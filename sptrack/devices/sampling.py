@@ -19,13 +19,6 @@ Array = NDArray[Any]
 LOWEST_GAIN = 0.05
 """Gains and bounds drawn below this share of their nominal value are clipped to it and counted."""
 
-_OWN_NAMES = {
-    laws.LinearLaw: ("slope_up", "slope_down"),
-    laws.ExpLaw: ("stretch",),
-    laws.PowLaw: ("gamma_up", "gamma_down"),
-    laws.PiecewiseLaw: (),
-}
-
 
 def standard_normals(seed: int, stream: str, cells: int) -> Array:
     """Standard normals [cells] (float64 values of float32 draws) of a named device-to-device stream."""
@@ -179,8 +172,7 @@ def cells_from_parameters(
         Gives family, shared shape parameters, granularity and noise; its spread is not used.
     parameters : mapping of str to array [R, C]
         ``step_up``, ``step_down`` (scale of the step, weight units), ``w_max``, ``w_min`` (bounds), and the family's own
-        rows, where they differ from the nominal ones: ``slope_up``, ``slope_down`` (linear families), ``stretch``
-        (exponential), ``gamma_up``, ``gamma_down`` (power), a user's parameter names. Missing ones are nominal.
+        rows, where they differ from the nominal ones: `Response.row_names`. Missing ones are nominal.
     reference : array [R, C] or None
         Weight subtracted from reads.
     dtype : numpy dtype
@@ -193,7 +185,7 @@ def cells_from_parameters(
     """
     response = device.response
     nominal = {"step_up": device.dw_min, "step_down": device.dw_min, "w_min": response.w_min, "w_max": response.w_max}
-    own = tuple(getattr(response, "parameters", ())) or _OWN_NAMES[response.law_type()]
+    own = response.row_names()
     for name in parameters:
         if name not in nominal and name not in own:
             known = (*nominal, *own)

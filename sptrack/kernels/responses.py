@@ -26,6 +26,7 @@ UP, DOWN, LOWER, UPPER = 0, 1, 2, 3
 
 SLOPE_UP, SLOPE_DOWN = 4, 5
 STRETCH = 4
+NODES = 4
 GAMMA_UP, GAMMA_DOWN = 4, 5
 EXP_OFFSET, EXP_A_UP, EXP_GAMMA_UP, EXP_A_DOWN, EXP_GAMMA_DOWN = 0, 1, 2, 3, 4
 
@@ -52,7 +53,10 @@ class PowLaw(NamedTuple):
 
 
 class PiecewiseLaw(NamedTuple):
-    """Piecewise-linear cells: step = scale * interpolation of equally spaced nodes, ``shared`` = [up, down] nodes."""
+    """Piecewise-linear cells: step = scale * interpolation of equally spaced nodes.
+
+    The up nodes stand in the rows from `NODES` on, the down nodes after them.
+    """
 
     cell: Array
     shared: Array
@@ -81,34 +85,40 @@ def _exp_down(shared: Any, cell: Any, i: Any, w: Any) -> Any:
 
 
 @inline
+def _width(cell: Any, i: Any) -> Any:
+    """Range of a cell, above 0 for a stuck one too (its bounds are equal)."""
+    width = cell[UPPER, i] - cell[LOWER, i]
+    return width if width > 0 else type(width)(1)
+
+
+@inline
 def _pow_up(shared: Any, cell: Any, i: Any, w: Any) -> Any:
-    upper = cell[UPPER, i]
-    return cell[UP, i] * power((upper - w) / (upper - cell[LOWER, i]), cell[GAMMA_UP, i])
+    return cell[UP, i] * power((cell[UPPER, i] - w) / _width(cell, i), cell[GAMMA_UP, i])
 
 
 @inline
 def _pow_down(shared: Any, cell: Any, i: Any, w: Any) -> Any:
-    lower = cell[LOWER, i]
-    return cell[DOWN, i] * power((w - lower) / (cell[UPPER, i] - lower), cell[GAMMA_DOWN, i])
+    return cell[DOWN, i] * power((w - cell[LOWER, i]) / _width(cell, i), cell[GAMMA_DOWN, i])
 
 
 @inline
-def _interpolate(nodes: Any, cell: Any, i: Any, w: Any) -> Any:
-    segments = nodes.shape[0] - 1
-    t = (w - cell[LOWER, i]) / (cell[UPPER, i] - cell[LOWER, i]) * type(w)(segments)
+def _interpolate(cell: Any, first: Any, segments: Any, i: Any, w: Any) -> Any:
+    t = (w - cell[LOWER, i]) / _width(cell, i) * type(w)(segments)
     k = min(max(np.int32(t), np.int32(0)), np.int32(segments - 1))
-    f = t - type(w)(k)
-    return nodes[k] + f * (nodes[k + 1] - nodes[k])
+    below = cell[first + k, i]
+    return below + (t - type(w)(k)) * (cell[first + k + 1, i] - below)
 
 
 @inline
 def _piecewise_up(shared: Any, cell: Any, i: Any, w: Any) -> Any:
-    return cell[UP, i] * _interpolate(shared[0], cell, i, w)
+    nodes = (cell.shape[0] - NODES) // 2
+    return cell[UP, i] * _interpolate(cell, NODES, nodes - 1, i, w)
 
 
 @inline
 def _piecewise_down(shared: Any, cell: Any, i: Any, w: Any) -> Any:
-    return cell[DOWN, i] * _interpolate(shared[1], cell, i, w)
+    nodes = (cell.shape[0] - NODES) // 2
+    return cell[DOWN, i] * _interpolate(cell, NODES + nodes, nodes - 1, i, w)
 
 
 _STEPS: dict[type, tuple[Any, Any]] = {
