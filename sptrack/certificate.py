@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from sptrack.crossbar.array import Crossbar
 from sptrack.devices.cells import Cells
 from sptrack.devices.constants import response_constants
 from sptrack.errors import ParameterError
+from sptrack.results import dataset, json_text, provenance
 from sptrack.theory import (
     array_offset,
     pulses_to_target,
@@ -23,6 +24,9 @@ from sptrack.theory import (
     zero_shifting_bounds,
     zero_shifting_moments,
 )
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = NDArray[Any]
 Interval = tuple[float, float]
@@ -174,6 +178,42 @@ def certify(
     estimates = zero_shift(bar, counts, mode=mode, read_noise=read_noise, progress=progress, stop=stop)
     certificate = _assess(cells, estimates, begin, limit, read_noise, CostModel() if cost is None else cost)
     return Calibration(certificate=certificate, cells=cells, estimates=estimates, start=begin)
+
+
+def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
+    """Labelled dataset of a calibration: what the certificate and its figures are drawn from.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        What `certify` returned.
+    seed : int
+        Root seed that was used, for the provenance.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``estimate`` (pulses, row, column), ``symmetric_point`` (row, column), and per pulse count the errors of the
+        certificate with their intervals, all in weight units; the certificate as JSON attribute.
+    """
+    c, weight = calibration.certificate, {"units": "weight units"}
+    variables: dict[str, Any] = {
+        "estimate": (("pulses", "row", "column"), calibration.estimates.points.astype(np.float32), weight),
+        "symmetric_point": (("row", "column"), calibration.cells.target.astype(np.float32), weight),
+    }
+    for name in ("rms_error", "median_error", "mean_offset", "std_offset"):
+        variables[name] = ("pulses", np.array(getattr(c, name)), weight)
+        variables[f"{name}_ci"] = (("pulses", "end"), np.array(getattr(c, f"{name}_ci")), weight)
+    if c.rms_theory is not None:
+        variables["rms_theory"] = ("pulses", np.array(c.rms_theory), weight)
+    coordinates = {
+        "pulses": ("pulses", np.array(c.pulses), {"units": "pulses per cell"}),
+        "end": ("end", np.array(["low", "high"]), {}),
+    }
+    settings = {"mode": c.mode, "target": c.target, "read_noise": c.read_noise, "device": c.device, "cells": c.cells}
+    made = dataset(variables, coordinates, provenance(seed=seed, parameters=settings))
+    made.attrs["certificate"] = json_text(c)
+    return made
 
 
 def default_target(cells: Cells) -> float:
@@ -382,7 +422,7 @@ def _verdict(
 
 
 def _notes(cells: Cells, live: Array, overshoot: Array, estimates: Estimates) -> list[str]:
-    notes = []
+    notes = [cells.device.source.note] if cells.device.source.note else []
     if not live.all():
         notes.append(f"{live.size - int(live.sum())} of {live.size} cells have no symmetric point and are left out")
     if overshoot.any():

@@ -23,6 +23,9 @@ app = App(
     default_parameter=Parameter(negative=""),
     suppress_keyboard_interrupt=False,
 )
+app.command(
+    "sptrack.cli.calibrate:calibrate", name="calibrate", help="Find symmetric points by zero-shifting and certify them."
+)
 app.command("sptrack.cli.doctor:doctor", name="doctor", help="Report what this installation offers.")
 
 

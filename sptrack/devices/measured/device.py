@@ -91,6 +91,12 @@ class MeasuredDevice:
         return 0.5 * (self.parameters["step_up"].value + self.parameters["step_down"].value)
 
     @property
+    def read_noise(self) -> float:
+        """Standard deviation of a single reading about the state, white and slow noise together, weight units."""
+        slow = self.parameters.get("slow_noise")
+        return float(np.hypot(self.parameters["read_noise"].value, 0.0 if slow is None else slow.value))
+
+    @property
     def symmetric_point(self) -> Estimate:
         """State at which the mean up and down steps are equal, weight units."""
         return self.parameters["symmetric_point"]
