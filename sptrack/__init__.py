@@ -6,24 +6,94 @@ from typing import TYPE_CHECKING, Any
 from sptrack.errors import ConvergenceError, ParameterError, SptrackError
 
 if TYPE_CHECKING:
+    from sptrack.calibration import zero_shift
+    from sptrack.certificate import certify
+    from sptrack.cost import CostModel
+    from sptrack.crossbar import Crossbar, PulseScheme
+    from sptrack.devices import (
+        Asymmetry,
+        ConstantStep,
+        CustomResponse,
+        CycleNoise,
+        Device,
+        ExpStep,
+        LinearStep,
+        PiecewiseStep,
+        PowStep,
+        Reference,
+        SoftBounds,
+        Source,
+        Spread,
+        SymmetricPoints,
+        cells_from_parameters,
+        sample_cells,
+    )
+    from sptrack.devices.config import load_device
+    from sptrack.devices.presets import preset
     from sptrack.results import dataset, load, save
 
 __version__ = "0.1.0"
 
-_HOME_OF = {
-    "dataset": "sptrack.results",
-    "load": "sptrack.results",
-    "save": "sptrack.results",
+_NAMES_IN = {
+    "sptrack.calibration": ("zero_shift",),
+    "sptrack.certificate": ("certify",),
+    "sptrack.cost": ("CostModel",),
+    "sptrack.crossbar": ("Crossbar", "PulseScheme"),
+    "sptrack.devices": (
+        "Asymmetry",
+        "ConstantStep",
+        "CustomResponse",
+        "CycleNoise",
+        "Device",
+        "ExpStep",
+        "LinearStep",
+        "PiecewiseStep",
+        "PowStep",
+        "Reference",
+        "SoftBounds",
+        "Source",
+        "Spread",
+        "SymmetricPoints",
+        "cells_from_parameters",
+        "sample_cells",
+    ),
+    "sptrack.devices.config": ("load_device",),
+    "sptrack.devices.presets": ("preset",),
+    "sptrack.results": ("dataset", "load", "save"),
 }
+_HOME_OF = {name: home for home, names in _NAMES_IN.items() for name in names}
 
 __all__ = [
+    "Asymmetry",
+    "ConstantStep",
     "ConvergenceError",
+    "CostModel",
+    "Crossbar",
+    "CustomResponse",
+    "CycleNoise",
+    "Device",
+    "ExpStep",
+    "LinearStep",
     "ParameterError",
+    "PiecewiseStep",
+    "PowStep",
+    "PulseScheme",
+    "Reference",
+    "SoftBounds",
+    "Source",
+    "Spread",
     "SptrackError",
+    "SymmetricPoints",
     "__version__",
+    "cells_from_parameters",
+    "certify",
     "dataset",
     "load",
+    "load_device",
+    "preset",
+    "sample_cells",
     "save",
+    "zero_shift",
 ]
 
 

@@ -1,20 +1,18 @@
-"""The calibration certificate: how well zero-shifting found the symmetric points, held against truth and theory."""
+"""The calibration certificate: how good the symmetric points are, held against truth and theory."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
-from sptrack.calibration.zero_shifting import Estimates, Progress, StopRule, check_schedule, zero_shift
+from sptrack.calibration.zero_shifting import Estimates
 from sptrack.cost import CostModel
-from sptrack.crossbar.array import Crossbar
 from sptrack.devices.cells import Cells
 from sptrack.devices.constants import response_constants
 from sptrack.errors import ParameterError
+from sptrack.intervals import Interval, summarise
 from sptrack.results import dataset, json_text, provenance
 from sptrack.theory import (
     array_offset,
@@ -29,24 +27,21 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Array = NDArray[Any]
-Interval = tuple[float, float]
 
-RESAMPLES = 200
-NORMAL_ABOVE = 4096
 DEFAULT_TARGET = 0.01
 """Default target: this share of the nominal range."""
-_LEVEL = 0.95
 _BOUND_CELLS = 4096
 _THEORY_CELLS = 1 << 18
 _FEW = 0.01
+_TINY = 1e-300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """What `certify` found; all errors over the live cells, in weight units.
 
-    A cell is live if it has a symmetric point between its bounds. Lists have one entry per pulse count; ``*_ci`` are
-    95 % intervals over cells (200 bootstrap resamples, normal theory above 4096 cells).
+    A cell is live if it has a symmetric point between its bounds. Lists have one entry per pulse count;
+    ``*_ci`` are 95 % intervals over cells (200 bootstrap resamples, normal theory above 4096 cells).
 
     Attributes
     ----------
@@ -55,36 +50,42 @@ class Certificate:
     cells : list of int
         Rows and columns.
     live_cells, overshooting_cells : int
-        Cells with a symmetric point; cells of which one pulse passes it (dw_min times slope >= 1), which no bound covers.
+        Cells with a symmetric point; cells of which one pulse passes it (dw_min times slope >= 1), which no
+        bound covers.
     clip_fraction : float
         Share of the cells with a drawn parameter that had to be clipped.
     mode : str
         "cyclic" or "stochastic".
-    target : float
-        Wanted RMS error.
+    target, read_noise : float
+        Wanted RMS error; std of the reading noise.
     pulses : list of int
         Pulses per cell.
     rms_error, median_error, mean_offset, std_offset : list of float
-        RMS and median |estimate - truth|; mean of estimate - truth; std of the estimates minus std of the truth.
+        RMS and median |estimate - truth|; mean of estimate - truth; std of the estimates minus std of the
+        truth.
     rms_theory : list of float or None
         RMS error predicted by exact moments, on linear devices.
     floor : float or None
-        RMS error that is left after ever more pulses: exact on linear devices, leading order in dw_min else; None
-        where cells overshoot and neither holds.
+        RMS error that is left after ever more pulses: exact on linear devices, leading order in dw_min else;
+        None where cells overshoot and neither holds.
     pulses_needed_theory : int or None
-        Smallest even number of pulses for the target: exact moments on linear devices, else the corrected bound.
+        Smallest even number of pulses for the target: exact moments on linear devices, else the corrected
+        bound.
     theory : str
         Where that number comes from, or why there is none.
     pulses_needed_measured : int or None
-        The same from the measured errors, log-linear between the pulse counts; None if the target was not met.
+        The same from the measured errors, log-linear between the pulse counts; None if the target was not
+        met.
     recommended_pulses : int or None
-        First measured count whose interval lies below the target, refined by theory where both are at hand.
+        Enough for the upper end of the measured interval, and for theory with that margin where it is exact;
+        no more than the first measured count whose interval lies below the target. None if nothing promises
+        it.
     cost : float or None
         Of the recommended calibration and its read, per cell, by the cost model.
     met : bool
         Whether the last RMS error is at most the target.
-    verdict : str
-        One line for a person.
+    verdict, notes : str, list of str
+        One line for a person, and what to know beside it.
     """
 
     device: str
@@ -128,34 +129,24 @@ class Calibration:
 
 def certify(
     cells: Cells,
-    pulses: Sequence[int] = (500, 1000, 2000, 4000, 8000),
+    estimates: Estimates,
     *,
-    mode: str = "cyclic",
-    target: float | None = None,
-    read_noise: float = 0.0,
-    seed: int = 0,
     start: ArrayLike = 0.0,
-    threads: int | None = None,
+    target: float | None = None,
     cost: CostModel | None = None,
-    progress: Progress | None = None,
-    stop: StopRule | None = None,
 ) -> Calibration:
-    """Calibrate simulated cells by zero-shifting and certify the result.
+    """Certify estimates of symmetric points of simulated cells, whose truth is known.
 
     Parameters
     ----------
     cells : Cells
         The array; its true symmetric points are what the estimates are compared with.
-    pulses, mode, read_noise, progress, stop
-        As in `sptrack.calibration.zero_shift`.
+    estimates : Estimates
+        What `sptrack.calibration.zero_shift` read from it.
+    start : array_like, broadcastable to [R, C]
+        Weights (visible) before the first pulse, weight units, for theory.
     target : float or None
         Wanted RMS error over live cells, weight units; None: 1 % of the nominal range.
-    seed : int
-        Root seed of cycle, coin and reading noise.
-    start : array_like, broadcastable to [R, C]
-        Start weights (visible), weight units.
-    threads : int or None
-        Threads of the kernels.
     cost : CostModel or None
         Weights of pulses and reads.
 
@@ -166,17 +157,27 @@ def certify(
     Raises
     ------
     ParameterError
-        A device without any symmetric point between its bounds, a target that is not above 0, a bad schedule.
+        A device without any symmetric point between its bounds, a target that is not above 0, estimates of
+        another shape than the cells, start weights that are not finite.
+
+    Examples
+    --------
+    >>> from sptrack import Crossbar, Device, certify, sample_cells, zero_shift
+    >>> cells = sample_cells(Device(), (32, 32))
+    >>> calibration = certify(cells, zero_shift(Crossbar(cells), (2000, 8000)))
+    >>> calibration.certificate.met
+    True
     """
-    counts = check_schedule(pulses, mode)
-    limit = default_target(cells) if target is None else target
-    if not (np.isfinite(limit) and limit > 0):
-        raise ParameterError(f"target = {limit}: a finite number above 0 (weight units) wanted")
-    _require_symmetric_points(cells)
-    bar = Crossbar(cells, seed=seed, weights=start, threads=threads)
-    begin = bar.weights.astype(np.float64)
-    estimates = zero_shift(bar, counts, mode=mode, read_noise=read_noise, progress=progress, stop=stop)
-    certificate = _assess(cells, estimates, begin, limit, read_noise, CostModel() if cost is None else cost)
+    limit = default_target(cells) if target is None else check_target(target)
+    require_symmetric_points(cells)
+    if estimates.points.shape[1:] != cells.shape:
+        raise ParameterError(
+            f"estimates of shape {estimates.points.shape[1:]}: {cells.shape} wanted, as the cells"
+        )
+    begin = np.broadcast_to(np.asarray(start, np.float64), cells.shape)
+    if not np.isfinite(begin).all():
+        raise ParameterError(f"start = {begin[~np.isfinite(begin)][0]}: finite weights wanted")
+    certificate = _assess(cells, estimates, begin, limit, CostModel() if cost is None else cost)
     return Calibration(certificate=certificate, cells=cells, estimates=estimates, start=begin)
 
 
@@ -193,8 +194,8 @@ def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
     Returns
     -------
     xarray.Dataset
-        ``estimate`` (pulses, row, column), ``symmetric_point`` (row, column), and per pulse count the errors of the
-        certificate with their intervals, all in weight units; the certificate as JSON attribute.
+        ``estimate`` (pulses, row, column), ``symmetric_point`` (row, column), and per pulse count the errors
+        of the certificate with their intervals, all in weight units; the certificate as JSON attribute.
     """
     c, weight = calibration.certificate, {"units": "weight units"}
     variables: dict[str, Any] = {
@@ -210,7 +211,13 @@ def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
         "pulses": ("pulses", np.array(c.pulses), {"units": "pulses per cell"}),
         "end": ("end", np.array(["low", "high"]), {}),
     }
-    settings = {"mode": c.mode, "target": c.target, "read_noise": c.read_noise, "device": c.device, "cells": c.cells}
+    settings = {
+        "mode": c.mode,
+        "target": c.target,
+        "read_noise": c.read_noise,
+        "device": c.device,
+        "cells": c.cells,
+    }
     made = dataset(variables, coordinates, provenance(seed=seed, parameters=settings))
     made.attrs["certificate"] = json_text(c)
     return made
@@ -221,31 +228,50 @@ def default_target(cells: Cells) -> float:
     return DEFAULT_TARGET * (cells.device.response.w_max - cells.device.response.w_min)
 
 
-def _require_symmetric_points(cells: Cells) -> None:
-    if not np.isfinite(cells.target).any():
+def check_target(target: float) -> float:
+    """The target as it is given.
+
+    Raises
+    ------
+    ParameterError
+        If it is not a finite number above 0.
+    """
+    if not (np.isfinite(target) and target > 0):
+        raise ParameterError(f"target = {target}: a finite number above 0 (weight units) wanted")
+    return target
+
+
+def require_symmetric_points(cells: Cells) -> None:
+    """Refuse cells of which none can be calibrated.
+
+    Raises
+    ------
+    ParameterError
+        If the cells are one-sided or none has a symmetric point between its bounds.
+    """
+    device = cells.device
+    if device.one_sided or not np.isfinite(cells.target).any():
+        reason = "cells are only pulsed up and have no" if device.one_sided else "no cell has a"
         raise ParameterError(
-            f"device {cells.device.source.name!r} ({cells.device.response.family}): no cell has a symmetric point "
-            "between its bounds; there is nothing to calibrate"
+            f"device {device.source.name!r} ({device.response.family}): {reason} symmetric point between its "
+            "bounds; there is nothing to calibrate"
         )
 
 
-def _assess(
-    cells: Cells, estimates: Estimates, begin: Array, target: float, read_noise: float, cost: CostModel
-) -> Certificate:
+def _assess(cells: Cells, estimates: Estimates, begin: Array, target: float, cost: CostModel) -> Certificate:
     truth = cells.target
     live = np.isfinite(truth)
-    true = truth[live]
-    summaries = [summarise(np.asarray(points, np.float64)[live], true) for points in estimates.points]
+    summaries = [summarise(np.asarray(points, np.float64)[live], truth[live]) for points in estimates.points]
     rms = [s["rms"] for s in summaries]
     overshoot = overshooting(cells)
-    beyond_theory = overshoot.sum() > _FEW * live.sum()
-    few = cells.thinned(_THEORY_CELLS)
-    spaced = begin.reshape(1, -1)[:, :: -(-cells.size // _THEORY_CELLS)].reshape(few.shape)
-    prediction = _predict(few, estimates, spaced, target, read_noise, bool(beyond_theory))
-    measured = _first_below(estimates.pulses, [value for value, _ in rms], target, estimates.mode)
-    recommended = _recommend(estimates.pulses, rms, target, measured, prediction["pulses_needed_theory"])
+    prediction, safe = _predict(
+        cells, estimates, begin, target, max(high / max(value, _TINY) for value, (_, high) in rms)
+    )
+    recommended = _recommend(estimates, rms, target, safe)
     met = rms[-1][0] <= target
-    per_cell = None if recommended is None else cost.total(pulses=recommended, reads=1, columns=cells.shape[1])
+    per_cell = (
+        None if recommended is None else cost.total(pulses=recommended, reads=1, columns=cells.shape[1])
+    )
     return Certificate(
         device=cells.device.source.name,
         cells=list(cells.shape),
@@ -254,11 +280,11 @@ def _assess(
         clip_fraction=cells.clip_fraction,
         mode=estimates.mode,
         target=target,
-        read_noise=read_noise,
+        read_noise=estimates.read_noise,
         pulses=[int(n) for n in estimates.pulses],
         **_columns(summaries),
         **prediction,
-        pulses_needed_measured=measured,
+        pulses_needed_measured=_first_below(estimates, [value for value, _ in rms], target),
         recommended_pulses=recommended,
         cost=per_cell,
         met=bool(met),
@@ -276,60 +302,8 @@ def _columns(summaries: list[dict[str, tuple[float, Interval]]]) -> dict[str, An
     return columns
 
 
-def summarise(estimate: Array, truth: Array) -> dict[str, tuple[float, Interval]]:
-    """RMS and median |error|, mean error and std offset of estimates [n], each with a 95 % interval over cells.
-
-    Up to 4096 cells: percentiles of 200 bootstrap resamples (fixed seed). Above: normal theory, with the delta method
-    for the RMS and the stds and order statistics for the median.
-    """
-    error = estimate - truth
-    values = _statistics(error, estimate, truth)
-    if len(error) > NORMAL_ABOVE:
-        return {name: (value, _normal_interval(name, value, error, estimate, truth)) for name, value in values.items()}
-    rng = np.random.default_rng(0)
-    draws = rng.integers(len(error), size=(RESAMPLES, len(error)))
-    samples = [_statistics(error[k], estimate[k], truth[k]) for k in draws]
-    ends = (50 * (1 - _LEVEL), 50 * (1 + _LEVEL))
-    return {
-        name: (value, _pair(np.percentile([sample[name] for sample in samples], ends))) for name, value in values.items()
-    }
-
-
-def _statistics(error: Array, estimate: Array, truth: Array) -> dict[str, float]:
-    return {
-        "rms": float(np.sqrt(np.mean(error**2))),
-        "median": float(np.median(np.abs(error))),
-        "mean": float(error.mean()),
-        "std": float(estimate.std() - truth.std()),
-    }
-
-
-def _normal_interval(name: str, value: float, error: Array, estimate: Array, truth: Array) -> Interval:
-    z, n = float(norm.ppf(0.5 + _LEVEL / 2)), len(error)
-    if name == "median":
-        ranks = 0.5 * n + z * 0.5 * math.sqrt(n) * np.array([-1.0, 1.0])
-        return _pair(np.sort(np.abs(error))[np.clip(ranks.astype(int), 0, n - 1)])
-    influence = error
-    if name == "rms":
-        influence = error**2 / (2.0 * value) if value else np.zeros(n)
-    elif name == "std":
-        influence = _std_influence(estimate) - _std_influence(truth)
-    half = z * float(influence.std()) / math.sqrt(n)
-    return value - half, value + half
-
-
-def _std_influence(values: Array) -> Array:
-    std = values.std()
-    return (values - values.mean()) ** 2 / (2.0 * std) if std else np.zeros(len(values))
-
-
-def _pair(values: ArrayLike) -> Interval:
-    low, high = np.asarray(values, float)
-    return float(low), float(high)
-
-
 def overshooting(cells: Cells) -> Array:
-    """Cells [R, C] of which one pulse can pass the symmetric point: dw_min times the slope of q_plus or q_minus >= 1."""
+    """Cells [R, C] of which one pulse can pass the symmetric point: dw_min times a slope of q is >= 1."""
     point = np.nan_to_num(cells.symmetric_point, nan=0.0)
     width = 1e-4 * (cells.upper - cells.lower)
     low, high = cells.steps(np.stack([point - width, point + width]))
@@ -339,78 +313,106 @@ def overshooting(cells: Cells) -> Array:
 
 
 def _predict(
-    cells: Cells, estimates: Estimates, begin: Array, target: float, read_noise: float, overshoots: bool
-) -> dict[str, Any]:
-    """What theory says of this calibration: floor, errors after each count, pulses for the target."""
-    mode: Any = estimates.mode
+    cells: Cells, estimates: Estimates, begin: Array, target: float, margin: float
+) -> tuple[dict[str, Any], int | None]:
+    """What theory says of this calibration, and the pulses it wants for the target over ``margin``."""
+    live = np.isfinite(cells.symmetric_point)
+    if overshooting(cells).sum() > _FEW * live.sum():
+        nothing = {"rms_theory": None, "floor": None, "pulses_needed_theory": None}
+        return nothing | {"theory": "no bound applies: cells overshoot (dw_min times slope >= 1)"}, None
     internal = begin if cells.reference is None else begin + cells.reference
-    nothing = {"rms_theory": None, "floor": None, "pulses_needed_theory": None}
-    if overshoots:
-        return nothing | {"theory": "no bound applies: cells overshoot (dw_min times slope >= 1)"}
+    internal = np.clip(internal, cells.lower, cells.upper)
+    reading = math.hypot(estimates.read_noise, cells.device.write_noise * cells.dw_min)
     noise = cells.cycle_noise
     if cells.linear is None or noise.offset or noise.slope:
-        return _predict_by_bound(cells, internal, target, read_noise, mode)
+        prediction = _predict_by_bound(cells, internal, target, reading, estimates.mode)
+        return prediction, prediction["pulses_needed_theory"]
+    few, start = cells.thinned(_THEORY_CELLS), _thinned(internal, _THEORY_CELLS)
+    mode: Any = estimates.mode
 
     def rms(moments: Any) -> float:
-        return math.hypot(array_offset(cells, moments).rms, read_noise)
+        return math.hypot(array_offset(few, moments).rms, reading)
 
-    left = math.sqrt(target**2 - read_noise**2) if target > read_noise else 0.0
-    needed = pulses_to_target(cells, left, mode=mode, start=internal) if left else None
+    def needed(limit: float) -> int | None:
+        left = math.sqrt(max(limit**2 - reading**2, 0.0))
+        return pulses_to_target(few, left, mode=mode, start=start) if left else None
+
+    first = needed(target)
     return {
-        "rms_theory": [rms(zero_shifting_moments(cells, mode, int(n), internal)) for n in estimates.pulses],
-        "floor": rms(stationary_moments(cells, mode)),
-        "pulses_needed_theory": needed,
-        "theory": "exact moments" if needed is not None else "exact moments: the floor is above the target",
-    }
+        "rms_theory": [rms(zero_shifting_moments(few, mode, int(n), start)) for n in estimates.pulses],
+        "floor": rms(stationary_moments(few, mode)),
+        "pulses_needed_theory": first,
+        "theory": "exact moments" if first is not None else "exact moments: the floor is above the target",
+    }, needed(target / margin)
 
 
-def _predict_by_bound(cells: Cells, internal: Array, target: float, read_noise: float, mode: Any) -> dict[str, Any]:
-    limited = small_step_moments(cells, mode).mean_square
-    finite = np.isfinite(limited)
-    floor = float(np.sqrt(np.mean(limited[finite]) + read_noise**2)) if finite.any() else None
+def _thinned(values: Array, most: int) -> Array:
+    """Per-cell values [R, C] of the cells that `Cells.thinned` keeps."""
+    every = -(-values.size // most)
+    return values if every == 1 else values.reshape(1, -1)[:, ::every]
+
+
+def _predict_by_bound(
+    cells: Cells, internal: Array, target: float, reading: float, mode: Any
+) -> dict[str, Any]:
+    limits = small_step_moments(cells.thinned(_THEORY_CELLS), mode).mean_square
+    finite = np.isfinite(limits)
+    floor = float(np.sqrt(np.mean(limits[finite]) + reading**2)) if finite.any() else None
     nothing = {"rms_theory": None, "floor": floor, "pulses_needed_theory": None}
-    every = -(-cells.size // _BOUND_CELLS)
-    cells, internal = cells.thinned(_BOUND_CELLS), internal.reshape(1, -1)[:, ::every]
-    internal = internal.reshape(cells.shape)
+    few, start = cells.thinned(_BOUND_CELLS), _thinned(internal, _BOUND_CELLS)
     name = "TC.4" if mode == "cyclic" else "TC.2"
-    bound = zero_shifting_bounds(cells, internal, constants=response_constants(cells))[name]
-    share = max(target**2 - read_noise**2, 0.0) * int(bound.applies.sum())
-    if bound.void or share == 0:
-        return nothing | {"theory": f"bound {name}: {bound.reason or 'the reading noise is above the target'}"}
+    bound = zero_shifting_bounds(few, start, constants=response_constants(few))[name]
+    share = max(target**2 - reading**2, 0.0) * int(bound.applies.sum())
+    if share == 0:
+        return nothing | {"theory": f"bound {name}: reading and write noise are above the target"}
+    if bound.void:
+        return nothing | {"theory": f"bound {name}: {bound.reason}"}
     needed = bound.pulses_to(share)
-    return nothing | {
-        "pulses_needed_theory": needed.pulses,
-        "theory": f"bound {name}, corrected" if needed.pulses else f"bound {name}: {needed.reason}",
-    }
+    theory = f"bound {name}, corrected"
+    if needed.floor > share:
+        least = math.sqrt(needed.floor / int(bound.applies.sum()) + reading**2)
+        theory = f"bound {name}: it can promise no RMS error below {least:.3g}"
+    elif needed.pulses is None:
+        theory = f"bound {name}: {needed.reason}"
+    return nothing | {"pulses_needed_theory": needed.pulses, "theory": theory}
 
 
-def _first_below(pulses: Array, rms: list[float], target: float, mode: str) -> int | None:
-    """Smallest pulse count with an RMS error of at most ``target``, log-linear between the measured ones."""
-    below = [k for k, value in enumerate(rms) if value <= target]
+def _first_below(estimates: Estimates, errors: list[float], target: float) -> int | None:
+    """Smallest pulse count with an error of at most ``target``, log-linear between the measured ones."""
+    pulses = estimates.pulses
+    below = [k for k, value in enumerate(errors) if value <= target]
     if not below:
         return None
     k = below[0]
     if k == 0:
         return int(pulses[0])
-    share = math.log(rms[k - 1] / target) / math.log(rms[k - 1] / rms[k])
-    count = math.ceil(pulses[k - 1] + share * (pulses[k] - pulses[k - 1]))
-    return min(count + count % 2, int(pulses[k])) if mode == "cyclic" else count
+    share = math.log(errors[k - 1] / target) / math.log(errors[k - 1] / max(errors[k], _TINY))
+    count = math.ceil(int(pulses[k - 1]) + share * int(pulses[k] - pulses[k - 1]))
+    return min(count + count % 2, int(pulses[k])) if estimates.mode == "cyclic" else count
 
 
 def _recommend(
-    pulses: Array, rms: list[tuple[float, Interval]], target: float, measured: int | None, theory: int | None
+    estimates: Estimates, rms: list[tuple[float, Interval]], target: float, theory: int | None
 ) -> int | None:
-    """Pulses to send: what measurement and theory both call enough, within the measured counts where possible."""
-    safe = [int(n) for n, (_, (_, high)) in zip(pulses, rms, strict=True) if high <= target]
-    if not safe:
+    """Pulses to send: enough for the upper end of the measured interval and for theory with the same margin.
+
+    No more than the first measured count that is safe; where none is, what theory asks for.
+    """
+    highs = [high for _, (_, high) in rms]
+    measured = _first_below(estimates, highs, target)
+    if measured is None:
         return theory
-    if measured is not None and theory is not None:
-        return min(safe[0], max(measured, theory))
-    return safe[0]
+    safe = next(int(n) for n, high in zip(estimates.pulses, highs, strict=True) if high <= target)
+    return safe if theory is None else min(safe, max(measured, theory))
 
 
 def _verdict(
-    met: bool, last: tuple[float, Interval], target: float, pulses: int, recommended: int | None, floor: float | None
+    met: bool,
+    last: tuple[float, Interval],
+    target: float,
+    pulses: int,
+    recommended: int | None,
+    floor: float | None,
 ) -> str:
     rms, (low, high) = last
     text = f"RMS error {rms:.4g} [{low:.4g}, {high:.4g}] after {pulses} pulses: target {target:.4g} "
@@ -424,13 +426,19 @@ def _verdict(
 def _notes(cells: Cells, live: Array, overshoot: Array, estimates: Estimates) -> list[str]:
     notes = [cells.device.source.note] if cells.device.source.note else []
     if not live.all():
-        notes.append(f"{live.size - int(live.sum())} of {live.size} cells have no symmetric point and are left out")
+        notes.append(
+            f"{live.size - int(live.sum())} of {live.size} cells have no symmetric point and are left out"
+        )
     if overshoot.any():
-        notes.append(f"{int(overshoot.sum())} cells overshoot (dw_min times slope >= 1): no bound applies to them")
+        notes.append(
+            f"{int(overshoot.sum())} cells overshoot (dw_min times slope >= 1): no bound applies to them"
+        )
     if cells.clip_fraction:
-        notes.append(f"{100 * cells.clip_fraction:.1f} % of the cells have a drawn parameter that was clipped")
+        notes.append(
+            f"{100 * cells.clip_fraction:.1f} % of the cells have a drawn parameter that was clipped"
+        )
     if cells.size > _THEORY_CELLS:
-        notes.append(f"theory: over every {-(-cells.size // _THEORY_CELLS)}th cell")
+        notes.append(f"theory: over one cell in {-(-cells.size // _THEORY_CELLS)}")
     if estimates.stopped:
         notes.append("ended early by the stop rule")
     return notes

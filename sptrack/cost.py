@@ -11,8 +11,8 @@ from sptrack.errors import ParameterError
 class CostModel:
     """Weights in units of one pulse on one cell.
 
-    A pulse can hit all cells of an array at once, a read takes one cell or one matrix-vector product: what dominates is
-    a matter of the periphery. The defaults count work per cell.
+    A pulse can hit all cells of an array at once, a read takes one cell or one matrix-vector product: what
+    dominates is a matter of the periphery. The defaults count work per cell.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ class CostModel:
     read : float
         One read of one cell.
     read_product : float or None
-        If given, reads are counted as matrix-vector products at this weight each (one product reads one row of cells)
-        instead of per cell.
+        If given, reads are counted as matrix-vector products at this weight each (one product reads one row
+        of cells) instead of per cell.
     program : float
         Setting one cell to a value.
 
@@ -44,6 +44,6 @@ class CostModel:
                 raise ParameterError(f"cost of a {name} = {value}: a finite number >= 0 wanted")
 
     def total(self, *, pulses: float, reads: float = 0, programs: float = 0, columns: int = 1) -> float:
-        """Cost of so many cell pulses, cell reads and programmed cells on an array with ``columns`` columns."""
+        """Cost of ``pulses``, ``reads`` and ``programs`` of cells on an array with so many ``columns``."""
         reading = self.read * reads if self.read_product is None else self.read_product * reads / columns
         return self.pulse * pulses + reading + self.program * programs

@@ -1,6 +1,7 @@
 """Zero-shifting: pulse every cell up and down until it rests at its symmetric point, and read it there.
 
-Source: Kim et al. 2019 (the procedure); Xiao et al. 2026, arXiv 2602.21321, eq. (7) and Theorems 2.2, C.2 to C.4.
+Source: Kim et al. 2019 (the procedure); Xiao et al. 2026, arXiv 2602.21321, eq. (7) and Theorems 2.2, C.2 to
+C.4.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,6 +36,8 @@ class Estimates(NamedTuple):
         Estimates, weight units.
     mode : str
         "cyclic" or "stochastic".
+    read_noise : float
+        Std of the reading noise asked for, weight units.
     stopped : bool
         Whether a stop rule ended the run before its schedule.
     """
@@ -42,14 +45,15 @@ class Estimates(NamedTuple):
     pulses: Array
     points: Array
     mode: str
+    read_noise: float
     stopped: bool
 
 
 def settled(tolerance: float) -> StopRule:
-    """Stop rule: the RMS change of the estimates from one read to the next is at most ``tolerance`` (weight units).
+    """Stop rule: the RMS change of the estimates between reads is at most ``tolerance`` (weight units).
 
-    The change is not the error: where the error shrinks by a factor r from read to read, what is left is r/(1 - r) times
-    the last change.
+    The change is not the error: where the error shrinks by a factor r from read to read, what is left is r/(1
+    - r) times the last change.
 
     Raises
     ------
@@ -61,23 +65,39 @@ def settled(tolerance: float) -> StopRule:
     return lambda pulses, new, old: bool(np.sqrt(np.mean((new - old) ** 2)) <= tolerance)
 
 
-def check_schedule(pulses: Sequence[int], mode: str) -> tuple[int, ...]:
-    """Pulse counts of a schedule, checked.
+def check_schedule(pulses: Sequence[int], mode: str, read_noise: float = 0.0) -> tuple[int, ...]:
+    """Pulse counts of a schedule, checked with the mode and the reading noise before anything is sent.
+
+    Parameters
+    ----------
+    pulses, mode, read_noise
+        As in `zero_shift`.
+
+    Returns
+    -------
+    tuple of int
+        The counts.
 
     Raises
     ------
     ParameterError
-        An empty schedule, counts that do not rise from at least 1, odd counts in cyclic mode, or an unknown mode.
+        An empty schedule, counts that do not rise from at least 1 or are not whole, odd counts in cyclic
+        mode, an unknown mode, or a reading noise that is negative or not finite.
     """
     if mode not in PROGRAMS:
         raise ParameterError(f"mode {mode!r}: one of {', '.join(PROGRAMS)} wanted{nearest(mode, PROGRAMS)}")
-    counts = tuple(int(n) for n in pulses)
-    if not counts or counts[0] < 1 or any(b <= a for a, b in zip(counts, counts[1:], strict=False)):
-        raise ParameterError(f"pulses {' '.join(map(str, counts)) or '(none)'}: rising counts from 1 on wanted")
-    odd = [n for n in counts if n % 2]
+    if not (np.isfinite(read_noise) and read_noise >= 0):
+        raise ParameterError(f"read_noise = {read_noise}: a finite number >= 0 (weight units) wanted")
+    rises = all(a < b for a, b in zip((0, *pulses), pulses, strict=False))
+    if not (len(pulses) and rises and all(n == int(n) for n in pulses)):
+        given = " ".join(map(str, pulses)) or "(none)"
+        raise ParameterError(f"pulses {given}: rising whole numbers from 1 on wanted")
+    odd = [n for n in pulses if n % 2]
     if mode == "cyclic" and odd:
-        raise ParameterError(f"pulses {odd[0]}: even counts wanted in cyclic mode (the bias changes sign with the last pulse)")
-    return counts
+        raise ParameterError(
+            f"pulses {odd[0]}: even counts wanted in cyclic mode (the bias changes sign with the last pulse)"
+        )
+    return tuple(int(n) for n in pulses)
 
 
 def zero_shift(
@@ -94,11 +114,13 @@ def zero_shift(
     Parameters
     ----------
     array : PulsedArray
-        A `Crossbar` or a bench of one's own. Its cells end near their symmetric points.
+        A `Crossbar` or a bench of one's own. Its cells end near their symmetric points. In cyclic mode every
+        call of its ``pulse`` asks for an even number of pulses.
     pulses : sequence of int
         Rising pulse counts after which the cells are read; even in cyclic mode.
     mode : str
-        "cyclic" (up, down, up, ..., as hardware does) or "stochastic" (a fair coin per cell and pulse, eq. (7)).
+        "cyclic" (up, down, up, ..., as hardware does) or "stochastic" (a fair coin per cell and pulse, eq.
+        (7)).
     read_noise : float
         Std of the reading noise asked of the array, weight units.
     progress : callable or None
@@ -115,8 +137,8 @@ def zero_shift(
     ParameterError
         See `check_schedule`.
     """
-    counts = check_schedule(pulses, mode)
-    part = max(1, counts[-1] // _REPORTS)
+    counts = check_schedule(pulses, mode, read_noise)
+    part = 2 * max(1, counts[-1] // (2 * _REPORTS))
     points: list[Array] = []
     sent = 0
     for count in counts:
@@ -130,4 +152,4 @@ def zero_shift(
         if stop is not None and len(points) > 1 and stop(sent, points[-1], points[-2]):
             break
     done = np.array(counts[: len(points)], np.int64)
-    return Estimates(done, np.stack(points), mode, len(points) < len(counts))
+    return Estimates(done, np.stack(points), mode, read_noise, len(points) < len(counts))

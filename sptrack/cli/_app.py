@@ -24,9 +24,15 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(
-    "sptrack.cli.calibrate:calibrate", name="calibrate", help="Find symmetric points by zero-shifting and certify them."
+    "sptrack.cli.calibrate:calibrate",
+    name="calibrate",
+    help="Find symmetric points by zero-shifting and certify them.",
 )
+app.command("sptrack.cli.devices:devices", name="devices", help="List devices, or show one.")
 app.command("sptrack.cli.doctor:doctor", name="doctor", help="Report what this installation offers.")
+app.command(
+    "sptrack.cli.verify:verify", name="verify", help="Hold the bounds on zero-shifting against simulation."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,14 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: the command's own (0 when it returns None), 2 on bad input or a refusing file system,
-        130 when interrupted, 141 when the reader of stdout went away.
+        Exit status: the command's own (0 when it returns None), 2 on bad input, too little memory or a
+        refusing file system, 130 when interrupted, 141 when the reader of stdout went away.
     """
     try:
         status = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except (CycloptsError, SptrackError) as error:
         return _fail(str(error), BAD_INPUT)
+    except MemoryError as error:
+        return _fail(f"not enough memory: {error or 'fewer cells wanted'}", BAD_INPUT)
     except KeyboardInterrupt:
         return _fail("interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:

@@ -1,12 +1,74 @@
-"""What several commands read from their command line: shapes, and the device in its three forms."""
+"""What several commands read from their command line: shapes, seeds, the device in its three forms."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+from cyclopts import Parameter
+
+from sptrack.crossbar.threads import thread_count
 from sptrack.devices import Cells, sample_cells
 from sptrack.errors import ParameterError
 
 DEFAULT_DEVICE = "soft-bounds"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayInput:
+    """The simulated array of a command.
+
+    Parameters
+    ----------
+    device
+        Preset (see `sptrack devices list`); the default is soft-bounds.
+    config
+        TOML file that describes a device.
+    measured
+        CSV file with consecutive up and down readings of one cell in two columns; cells are drawn with the
+        uncertainty of its fit.
+    cells
+        Rows x columns of the array.
+    seed
+        Root seed.
+    threads
+        Threads of the kernels; default: one per processor.
+    """
+
+    device: str | None = None
+    config: Path | None = None
+    measured: Path | None = None
+    cells: str = "512x512"
+    seed: int = 0
+    threads: int | None = None
+
+    def draw(self) -> tuple[Cells, float]:
+        """Cells of the named, described or measured device, and the reading noise that comes with them.
+
+        Raises
+        ------
+        ParameterError
+            If shape, seed or threads are refused, more than one device is given, or it is refused where it is
+            read.
+        """
+        shape = cells_shape(self.cells)
+        if self.seed < 0:
+            raise ParameterError(f"seed = {self.seed}: a whole number >= 0 wanted")
+        thread_count(self.threads)
+        given = [name for name in ("device", "config", "measured") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ParameterError(
+                f"--{given[0]} and --{given[1]}: only one of --device, --config, --measured can be given"
+            )
+        if self.measured is not None:
+            return _measured_cells(self.measured, shape, self.seed)
+        if self.config is not None:
+            from sptrack.devices.config import load_device
+
+            return sample_cells(load_device(self.config), shape, seed=self.seed), 0.0
+        from sptrack.devices.presets import preset
+
+        return sample_cells(preset(self.device or DEFAULT_DEVICE), shape, seed=self.seed), 0.0
 
 
 def cells_shape(text: str) -> tuple[int, int]:
@@ -23,28 +85,8 @@ def cells_shape(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def device_cells(
-    device: str | None, config: Path | None, measured: Path | None, shape: tuple[int, int], seed: int
-) -> tuple[Cells, float]:
-    """Cells of the named, described or measured device, and the reading noise that comes with them.
+def _measured_cells(path: Path, shape: tuple[int, int], seed: int) -> tuple[Cells, float]:
+    from sptrack.devices.measured import fit_pulse_response, measured_cells, read_pulse_response
 
-    Raises
-    ------
-    ParameterError
-        If more than one of the three is given, or it is refused where it is read.
-    """
-    given = [name for name, value in (("device", device), ("config", config), ("measured", measured)) if value is not None]
-    if len(given) > 1:
-        raise ParameterError(f"--{given[0]} and --{given[1]}: only one of --device, --config, --measured can be given")
-    if measured is not None:
-        from sptrack.devices.measured import fit_pulse_response, measured_cells, read_pulse_response
-
-        fit = fit_pulse_response(read_pulse_response(measured), seed=seed)
-        return measured_cells(fit, shape, seed=seed, name=measured.name), fit.read_noise
-    if config is not None:
-        from sptrack.devices.config import load_device
-
-        return sample_cells(load_device(config), shape, seed=seed), 0.0
-    from sptrack.devices.presets import preset
-
-    return sample_cells(preset(device or DEFAULT_DEVICE), shape, seed=seed), 0.0
+    fit = fit_pulse_response(read_pulse_response(path), seed=seed)
+    return measured_cells(fit, shape, seed=seed, name=path.name), fit.read_noise

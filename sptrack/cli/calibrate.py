@@ -3,98 +3,120 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from sptrack.calibration import Progress
-from sptrack.certificate import Calibration, Certificate, calibration_dataset, certify
-from sptrack.cli._input import cells_shape, device_cells
+from sptrack.calibration.zero_shifting import PROGRAMS, Progress, check_schedule, zero_shift
+from sptrack.certificate import (
+    Calibration,
+    Certificate,
+    calibration_dataset,
+    certify,
+    check_target,
+    require_symmetric_points,
+)
+from sptrack.cli._input import ArrayInput
 from sptrack.crossbar import Crossbar
-from sptrack.devices import Cells
-from sptrack.results import json_text, output_folder, provenance, save, write_atomic
+from sptrack.results import json_text, output_folder, save, write_atomic
 
 _PILOT = 64
 _LONG = 60.0
+_BYTES = 3e8, 160
+"""Memory: of the process, and per cell beside its estimates (measured at 2048 x 2048 cells)."""
 
 
-def calibrate(
-    *,
-    device: str | None = None,
-    config: Path | None = None,
-    measured: Path | None = None,
-    cells: str = "512x512",
-    pulses: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (500, 1000, 2000, 4000, 8000),
-    mode: Literal["cyclic", "stochastic"] = "cyclic",
-    target: float | None = None,
-    read_noise: float | None = None,
-    seed: int = 0,
-    threads: int | None = None,
-    out: Path | None = None,
-    json: bool = False,
-    quiet: bool = False,
-) -> int:
-    """Find the symmetric point of every cell by zero-shifting and certify the result.
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where results go.
 
     Parameters
     ----------
-    device
-        Preset (see `sptrack devices list`); the default is soft-bounds.
-    config
-        TOML file that describes a device.
-    measured
-        CSV file with consecutive up and down readings of one cell in two columns; cells are drawn with the
-        uncertainty of its fit.
-    cells
-        Rows x columns of the array.
-    pulses
-        Pulse counts after which the cells are read, rising; even in cyclic mode.
-    mode
-        cyclic: up, down, up, ...; stochastic: a fair coin per cell and pulse.
-    target
-        Wanted RMS error, weight units; exit status 1 if it is missed. Default for the verdict: 1 % of the range.
-    read_noise
-        Std of the reading noise, weight units; default 0, or what the fit of a measured file says.
-    seed
-        Root seed.
-    threads
-        Threads of the kernels; default: one per processor.
     out
         Folder for certificate, map of symmetric points, dataset and figures.
     json
         Print the certificate as JSON alone.
     quiet
-        No progress on stderr.
+        Nothing on stderr but errors.
     """
-    drawn, noise = device_cells(device, config, measured, cells_shape(cells), seed)
-    noise = noise if read_noise is None else read_noise
-    schedule = tuple(pulses)
-    if not quiet:
-        _announce(drawn, max(schedule, default=0), threads)
-    with _progress(quiet) as progress:
-        result = certify(
-            drawn, schedule, mode=mode, target=target, read_noise=noise, seed=seed, threads=threads, progress=progress
-        )
-    if out is not None:
-        _write(result, out, seed)
-    if json:
+
+    out: Path | None = None
+    json: bool = False
+    quiet: bool = False
+
+
+_ARRAY, _OUTPUT = ArrayInput(), Output()
+
+
+def calibrate(
+    *,
+    array: ArrayInput = _ARRAY,
+    pulses: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (500, 1000, 2000, 4000, 8000),
+    mode: Literal["cyclic", "stochastic"] = "cyclic",
+    target: float | None = None,
+    read_noise: float | None = None,
+    output: Output = _OUTPUT,
+) -> int:
+    """Find the symmetric point of every cell by zero-shifting and certify the result.
+
+    Parameters
+    ----------
+    array
+        Device, cells, seed, threads.
+    pulses
+        Pulse counts after which the cells are read, rising; even in cyclic mode.
+    mode
+        cyclic: up, down, up, ...; stochastic: a fair coin per cell and pulse.
+    target
+        Wanted RMS error, weight units; exit status 1 if it is missed. Default for the verdict: 1 % of the
+        range.
+    read_noise
+        Std of the reading noise, weight units; default 0, or what the fit of a measured file says.
+    output
+        Folder and form of the results.
+    """
+    schedule = check_schedule(pulses, mode, read_noise or 0.0)
+    if target is not None:
+        check_target(target)
+    with _folder(output.out) as folder:
+        cells, fitted = array.draw()
+        require_symmetric_points(cells)
+        bar = Crossbar(cells, seed=array.seed, threads=array.threads)
+        if not output.quiet:
+            _announce(bar, schedule, mode)
+        noise = fitted if read_noise is None else read_noise
+        with _progress(output.quiet) as progress:
+            estimates = zero_shift(bar, schedule, mode=mode, read_noise=noise, progress=progress)
+        result = certify(cells, estimates, target=target)
+        if folder is not None:
+            _write(result, folder, array.seed)
+    if folder is not None and not output.quiet:
+        print(f"wrote {output.out}", file=sys.stderr)
+    if output.json:
         print(json_text(result.certificate), end="")
     else:
         _print(result.certificate)
     return 1 if target is not None and not result.certificate.met else 0
 
 
-def _announce(cells: Cells, pulses: int, threads: int | None) -> None:
+def _folder(out: Path | None) -> AbstractContextManager[Path | None]:
+    return nullcontext() if out is None else output_folder(out)
+
+
+def _announce(bar: Crossbar, schedule: tuple[int, ...], mode: str) -> None:
     """Say how long it will take, if more than a minute, from a pilot run of a few pulses."""
-    pilot = Crossbar(cells, threads=threads)
-    pilot.pulse("alternating", 2)
+    pilot = Crossbar(bar.cells, threads=bar.threads)
+    pilot.pulse(PROGRAMS[mode], 2)
     begin = time.perf_counter()
-    pilot.pulse("alternating", _PILOT)
-    seconds = (time.perf_counter() - begin) * pulses / _PILOT
+    pilot.pulse(PROGRAMS[mode], _PILOT)
+    seconds = (time.perf_counter() - begin) * schedule[-1] / _PILOT
     if seconds > _LONG:
-        gigabytes = cells.size * (cells.law.cell.itemsize * (cells.law.cell.shape[0] + 8) + 64) / 1e9
+        per_cell = _BYTES[1] + len(schedule) * bar.cells.law.cell.itemsize
+        gigabytes = (_BYTES[0] + per_cell * bar.cells.size) / 1e9
         print(f"about {seconds / 60:.0f} minutes and {gigabytes:.1f} GB of memory", file=sys.stderr)
 
 
@@ -106,7 +128,13 @@ def _progress(quiet: bool) -> Iterator[Progress | None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("zero-shifting"), BarColumn(), MofNCompleteColumn(), TextColumn("pulses"), TimeRemainingColumn())
+    columns = (
+        TextColumn("zero-shifting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("pulses"),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("zero-shifting", total=None)
@@ -146,27 +174,26 @@ def _summary(c: Certificate) -> Iterator[str]:
     yield f"pulses for the target   theory {number(c.pulses_needed_theory)} ({c.theory})"
     yield f"                        measured {number(c.pulses_needed_measured)}"
     yield f"error floor             {number(c.floor)} weight units"
-    yield f"recommended             {number(c.recommended_pulses)} pulses, cost {number(c.cost)} pulse units per cell"
+    cost = "" if c.cost is None else f", cost {number(c.cost)} pulse units per cell"
+    yield f"recommended             {number(c.recommended_pulses)} pulses{cost}"
     for note in c.notes:
         yield f"note                    {note}"
     yield f"verdict                 {c.verdict}"
 
 
-def _write(result: Calibration, out: Path, seed: int) -> None:
+def _write(result: Calibration, folder: Path, seed: int) -> None:
     import numpy as np
 
     from sptrack.plotting.calibration import certificate_figure, map_figure
     from sptrack.plotting.style import save_figure
 
-    with output_folder(out) as folder:
-        write_atomic(folder / "certificate.json", json_text(result.certificate))
-        points = np.asarray(result.estimates.points[-1], np.float64)
-        rows = "\n".join(",".join(f"{value:.6g}" for value in row) for row in points)
-        write_atomic(folder / "symmetric_points.csv", rows + "\n")
-        data = calibration_dataset(result, seed)
-        save(data, folder / "calibration.nc")
-        for name, draw in (("certificate", certificate_figure), ("map", map_figure)):
-            figure = draw(data)
-            for ending in ("png", "svg"):
-                save_figure(figure, folder / f"{name}.{ending}")
-    print(f"wrote {out}", file=sys.stderr)
+    write_atomic(folder / "certificate.json", json_text(result.certificate))
+    points = np.asarray(result.estimates.points[-1], np.float64)
+    rows = "\n".join(",".join(f"{value:.6g}" for value in row) for row in points)
+    write_atomic(folder / "symmetric_points.csv", rows + "\n")
+    data = calibration_dataset(result, seed)
+    save(data, folder / "calibration.nc")
+    for name, draw in (("certificate", certificate_figure), ("map", map_figure)):
+        figure = draw(data)
+        for ending in ("png", "svg"):
+            save_figure(figure, folder / f"{name}.{ending}")

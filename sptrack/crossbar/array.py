@@ -1,6 +1,5 @@
 """The crossbar: cells, their weights, and a ledger of every pulse they get."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,23 +7,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sptrack.crossbar import inputs
+from sptrack.crossbar.checkpoint import read_state, write_state
 from sptrack.crossbar.ledger import Ledger
 from sptrack.crossbar.outer import PulseScheme, Trains, deterministic_counts, lines, plan_trains, quantise
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices.cells import Cells
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
 from sptrack.kernels import counts as count_laws
 from sptrack.kernels import pulses, updates
 from sptrack.kernels._jit import uncached
 from sptrack.kernels.random import fill_normals, fill_uniforms, stream_key
 from sptrack.kernels.responses import LinearLaw, cacheable
-from sptrack.results import write_atomic
 
 Array = NDArray[Any]
 
 COUNT_LAWS = {"rounded": count_laws.ROUNDED, "binomial": count_laws.BINOMIAL, "poisson": count_laws.POISSON}
 APPLICATIONS = ("sequential", "burst")
-PROGRAMS = ("up", "down", "alternating", "random")
+MOST_SLOTS = 1000
+"""Longest train of the binomial count law (its probabilities are summed from (1 - p)**slots on)."""
+MOST_PULSES = 10**8
+"""Most pulses that one increment may ask of a cell."""
 _CHUNK = 4096
 
 
@@ -38,7 +41,8 @@ class Block(NamedTuple):
 class Crossbar:
     """An array of cells that can be pulsed, updated and read.
 
-    The same cells, seed and calls give the same bytes for any number of threads and any cutting of the pulse trains.
+    The same cells, seed and calls give the same bytes for any number of threads and any cutting of the pulse
+    trains.
 
     Parameters
     ----------
@@ -80,7 +84,7 @@ class Crossbar:
         self.ledger = Ledger() if ledger is None else ledger
         self.ledger.open(name, cells.shape)
         self._dtype = cells.law.cell.dtype
-        self._noise = _kernel_noise(cells)
+        self._noise = cells.kernel_noise
         self._clock = {"train": 0, "alternation": 0, "event": 0, "read": 0}
         self._visible: Array | None = None
         self.set_weights(weights)
@@ -108,17 +112,12 @@ class Crossbar:
         ParameterError
             If a weight is not finite or the shape does not broadcast to [R, C].
         """
-        values = np.asarray(weights, np.float64)
-        if not np.isfinite(values).all():
-            raise ParameterError("weights hold NaN or infinity: finite numbers wanted")
-        try:
-            full = np.broadcast_to(values, self.shape)
-        except ValueError as error:
-            raise ParameterError(f"weights of shape {values.shape}: {self.shape} wanted") from error
+        full = inputs.over_cells(weights, "weights", self.shape)
         internal = full if self.cells.reference is None else full + self.cells.reference
         bounded = np.clip(internal, self.cells.lower, self.cells.upper)
         self._weight = np.ascontiguousarray(bounded, self._dtype).ravel()
-        self._renew_visible(None)
+        self._clock["event"] += 1
+        self._visible = self._written(self._weight, "write", self._clock["event"])
 
     def pulse(self, program: str | Array, count: int | None = None, *, phase: str = "calibrate") -> None:
         """Send pulses to all cells.
@@ -126,10 +125,10 @@ class Crossbar:
         Parameters
         ----------
         program : str or array of +1, -1, 0
-            "up", "down", "alternating" (up first; a later call goes on where the last one stopped), "random" (a fair
-            coin per cell and pulse), or directions [count] for all cells, or [count, R, C] per cell.
+            "up", "down", "alternating" (up first; a later call goes on where the last one stopped), "random"
+            (a fair coin per cell and pulse), or directions [count] for all cells, or [count, R, C] per cell.
         count : int
-            Number of pulses (with a named program), >= 0.
+            Number of pulses, >= 0; may be left out where directions are given.
         phase : str
             Phase in the ledger.
 
@@ -142,7 +141,13 @@ class Crossbar:
             self._train(source, directions, number, phase, np.empty((0, self.cells.size), self._dtype))
 
     def stream(
-        self, program: str | Array, count: int | None = None, *, every: int = 1, samples: int = 64, phase: str = "calibrate"
+        self,
+        program: str | Array,
+        count: int | None = None,
+        *,
+        every: int = 1,
+        samples: int = 64,
+        phase: str = "calibrate",
     ) -> Iterator[Block]:
         """Send pulses and yield blocks of samples: at most ``samples`` of them are held at a time.
 
@@ -151,7 +156,8 @@ class Crossbar:
         program, count, phase
             As in `pulse`.
         every : int
-            Pulses between samples, >= 1. A remainder of ``count`` is sent after the last sample, unseen.
+            Pulses between samples, >= 1. A remainder of ``count`` is sent unseen, before the last block
+            comes.
         samples : int
             Samples per block, >= 1.
 
@@ -164,14 +170,14 @@ class Crossbar:
             raise ParameterError(f"every = {every}, samples = {samples}: both at least 1 wanted")
         sent = 0
         for source, directions, number in self._programs(program, count, every * samples):
-            rows = number // every
+            rows, rest = divmod(number, every)
             record = np.empty((rows, self.cells.size), self._dtype)
             self._train(source, directions[: rows * every], rows * every, phase, record)
-            if rows:
-                yield Block(sent + every * np.arange(1, rows + 1), self._present(self._blur(record, every)))
-            rest = number - rows * every
+            weights = self._present(self._blur(record, every))
             if rest:
                 self._train(source, directions[rows * every :], rest, phase, record[:0])
+            if rows:
+                yield Block(sent + every * np.arange(1, rows + 1), weights)
             sent += number
 
     def apply(
@@ -190,10 +196,11 @@ class Crossbar:
         increment : array_like, broadcastable to [R, C]
             Wanted change, weight units: |increment| / dw_min pulses on average, up where it is positive.
         law : str
-            "rounded" (floor plus a Bernoulli of the fraction), "binomial" (``slots`` Bernoulli slots) or "poisson".
+            "rounded" (floor plus a Bernoulli of the fraction), "binomial" (``slots`` Bernoulli slots) or
+            "poisson".
         application : str
-            "sequential": each pulse sees the weight left by the last and has its own noise. "burst": the closed form
-            for linear families, one normal times sqrt(n) with the noise of the first step.
+            "sequential": each pulse sees the weight left by the last and has its own noise. "burst": the
+            closed form for linear families, one normal times sqrt(n) with the noise of the first step.
         slots : int
             Train length of the binomial law; a larger |increment| / dw_min is limited to it.
         phase : str
@@ -207,22 +214,30 @@ class Crossbar:
         Raises
         ------
         ParameterError
-            NaN or infinity, wrong shape, unknown law or application, a burst on a family that is not linear.
+            NaN or infinity, wrong shape, more than 1e8 pulses of a cell, unknown law or application, slots
+            outside 1 .. 1000, a burst on a family that is not linear.
         """
-        _check_choice("count law", law, tuple(COUNT_LAWS))
-        _check_choice("application", application, APPLICATIONS)
+        inputs.check_choice("count law", law, tuple(COUNT_LAWS))
+        inputs.check_choice("application", application, APPLICATIONS)
         if application == "burst" and not isinstance(self.cells.law, LinearLaw):
             family = self.cells.device.response.family
-            raise ParameterError(f"application 'burst' on {family}: the closed form exists for linear families only")
-        if slots < 1:
-            raise ParameterError(f"slots = {slots}: at least 1 wanted")
-        wanted = self._flat(increment, "increment")
+            raise ParameterError(
+                f"application 'burst' on {family}: the closed form exists for linear families only"
+            )
+        if not 1 <= slots <= MOST_SLOTS:
+            raise ParameterError(f"slots = {slots}: 1 to {MOST_SLOTS} wanted")
+        wanted = inputs.over_cells(increment, "increment", self.shape).ravel()
+        largest = float(np.abs(wanted).max()) / self.cells.dw_min
+        if largest > MOST_PULSES:
+            raise ParameterError(
+                f"increment asks for {largest:.4g} pulses of a cell: at most {MOST_PULSES} wanted"
+            )
         draws = self._event("count")
         counts = np.empty(self.cells.size, np.int32)
+        asked = np.asarray(wanted, self._dtype)
+        size = (self._dtype.type(self.cells.dw_min), COUNT_LAWS[law], slots)
         over_blocks(
-            lambda cells: count_laws.draw_counts(
-                wanted, self.cells.dw_min, COUNT_LAWS[law], slots, draws, cells, counts
-            ),
+            lambda cells: count_laws.draw_counts(asked, size, draws, cells, counts),
             self.cells.size,
             self.threads,
         )
@@ -230,7 +245,13 @@ class Crossbar:
         return counts.reshape(self.shape)
 
     def update(
-        self, x: ArrayLike, d: ArrayLike, lr: float, *, scheme: PulseScheme | None = None, phase: str = "gradient"
+        self,
+        x: ArrayLike,
+        d: ArrayLike,
+        lr: float,
+        *,
+        scheme: PulseScheme | None = None,
+        phase: str = "gradient",
     ) -> None:
         """Rank-1 update w <- w - lr d x^T by coincident pulse trains.
 
@@ -251,7 +272,7 @@ class Crossbar:
             Wrong lengths, NaN or infinity, a negative learning rate.
         """
         scheme = PulseScheme() if scheme is None else scheme
-        x, d = self._vector(x, "x", self.shape[1]), self._vector(d, "d", self.shape[0])
+        x, d = inputs.vector(x, "x", self.shape[1]), inputs.vector(d, "d", self.shape[0])
         if not (np.isfinite(lr) and lr >= 0):
             raise ParameterError(f"lr = {lr}: a finite number >= 0 wanted")
         trains = plan_trains(x, d, lr, self.cells.dw_min, scheme)
@@ -294,8 +315,11 @@ class Crossbar:
         return weights
 
     def checkpoint(self) -> dict[str, Array]:
-        """State of the array as named arrays (weights, clocks, ledger); `resume` continues with the same bytes."""
-        state: dict[str, Array] = {"weight": self._weight.copy(), "clock": np.array(list(self._clock.values()))}
+        """State as named arrays (weights, clocks, ledger); `resume` continues with the same bytes."""
+        state: dict[str, Array] = {
+            "weight": self._weight.copy(),
+            "clock": np.array(list(self._clock.values())),
+        }
         if self._visible is not None:
             state["visible"] = self._visible.copy()
         return state | {f"ledger|{key}": np.array(value) for key, value in self.ledger.state().items()}
@@ -306,26 +330,30 @@ class Crossbar:
         Raises
         ------
         ParameterError
-            If the state is of an array of another size, precision or noise.
+            If the state is incomplete or of an array of another size, precision or noise.
         """
+        missing = {"weight", "clock"} - set(state)
+        if missing:
+            raise ParameterError(f"checkpoint without {', '.join(sorted(missing))}: not made by `checkpoint`")
         weight = np.asarray(state["weight"])
         if weight.shape != self._weight.shape or weight.dtype != self._dtype:
             raise ParameterError(
-                f"checkpoint of {weight.size} cells in {weight.dtype}: {self.cells.size} in {self._dtype} wanted"
+                f"checkpoint of {weight.size} cells in {weight.dtype}: "
+                f"{self.cells.size} in {self._dtype} wanted"
             )
         if ("visible" in state) != (self._visible is not None):
             raise ParameterError("checkpoint and device disagree about write noise")
-        self._weight = weight.copy()
-        self._visible = state["visible"].copy() if "visible" in state else None
         self._clock = dict(zip(self._clock, (int(v) for v in state["clock"]), strict=True))
-        own = {key.removeprefix("ledger|"): value for key, value in state.items() if key.startswith("ledger|")}
+        self._weight = weight.copy()
+        self._visible = np.array(state["visible"]) if "visible" in state else None
+        own = {
+            key.removeprefix("ledger|"): value for key, value in state.items() if key.startswith("ledger|")
+        }
         self.ledger.restore(own)
 
     def save(self, path: str | Path) -> None:
         """Write a `checkpoint` to a ``.npz`` file (temporary name, flushed, renamed)."""
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **self.checkpoint())
-        write_atomic(path, buffer.getvalue())
+        write_state(path, self.checkpoint())
 
     def load(self, path: str | Path) -> None:
         """Continue from a file written by `save`.
@@ -335,43 +363,28 @@ class Crossbar:
         ParameterError
             If the file is missing or not a checkpoint, or does not fit (see `resume`).
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                state = dict(archive)
-            self.resume(state)
-        except (OSError, ValueError, KeyError) as error:
-            raise ParameterError(f"{path}: not a checkpoint of this array ({error})") from error
+        self.resume(read_state(path))
 
     def _programs(
         self, program: str | Array, count: int | None, chunk: int = _CHUNK
     ) -> Iterator[tuple[int, Array, int]]:
         """Cut a program into (source, directions, number) of at most ``chunk`` pulses each."""
         if not isinstance(program, str):
-            yield from self._explicit(np.asarray(program), chunk)
+            source, table = inputs.explicit(np.asarray(program), self.shape)
+            if count not in (None, len(table)):
+                raise ParameterError(f"count = {count}: the program holds {len(table)} pulses")
+            for start in range(0, len(table), chunk):
+                part = table[start : start + chunk]
+                yield source, part, len(part)
             return
-        _check_choice("program", program, PROGRAMS)
+        inputs.check_choice("program", program, inputs.PROGRAMS)
         if count is None or count < 0:
             raise ParameterError(f"count = {count}: a number of pulses >= 0 wanted")
         for start in range(0, count, chunk):
             number = min(chunk, count - start)
-            source = pulses.COIN if program == "random" else pulses.SHARED
-            directions = np.full((number, 1), -1 if program == "down" else 1, np.int8)
-            if program == "alternating":
-                directions[(1 - self._clock["alternation"]) % 2 :: 2] = -1
-                self._clock["alternation"] += number
+            source, directions = inputs.named(program, number, self._clock["alternation"])
+            self._clock["alternation"] += number if program == "alternating" else 0
             yield source, directions, number
-
-    def _explicit(self, program: Array, chunk: int) -> Iterator[tuple[int, Array, int]]:
-        if program.ndim not in (1, 3) or (program.ndim == 3 and program.shape[1:] != self.shape):
-            raise ParameterError(f"program of shape {program.shape}: (n,) or (n, {self.shape[0]}, {self.shape[1]}) wanted")
-        wrong = ~np.isin(program, (-1, 0, 1))
-        if wrong.any():
-            raise ParameterError(f"program holds {program[wrong].ravel()[0]}: only +1, -1 and 0 wanted")
-        source = pulses.SHARED if program.ndim == 1 else pulses.PER_CELL
-        table = np.ascontiguousarray(program, np.int8).reshape(len(program), -1)
-        for start in range(0, len(table), chunk):
-            part = table[start : start + chunk]
-            yield source, part, len(part)
 
     def _train(self, source: int, directions: Array, number: int, phase: str, record: Array) -> None:
         program = pulses.Program(source, directions, self._clock["train"], number)
@@ -386,13 +399,17 @@ class Crossbar:
         self._renew_visible(None)
         sent: int | Array = number
         if source != pulses.COIN:
-            sent = np.count_nonzero(directions, axis=0) if source == pulses.PER_CELL else int(np.count_nonzero(directions))
+            sent = (
+                np.count_nonzero(directions, axis=0)
+                if source == pulses.PER_CELL
+                else int(np.count_nonzero(directions))
+            )
         self.ledger.add_pulses(phase, self.name, sent)
 
     def _apply_counts(self, counts: Array, draws: Any, phase: str, *, burst: bool) -> None:
-        kernel = self._kernel(updates.apply_burst if burst else updates.apply_counts)
+        kernel = self._kernel(updates.apply_counts)
         over_blocks(
-            lambda cells: kernel(self.cells.law, self._noise, draws, self._weight, cells, counts),
+            lambda cells: kernel(self.cells.law, self._noise, draws, self._weight, cells, counts, burst),
             self.cells.size,
             self.threads,
         )
@@ -431,7 +448,9 @@ class Crossbar:
     def _event(self, coin: str) -> Any:
         """Draws of the next update: its number is the event of all its counters."""
         self._clock["event"] += 1
-        return pulses.Draws(self._key("event"), self._key(coin), np.uint32(0), np.uint32(self._clock["event"]))
+        return pulses.Draws(
+            self._key("event"), self._key(coin), np.uint32(0), np.uint32(self._clock["event"])
+        )
 
     def _kernel(self, dispatcher: Any) -> Any:
         return dispatcher if cacheable(self.cells.law) else uncached(dispatcher)
@@ -445,16 +464,18 @@ class Crossbar:
 
     def _renew_visible(self, pulsed: Array | None) -> None:
         """New write noise: for every cell (None) or for those with a positive number of pulses."""
-        if self.cells.device.write_noise == 0:
+        if self._visible is None:
             return
         if pulsed is None:
             self._visible = self._written(self._weight, "write-train", self._clock["train"])
-        elif self._visible is not None:
+        else:
             noisy = self._written(self._weight, "write", self._clock["event"])
             self._visible = np.where(pulsed > 0, noisy, self._visible)
 
-    def _written(self, weight: Array, stream: str, event: int) -> Array:
-        """``weight`` [cells] with the write noise of one event."""
+    def _written(self, weight: Array, stream: str, event: int) -> Any:
+        """``weight`` [cells] with the write noise of one event; None for a device without."""
+        if self.cells.device.write_noise == 0:
+            return None
         z = np.empty(self.cells.size, np.float32)
         fill_normals(z, self._key(stream), np.uint32(event & 0xFFFFFFFF))
         return weight + np.asarray(self.cells.device.write_noise * self.cells.dw_min * z, self._dtype)
@@ -466,35 +487,3 @@ class Crossbar:
                 event = self._clock["train"] - every * (len(record) - 1 - k)
                 record[k] = self._written(record[k], "write-train", event)
         return record
-
-    def _flat(self, values: ArrayLike, name: str) -> Array:
-        array = np.asarray(values, np.float64)
-        if not np.isfinite(array).all():
-            raise ParameterError(f"{name} holds NaN or infinity: finite numbers wanted")
-        try:
-            return np.ascontiguousarray(np.broadcast_to(array, self.shape)).ravel()
-        except ValueError as error:
-            raise ParameterError(f"{name} of shape {array.shape}: {self.shape} wanted") from error
-
-    def _vector(self, values: ArrayLike, name: str, length: int) -> Array:
-        array = np.asarray(values, np.float32)
-        if array.shape != (length,) or not np.isfinite(array).all():
-            raise ParameterError(f"{name} of shape {array.shape}: {length} finite numbers wanted")
-        return array
-
-
-def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ParameterError(f"{what} {value!r}: one of {', '.join(choices)} wanted{nearest(value, choices)}")
-
-
-def _kernel_noise(cells: Cells) -> Any:
-    """Cycle noise of the cells as the kernels want it, in the precision of the law."""
-    noise, real = cells.cycle_noise, cells.law.cell.dtype.type
-    active = int(noise.std > 0)
-    if not (noise.additive or noise.offset or noise.slope):
-        return pulses.Noise(active, real(noise.std))
-    relative, additive = (0.0, noise.std) if noise.additive else (noise.std, 0.0)
-    return pulses.MixedNoise(
-        active, real(relative), real(additive), real(noise.std * noise.offset), real(noise.std * noise.slope)
-    )

@@ -33,8 +33,11 @@ class Ledger:
         self._shapes: dict[str, tuple[int, int]] = {}
 
     def _entry(self, phase: str, array: str) -> _Entry:
-        rows, columns = self._shapes[array]
-        return self._entries.setdefault((phase, array), _Entry(rows * columns))
+        if (phase, array) not in self._entries:
+            _check_name("phase", phase)
+            rows, columns = self._shapes[array]
+            self._entries[phase, array] = _Entry(rows * columns)
+        return self._entries[phase, array]
 
     def open(self, array: str, shape: tuple[int, int]) -> None:
         """Announce an array; a second array of the same name and another shape is refused.
@@ -42,10 +45,13 @@ class Ledger:
         Raises
         ------
         ParameterError
-            If the name is taken by an array of another shape.
+            If the name is taken by an array of another shape, or holds "|" (which parts names in `state`).
         """
+        _check_name("array", array)
         if self._shapes.setdefault(array, shape) != shape:
-            raise ParameterError(f"array {array!r} has shape {self._shapes[array]} in this ledger, not {shape}")
+            raise ParameterError(
+                f"array {array!r} has shape {self._shapes[array]} in this ledger, not {shape}"
+            )
 
     def add_pulses(self, phase: str, array: str, pulses: int | Array) -> None:
         """Count pulses: a number that every cell got, or an array [cells] of what each got."""
@@ -88,7 +94,7 @@ class Ledger:
         return {key: entry.totals() for key, entry in self._entries.items()}
 
     def total(self, quantity: str = "pulses", *, phase: str | None = None, array: str | None = None) -> int:
-        """Sum of ``quantity`` ("pulses", "reads" or "programs") over phases and arrays, or over the named ones."""
+        """Sum of ``quantity`` ("pulses", "reads" or "programs") over all phases and arrays or the named."""
         return sum(
             counts[quantity]
             for (of_phase, of_array), counts in self.table().items()
@@ -114,3 +120,8 @@ class Ledger:
                 entry.own = np.array(value, np.int64)
             else:
                 entry.common, entry.reads, entry.programs = (int(v) for v in value)
+
+
+def _check_name(what: str, name: str) -> None:
+    if "|" in name:
+        raise ParameterError(f"{what} {name!r}: a name without '|' wanted")

@@ -1,4 +1,4 @@
-"""Rank-1 updates with pulse trains: probabilities, train length, and the lines that fire (aihwkit 1.2.0 semantics)."""
+"""Rank-1 updates with pulse trains: probabilities, train length, lines that fire (as in aihwkit 1.2.0)."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -119,13 +119,15 @@ def deterministic_counts(trains: Trains, scheme: PulseScheme) -> Array:
     """Unsigned pulse counts [R, C] (int32) of the deterministic pulse types."""
     p_x, p_d = np.minimum(trains.p_x, 1), np.minimum(trains.p_d, 1)
     if scheme.pulse_type == "deterministic-implicit":
-        return np.rint(trains.length * np.multiply.outer(p_d, p_x)).astype(np.int32)
-    c_x, c_d = np.rint(trains.length * p_x), np.rint(trains.length * p_d)
-    return np.rint(np.multiply.outer(c_d, c_x) / trains.length).astype(np.int32)
+        counts = trains.length * np.multiply.outer(p_d, p_x)
+    else:
+        c_x, c_d = np.rint(trains.length * p_x), np.rint(trains.length * p_d)
+        counts = np.multiply.outer(c_d, c_x) / trains.length
+    return np.asarray(np.rint(counts), np.int32)
 
 
 def lines(fires: Array, values: Array, *, by_slot: bool) -> Lines:
-    """Lists for the coincidence kernel from ``fires`` [lines, slots]: the slots of each line, or the lines of each slot."""
+    """Lists for the coincidence kernel from ``fires`` [lines, slots]: slots by line, or lines by slot."""
     table = np.ascontiguousarray(fires.T) if by_slot else fires
     start = np.concatenate([[0], np.cumsum(table.sum(axis=1))]).astype(np.int64)
     return Lines(start, np.nonzero(table)[1].astype(np.int64), np.where(values < 0, -1, 1).astype(np.int32))

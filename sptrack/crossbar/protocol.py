@@ -11,9 +11,9 @@ Array = NDArray[Any]
 class PulsedArray(Protocol):
     """Anything that can be pulsed and read: a `Crossbar`, or a driver of a laboratory bench.
 
-    ``pulse`` sends ``count`` pulses to all cells: ``program`` is "up", "down", "alternating" (up first; a later call goes
-    on where the last one stopped), "random" (fair coin per cell and pulse), or an array of +1, -1 and 0, [count] for all
-    cells or [count, R, C]. ``read`` returns the weights [R, C].
+    ``pulse`` sends ``count`` pulses to all cells: ``program`` is "up", "down", "alternating" (up first; a
+    later call goes on where the last one stopped), "random" (fair coin per cell and pulse), or an array of
+    +1, -1 and 0, [count] for all cells or [count, R, C]. ``read`` returns the weights [R, C].
     """
 
     @property

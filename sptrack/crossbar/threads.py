@@ -31,8 +31,10 @@ def thread_count(threads: int | None) -> int:
     return threads
 
 
-def over_blocks(work: Callable[[tuple[int, int]], None], count: int, threads: int, block: int = _BLOCK) -> None:
-    """Call ``work((first, last))`` for ranges that cover 0 .. count - 1; ranges start at multiples of ``block``."""
+def over_blocks(
+    work: Callable[[tuple[int, int]], None], count: int, threads: int, block: int = _BLOCK
+) -> None:
+    """Call ``work((first, last))`` for ranges that cover 0 .. count - 1, cut at multiples of ``block``."""
     blocks = -(-count // block)
     parts = min(blocks, threads * _BLOCKS_PER_THREAD)
     if threads == 1 or parts <= 1:

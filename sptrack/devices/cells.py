@@ -22,7 +22,7 @@ _BISECTIONS = 60
 
 
 class LinearSteps(NamedTuple):
-    """Steps of linear cells in weight units: up + slope_up w and down + slope_down w, float64 arrays [R, C]."""
+    """Steps of linear cells, weight units: up + slope_up w and down + slope_down w, float64 arrays [R, C]."""
 
     up: Array
     down: Array
@@ -120,7 +120,7 @@ class Cells:
         return replace(self, law=law)
 
     def thinned(self, most: int) -> "Cells":
-        """At most ``most`` of the cells, evenly spaced, as one row: enough for what is averaged over an array."""
+        """At most ``most`` of the cells, evenly spaced, as one row: enough for averages over an array."""
         every = -(-self.size // most)
         if every == 1:
             return self
@@ -159,7 +159,7 @@ class Cells:
         return up.reshape(full.shape), down.reshape(full.shape)
 
     def q_plus(self, w: ArrayLike) -> Array:
-        """Up response q_plus(w), dimensionless: a pulse moves the weight by +dw_min q_plus. Shapes as in `steps`."""
+        """Up response q_plus(w), dimensionless: a pulse moves the weight by +dw_min q_plus (as `steps`)."""
         return self.steps(w)[0] / self.dw_min
 
     def q_minus(self, w: ArrayLike) -> Array:
@@ -178,9 +178,10 @@ class Cells:
 
     @cached_property
     def symmetric_point(self) -> Array:
-        """Internal weight where up and down steps are equal, float64 [R, C]; NaN where there is none inside the bounds.
+        """Internal weight where up and down steps are equal, float64 [R, C]; NaN where none is inside.
 
-        Closed form where the family has one, else bisection of G over the bounds, which must bracket a sign change.
+        Closed form where the family has one, else bisection of G over the bounds, which must bracket a sign
+        change.
         """
         with np.errstate(invalid="ignore"):
             closed = self.device.response.symmetric_point(np.asarray(self.law.cell, np.float64))
@@ -214,7 +215,9 @@ class Cells:
             return replace(self, reference=None)
         map_ = np.array(reference, np.float64)
         if map_.shape != self.shape or not np.isfinite(map_).all():
-            raise ParameterError(f"reference map of shape {map_.shape}: finite values of shape {self.shape} wanted")
+            raise ParameterError(
+                f"reference map of shape {map_.shape}: finite values of shape {self.shape} wanted"
+            )
         return replace(self, reference=map_)
 
 

@@ -17,26 +17,35 @@ def _at_least_zero(**values: float) -> None:
             raise ParameterError(f"{name} = {value}: a finite number >= 0 wanted")
 
 
+def _normal(name: str, mean: float, std: float) -> None:
+    """Refuse a mean that is not finite, or a std that is not finite and at least 0."""
+    if not np.isfinite(mean):
+        raise ParameterError(f"{name}.mean = {mean}: a finite number wanted")
+    _at_least_zero(**{f"{name}.std": std})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asymmetry:
     """Scales a_plus = g + r, a_minus = g - r with r = mean + std xi, |r| clipped at 0.95 g.
 
-    The clipped share of the cells is reported as `Cells.clip_fraction`. Source: linear device of Xiao et al. 2026.
+    The clipped share of the cells is reported as `Cells.clip_fraction`. Source: linear device of Xiao et al.
+    2026.
     """
 
     mean: float = 0.0
     std: float = 0.0
 
     def __post_init__(self) -> None:
-        _at_least_zero(**{"asymmetry.std": self.std})
+        _normal("asymmetry", self.mean, self.std)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneSidedAsymmetry(Asymmetry):
     """The reference simulator's asymmetry, which acts on one direction only.
 
-    a_plus = g + min(mean, 0) + std xi, a_minus = g - max(mean, 0) - std xi; a negative scale is replaced by its
-    absolute value, crossed bounds are swapped. Use it to reproduce aihwkit (1.2.0), not to describe a new device.
+    a_plus = g + min(mean, 0) + std xi, a_minus = g - max(mean, 0) - std xi; a negative scale is replaced by
+    its absolute value, crossed bounds are swapped. Use it to reproduce aihwkit (1.2.0), not to describe a new
+    device.
     """
 
 
@@ -44,8 +53,9 @@ class OneSidedAsymmetry(Asymmetry):
 class SymmetricPoints:
     """The distribution of the symmetric point itself: parameters are solved for.
 
-    Each cell's point is drawn as mean + std xi, clipped to the share ``limit`` of the nominal bounds; with the gain g,
-    the scales are g + r and g - r with r = g (q_minus - q_plus)/(q_minus + q_plus) at that point.
+    Each cell's point is drawn as mean + std xi, clipped to the middle share ``limit`` of the nominal range
+    and counted; with the gain g, the scales are g + r and g - r with r = g (q_minus - q_plus)/(q_minus +
+    q_plus) at that point.
     """
 
     mean: float = 0.0
@@ -53,7 +63,7 @@ class SymmetricPoints:
     limit: float = 0.95
 
     def __post_init__(self) -> None:
-        _at_least_zero(**{"asymmetry.std": self.std})
+        _normal("asymmetry", self.mean, self.std)
         if not 0 < self.limit < 1:
             raise ParameterError(f"asymmetry.limit = {self.limit}: a number between 0 and 1 wanted")
 
@@ -99,7 +109,8 @@ class CycleNoise:
     Parameters
     ----------
     std : float
-        Relative to the actual step, or, if ``additive``, to the step at full scale (at w = 0 for soft bounds).
+        Relative to the actual step, or, if ``additive``, to the step at full scale (at w = 0 for soft
+        bounds).
     additive : bool
         Noise that does not vanish with the step.
     offset, slope : float
@@ -117,14 +128,14 @@ class CycleNoise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What is subtracted from every read: the true symmetric point if ``subtract``, plus an error N(mean, std)."""
+    """What is subtracted from reads: the true symmetric point if ``subtract``, plus an error N(mean, std)."""
 
     subtract: bool = True
     mean: float = 0.0
     std: float = 0.0
 
     def __post_init__(self) -> None:
-        _at_least_zero(**{"reference.std": self.std})
+        _normal("reference", self.mean, self.std)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +151,8 @@ class Source:
 class Device:
     """A kind of cell: response, granularity, spread and noise.
 
-    The default is the soft-bounds array of Figure 1 in Xiao et al. 2026 (arXiv 2602.21321): log-normal gain with
-    sigma 0.3, asymmetry 0.3 +- 0.3 clipped at 0.95 of the gain, cycle noise 0.3.
+    The default is the soft-bounds array of Figure 1 in Xiao et al. 2026 (arXiv 2602.21321): log-normal gain
+    with sigma 0.3, asymmetry 0.3 +- 0.3 clipped at 0.95 of the gain, cycle noise 0.3.
 
     Parameters
     ----------
@@ -154,7 +165,8 @@ class Device:
     cycle_noise : CycleNoise
         Noise of each pulse.
     write_noise : float
-        Std of the difference between the visible and the hidden weight, in units of dw_min; a new draw per pulse.
+        Std of the difference between the visible and the hidden weight, in units of dw_min; a new draw per
+        pulse.
     reference : Reference or None
         What is subtracted from reads.
     one_sided : bool

@@ -1,8 +1,8 @@
 """Response families: what one up and one down pulse do to a cell, as frozen descriptions.
 
-Every family has hard bounds ``w_min < w_max`` (weight units) and knows two things: which per-cell rows its kernel law
-needs beyond scale and bounds, and, where one exists, its symmetric point in closed form. The two step functions
-themselves live in `sptrack.kernels.responses`.
+Every family has hard bounds ``w_min < w_max`` (weight units) and knows two things: which per-cell rows its
+kernel law needs beyond scale and bounds, and, where one exists, its symmetric point in closed form. The two
+step functions themselves live in `sptrack.kernels.responses`.
 """
 
 from collections.abc import Callable
@@ -37,13 +37,15 @@ class Response:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.w_max) and np.isfinite(self.w_min) and self.w_min < self.w_max):
-            raise ParameterError(f"bounds w_min = {self.w_min}, w_max = {self.w_max}: finite and w_min < w_max wanted")
+            raise ParameterError(
+                f"bounds w_min = {self.w_min}, w_max = {self.w_max}: finite and w_min < w_max wanted"
+            )
 
     def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
         """Per-cell rows of the law beyond the first four, [rows, cells].
 
-        ``scales`` [4, cells] are the up scale, down scale (weight units), lower and upper bound; ``dtod`` is the
-        device-to-device std of the shape parameters and ``draw(name)`` gives their standard normals.
+        ``scales`` [4, cells] are the up scale, down scale (weight units), lower and upper bound; ``dtod`` is
+        the device-to-device std of the shape parameters and ``draw(name)`` gives their standard normals.
         """
         return np.empty((0, scales.shape[1]))
 
@@ -69,6 +71,12 @@ def _check_positive(name: str, value: float) -> None:
         raise ParameterError(f"{name} = {value}: a finite number above 0 wanted")
 
 
+def _check_finite(**values: float) -> None:
+    for name, value in values.items():
+        if not np.isfinite(value):
+            raise ParameterError(f"{name} = {value}: a finite number wanted")
+
+
 def _linear_symmetric_point(cell: Array) -> Array:
     slope = cell[laws.SLOPE_DOWN] - cell[laws.SLOPE_UP]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -77,7 +85,7 @@ def _linear_symmetric_point(cell: Array) -> Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstantStep(Response):
-    """Steps that do not depend on the weight: q_plus = a_plus, q_minus = a_minus. It has no symmetric point."""
+    """Steps that do not depend on the weight: q_plus = a_plus, q_minus = a_minus. No symmetric point."""
 
     family: ClassVar[str] = "constant-step"
 
@@ -94,7 +102,8 @@ class ConstantStep(Response):
 class LinearStep(Response):
     """Steps that fall linearly toward the bound ahead.
 
-    q_plus = a_plus (1 - gamma_up w/w_max), q_minus = a_minus (1 - gamma_down w/w_min), clipped at the hard bounds.
+    q_plus = a_plus (1 - gamma_up w/w_max), q_minus = a_minus (1 - gamma_down w/w_min), clipped at the hard
+    bounds.
 
     Parameters
     ----------
@@ -108,10 +117,15 @@ class LinearStep(Response):
 
     def __post_init__(self) -> None:
         Response.__post_init__(self)
+        _check_finite(gamma_up=self.gamma_up, gamma_down=self.gamma_down)
         if min(self.gamma_up, self.gamma_down) < 0:
-            raise ParameterError(f"gamma_up = {self.gamma_up}, gamma_down = {self.gamma_down}: both must be >= 0")
+            raise ParameterError(
+                f"gamma_up = {self.gamma_up}, gamma_down = {self.gamma_down}: both must be >= 0"
+            )
         if not self.w_min < 0 < self.w_max:
-            raise ParameterError(f"bounds {self.w_min} .. {self.w_max}: a linear step wants w_min < 0 < w_max")
+            raise ParameterError(
+                f"bounds {self.w_min} .. {self.w_max}: a linear step wants w_min < 0 < w_max"
+            )
 
     def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
         """Slopes from |gamma + dtod xi| and the nominal bounds, weight units per weight unit."""
@@ -171,6 +185,7 @@ class ExpStep(Response):
         Response.__post_init__(self)
         _check_positive("gamma_up", self.gamma_up)
         _check_positive("gamma_down", self.gamma_down)
+        _check_finite(a=self.a, b=self.b, A_up=self.A_up, A_down=self.A_down)
 
     def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
         """The factor 2 a/(range) from weight to z."""
@@ -195,7 +210,7 @@ class ExpStep(Response):
         root = np.sqrt(middle**2 + 4.0 * leading * down * self.A_down)
         with np.errstate(divide="ignore", invalid="ignore"):
             q = (middle + np.sign(self.A_up) * root) / (2.0 * leading)
-            return (np.log(q) / self.gamma_up - self.b) / cell[laws.STRETCH]
+            return np.asarray((np.log(q) / self.gamma_up - self.b) / cell[laws.STRETCH])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,8 +247,8 @@ class PowStep(Response):
         if not np.array_equal(up, down):
             return None
         with np.errstate(divide="ignore", invalid="ignore"):
-            rho = (cell[laws.UP] / cell[laws.DOWN]) ** (1.0 / up)
-        return (cell[laws.LOWER] + rho * cell[laws.UPPER]) / (1.0 + rho)
+            rho = np.asarray((cell[laws.UP] / cell[laws.DOWN]) ** (1.0 / up))
+            return np.asarray((cell[laws.LOWER] + rho * cell[laws.UPPER]) / (1.0 + rho))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,11 +272,12 @@ class PiecewiseStep(Response):
         object.__setattr__(self, "nodes_down", tuple(float(v) for v in self.nodes_down))
         if len(self.nodes_up) != len(self.nodes_down) or len(self.nodes_up) < 2:
             raise ParameterError(
-                f"{len(self.nodes_up)} up nodes and {len(self.nodes_down)} down nodes: the same number, at least 2, wanted"
+                f"{len(self.nodes_up)} up nodes and {len(self.nodes_down)} down nodes: "
+                "the same number, at least 2, wanted"
             )
-        lowest = min(self.nodes_up + self.nodes_down)
-        if not lowest >= 0:
-            raise ParameterError(f"node value {lowest}: nodes must be finite and >= 0")
+        for node in self.nodes_up + self.nodes_down:
+            if not (np.isfinite(node) and node >= 0):
+                raise ParameterError(f"node value {node}: nodes must be finite and >= 0")
 
     def row_names(self) -> tuple[str, ...]:
         """node_up_0, node_up_1, ..., node_down_0, ..."""
@@ -271,7 +287,9 @@ class PiecewiseStep(Response):
         """The up nodes, then the down nodes, each times (1 + dtod xi), not below 0."""
         rows = np.repeat(np.array([*self.nodes_up, *self.nodes_down])[:, None], scales.shape[1], axis=1)
         if dtod:
-            rows *= np.stack([np.maximum(1.0 + dtod * draw(f"shape-node-{k}"), 0.0) for k in range(len(rows))])
+            rows *= np.stack(
+                [np.maximum(1.0 + dtod * draw(f"shape-node-{k}"), 0.0) for k in range(len(rows))]
+            )
         return rows
 
 
@@ -282,15 +300,17 @@ class CustomResponse(Response):
     Parameters
     ----------
     q_plus, q_minus : callable
-        ``q(w, *parameters) -> float``, dimensionless, positive inside the bounds; plain arithmetic and `math`, so that
-        Numba can compile them. A pulse moves the weight by +dw_min a_plus q_plus(w) or -dw_min a_minus q_minus(w).
+        ``q(w, *parameters) -> float``, dimensionless, positive inside the bounds; plain arithmetic and
+        `math`, so that Numba can compile them. A pulse moves the weight by +dw_min a_plus q_plus(w) or
+        -dw_min a_minus q_minus(w); a negative value, which cells with wider bounds may meet, counts as 0.
     parameters : dict of str to float
         Nominal values, in the order of the functions' arguments.
 
     Raises
     ------
     ParameterError
-        If a function is not positive inside the bounds, q_plus rises, q_minus falls, or they do not cross exactly once.
+        If a function is not positive inside the bounds, q_plus rises, q_minus falls, or they do not cross
+        exactly once.
 
     Examples
     --------
@@ -334,28 +354,34 @@ class CustomResponse(Response):
 
 
 def _check_training_friendly(w: Array, up: Array, down: Array) -> None:
-    """Refuse responses that are not positive inside, not monotone, or that have not exactly one symmetric point."""
+    """Refuse responses that are not positive inside, not monotone, or without exactly one symmetric point."""
     for name, q, direction in (("q_plus", up, -1.0), ("q_minus", down, 1.0)):
         inside = q[1:-1]
         bad = ~(np.isfinite(inside) & (inside > 0))
         if bad.any():
             k = int(np.argmax(bad)) + 1
-            raise ParameterError(f"{name}({w[k]:.4g}) = {q[k]:.4g}: must be finite and above 0 inside the bounds")
+            raise ParameterError(
+                f"{name}({w[k]:.4g}) = {q[k]:.4g}: must be finite and above 0 inside the bounds"
+            )
         change = np.diff(q) * direction
         if change.min() < -1e-9 * np.abs(q).max():
             k = int(np.argmin(change))
             word = "rises" if direction < 0 else "falls"
-            raise ParameterError(f"{name} {word} between w = {w[k]:.4g} and {w[k + 1]:.4g}: it must be monotone")
+            raise ParameterError(
+                f"{name} {word} between w = {w[k]:.4g} and {w[k + 1]:.4g}: it must be monotone"
+            )
     g = down - up
     if not g[0] < 0 < g[-1]:
         raise ParameterError(
-            f"q_minus - q_plus is {g[0]:.4g} at w_min and {g[-1]:.4g} at w_max: no symmetric point between the bounds"
+            f"q_minus - q_plus is {g[0]:.4g} at w_min and {g[-1]:.4g} at w_max: "
+            "no symmetric point between the bounds"
         )
     if np.count_nonzero(np.abs(g) < 1e-12 * np.abs(up).max()) > 1:
         raise ParameterError("q_minus = q_plus on a whole interval: the symmetric point is not unique")
 
 
 FAMILIES: dict[str, type[Response]] = {
-    family.family: family for family in (ConstantStep, LinearStep, SoftBounds, ExpStep, PowStep, PiecewiseStep)
+    family.family: family
+    for family in (ConstantStep, LinearStep, SoftBounds, ExpStep, PowStep, PiecewiseStep)
 }
 """Families that a file can name."""

@@ -1,5 +1,6 @@
 """From a description to cells: device-to-device draws, given parameters, and files of measured ones."""
 
+import operator
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.devices.cells import Cells, build_law
-from sptrack.devices.device import MAX_ASYMMETRY, Asymmetry, Device, OneSidedAsymmetry, Reference, SymmetricPoints
+from sptrack.devices.device import (
+    MAX_ASYMMETRY,
+    Asymmetry,
+    Device,
+    OneSidedAsymmetry,
+    Reference,
+    SymmetricPoints,
+)
 from sptrack.errors import ParameterError, nearest
 from sptrack.kernels import responses as laws
 from sptrack.kernels.random import fill_normals, stream_key
@@ -52,9 +60,7 @@ def sample_cells(device: Device, shape: tuple[int, int], *, seed: int = 0, dtype
     ParameterError
         If the shape is not two positive integers, or a wanted symmetric point lies where a step vanishes.
     """
-    rows, columns = (int(n) for n in shape)
-    if rows < 1 or columns < 1:
-        raise ParameterError(f"shape {shape}: two positive numbers of cells wanted")
+    rows, columns = _checked_shape(shape)
     draw = partial(standard_normals, seed, cells=rows * columns)
     simulator = isinstance(device.spread.asymmetry, OneSidedAsymmetry)
     lower, upper, clipped = _bounds(device, draw, rows * columns, simulator)
@@ -63,12 +69,27 @@ def sample_cells(device: Device, shape: tuple[int, int], *, seed: int = 0, dtype
     scales = np.stack([up * device.dw_min, down * device.dw_min, lower, upper])
     _corrupt(device, draw, scales)
     law = build_law(
-        device.response, np.concatenate([scales, device.response.shape_rows(scales, device.spread.shape, draw)]), dtype
+        device.response,
+        np.concatenate([scales, device.response.shape_rows(scales, device.spread.shape, draw)]),
+        dtype,
     )
     cells = Cells(
-        device=device, law=law, shape=(rows, columns), clip_fraction=float((clipped | gain_clipped | skew_clipped).mean())
+        device=device,
+        law=law,
+        shape=(rows, columns),
+        clip_fraction=float((clipped | gain_clipped | skew_clipped).mean()),
     )
     return _subtract_reference(cells, device.reference, draw)
+
+
+def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    try:
+        rows, columns = (operator.index(n) for n in shape)
+    except (TypeError, ValueError):
+        rows = columns = 0
+    if rows < 1 or columns < 1:
+        raise ParameterError(f"shape {shape}: two positive numbers of cells wanted")
+    return rows, columns
 
 
 def _bounds(device: Device, draw: Any, n: int, simulator: bool) -> tuple[Array, Array, Array]:
@@ -77,12 +98,12 @@ def _bounds(device: Device, draw: Any, n: int, simulator: bool) -> tuple[Array, 
     for name, std in (("w_min", spread.w_min), ("w_max", spread.w_max)):
         factors.append(1.0 + std * draw(name) if std else np.ones(n))
     if simulator:
-        low, high = response.w_min * factors[0], response.w_max * factors[1]
-        crossed = low > high
-        low, high = np.where(crossed, -abs(high), low), np.where(crossed, abs(low), high)
-        return low, high, np.zeros(n, bool)
+        bounds = np.stack([response.w_min * factors[0], response.w_max * factors[1]])
+        return -np.abs(bounds.min(axis=0)), np.abs(bounds.max(axis=0)), np.zeros(n, bool)
     clipped = (factors[0] < LOWEST_GAIN) | (factors[1] < LOWEST_GAIN)
-    low, high = (np.maximum(f, LOWEST_GAIN) * w for f, w in zip(factors, (response.w_min, response.w_max), strict=True))
+    low, high = (
+        np.maximum(f, LOWEST_GAIN) * w for f, w in zip(factors, (response.w_min, response.w_max), strict=True)
+    )
     crossed = ~(low < high)
     low, high = np.where(crossed, response.w_min, low), np.where(crossed, response.w_max, high)
     return low, high, clipped | crossed
@@ -102,8 +123,8 @@ def _gain(device: Device, draw: Any, n: int, simulator: bool) -> tuple[Array, Ar
 def _scales(device: Device, draw: Any, gain: Array, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
     asymmetry = device.spread.asymmetry
     if isinstance(asymmetry, SymmetricPoints):
-        skew = _skew_for_points(device, asymmetry, draw, lower, upper)
-        return gain * (1.0 + skew), gain * (1.0 - skew), np.zeros(gain.shape, bool)
+        skew, clipped = _skew_for_points(device, asymmetry, draw, lower, upper)
+        return gain * (1.0 + skew), gain * (1.0 - skew), clipped
     r = asymmetry.std * draw("asymmetry") if asymmetry.std else np.zeros(gain.shape)
     if isinstance(asymmetry, OneSidedAsymmetry):
         up, down = gain + min(asymmetry.mean, 0.0) + r, gain - max(asymmetry.mean, 0.0) - r
@@ -119,23 +140,28 @@ def _clip_asymmetry(asymmetry: Asymmetry, r: Array, gain: Array) -> tuple[Array,
     return gain + r, gain - r, clipped
 
 
-def _skew_for_points(device: Device, wanted: SymmetricPoints, draw: Any, lower: Array, upper: Array) -> Array:
-    """r/g that puts the symmetric point where it is wanted, from the family's own steps at that point."""
+def _skew_for_points(
+    device: Device, wanted: SymmetricPoints, draw: Any, lower: Array, upper: Array
+) -> tuple[Array, Array]:
+    """r/g that puts the symmetric point where it is wanted, by the family's steps, and which were clipped."""
     response = device.response
     xi = draw("symmetric_point") if wanted.std else np.zeros(lower.shape)
-    low, high = (wanted.limit * bound for bound in (response.w_min, response.w_max))
-    point = np.clip(wanted.mean + wanted.std * xi, low, high)
+    middle, half = 0.5 * (response.w_min + response.w_max), 0.5 * (response.w_max - response.w_min)
+    drawn = wanted.mean + wanted.std * xi
+    point = np.clip(drawn, middle - wanted.limit * half, middle + wanted.limit * half)
     unit = np.stack([np.ones(lower.size), np.ones(lower.size), lower, upper])
     rows = np.concatenate([unit, response.shape_rows(unit, device.spread.shape, draw)])
     trial = Cells(device=device, law=build_law(response, rows, np.float64), shape=(1, lower.size))
-    up, down = (step[0] for step in trial.steps(point[None]))
-    bad = ~((up > 0) & (down > 0) & (point > lower) & (point < upper))
+    up, down = (step[:, 0] for step in trial.steps(np.stack([lower, point, upper])[:, None]))
+    ratio = np.divide(down[1], up[1], out=np.zeros(lower.shape), where=up[1] > 0)
+    crosses = (down[0] < ratio * up[0]) & (down[2] > ratio * up[2])
+    bad = ~((ratio > 0) & crosses & (point > lower) & (point < upper))
     if bad.any():
         raise ParameterError(
-            f"symmetric point {point[bad][0]:.4g} is where a step of {response.family} vanishes "
+            f"symmetric point {point[bad][0]:.4g} is not one that {response.family} can have "
             f"(bounds {lower[bad][0]:.4g} .. {upper[bad][0]:.4g}): lower asymmetry.std or asymmetry.limit"
         )
-    return np.asarray((down - up) / (down + up))
+    return (ratio - 1.0) / (ratio + 1.0), drawn != point
 
 
 def _corrupt(device: Device, draw: Any, scales: Array) -> None:
@@ -162,7 +188,11 @@ def _subtract_reference(cells: Cells, reference: Reference | None, draw: Any) ->
 
 
 def cells_from_parameters(
-    device: Device, parameters: Mapping[str, ArrayLike], *, reference: ArrayLike | None = None, dtype: Any = np.float32
+    device: Device,
+    parameters: Mapping[str, ArrayLike],
+    *,
+    reference: ArrayLike | None = None,
+    dtype: Any = np.float32,
 ) -> Cells:
     """Cells from given per-cell parameters, drawn or measured elsewhere.
 
@@ -171,8 +201,9 @@ def cells_from_parameters(
     device : Device
         Gives family, shared shape parameters, granularity and noise; its spread is not used.
     parameters : mapping of str to array [R, C]
-        ``step_up``, ``step_down`` (scale of the step, weight units), ``w_max``, ``w_min`` (bounds), and the family's own
-        rows, where they differ from the nominal ones: `Response.row_names`. Missing ones are nominal.
+        ``step_up``, ``step_down`` (scale of the step, weight units), ``w_max``, ``w_min`` (bounds), and the
+        family's own rows, where they differ from the nominal ones: `Response.row_names`. Missing ones are
+        nominal.
     reference : array [R, C] or None
         Weight subtracted from reads.
     dtype : numpy dtype
@@ -184,18 +215,29 @@ def cells_from_parameters(
         Unknown name, shapes that differ, or values that are not finite, negative scales, or crossed bounds.
     """
     response = device.response
-    nominal = {"step_up": device.dw_min, "step_down": device.dw_min, "w_min": response.w_min, "w_max": response.w_max}
+    nominal = {
+        "step_up": device.dw_min,
+        "step_down": device.dw_min,
+        "w_min": response.w_min,
+        "w_max": response.w_max,
+    }
     own = response.row_names()
     for name in parameters:
         if name not in nominal and name not in own:
             known = (*nominal, *own)
-            raise ParameterError(f"per-cell parameter {name!r}: one of {', '.join(known)} wanted{nearest(name, known)}")
+            raise ParameterError(
+                f"per-cell parameter {name!r}: one of {', '.join(known)} wanted{nearest(name, known)}"
+            )
     arrays = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
     shapes = {value.shape for value in arrays.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
-        raise ParameterError(f"per-cell parameters of shapes {sorted(shapes)}: one common shape (R, C) wanted")
+        raise ParameterError(
+            f"per-cell parameters of shapes {sorted(shapes)}: one common shape (R, C) wanted"
+        )
     (shape,) = shapes
-    scales = np.stack([np.broadcast_to(arrays.get(name, value), shape).ravel() for name, value in nominal.items()])
+    scales = np.stack(
+        [np.broadcast_to(arrays.get(name, value), shape).ravel() for name, value in nominal.items()]
+    )
     _check_scales(scales, shape)
     rows = np.array(response.shape_rows(scales, 0.0, lambda name: np.zeros(scales.shape[1])))
     for k, name in enumerate(own):
@@ -206,7 +248,11 @@ def cells_from_parameters(
 
 
 def _check_scales(scales: Array, shape: tuple[int, ...]) -> None:
-    ok = np.isfinite(scales).all(axis=0) & (scales[:2] >= 0).all(axis=0) & (scales[laws.LOWER] <= scales[laws.UPPER])
+    ok = (
+        np.isfinite(scales).all(axis=0)
+        & (scales[:2] >= 0).all(axis=0)
+        & (scales[laws.LOWER] <= scales[laws.UPPER])
+    )
     if not ok.all():
         cell = int(np.argmin(ok))
         up, down, low, high = scales[:, cell]
@@ -228,12 +274,14 @@ def load_map(path: str | Path) -> Array:
     if path.suffix not in (".npy", ".csv"):
         raise ParameterError(f"{path}: a .npy or .csv file wanted")
     try:
-        values = np.load(path) if path.suffix == ".npy" else _read_csv(path)
-    except (OSError, ValueError) as error:
+        values = np.asarray(np.load(path) if path.suffix == ".npy" else _read_csv(path), np.float64)
+    except (OSError, ValueError, TypeError, EOFError) as error:
         raise ParameterError(f"{path}: {str(error).splitlines()[0]}") from error
-    values = np.asarray(values, np.float64)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise ParameterError(f"{path}: a table of finite numbers with two axes wanted, got shape {values.shape}")
+    if values.ndim != 2 or values.size == 0:
+        raise ParameterError(f"{path}: a table with two axes wanted, got shape {values.shape}")
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise ParameterError(f"{path}: row {int(np.argmax(bad)) + 1} of the table is not finite")
     return values
 
 

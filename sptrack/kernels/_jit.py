@@ -1,12 +1,13 @@
 """Compilation of kernels: one decorator, one cache folder keyed by the kernel sources.
 
-Numba's on-disk cache notices an edit in the file of a function, but not in the files it calls into. The cache folder
-is therefore named by a hash of all kernel sources: edit one, and every kernel is compiled anew.
+Numba's on-disk cache notices an edit in the file of a function, but not in the files it calls into. The cache
+folder is therefore named by a hash of all kernel sources: edit one, and every kernel is compiled anew.
 """
 
 import hashlib
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ def _cacheable() -> bool:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile ``function`` without the interpreter lock and keep the machine code in `CACHE_FOLDER`.
 
-    Fused multiply-add is the only fast-math licence given ("contract"): NaN, infinities and the order of additions
-    keep their meaning. Where the folder cannot be written, the function is compiled at every start.
+    Fused multiply-add is the only fast-math licence given ("contract"): NaN, infinities and the order of
+    additions keep their meaning. Where the folder cannot be written, the function is compiled at every start.
     """
     dispatcher = numba.njit(function, **_OPTIONS)
     if not config.DISABLE_JIT and _cacheable():
@@ -54,10 +55,11 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def inline(function: Callable[..., Any]) -> Any:
-    """Compile a small function that only other kernels call (not cached by itself: it lives in its callers)."""
+    """Compile a small function that only other kernels call (it is cached within its callers)."""
     return numba.njit(function, forceinline=True, **_OPTIONS)
 
 
+@cache
 def uncached(dispatcher: Any) -> Any:
-    """A twin of a kernel that is never written to disk: for laws that exist in this process only."""
+    """The twin of a kernel that is never written to disk: for laws that exist in this process only."""
     return dispatcher if config.DISABLE_JIT else inline(dispatcher.py_func)

@@ -1,7 +1,8 @@
 """From a wanted increment to whole pulses: the count laws.
 
-A wanted increment D of a cell with granularity h asks for D/h pulses on average. Each law is unbiased as long as no
-limit is hit; they differ in variance (eq. (2) of Xiao et al. 2026, arXiv 2602.21321, and its discretization error b).
+A wanted increment D of a cell with granularity h asks for D/h pulses on average. Each law is unbiased as long
+as no limit is hit; they differ in variance (eq. (2) of Xiao et al. 2026, arXiv 2602.21321, and its
+discretization error b).
 """
 
 import math
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from sptrack.kernels._jit import inline, kernel
 from sptrack.kernels.pulses import TILE
-from sptrack.kernels.random import philox, words_tile
+from sptrack.kernels.random import philox, unit, words_tile
 
 Array = NDArray[Any]
 
@@ -64,18 +65,43 @@ def _poisson(mean: Any, word: Any, draws: Any, cell: Any) -> Any:
     chunks = max(1, math.ceil(mean / _POISSON_CHUNK))
     count = poisson_count(_uniform(word), mean / chunks)
     for chunk in range(1, chunks):
-        w0, _, _, _ = philox(np.uint32(chunk), draws.event, np.uint32(cell), draws.array, draws.coin.low, draws.coin.high)
+        w0, _, _, _ = philox(
+            np.uint32(chunk), draws.event, np.uint32(cell), draws.array, draws.coin.low, draws.coin.high
+        )
         count += poisson_count(_uniform(w0), mean / chunks)
     return count
 
 
+@inline
+def counts_tile(wanted: Any, n: Any, size: Any, words: Any, draws: Any, index: Any, count: Any) -> None:
+    """Signed pulse counts of the increments ``wanted`` [>= n] into ``count`` (int32).
+
+    ``size`` = (granularity, count law, slots); ``words`` are those of the event's first counter: word 0 decides,
+    further uniform numbers (large Poisson means) come from the coin stream.
+    """
+    granularity, law, slots = size
+    if law == ROUNDED:
+        for i in range(n):
+            pulses = abs(wanted[i]) / granularity
+            whole = np.int32(pulses)
+            more = unit(words[0, i]) <= pulses - type(pulses)(whole)
+            number = np.int32(whole + np.int32(more))
+            count[i] = number if wanted[i] >= 0 else np.int32(-number)
+        return
+    for i in range(n):
+        pulses = abs(float(wanted[i])) / granularity
+        if law == BINOMIAL:
+            number = binomial_count(_uniform(words[0, i]), slots, pulses / slots)
+        else:
+            number = _poisson(pulses, words[0, i], draws, index[i])
+        count[i] = number if wanted[i] >= 0 else -number
+
+
 @kernel
-def draw_counts(
-    increment: Array, granularity: float, law: int, slots: int, draws: Any, cells: Any, counts: Array
-) -> None:
+def draw_counts(increment: Array, size: Any, draws: Any, cells: Any, counts: Array) -> None:
     """Signed pulse counts (int32) of the wanted ``increment`` [cells] for cells[0] <= i < cells[1].
 
-    The uniform numbers come from the coin stream of ``draws``. ``slots`` is the train length of `BINOMIAL`.
+    ``size`` = (granularity, count law, slots of the binomial law).
     """
     words = np.empty((4, TILE), np.uint32)
     index = np.empty(TILE, np.uint32)
@@ -83,14 +109,5 @@ def draw_counts(
         n = min(TILE, cells[1] - start)
         for i in range(n):
             index[i] = np.uint32(start + i)
-        words_tile(words, n, draws.coin, np.uint32(0), draws.event, index, draws.array)
-        for i in range(n):
-            wanted = abs(float(increment[start + i])) / granularity
-            if law == ROUNDED:
-                whole = math.floor(wanted)
-                count = int(whole) + (1 if _uniform(words[0, i]) < wanted - whole else 0)
-            elif law == BINOMIAL:
-                count = binomial_count(_uniform(words[0, i]), slots, wanted / slots)
-            else:
-                count = _poisson(wanted, words[0, i], draws, start + i)
-            counts[start + i] = count if increment[start + i] >= 0 else -count
+        words_tile(words, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
+        counts_tile(increment[start : start + n], n, size, words, draws, index, counts[start : start + n])

@@ -1,7 +1,7 @@
 """Pulse trains: every cell of a block sees every pulse in turn, with its own cycle noise.
 
-Work is done on tiles: a few hundred cells are copied to scratch, all pulses are applied there, and the result is copied
-back. Loops over a tile vectorise because nothing in it can overlap.
+Work is done on tiles: a few hundred cells are copied to scratch, all pulses are applied there, and the result
+is copied back. Loops over a tile vectorise because nothing in it can overlap.
 """
 
 from typing import Any, NamedTuple
@@ -18,11 +18,11 @@ Array = NDArray[Any]
 
 TILE = 256
 SHARED, PER_CELL, COIN = 0, 1, 2
-"""Who decides the direction of a pulse: one program for all cells, one program per cell, a fair coin per cell."""
+"""Who decides the direction of a pulse: one program for all cells, one per cell, a fair coin per cell."""
 
 
 class Noise(NamedTuple):
-    """Cycle-to-cycle noise proportional to the step: std = relative * step. ``active`` 0 leaves all draws out."""
+    """Cycle-to-cycle noise proportional to the step: std = relative * step; no draws if ``active`` is 0."""
 
     active: int
     relative: Any
@@ -31,7 +31,8 @@ class Noise(NamedTuple):
 class MixedNoise(NamedTuple):
     """Cycle-to-cycle noise with std = relative * step + additive * scale + offset + slope * |w|.
 
-    ``scale`` is the row `UP` or `DOWN` of the law. The simulator's additive noise, and that of its exponential cells.
+    ``scale`` is the row `UP` or `DOWN` of the law. The simulator's additive noise, and that of its
+    exponential cells.
     """
 
     active: int
@@ -42,7 +43,7 @@ class MixedNoise(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """Where the random numbers of an operation come from: keys of the noise and of the coin, array and event number."""
+    """Where random numbers of an operation come from: keys of noise and coin, array and event number."""
 
     noise: Any
     coin: Any
@@ -51,15 +52,16 @@ class Draws(NamedTuple):
 
 
 class Program(NamedTuple):
-    """Directions of ``count`` pulses, the first of which is number ``first`` of its train.
+    """Directions of ``length`` pulses, the first of which is number ``first`` of its train.
 
-    ``source`` is `SHARED` (``directions`` [count, 1]), `PER_CELL` ([count, cells]) or `COIN` (ignored); +1, -1 or 0 each.
+    ``source`` is `SHARED` (``directions`` [length, 1]), `PER_CELL` ([length, cells]) or `COIN` (ignored);
+    +1, -1 or 0 each.
     """
 
     source: int
     directions: Array
     first: int
-    count: int
+    length: int
 
 
 def noise_std(noise: Any, step: Any, scale: Any, w: Any) -> Any:
@@ -139,7 +141,7 @@ def coin_tile(sign: Any, words: Any, step: Any, n: Any) -> None:
 
 @inline
 def load_tile(law: Any, weight: Any, start: Any, n: Any, cell: Any, w: Any, index: Any) -> None:
-    """Copy ``n`` cells from ``start`` on to scratch: parameters ``cell``, weights ``w``, cell numbers ``index``."""
+    """Copy ``n`` cells from ``start`` on to scratch: ``cell`` parameters, weights ``w``, ``index``."""
     for row in range(cell.shape[0]):
         for i in range(n):
             cell[row, i] = law.cell[row, start + i]
@@ -152,10 +154,11 @@ def load_tile(law: Any, weight: Any, start: Any, n: Any, cell: Any, w: Any, inde
 def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: Any, record: Array) -> None:
     """Apply a pulse train to the cells ``cells[0]`` to ``cells[1]`` of ``weight`` [cells], in place.
 
-    ``record`` [samples, cells] receives the weights after every (count // samples)-th pulse; no rows, no record.
+    ``record`` [samples, cells] receives the weights after every (length // samples)-th pulse; no rows, no
+    record.
     """
     samples = record.shape[0]
-    every = program.count // samples if samples > 0 else program.count + 1
+    every = program.length // samples if samples > 0 else program.length + 1
     cell = np.empty((law.cell.shape[0], TILE), law.cell.dtype)
     w = np.empty(TILE, weight.dtype)
     z = np.zeros((4, TILE), np.float32)
@@ -166,7 +169,7 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
     for start in range(cells[0], cells[1], TILE):
         n = min(TILE, cells[1] - start)
         load_tile(law, weight, start, n, cell, w, index)
-        for k in range(program.count):
+        for k in range(program.length):
             step = program.first + k
             if noise.active and (k == 0 or step & 3 == 0):
                 words_tile(words, n, draws.noise, np.uint32(step >> 2), draws.event, index, draws.array)
@@ -184,7 +187,9 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
                         sign[i] = program.directions[k, start + i]
                 else:
                     if k == 0 or step & 127 == 0:
-                        words_tile(coins, n, draws.coin, np.uint32(step >> 7), draws.event, index, draws.array)
+                        words_tile(
+                            coins, n, draws.coin, np.uint32(step >> 7), draws.event, index, draws.array
+                        )
                     coin_tile(sign, coins, step, n)
                 signed_tile(law, noise, cell, w, normal, sign, n)
             if (k + 1) % every == 0:

@@ -1,9 +1,11 @@
 """Counter-based random numbers: Philox4x32-10 and Box-Muller normals in float32.
 
-A draw is a pure function of key and counter. The key is a hash of the root seed and the name of the stream; the counter
-is (block, event, cell, array) and gives four 32-bit words. Nothing depends on how the work was cut or shared.
+A draw is a pure function of key and counter. The key is a hash of the root seed and the name of the stream;
+the counter is (block, event, cell, array) and gives four 32-bit words. Nothing depends on how the work was
+cut or shared.
 
-Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
+2011.
 """
 
 import hashlib
@@ -42,7 +44,9 @@ class Key(NamedTuple):
 def stream_key(seed: int, stream: str) -> Key:
     """Key of the stream ``stream`` below the root seed ``seed`` (first 64 bits of a SHA-256 of both)."""
     digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
-    return Key(np.uint32(int.from_bytes(digest[:4], "little")), np.uint32(int.from_bytes(digest[4:8], "little")))
+    return Key(
+        np.uint32(int.from_bytes(digest[:4], "little")), np.uint32(int.from_bytes(digest[4:8], "little"))
+    )
 
 
 @inline
@@ -84,7 +88,7 @@ def box_muller(radius_word: Any, angle_word: Any) -> Any:
 
 @inline
 def words_tile(words: Any, n: Any, key: Any, block: Any, event: Any, cell: Any, array: Any) -> None:
-    """The four words of counter (block, event, cell[i], array) for i < n into ``words`` [4, >= n] (uint32)."""
+    """The words of counter (block, event, cell[i], array) for i < n into ``words`` [4, >= n] (uint32)."""
     for i in range(n):
         w0, w1, w2, w3 = philox(block, event, cell[i], array, key.low, key.high)
         words[0, i] = w0
@@ -95,7 +99,7 @@ def words_tile(words: Any, n: Any, key: Any, block: Any, event: Any, cell: Any, 
 
 @inline
 def normals_tile(z: Any, words: Any, n: Any, pair: Any) -> None:
-    """Normals ``z`` [4, >= n] (float32): rows 2 pair and 2 pair + 1 from the same rows of ``words`` (pair 0 or 1)."""
+    """Normals ``z`` [4, >= n] (float32): rows 2 pair and 2 pair + 1 from the same rows of ``words``."""
     first, second = 2 * pair, 2 * pair + 1
     for i in range(n):
         a, b = box_muller(words[first, i], words[second, i])
@@ -121,7 +125,7 @@ def fill_normals(out: Any, key: Any, event: Any) -> None:
 
 @kernel
 def fill_uniforms(out: Any, key: Any, event: Any) -> None:
-    """Uniform numbers in (0, 1], number i a function of key, event and i alone, into ``out`` [n] (float32)."""
+    """Uniform numbers in (0, 1], number i a function of key, event and i, into ``out`` [n] (float32)."""
     for i in range(out.shape[0]):
         w0, _, _, _ = philox(np.uint32(0), event, np.uint32(i), np.uint32(0), key.low, key.high)
         out[i] = unit(w0)

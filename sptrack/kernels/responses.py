@@ -1,12 +1,14 @@
 """Response laws: the step of one up and of one down pulse, two scalar functions per family.
 
-A law is a NamedTuple of ``cell``, one row per parameter and one column per cell, and ``shared``, the parameters that all
-cells have in common. Its type selects the two functions, in compiled code (by overload) and in plain Python alike:
+A law is a NamedTuple of ``cell``, one row per parameter and one column per cell, and ``shared``, the
+parameters that all cells have in common. Its type selects the two functions, in compiled code (by overload)
+and in plain Python alike:
 
     step_up(law, cell, i, w)      mean rise of cell i at weight w by one up pulse, weight units
     step_down(law, cell, i, w)    mean fall by one down pulse, weight units
 
-``cell`` is passed apart because kernels work on a copy of a few hundred cells. Rows 0 to 3 mean the same in every law.
+``cell`` is passed apart because kernels work on a copy of a few hundred cells. Rows 0 to 3 mean the same in
+every law.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,7 @@ from sptrack.kernels.elementary import exp, power
 Array = NDArray[Any]
 
 UP, DOWN, LOWER, UPPER = 0, 1, 2, 3
-"""Rows of every law: scale of the up step, scale of the down step, lower and upper hard bound (weight units)."""
+"""Rows of every law: scale of the up and of the down step, lower and upper hard bound (weight units)."""
 
 SLOPE_UP, SLOPE_DOWN = 4, 5
 STRETCH = 4
@@ -161,21 +163,26 @@ def _step_down(law: Any, cell: Any, i: Any, w: Any) -> Any:
 
 
 def custom_law(q_plus: Callable[..., float], q_minus: Callable[..., float], parameters: int) -> type:
-    """Law type of a user's two scalar functions ``q(w, p_0, ..., p_k)`` of weight and ``parameters`` per-cell numbers.
+    """Law type of a user's two functions ``q(w, p_0, ...)`` of weight and ``parameters`` per-cell numbers.
 
-    The step is the scale (row `UP` or `DOWN`) times the function; rows 4, 5, ... hold the parameters.
+    The step is the scale (row `UP` or `DOWN`) times the function, 0 where it is negative (beyond the nominal
+    bounds); rows 4, 5, ... hold the parameters.
     """
     names = "".join(f", cell[{4 + k}, i]" for k in range(parameters))
     scope: dict[str, Any] = {"up": inline(q_plus), "down": inline(q_minus)}
     source = (
-        f"def rise(shared, cell, i, w):\n    return cell[{UP}, i] * type(w)(up(w{names}))\n"
-        f"def fall(shared, cell, i, w):\n    return cell[{DOWN}, i] * type(w)(down(w{names}))\n"
+        f"def rise(shared, cell, i, w):\n    return cell[{UP}, i] * type(w)(max(up(w{names}), 0.0))\n"
+        f"def fall(shared, cell, i, w):\n    return cell[{DOWN}, i] * type(w)(max(down(w{names}), 0.0))\n"
     )
     exec(source, scope)  # noqa: S102 - the source is made above from two integers
-    law = NamedTuple("CustomLaw", [("cell", Array), ("shared", Array)])
-    _STEPS[law] = (inline(scope["rise"]), inline(scope["fall"]))
-    _IN_THIS_PROCESS.add(law)
-    return law
+
+    class CustomLaw(NamedTuple):
+        cell: Array
+        shared: Array
+
+    _STEPS[CustomLaw] = (inline(scope["rise"]), inline(scope["fall"]))
+    _IN_THIS_PROCESS.add(CustomLaw)
+    return CustomLaw
 
 
 def cacheable(law: Any) -> bool:
@@ -185,7 +192,7 @@ def cacheable(law: Any) -> bool:
 
 @kernel
 def steps(law: Any, w: Array, up: Array, down: Array) -> None:
-    """Both steps at weights ``w`` [points, cells] into ``up`` and ``down`` of the same shape (weight units)."""
+    """Both steps at weights ``w`` [points, cells] into ``up`` and ``down`` of that shape (weight units)."""
     for k in range(w.shape[0]):
         for i in range(w.shape[1]):
             up[k, i] = step_up(law, law.cell, i, w[k, i])

@@ -1,7 +1,7 @@
 """Sparse updates: a signed number of pulses per cell, visiting only the cells that are pulsed.
 
-Cells to be pulsed are collected in lists of one tile, copied to scratch, pulsed there one pulse after the other (each
-sees the weight left by the last and has a normal draw of its own), and written back.
+Cells to be pulsed are collected in lists of one tile, copied to scratch, pulsed there one pulse after the
+other (each sees the weight left by the last and has a normal draw of its own), and written back.
 """
 
 import math
@@ -18,6 +18,10 @@ from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, UP, UPP
 Array = NDArray[Any]
 
 
+FIRST_NORMAL = 2
+"""Word 0 of an update's first counter decides the number of pulses; words 2, 3, 4, ... make their normals."""
+
+
 class Lines(NamedTuple):
     """Which lines of one side of the array fire in which slots, as lists.
 
@@ -31,40 +35,116 @@ class Lines(NamedTuple):
 
 
 @inline
-def pulse_list(law: Any, noise: Any, draws: Any, weight: Any, index: Any, count: Any, n: Any, scratch: Any) -> None:
-    """Apply ``count[i]`` signed pulses to cell ``index[i]`` of ``weight`` for i < n <= TILE; no cell twice."""
-    cell, w, z, words = scratch
+def sequence_tile(
+    law: Any, noise: Any, draws: Any, cell: Any, w: Any, index: Any, count: Any, scratch: Any
+) -> None:
+    """Apply ``count[i]`` signed pulses to ``w[i]``, one after the other, for all i < len(count).
+
+    ``scratch`` = (normals [4, tile], words [4, tile], whether the words are those of the event's first counter).
+    """
+    z, words, ready = scratch
+    n = len(count)
     most = 0
     for i in range(n):
         most = max(most, abs(count[i]))
-        w[i] = weight[index[i]]
-    for row in range(cell.shape[0]):
-        for i in range(n):
-            cell[row, i] = law.cell[row, index[i]]
     for k in range(most):
-        if noise.active and k & 1 == 0:
-            if k & 3 == 0:
-                words_tile(words, n, draws.noise, np.uint32(k >> 2), draws.event, index, draws.array)
-            normals_tile(z, words, n, (k >> 1) & 1)
-        normal = z[k & 3]
+        draw = k + FIRST_NORMAL
+        if noise.active and (k == 0 or draw & 1 == 0):
+            if (k == 0 and not ready) or draw & 3 == 0:
+                words_tile(words, n, draws.noise, np.uint32(draw >> 2), draws.event, index, draws.array)
+            normals_tile(z, words, n, (draw >> 1) & 1)
+        normal = z[draw & 3]
         for i in range(n):
             up = rise(law, noise, cell, i, w[i], normal[i])
             down = fall(law, noise, cell, i, w[i], normal[i])
             moved = up if count[i] > 0 else down
             w[i] = moved if abs(count[i]) > k else w[i]
+
+
+@inline
+def burst_tile(
+    law: Any, noise: Any, draws: Any, cell: Any, w: Any, index: Any, count: Any, scratch: Any, sums: Any
+) -> None:
+    """Apply ``count[i]`` signed pulses to ``w[i]`` at once: cells of a `LinearLaw`, otherwise as `sequence_tile`.
+
+    n pulses move the mean by step(w) S_n, S_n = ((1 + s)^n - 1)/s with the signed slope s per pulse. S_n is built
+    from the bits of n: S_(a+b) = S_a + (1 + s S_a) S_b. The noise is one normal times sqrt(n) times the noise of
+    the first step; the result is clipped once. ``sums`` are two more rows of scratch.
+    """
+    z, words, ready = scratch
+    n = len(count)
+    most = 0
+    for i in range(n):
+        most = max(most, abs(count[i]))
+    if most == 0:
+        return
+    if noise.active:
+        if not ready:
+            words_tile(words, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
+        normals_tile(z, words, n, FIRST_NORMAL // 2)
+    total, power = sums
+    for i in range(n):
+        total[i] = 0
+        power[i] = 1
+    bit = 0
+    while most >> bit:
+        for i in range(n):
+            slope = cell[SLOPE_UP, i] if count[i] > 0 else -cell[SLOPE_DOWN, i]
+            grown = total[i] + (type(slope)(1) + slope * total[i]) * power[i]
+            total[i] = grown if (abs(count[i]) >> bit) & 1 else total[i]
+            power[i] = power[i] * (type(slope)(2) + slope * power[i])
+        bit += 1
+    for i in range(n):
+        up, down = step_up(law, cell, i, w[i]), step_down(law, cell, i, w[i])
+        step = up if count[i] > 0 else -down
+        scale = cell[UP, i] if count[i] > 0 else cell[DOWN, i]
+        std = noise_std(noise, up if count[i] > 0 else down, scale, w[i])
+        std = std if count[i] > 0 else -std
+        root = type(step)(math.sqrt(type(step)(abs(count[i]))))
+        moved = w[i] + step * total[i] + std * root * z[FIRST_NORMAL, i]
+        moved = clip(moved, cell[LOWER, i], cell[UPPER, i])
+        w[i] = moved if count[i] != 0 else w[i]
+
+
+@inline
+def pulse_list(
+    law: Any, noise: Any, draws: Any, weight: Any, index: Any, count: Any, scratch: Any, burst: Any
+) -> None:
+    """Apply ``count[i]`` signed pulses to cell ``index[i]`` of ``weight``; at most `TILE` cells, no cell twice."""
+    cell, w, z, words, total, power = scratch
+    n = len(count)
+    for i in range(n):
+        w[i] = weight[index[i]]
+    for row in range(cell.shape[0]):
+        for i in range(n):
+            cell[row, i] = law.cell[row, index[i]]
+    if burst:
+        burst_tile(law, noise, draws, cell, w, index, count, (z, words, False), (total, power))
+    else:
+        sequence_tile(law, noise, draws, cell, w, index, count, (z, words, False))
     for i in range(n):
         weight[index[i]] = w[i]
 
 
-@kernel
-def apply_counts(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array) -> None:
-    """Apply ``counts`` [cells] signed pulses (int32) in sequence to the cells cells[0] <= i < cells[1]."""
-    scratch = (
+@inline
+def list_scratch(law: Any, weight: Any) -> Any:
+    """Room for one tile: parameters, weights, normals, words, and two rows for bursts."""
+    return (
         np.empty((law.cell.shape[0], TILE), law.cell.dtype),
         np.empty(TILE, weight.dtype),
         np.zeros((4, TILE), np.float32),
         np.empty((4, TILE), np.uint32),
+        np.empty(TILE, weight.dtype),
+        np.empty(TILE, weight.dtype),
     )
+
+
+@kernel
+def apply_counts(
+    law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array, burst: bool
+) -> None:
+    """Apply ``counts`` [cells] signed pulses (int32) to cells[0] <= i < cells[1], in sequence or as a burst."""
+    scratch = list_scratch(law, weight)
     index = np.empty(TILE, np.uint32)
     count = np.empty(TILE, np.int32)
     n = 0
@@ -73,53 +153,14 @@ def apply_counts(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, co
         count[n] = counts[i]
         n += 1 if counts[i] != 0 else 0
         if n == TILE:
-            pulse_list(law, noise, draws, weight, index, count, n, scratch)
+            pulse_list(law, noise, draws, weight, index, count, scratch, burst)
             n = 0
-    pulse_list(law, noise, draws, weight, index, count, n, scratch)
-
-
-@inline
-def burst_map(scale: Any, slope: Any, w: Any, n: Any) -> Any:
-    """Weight after ``n`` noise-free pulses of the linear law w <- w + scale + slope w, in closed form."""
-    if slope == 0:
-        return w + n * scale
-    growth = math.expm1(n * math.log1p(slope))
-    return w + (w + scale / slope) * growth
-
-
-@kernel
-def apply_burst(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array) -> None:
-    """Apply ``counts`` [cells] signed pulses at once to cells of a `LinearLaw`: the mean map in closed form plus one
-    normal times the noise of one step at the start times sqrt(n), clipped once.
-    """
-    index = np.empty(TILE, np.uint32)
-    z = np.zeros((4, TILE), np.float32)
-    words = np.empty((4, TILE), np.uint32)
-    for start in range(cells[0], cells[1], TILE):
-        n = min(TILE, cells[1] - start)
-        for i in range(n):
-            index[i] = np.uint32(start + i)
-        if noise.active:
-            words_tile(words, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
-            normals_tile(z, words, n, 0)
-        for i in range(n):
-            k = start + i
-            w = weight[k]
-            number = type(w)(abs(counts[k]))
-            if counts[k] > 0:
-                std = noise_std(noise, step_up(law, law.cell, k, w), law.cell[UP, k], w)
-                moved = burst_map(law.cell[UP, k], law.cell[SLOPE_UP, k], w, number)
-            else:
-                std = -noise_std(noise, step_down(law, law.cell, k, w), law.cell[DOWN, k], w)
-                moved = burst_map(-law.cell[DOWN, k], -law.cell[SLOPE_DOWN, k], w, number)
-            moved += std * type(w)(math.sqrt(number)) * z[0, i]
-            if counts[k] != 0:
-                weight[k] = clip(moved, law.cell[LOWER, k], law.cell[UPPER, k])
+    pulse_list(law, noise, draws, weight, index[:n], count[:n], scratch, burst)
 
 
 @kernel
 def draw_firing(probability: Array, key: Any, event: np.uint32, array: np.uint32, fires: Array) -> None:
-    """Stochastic pulse trains: ``fires`` [lines, slots] (bool), each slot of line k on with ``probability[k]``."""
+    """Stochastic pulse trains: ``fires`` [lines, slots] (bool), line k on with ``probability[k]``."""
     for line in range(fires.shape[0]):
         threshold = np.uint64(min(max(probability[line], 0.0), 1.0) * 2.0**32)
         for block in range((fires.shape[1] + 3) // 4):
@@ -129,20 +170,18 @@ def draw_firing(probability: Array, key: Any, event: np.uint32, array: np.uint32
 
 
 @kernel
-def outer_product(law: Any, noise: Any, draws: Any, weight: Array, rows: Any, lines: Any, pulsed: Array) -> None:
-    """Coincidence update of rows rows[0] <= r < rows[1]: cell (r, c) gets a pulse in each slot where both lines fire.
+def outer_product(
+    law: Any, noise: Any, draws: Any, weight: Array, rows: Any, lines: Any, pulsed: Array
+) -> None:
+    """Coincidence update of rows rows[0] <= r < rows[1]: a pulse in each slot where both lines fire.
 
-    ``lines`` = (row lines, column lines); the direction is the product of the signs. All pulses of a cell have one
-    direction, so their number decides. ``pulsed`` [cells] (uint16 or wider) is increased by the number of pulses.
+    ``lines`` = (row lines, column lines); the direction is the product of the signs. All pulses of a cell
+    have one direction, so their number decides. ``pulsed`` [cells] (uint16 or wider) is increased by the
+    number of pulses.
     """
     row_lines, columns = lines
     width = columns.sign.shape[0]
-    scratch = (
-        np.empty((law.cell.shape[0], TILE), law.cell.dtype),
-        np.empty(TILE, weight.dtype),
-        np.zeros((4, TILE), np.float32),
-        np.empty((4, TILE), np.uint32),
-    )
+    scratch = list_scratch(law, weight)
     index = np.empty(TILE, np.uint32)
     count = np.empty(TILE, np.int32)
     hits = np.zeros(width, np.int32)
@@ -165,6 +204,6 @@ def outer_product(law: Any, noise: Any, draws: Any, weight: Array, rows: Any, li
             hits[c] = 0
             n += 1
             if n == TILE:
-                pulse_list(law, noise, draws, weight, index, count, n, scratch)
+                pulse_list(law, noise, draws, weight, index, count, scratch, False)
                 n = 0
-    pulse_list(law, noise, draws, weight, index, count, n, scratch)
+    pulse_list(law, noise, draws, weight, index[:n], count[:n], scratch, False)

@@ -12,7 +12,7 @@ from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 
 
 def certificate_figure(data: xr.Dataset) -> Figure:
-    """Figure of `sptrack.certificate.calibration_dataset`: errors against pulses, their distribution, and agreement."""
+    """Figure of a `calibration_dataset`: errors against pulses, their distribution, and agreement."""
     certificate = json.loads(data.attrs["certificate"])
     figure = new_figure(13.0, 4.8)
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
@@ -32,7 +32,9 @@ def plot_errors(ax: Axes, data: xr.Dataset, certificate: dict[str, object]) -> A
     for name, colour, text in (("rms_error", COLOURS[0], "RMS"), ("median_error", COLOURS[1], "median")):
         value, ends = data[name].values, data[f"{name}_ci"].values
         spread = np.abs(ends.T - value)
-        ax.errorbar(pulses, value, spread, fmt="o", color=colour, capsize=3, label=f"{text}, simulated (95 %)")
+        ax.errorbar(
+            pulses, value, spread, fmt="o", color=colour, capsize=3, label=f"{text}, simulated (95 %)"
+        )
     ax.axhline(float(str(certificate["target"])), color=COLOURS[2], linestyle="--", label="target (RMS)")
     if certificate["floor"] is not None:
         ax.axhline(float(str(certificate["floor"])), color=GREY, linestyle=":", label="floor of the RMS")
@@ -40,6 +42,7 @@ def plot_errors(ax: Axes, data: xr.Dataset, certificate: dict[str, object]) -> A
     ax.set_yscale("log")
     ax.set_xticks(pulses, [f"{n:g}" for n in pulses])
     ax.minorticks_off()
+    ax.set_ylim(top=4.0 * ax.get_ylim()[1])
     ax.legend(fontsize=9, loc="upper right")
     return label(ax, "Error of the symmetric points", "pulses per cell", "error (weight units)")
 
@@ -53,7 +56,9 @@ def plot_distribution(ax: Axes, data: xr.Dataset) -> Axes:
         share = np.arange(1, error.size + 1) / error.size
         keep = np.unique(np.linspace(0, error.size - 1, 1000).astype(int))
         red, green, blue = (shade * np.array([0.9, 0.95, 1.0])).tolist()
-        ax.plot(error[keep], 100 * share[keep], color=(red, green, blue), label=f"{int(points['pulses'])} pulses")
+        ax.plot(
+            error[keep], 100 * share[keep], color=(red, green, blue), label=f"{int(points['pulses'])} pulses"
+        )
     ax.set_xscale("log")
     ax.set_xlim(left=max(1e-5, ax.get_xlim()[0]))
     ax.legend(fontsize=9)
@@ -61,18 +66,23 @@ def plot_distribution(ax: Axes, data: xr.Dataset) -> Axes:
 
 
 def plot_agreement(ax: Axes, data: xr.Dataset) -> Axes:
-    """Density of the error against the true symmetric point at the last pulse count: which cells are worst."""
+    """Density of the error against the true symmetric point at the last pulse count: the worst cells."""
     truth, estimate = data["symmetric_point"].values, data["estimate"].isel(pulses=-1).values
     live = np.isfinite(truth)
     error = (estimate - truth)[live]
     limit = float(np.percentile(np.abs(error), 99.9))
     ends = [[truth[live].min(), truth[live].max()], [-limit, limit]]
-    image = ax.hist2d(truth[live], error, bins=80, range=ends, norm=LogNorm(), cmap="viridis", rasterized=True)[3]
+    image = ax.hist2d(
+        truth[live], error, bins=80, range=ends, norm=LogNorm(), cmap="viridis", rasterized=True
+    )[3]
     ax.axhline(0.0, color=COLOURS[1], linewidth=1, linestyle="--")
     ax.figure.colorbar(image, ax=ax, label="cells")
     pulses = int(data["pulses"].values[-1])
     return label(
-        ax, f"Which cells err, after {pulses} pulses", "true symmetric point (weight units)", "estimate - truth (weight units)"
+        ax,
+        f"Which cells err, after {pulses} pulses",
+        "true symmetric point (weight units)",
+        "estimate - truth (weight units)",
     )
 
 
@@ -88,7 +98,9 @@ def map_figure(data: xr.Dataset) -> Figure:
         (left, estimate, "Estimated symmetric points", "viridis", (None, None)),
         (right, error, "Error (scale: 99 % of the cells)", "RdBu_r", (-limit, limit)),
     ):
-        image = ax.imshow(values, cmap=cmap, vmin=ends[0], vmax=ends[1], interpolation="nearest", aspect="auto")
+        image = ax.imshow(
+            values, cmap=cmap, vmin=ends[0], vmax=ends[1], interpolation="nearest", aspect="auto"
+        )
         label(ax, title, "column", "row")
         ax.grid(visible=False)
         figure.colorbar(image, ax=ax, label="weight units")

@@ -24,8 +24,8 @@ def to_device(measured: MeasuredDevice, name: str = "measured") -> Device:
     Returns
     -------
     Device
-        Its bounds are the visited range, its cycle noise the estimate; what the readings cannot identify stands
-        in the note of the source. It has no spread: see `measured_cells`.
+        Its bounds are the visited range, its cycle noise the estimate; what the readings cannot identify
+        stands in the note of the source. It has no spread: see `measured_cells`.
     """
     low, high = measured.range
     if measured.family == "soft-bounds":
@@ -46,11 +46,15 @@ def to_device(measured: MeasuredDevice, name: str = "measured") -> Device:
         dw_min=measured.dw_min,
         spread=Spread(),
         cycle_noise=CycleNoise(std=measured.parameters["cycle_noise"].value),
-        source=Source(name=name, note=f"not identified by the readings: {open_points}" if open_points else ""),
+        source=Source(
+            name=name, note=f"not identified by the readings: {open_points}" if open_points else ""
+        ),
     )
 
 
-def measured_cells(measured: MeasuredDevice, shape: tuple[int, int], *, seed: int = 0, name: str = "measured") -> Cells:
+def measured_cells(
+    measured: MeasuredDevice, shape: tuple[int, int], *, seed: int = 0, name: str = "measured"
+) -> Cells:
     """Cells that differ by the uncertainty of the fit: every cell is one bootstrap refit of the readings.
 
     This is what the readings leave open about one cell, not the spread between cells.

@@ -92,7 +92,7 @@ class MeasuredDevice:
 
     @property
     def read_noise(self) -> float:
-        """Standard deviation of a single reading about the state, white and slow noise together, weight units."""
+        """Std of a single reading about the state, white and slow noise together, weight units."""
         slow = self.parameters.get("slow_noise")
         return float(np.hypot(self.parameters["read_noise"].value, 0.0 if slow is None else slow.value))
 

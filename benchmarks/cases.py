@@ -1,0 +1,121 @@
+"""What is measured: a device, what is done to a crossbar of it, and what that costs by count of its source.
+
+``load`` per unit of work is what the ceiling is compared with. Arithmetic-bound cases count multiplications
+and multiply-adds in 32-bit lanes, which share the same execution ports; shifts, xors, comparisons and
+conversions come on top, so that the ceiling cannot be reached: Philox 10 a word (2 widening ones, 64-bit, in
+each of 10 rounds make 4 words), Box-Muller 15 a normal, a linear step with its noise 3. Memory-bound cases
+count the bytes of parameters, weights and counts of a cell, or of a pulse where pulses are the unit of work.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sptrack.crossbar import Crossbar, PulseScheme
+from sptrack.devices import CycleNoise, Device, ExpStep, PiecewiseStep, PowStep, sample_cells
+
+SIDE = 512
+PULSES = 256
+_NORMAL = 25.0
+_LINEAR = 3.0
+_VISIT = 40.0
+"""Bytes of a visited cell: 6 parameters and a weight read, a weight written, its counter read and written."""
+
+_DEFAULT = Device()
+_EXP = replace(_DEFAULT, response=ExpStep())
+_POWER = replace(_DEFAULT, response=PowStep(gamma_up=1.5, gamma_down=2.0))
+_PIECEWISE = replace(
+    _DEFAULT, response=PiecewiseStep(nodes_up=(1.3, 1.1, 0.8, 0.5), nodes_down=(0.5, 0.8, 1.1, 1.3))
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One benchmark: ``work`` is done on a fresh 512 x 512 crossbar and returns how many units it did."""
+
+    work: Callable[[Crossbar], float]
+    unit: str = "cell-pulses/s"
+    device: Device = _DEFAULT
+    dtype: Any = np.float32
+    threads: int = 1
+    ceiling: str = "multiply-adds"
+    load: float = _NORMAL + _LINEAR
+    target: float | None = None
+
+    def crossbar(self) -> Crossbar:
+        """The array that the work is done on."""
+        cells = sample_cells(self.device, (SIDE, SIDE), dtype=self.dtype)
+        return Crossbar(cells, threads=self.threads)
+
+
+def _train(program: str) -> Callable[[Crossbar], float]:
+    def work(bar: Crossbar) -> float:
+        bar.pulse(program, PULSES)
+        return float(PULSES * bar.cells.size)
+
+    return work
+
+
+def _normal_vector(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(SIDE).astype(np.float32)
+
+
+_X, _D = _normal_vector(1), _normal_vector(2)
+_INCREMENT = 0.002 * np.random.default_rng(3).standard_normal((SIDE, SIDE))
+
+
+def _rank_1(rate: float) -> Callable[[Crossbar], float]:
+    def work(bar: Crossbar) -> float:
+        before = bar.ledger.total()
+        for _ in range(8):
+            bar.update(_X, _D, rate, scheme=PulseScheme(length_management=False))
+        return float(bar.ledger.total() - before)
+
+    return work
+
+
+def _update(rate: float) -> Case:
+    return Case(work=_rank_1(rate), unit="pulses/s", ceiling="bytes", load=_VISIT, target=167e6)
+
+
+def _wanted(**options: str) -> Callable[[Crossbar], float]:
+    def work(bar: Crossbar) -> float:
+        for _ in range(4):
+            bar.apply(_INCREMENT, **options)
+        return 4.0 * bar.cells.size
+
+    return work
+
+
+def _increments(law: str, application: str = "sequential") -> Case:
+    return Case(
+        work=_wanted(law=law, application=application),
+        unit="increments/s",
+        ceiling="bytes",
+        load=_VISIT + 16.0,
+    )
+
+
+TRAINS = {
+    "alternating": Case(work=_train("alternating"), target=1.8e9),
+    "alternating, two threads": Case(work=_train("alternating"), threads=2),
+    "alternating, float64": Case(work=_train("alternating"), dtype=np.float64, load=_NORMAL + 2 * _LINEAR),
+    "alternating, no noise": Case(
+        work=_train("alternating"), device=replace(_DEFAULT, cycle_noise=CycleNoise()), load=_LINEAR
+    ),
+    "random signs": Case(work=_train("random"), load=_NORMAL + 2 * _LINEAR),
+    "exp-step": Case(work=_train("alternating"), device=_EXP, load=_NORMAL + 16.0, target=5e8),
+    "pow-step": Case(work=_train("alternating"), device=_POWER, load=_NORMAL + 26.0, target=5e8),
+    "piecewise": Case(work=_train("alternating"), device=_PIECEWISE, load=_NORMAL + 7.0),
+}
+UPDATES = {
+    "rank-1, 4.7 pulses/cell": _update(0.01),
+    "rank-1, 0.6 pulses/cell": _update(0.001),
+    "increments, rounded": _increments("rounded"),
+    "increments, binomial": _increments("binomial"),
+    "increments, poisson": _increments("poisson"),
+    "increments, burst": _increments("rounded", "burst"),
+}
+CASES = TRAINS | UPDATES

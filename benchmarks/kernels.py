@@ -1,0 +1,27 @@
+"""Classes in the form that asv looks for; compilation falls into ``setup``."""
+
+from benchmarks.cases import CASES, TRAINS, UPDATES
+
+
+class _Timed:
+    param_names = ("case",)
+
+    def setup(self, name):
+        self.case = CASES[name]
+        self.bar = self.case.crossbar()
+        self.case.work(self.bar)
+
+    def time_work(self, name):
+        self.case.work(self.bar)
+
+
+class Trains(_Timed):
+    """Pulse trains on 512 x 512 cells."""
+
+    params = (tuple(TRAINS),)
+
+
+class Updates(_Timed):
+    """Sparse updates of 512 x 512 cells."""
+
+    params = (tuple(UPDATES),)

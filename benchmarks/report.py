@@ -1,0 +1,99 @@
+"""The report: every measurement beside its target, with a verdict, and the state of the machine."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from benchmarks import measure
+from benchmarks.cases import CASES
+from benchmarks.ceiling import CEILINGS
+from sptrack.cli.doctor import examine
+
+FIRST_CALLS = (
+    "alternating",
+    "random signs",
+    "exp-step",
+    "rank-1, 0.6 pulses/cell",
+    "increments, burst",
+)
+OTHER_CPU = ("alternating", "exp-step", "rank-1, 0.6 pulses/cell")
+_COLUMNS = "{:<50} {:>10} {:<16} {:>7} {:>8} {:>12}  {}"
+
+
+class Row(NamedTuple):
+    """One line of the report; ``at_most`` tells on which side of the target a value must lie."""
+
+    name: str
+    value: float | None
+    unit: str
+    target: float | None = None
+    at_most: bool = False
+    share: float | None = None
+    spread: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """ "ok", "MISSED", "not measured", or "-" without a target."""
+        if self.value is None:
+            return "not measured"
+        if self.target is None:
+            return "-"
+        return (
+            "ok" if (self.value <= self.target if self.at_most else self.value >= self.target) else "MISSED"
+        )
+
+
+def rows(*, quick: bool = False) -> Iterator[Row]:
+    """All measurements; ``quick`` measures the kernels once and leaves fresh processes out."""
+    rates: dict[str, float] = {}
+    for name, case in CASES.items():
+        found = measure.rate(name, 1 if quick else 5)
+        rates[name] = found["rate"]
+        yield Row(name, found["rate"], case.unit, case.target, False, found["share"], found["spread"])
+    gain = rates["alternating, two threads"] / rates["alternating"]
+    yield Row("alternating: two threads / one", gain, "times", 1.8)
+    if not quick:
+        yield from _processes()
+
+
+def _processes() -> Iterator[Row]:
+    for name in FIRST_CALLS:
+        empty, cached = measure.first_calls(name)
+        yield Row(f"{name}: first call, empty cache", empty, "s", 5.0, True)
+        yield Row(f"{name}: first call, from cache", cached, "s", 0.3, True)
+    if examine()["processor"]["vector_bits"] == 512:
+        for name in OTHER_CPU:
+            own, other = (measure.fresh(name, 5, **cpu).get("rate") for cpu in ({}, measure.WITHOUT_AVX512))
+            slower = own / other if own and other else None
+            yield Row(f"{name}: slower without AVX-512", slower, "times", 2.5, True)
+    for words, target in ((("--version",), 1.5), (("calibrate", "--quiet", "--json"), 6.0)):
+        seconds, spread = measure.command(*words) or (None, None)
+        yield Row(f"sptrack {' '.join(words)}", seconds, "s", target, True, None, spread)
+
+
+def machine(*, quick: bool = False) -> dict:
+    """State of the machine: processor, load, and its measured ceilings per second and thread."""
+    found = examine()
+    return {
+        **found["processor"],
+        "numba": found["versions"]["numba"],
+        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        **{f"{name}/s": ceiling(1 if quick else 5) for name, ceiling in CEILINGS.items()},
+    }
+
+
+def write(line: Callable[[str], object], *, quick: bool = False) -> None:
+    """Hand the report to ``line``, row by row as it is measured."""
+    for name, value in machine(quick=quick).items():
+        line(f"{name:<18} {value:.3g}" if isinstance(value, float) else f"{name:<18} {value}")
+    line("")
+    line(
+        _COLUMNS.format(
+            "measured, best of several", "value", "unit", "spread", "ceiling", "target", "verdict"
+        )
+    )
+    for row in rows(quick=quick):
+        limit = "" if row.target is None else f"{'<=' if row.at_most else '>='} {row.target:.3g}"
+        percent = ["" if v is None else f"{100 * v:.0f} %" for v in (row.spread, row.share)]
+        value = "" if row.value is None else f"{row.value:.3g}"
+        line(_COLUMNS.format(row.name, value, row.unit, *percent, limit, row.verdict))

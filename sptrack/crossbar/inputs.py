@@ -1,0 +1,84 @@
+"""What callers hand in, checked and laid out for the kernels: pulse programs, arrays over cells, vectors."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sptrack.errors import ParameterError, nearest
+from sptrack.kernels import pulses
+
+Array = NDArray[Any]
+
+PROGRAMS = ("up", "down", "alternating", "random")
+
+
+def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a name that is not among the choices.
+
+    Raises
+    ------
+    ParameterError
+        If ``value`` is not one of ``choices``; the nearest one is suggested.
+    """
+    if value not in choices:
+        raise ParameterError(f"{what} {value!r}: one of {', '.join(choices)} wanted{nearest(value, choices)}")
+
+
+def named(program: str, number: int, sent: int) -> tuple[int, Array]:
+    """Source and directions [number, 1] of a named program, of which ``sent`` pulses are out already."""
+    source = pulses.COIN if program == "random" else pulses.SHARED
+    directions = np.full((number, 1), -1 if program == "down" else 1, np.int8)
+    if program == "alternating":
+        directions[(1 - sent) % 2 :: 2] = -1
+    return source, directions
+
+
+def explicit(program: Array, shape: tuple[int, int]) -> tuple[int, Array]:
+    """Source and directions [count, 1 or cells] of a program given as an array [count] or [count, R, C].
+
+    Raises
+    ------
+    ParameterError
+        If the shape does not fit, or a direction is not +1, -1 or 0.
+    """
+    if program.ndim not in (1, 3) or (program.ndim == 3 and program.shape[1:] != shape):
+        raise ParameterError(f"program of shape {program.shape}: (n,) or (n, {shape[0]}, {shape[1]}) wanted")
+    wrong = ~np.isin(program, (-1, 0, 1))
+    if wrong.any():
+        raise ParameterError(f"program holds {program[wrong].ravel()[0]}: only +1, -1 and 0 wanted")
+    table = np.ascontiguousarray(program, np.int8)
+    if program.ndim == 1:
+        return pulses.SHARED, table.reshape(len(table), 1)
+    return pulses.PER_CELL, table.reshape(len(table), shape[0] * shape[1])
+
+
+def over_cells(values: ArrayLike, name: str, shape: tuple[int, int]) -> Array:
+    """``values`` broadcast to ``shape``, float64, contiguous.
+
+    Raises
+    ------
+    ParameterError
+        If a value is not finite or the shape does not broadcast.
+    """
+    array = np.asarray(values, np.float64)
+    if not np.isfinite(array).all():
+        raise ParameterError(f"{name} holds NaN or infinity: finite numbers wanted")
+    try:
+        return np.ascontiguousarray(np.broadcast_to(array, shape))
+    except ValueError as error:
+        raise ParameterError(f"{name} of shape {array.shape}: {shape} wanted") from error
+
+
+def vector(values: ArrayLike, name: str, length: int) -> Array:
+    """``values`` as a float32 vector.
+
+    Raises
+    ------
+    ParameterError
+        If the length differs or a value is not finite.
+    """
+    array = np.asarray(values, np.float32)
+    if array.shape != (length,) or not np.isfinite(array).all():
+        raise ParameterError(f"{name} of shape {array.shape}: {length} finite numbers wanted")
+    return array

@@ -1,0 +1,197 @@
+"""Device descriptions as plain mappings and TOML text.
+
+Keys are the field names of `Device` and of the descriptions it holds. The ``response`` table names its class
+by ``family``, the ``asymmetry`` table by ``kind``. A key that is left out takes the default of its class, a
+table that is left out that of the default device.
+"""
+
+import json
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import Field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from sptrack.devices.device import Asymmetry, Device, OneSidedAsymmetry, SymmetricPoints
+from sptrack.devices.families import FAMILIES
+from sptrack.errors import ParameterError, nearest, one_line
+
+KINDS: dict[str, type] = {
+    "two-sided": Asymmetry,
+    "one-sided": OneSidedAsymmetry,
+    "symmetric-point": SymmetricPoints,
+}
+"""Kinds of asymmetry that a file can name."""
+
+_CHOICES: dict[str, tuple[str, Mapping[str, type]]] = {
+    "response": ("family", FAMILIES),
+    "asymmetry": ("kind", KINDS),
+}
+_WANTED = {bool: "true or false", float: "a finite number", str: "a text"}
+
+
+def device_from_mapping(mapping: Mapping[str, Any], where: str = "device") -> Device:
+    """Device described by nested mappings, such as a TOML file holds.
+
+    Parameters
+    ----------
+    mapping : mapping
+        Field names of `Device` to numbers, texts, truth values, lists of numbers or nested mappings.
+    where : str
+        What error texts call the mapping: the name of the file.
+
+    Returns
+    -------
+    Device
+
+    Raises
+    ------
+    ParameterError
+        Unknown key, family or kind (with the nearest valid one), value of a wrong type, or outside its range.
+    """
+    device: Device = _build(Device, mapping, "", where)
+    return device
+
+
+def device_to_mapping(device: Device) -> dict[str, Any]:
+    """Nested plain mapping of every field: `device_from_mapping` makes an equal device of it.
+
+    Raises
+    ------
+    ParameterError
+        If the response is made of a user's own functions: it has no form as data.
+    """
+    return _plain(device)
+
+
+def device_to_toml(device: Device) -> str:
+    """TOML text of every field, of which `load_device` makes an equal device.
+
+    Raises
+    ------
+    ParameterError
+        As in `device_to_mapping`.
+    """
+    return "\n".join(_tables(device_to_mapping(device), "")) + "\n"
+
+
+def load_device(path: str | os.PathLike[str]) -> Device:
+    """Device described by a TOML file.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read, is not TOML, or does not describe a device (see `device_from_mapping`).
+    """
+    try:
+        mapping = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ParameterError(f"{os.fspath(path)}: not a TOML file ({one_line(error)})") from error
+    return device_from_mapping(mapping, os.fspath(path))
+
+
+def _build(kind: type, mapping: Any, prefix: str, where: str) -> Any:
+    """Instance of dataclass ``kind`` from ``mapping``; error texts put ``prefix`` before its keys."""
+    hints = get_type_hints(kind)
+    names = [field.name for field in _given(kind)]
+    values = {}
+    for key, value in mapping.items():
+        if key not in names:
+            raise ParameterError(
+                f"{where}: unknown key '{prefix}{key}': one of {', '.join(names)} wanted"
+                + nearest(str(key), names)
+            )
+        values[key] = _value(hints[key], key, value, f"{prefix}{key}", where)
+    try:
+        return kind(**values)
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error}") from error
+
+
+def _value(hint: Any, key: str, value: Any, name: str, where: str) -> Any:
+    """``value`` as the type ``hint`` wants it, or a refusal that calls it ``name``."""
+    first = get_args(hint)[0] if isinstance(hint, UnionType) else hint
+    if isinstance(first, type) and is_dataclass(first):
+        if not isinstance(value, Mapping):
+            raise ParameterError(f"{where}: {name} = {value!r}: a table wanted")
+        if key in _CHOICES:
+            return _build_chosen(key, value, name, where)
+        return _build(first, value, f"{name}.", where)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ParameterError(f"{where}: {name} = {value!r}: a list of numbers wanted")
+        return tuple(
+            _value(get_args(hint)[0], key, item, f"{name}[{k}]", where) for k, item in enumerate(value)
+        )
+    return _scalar(hint, value, name, where)
+
+
+def _build_chosen(key: str, mapping: Mapping[str, Any], name: str, where: str) -> Any:
+    tag, classes = _CHOICES[key]
+    chosen = mapping.get(tag)
+    if not isinstance(chosen, str) or chosen not in classes:
+        raise ParameterError(
+            f"{where}: {name}.{tag} = {chosen!r}: one of {', '.join(classes)} wanted"
+            + nearest(str(chosen), classes)
+        )
+    return _build(classes[chosen], {k: v for k, v in mapping.items() if k != tag}, f"{name}.", where)
+
+
+def _scalar(kind: type, value: Any, name: str, where: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ParameterError(f"{where}: {name} = {value!r}: {_WANTED[kind]} wanted")
+    return value
+
+
+def _given(kind: type) -> list[Field[Any]]:
+    return [field for field in fields(kind) if field.init]
+
+
+def _plain(described: Any) -> dict[str, Any]:
+    """Fields of a dataclass, nested ones as mappings with their tag first; None is left out."""
+    plain: dict[str, Any] = {}
+    for field in _given(type(described)):
+        value = getattr(described, field.name)
+        if value is None:
+            continue
+        if is_dataclass(value):
+            plain[field.name] = _tag(field.name, value) | _plain(value)
+        else:
+            plain[field.name] = list(value) if isinstance(value, tuple) else value
+    return plain
+
+
+def _tag(name: str, value: Any) -> dict[str, str]:
+    """``family`` or ``kind`` of a description that has a choice of classes, else nothing."""
+    if name not in _CHOICES:
+        return {}
+    tag, classes = _CHOICES[name]
+    for label, kind in classes.items():
+        if type(value) is kind:
+            return {tag: label}
+    raise ParameterError(
+        f"{name} of type {type(value).__name__}: only {', '.join(classes)} can be written to a file"
+    )
+
+
+def _tables(mapping: Mapping[str, Any], name: str) -> list[str]:
+    """TOML lines of a mapping: its plain values, then its tables under their dotted names."""
+    lines = [f"{key} = {_literal(value)}" for key, value in mapping.items() if not isinstance(value, Mapping)]
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            lines += ["", f"[{name}{key}]", *_tables(value, f"{name}{key}.")]
+    return lines
+
+
+def _literal(value: Any) -> str:
+    """TOML literal: JSON's, in which TOML wants the delete character escaped; floats keep every digit."""
+    if isinstance(value, float):
+        return repr(float(value))
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

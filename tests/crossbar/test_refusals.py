@@ -1,0 +1,132 @@
+"""Bad input: one line that states the value, nothing changed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sptrack.crossbar import Crossbar, Ledger, PulseScheme
+from sptrack.devices import Device, sample_cells
+from sptrack.errors import ParameterError
+from tests.devices.zoo import device
+
+SHAPE = (3, 4)
+NAN = np.full(SHAPE, np.nan)
+
+
+def array(name="soft-bounds", **options):
+    return Crossbar(sample_cells(device(name), SHAPE), **options)
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (lambda a: a.set_weights(NAN), "weights holds NaN"),
+        (lambda a: a.set_weights(np.ones(5)), r"weights of shape \(5,\): \(3, 4\) wanted"),
+        (lambda a: a.pulse("alternate", 3), "did you mean 'alternating'"),
+        (lambda a: a.pulse("up", -1), "count = -1"),
+        (lambda a: a.pulse("up"), "count = None"),
+        (lambda a: a.pulse([1, -1], 3), "count = 3: the program holds 2 pulses"),
+        (lambda a: a.pulse([1, 2]), "program holds 2"),
+        (lambda a: a.pulse([1.0, np.nan]), "program holds nan"),
+        (lambda a: a.pulse(np.ones((2, 4, 3), int)), r"\(n,\) or \(n, 3, 4\) wanted"),
+        (lambda a: a.pulse(np.ones((2, 2), int)), r"program of shape \(2, 2\)"),
+        (lambda a: next(a.stream("up", 3, every=0)), "every = 0"),
+        (lambda a: next(a.stream("up", 3, samples=0)), "samples = 0"),
+        (lambda a: a.apply(NAN), "increment holds NaN"),
+        (lambda a: a.apply(np.inf), "increment holds NaN or infinity"),
+        (lambda a: a.apply(np.ones(3)), r"increment of shape \(3,\)"),
+        (lambda a: a.apply(1e9), "at most 100000000 wanted"),
+        (lambda a: a.apply(0.1, law="round"), "did you mean 'rounded'"),
+        (lambda a: a.apply(0.1, application="bursts"), "did you mean 'burst'"),
+        (lambda a: a.apply(0.1, law="binomial", slots=0), "slots = 0: 1 to 1000 wanted"),
+        (lambda a: a.apply(0.1, law="binomial", slots=1001), "slots = 1001"),
+        (lambda a: a.update(np.ones(3), np.ones(3), 0.1), "x of shape"),
+        (lambda a: a.update(np.ones(4), np.full(3, np.nan), 0.1), "d of shape"),
+        (lambda a: a.update(np.ones(4), np.ones(3), -0.1), "lr = -0.1"),
+        (lambda a: a.update(np.ones(4), np.ones(3), np.nan), "lr = nan"),
+        (lambda a: a.read(-1.0), "noise = -1.0"),
+        (lambda a: a.read(np.nan), "noise = nan"),
+        (lambda a: a.resume({}), "checkpoint without clock, weight"),
+        (lambda a: a.resume(a.checkpoint() | {"weight": np.zeros(5, np.float32)}), "checkpoint of 5 cells"),
+        (lambda a: a.resume(a.checkpoint() | {"weight": np.zeros(12)}), "12 cells in float64: 12 in float32"),
+        (lambda a: a.resume(a.checkpoint() | {"visible": np.zeros(12)}), "disagree about write noise"),
+        (lambda a: a.ledger.per_cell("P"), "'P': one of W wanted"),
+        (lambda a: a.pulse("up", 1, phase="a|b"), r"phase 'a\|b'"),
+    ],
+)
+def test_bad_calls_are_refused_and_change_nothing(act, says):
+    crossbar = array()
+    crossbar.pulse("up", 2)
+    before = {name: value.tobytes() for name, value in crossbar.checkpoint().items() if name != "clock"}
+    with pytest.raises(ParameterError, match=says) as caught:
+        act(crossbar)
+    assert "\n" not in str(caught.value)
+    if "phase" not in says:
+        assert before == {n: v.tobytes() for n, v in crossbar.checkpoint().items() if n != "clock"}
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: array(weights=NAN), "NaN"),
+        (lambda: array(threads=0), "threads = 0"),
+        (lambda: Crossbar(sample_cells(Device(), SHAPE), name="a|b"), "array 'a|b'"),
+        (lambda: Crossbar(sample_cells(replace(Device(), one_sided=True), SHAPE)), "one-sided"),
+        (lambda: array("pow-step").apply(0.1, application="burst"), "'burst' on pow-step"),
+        (lambda: PulseScheme(pulse_type="stochastic"), "did you mean 'stochastic-compressed'"),
+        (lambda: PulseScheme(train_length=0), "train_length = 0"),
+        (lambda: PulseScheme(resolution=1.0), "resolution = 1.0"),
+        (lambda: PulseScheme(gradient_scale=0.0), "gradient_scale = 0.0"),
+    ],
+)
+def test_bad_constructions(make, says):
+    with pytest.raises(ParameterError) as caught:
+        make()
+    assert says in str(caught.value)
+
+
+def test_two_arrays_of_one_name_in_one_ledger():
+    ledger = Ledger()
+    array(ledger=ledger)
+    with pytest.raises(ParameterError, match=r"has shape \(3, 4\) in this ledger, not \(1, 1\)"):
+        Crossbar(sample_cells(Device(), (1, 1)), ledger=ledger)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04cut short", b"text"])
+def test_files_that_are_not_checkpoints(tmp_path, content):
+    path = tmp_path / "state.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ParameterError, match=r"state\.npz") as caught:
+        array().load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_array_file_is_not_a_checkpoint(tmp_path):
+    np.save(tmp_path / "state.npy", np.zeros(3))
+    with pytest.raises(ParameterError, match="not a checkpoint"):
+        array().load(tmp_path / "state.npy")
+
+
+def test_a_damaged_checkpoint_is_noticed(tmp_path):
+    crossbar = array()
+    crossbar.save(tmp_path / "state.npz")
+    content = bytearray((tmp_path / "state.npz").read_bytes())
+    content[200] ^= 0xFF
+    (tmp_path / "state.npz").write_bytes(content)
+    with pytest.raises(ParameterError, match="not a checkpoint"):
+        crossbar.load(tmp_path / "state.npz")
+
+
+def test_nothing_asked_is_nothing_done():
+    crossbar = array()
+    crossbar.pulse("up", 0)
+    crossbar.pulse(np.empty(0, int))
+    crossbar.pulse(np.empty((0, *SHAPE), int))
+    assert list(crossbar.stream("up", 0)) == []
+    assert not crossbar.apply(0.0).any()
+    crossbar.update(np.zeros(4), np.ones(3), 0.1)
+    crossbar.update(np.ones(4), np.ones(3), 0.0)
+    assert crossbar.ledger.total() == 0
+    np.testing.assert_array_equal(crossbar.weights, 0.0)

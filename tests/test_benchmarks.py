@@ -1,0 +1,98 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import cases, kernels, measure, report
+from benchmarks.__main__ import main
+from benchmarks.ceiling import best_time
+
+pytestmark = pytest.mark.compiled
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(cases, "SIDE", 16)
+    monkeypatch.setattr(cases, "PULSES", 8)
+
+
+def test_the_list_holds_every_case(capsys):
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out.splitlines() == list(cases.CASES)
+    assert {*kernels.Trains.params[0], *kernels.Updates.params[0]} == set(cases.CASES)
+
+
+def test_an_unknown_case_gives_one_line_and_status_2(capsys):
+    assert main(["measure", "alternatng"]) == 2
+    assert "did you mean 'alternating'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "load"), [("alternating", 28), ("alternating, two threads", 14), ("alternating, float64", 31)]
+)
+def test_the_share_of_a_rate_is_of_the_ceiling_of_its_threads(tiny, monkeypatch, capsys, name, load):
+    monkeypatch.setitem(measure.CEILINGS, "multiply-adds", lambda repeats: 1e9)
+    assert main(["measure", name, "--repeats", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rate"] > 0
+    assert found["share"] == pytest.approx(found["rate"] * load / 1e9)
+
+
+def test_work_counts_the_pulses_of_the_ledger(tiny):
+    bar = cases.CASES["random signs"].crossbar()
+    assert cases.CASES["random signs"].work(bar) == bar.ledger.total() == 8 * 16 * 16
+
+
+def test_asv_finds_a_class_with_setup_and_time(tiny):
+    timed = kernels.Trains()
+    timed.setup("piecewise")
+    before = timed.bar.ledger.total()
+    timed.time_work("piecewise")
+    assert timed.bar.ledger.total() == 2 * before > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "at_most", "verdict"),
+    [
+        (2.0, 1.8, False, "ok"),
+        (1.7, 1.8, False, "MISSED"),
+        (4.0, 5.0, True, "ok"),
+        (6.0, 5.0, True, "MISSED"),
+        (2.0, None, False, "-"),
+        (None, 1.0, True, "not measured"),
+    ],
+)
+def test_verdicts(value, target, at_most, verdict):
+    assert report.Row("x", value, "s", target, at_most).verdict == verdict
+
+
+def test_the_report_of_two_cases(tiny, monkeypatch, capsys):
+    two = {name: cases.CASES[name] for name in ("alternating", "alternating, two threads")}
+    for module in (measure, report):
+        monkeypatch.setattr(module, "CASES", two)
+    assert main(["report", "--quick", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    names = [row["name"] for row in found["measured"]]
+    assert names == [*two, "alternating: two threads / one"]
+    assert found["machine"]["multiply-adds/s"] > 1e8
+    assert main(["report", "--quick"]) == 0
+    assert all(name in capsys.readouterr().out for name in ("multiply-adds/s",))
+
+
+def test_the_shortest_call_counts():
+    durations = iter([0.02, 0.0, 0.01])
+
+    def work():
+        import time
+
+        time.sleep(next(durations))
+
+    shortest, spread = best_time(work, 3)
+    assert shortest < 0.01
+    assert spread > 0
+
+
+def test_a_case_is_changed_without_touching_the_table(tiny):
+    changed = replace(cases.CASES["alternating"], threads=2)
+    assert changed.crossbar().threads == 2
+    assert cases.CASES["alternating"].threads == 1

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from sptrack import ParameterError
+from sptrack.scaling import crossing, power_law
+
+
+def test_power_law_recovers_an_exact_law():
+    x = np.array([1e-5, 3e-4, 2e-3, 0.1])
+    fit = power_law(x, 5.77 * x**-0.963)
+    assert fit == pytest.approx((-0.963, -0.963, -0.963, 5.77), rel=1e-9)
+
+
+def test_the_interval_of_a_power_law_covers_the_truth_in_95_of_100():
+    # 2000 fits of 6 points with log-normal scatter: the share has a standard error of 0.5 %
+    rng = np.random.default_rng(1)
+    x = np.geomspace(1e-4, 1e-2, 6)
+    fits = [power_law(x, 3 * x**-1 * np.exp(0.1 * rng.standard_normal(6))) for _ in range(2000)]
+    share = np.mean([fit.low <= -1 <= fit.high for fit in fits])
+    assert abs(share - 0.95) < 4 * 0.005
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([1, 2, 0], [1, 1, 1]), ([1, 2, 3], [1, 2, np.nan])]
+)
+def test_power_law_refuses_what_it_cannot_fit(x, y):
+    with pytest.raises(ParameterError, match="3 or more pairs"):
+        power_law(x, y)
+
+
+def test_power_law_refuses_a_single_place():
+    with pytest.raises(ParameterError, match="2 different values"):
+        power_law([2, 2, 2], [1, 2, 3])
+
+
+def test_crossing_of_an_exponential_is_exact_between_coarse_samples():
+    n = np.array([0, 1000, 4000])
+    error = -0.3 * np.exp(-n / 700)
+    at = 700 * np.log(0.3 / 0.01)
+    found = crossing(n, error, 0.01)
+    assert found == pytest.approx((at, at, at), rel=1e-12)
+
+
+def test_the_interval_of_a_crossing_follows_the_sampling_error():
+    n = np.linspace(2000, 3000, 201)
+    error = 0.3 * np.exp(-n / 700)
+    found = crossing(n, error, 0.01, 1e-4)
+    half = 1.96 * 1e-4 / (0.01 / 700)
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.01)
+    assert found.low < found.at < found.high
+
+
+def test_crossing_says_nan_for_what_the_samples_do_not_hold():
+    n = np.array([10, 20, 30])
+    assert np.isnan(crossing(n, [3, 2, 1.5], 1.0)).all()
+    assert np.isnan(crossing(n, [0.9, 0.8, 0.7], 1.0)).all()
+    found = crossing(n, [3, 1.1, 0.95], 1.0, 0.1)
+    assert np.isnan(found.high)
+    assert 10 < found.low < found.at < 30
+
+
+@pytest.mark.parametrize(
+    ("x", "errors", "target"), [([1], [1], 1), ([1, 2], [1, 2, 3], 1), ([1, 2], [2, 1], 0)]
+)
+def test_crossing_refuses_bad_samples(x, errors, target):
+    with pytest.raises(ParameterError, match="wanted"):
+        crossing(x, errors, target)
