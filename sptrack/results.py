@@ -109,9 +109,9 @@ def dataset(
 
 
 def save(result: "xr.Dataset", path: str | os.PathLike[str]) -> None:
-    """Write a dataset as netCDF, sealed with its SHA-256 checksum.
+    """Write the dataset ``result`` as netCDF, sealed with its SHA-256 checksum.
 
-    A file of that name is replaced at once when the new one is complete.
+    A file at ``path`` is replaced at once when the new one is complete.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def save(result: "xr.Dataset", path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> "xr.Dataset":
-    """Read a dataset written by `save` into memory, after verifying its checksum.
+    """Read a dataset that `save` wrote to ``path`` into memory, after verifying its checksum.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from sptrack.devices import (
     Device,
     ExpStep,
     LinearStep,
+    Reference,
     SoftBounds,
     Spread,
     cells_from_parameters,
@@ -110,6 +111,12 @@ def test_the_start_is_taken_into_account():
     assert found.rms_theory[0] > 1.1 * calibrate(cells, (2,)).certificate.rms_theory[0]
 
 
+def test_theory_starts_from_the_internal_weight_behind_a_reference():
+    cells = sample_cells(replace(QUICK, reference=Reference(subtract=False, mean=0.3)), (16, 16))
+    found = calibrate(cells, (2,), start=0.1).certificate
+    assert found.rms_error[0] == pytest.approx(found.rms_theory[0], rel=0.01)
+
+
 @pytest.mark.parametrize("fresh_cells", [False, True], ids=["same cells", "fresh cells"])
 def test_recommended_pulses_reach_the_target_in_fresh_runs(usual, fresh_cells):
     """All of 6 runs on the same cells; on fresh ones, which scatter more, 5 of 6 at least."""
@@ -183,6 +190,13 @@ def test_other_responses_get_the_corrected_bound(exponential):
     assert found.pulses_needed_theory >= found.pulses_needed_measured
     assert found.recommended_pulses in found.pulses
     assert calibrate(exponential.cells, (found.recommended_pulses,), seed=7, target=0.1).certificate.met
+
+
+def test_a_count_is_recommended_only_if_its_whole_interval_is_below_the_target(exponential):
+    error, (_, high) = exponential.certificate.rms_error[1], exponential.certificate.rms_error_ci[1]
+    found = certify(exponential.cells, exponential.estimates, target=0.5 * (error + high)).certificate
+    assert found.pulses_needed_measured <= 2000
+    assert found.recommended_pulses == 12000
 
 
 def test_a_bound_that_cannot_promise_the_target_says_what_it_can(exponential):

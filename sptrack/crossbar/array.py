@@ -352,11 +352,11 @@ class Crossbar:
         self.ledger.restore(own)
 
     def save(self, path: str | Path) -> None:
-        """Write a `checkpoint` to a ``.npz`` file (temporary name, flushed, renamed)."""
+        """Write a `checkpoint` to the ``.npz`` file ``path`` (temporary name, flushed, renamed)."""
         write_state(path, self.checkpoint())
 
     def load(self, path: str | Path) -> None:
-        """Continue from a file written by `save`.
+        """Continue from the file ``path`` written by `save`.
 
         Raises
         ------

@@ -130,4 +130,4 @@ def lines(fires: Array, values: Array, *, by_slot: bool) -> Lines:
     """Lists for the coincidence kernel from ``fires`` [lines, slots]: slots by line, or lines by slot."""
     table = np.ascontiguousarray(fires.T) if by_slot else fires
     start = np.concatenate([[0], np.cumsum(table.sum(axis=1))]).astype(np.int64)
-    return Lines(start, np.nonzero(table)[1].astype(np.int64), np.where(values < 0, -1, 1).astype(np.int32))
+    return Lines(start, np.nonzero(table)[1].astype(np.uint32), np.where(values < 0, -1, 1).astype(np.int32))

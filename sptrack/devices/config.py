@@ -30,7 +30,7 @@ _CHOICES: dict[str, tuple[str, Mapping[str, type]]] = {
     "response": ("family", FAMILIES),
     "asymmetry": ("kind", KINDS),
 }
-_WANTED = {bool: "true or false", float: "a finite number", str: "a text"}
+_WANTED = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 
 
 def device_from_mapping(mapping: Mapping[str, Any], where: str = "device") -> Device:
@@ -52,7 +52,7 @@ def device_from_mapping(mapping: Mapping[str, Any], where: str = "device") -> De
     ParameterError
         Unknown key, family or kind (with the nearest valid one), value of a wrong type, or outside its range.
     """
-    device: Device = _build(Device, mapping, "", where)
+    device: Device = build_described(Device, mapping, "", where)
     return device
 
 
@@ -64,7 +64,7 @@ def device_to_mapping(device: Device) -> dict[str, Any]:
     ParameterError
         If the response is made of a user's own functions: it has no form as data.
     """
-    return _plain(device)
+    return plain_mapping(device)
 
 
 def device_to_toml(device: Device) -> str:
@@ -75,28 +75,44 @@ def device_to_toml(device: Device) -> str:
     ParameterError
         As in `device_to_mapping`.
     """
-    return "\n".join(_tables(device_to_mapping(device), "")) + "\n"
+    return "\n".join(toml_lines(device_to_mapping(device), "")) + "\n"
 
 
 def load_device(path: str | os.PathLike[str]) -> Device:
-    """Device described by a TOML file.
+    """Device described by the TOML file at ``path``.
 
     Raises
     ------
     ParameterError
         If the file cannot be read, is not TOML, or does not describe a device (see `device_from_mapping`).
     """
+    return device_from_mapping(read_toml(path), os.fspath(path))
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Tables of the TOML file at ``path``.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read or is not TOML.
+    """
     try:
-        mapping = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ParameterError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise ParameterError(f"{os.fspath(path)}: not a TOML file ({one_line(error)})") from error
-    return device_from_mapping(mapping, os.fspath(path))
 
 
-def _build(kind: type, mapping: Any, prefix: str, where: str) -> Any:
-    """Instance of dataclass ``kind`` from ``mapping``; error texts put ``prefix`` before its keys."""
+def build_described(kind: type, mapping: Any, prefix: str, where: str) -> Any:
+    """Instance of dataclass ``kind`` from ``mapping``; error texts put ``prefix`` before its keys.
+
+    Raises
+    ------
+    ParameterError
+        As in `device_from_mapping`, with ``where`` in front.
+    """
     hints = get_type_hints(kind)
     names = [field.name for field in _given(kind)]
     values = {}
@@ -121,7 +137,7 @@ def _value(hint: Any, key: str, value: Any, name: str, where: str) -> Any:
             raise ParameterError(f"{where}: {name} = {value!r}: a table wanted")
         if key in _CHOICES:
             return _build_chosen(key, value, name, where)
-        return _build(first, value, f"{name}.", where)
+        return build_described(first, value, f"{name}.", where)
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise ParameterError(f"{where}: {name} = {value!r}: a list of numbers wanted")
@@ -139,13 +155,14 @@ def _build_chosen(key: str, mapping: Mapping[str, Any], name: str, where: str) -
             f"{where}: {name}.{tag} = {chosen!r}: one of {', '.join(classes)} wanted"
             + nearest(str(chosen), classes)
         )
-    return _build(classes[chosen], {k: v for k, v in mapping.items() if k != tag}, f"{name}.", where)
+    return build_described(classes[chosen], {k: v for k, v in mapping.items() if k != tag}, f"{name}.", where)
 
 
 def _scalar(kind: type, value: Any, name: str, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
+    wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+    if wrong or (isinstance(value, float) and not math.isfinite(value)):
         raise ParameterError(f"{where}: {name} = {value!r}: {_WANTED[kind]} wanted")
     return value
 
@@ -154,7 +171,7 @@ def _given(kind: type) -> list[Field[Any]]:
     return [field for field in fields(kind) if field.init]
 
 
-def _plain(described: Any) -> dict[str, Any]:
+def plain_mapping(described: Any) -> dict[str, Any]:
     """Fields of a dataclass, nested ones as mappings with their tag first; None is left out."""
     plain: dict[str, Any] = {}
     for field in _given(type(described)):
@@ -162,7 +179,7 @@ def _plain(described: Any) -> dict[str, Any]:
         if value is None:
             continue
         if is_dataclass(value):
-            plain[field.name] = _tag(field.name, value) | _plain(value)
+            plain[field.name] = _tag(field.name, value) | plain_mapping(value)
         else:
             plain[field.name] = list(value) if isinstance(value, tuple) else value
     return plain
@@ -181,12 +198,12 @@ def _tag(name: str, value: Any) -> dict[str, str]:
     )
 
 
-def _tables(mapping: Mapping[str, Any], name: str) -> list[str]:
+def toml_lines(mapping: Mapping[str, Any], name: str) -> list[str]:
     """TOML lines of a mapping: its plain values, then its tables under their dotted names."""
     lines = [f"{key} = {_literal(value)}" for key, value in mapping.items() if not isinstance(value, Mapping)]
     for key, value in mapping.items():
         if isinstance(value, Mapping):
-            lines += ["", f"[{name}{key}]", *_tables(value, f"{name}{key}.")]
+            lines += ["", f"[{name}{key}]", *toml_lines(value, f"{name}{key}.")]
     return lines
 
 

@@ -140,7 +140,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a description comes from: its name, a citation, and what to know before using it."""
+    """Where a description comes from: name and citation; the note says what to know before using it."""
 
     name: str = "custom"
     citation: str = ""

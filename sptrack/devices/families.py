@@ -62,7 +62,7 @@ class Response:
         return type(self).law
 
     def symmetric_point(self, cell: Array) -> Array | None:
-        """Closed form of the point where both steps are equal, [cells] (NaN: none), or None: find a root."""
+        """Point where both steps are equal, [cells], by the law's rows ``cell`` (NaN: none)."""
         return None
 
 

@@ -55,11 +55,20 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def inline(function: Callable[..., Any]) -> Any:
-    """Compile a small function that only other kernels call (it is cached within its callers)."""
+    """Compile a small function that only other kernels call (it is cached within its callers).
+
+    It borrows the arrays that it is given: no reference is counted, which would cost more than the work on a
+    tile. It cannot make arrays.
+    """
+    return numba.njit(function, forceinline=True, _nrt=False, **_OPTIONS)
+
+
+def allocating(function: Callable[..., Any]) -> Any:
+    """Like `inline`, for a function that makes arrays."""
     return numba.njit(function, forceinline=True, **_OPTIONS)
 
 
 @cache
 def uncached(dispatcher: Any) -> Any:
     """The twin of a kernel that is never written to disk: for laws that exist in this process only."""
-    return dispatcher if config.DISABLE_JIT else inline(dispatcher.py_func)
+    return dispatcher if config.DISABLE_JIT else numba.njit(dispatcher.py_func, **_OPTIONS)

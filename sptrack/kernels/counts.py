@@ -76,8 +76,8 @@ def _poisson(mean: Any, word: Any, draws: Any, cell: Any) -> Any:
 def counts_tile(wanted: Any, n: Any, size: Any, words: Any, draws: Any, index: Any, count: Any) -> None:
     """Signed pulse counts of the increments ``wanted`` [>= n] into ``count`` (int32).
 
-    ``size`` = (granularity, count law, slots); ``words`` are those of the event's first counter: word 0 decides,
-    further uniform numbers (large Poisson means) come from the coin stream.
+    ``size`` = (granularity, count law, slots); ``words`` are those of the event's first counter: word 0
+    decides, further uniform numbers (large Poisson means) come from the coin stream.
     """
     granularity, law, slots = size
     if law == ROUNDED:

@@ -49,7 +49,7 @@ def log32(x: Any) -> Any:
     square = f * f
     tail = _L0 + f * (_L1 + f * (_L2 + f * (_L3 + f * (_L4 + f * (_L5 + f * _L6)))))
     e = np.float32(exponent)
-    return e * _LN2_HIGH + (f + (e * _LN2_LOW + square * (f * tail - _HALF)))
+    return e * _LN2 + (f + square * (f * tail - _HALF))
 
 
 @inline

@@ -64,21 +64,23 @@ class Program(NamedTuple):
     length: int
 
 
-def noise_std(noise: Any, step: Any, scale: Any, w: Any) -> Any:
-    """Standard deviation of one pulse whose mean step is ``step``, weight units."""
-    std = noise.relative * step
+def noisy(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
+    """One pulse's step, weight units: its mean ``step`` plus its noise, ``z`` being the normal draw."""
     if isinstance(noise, MixedNoise):
-        std = std + (noise.additive * scale + (noise.offset + noise.slope * abs(w)))
-    return std
+        return (
+            step + (noise.relative * step + noise.additive * scale + noise.offset + noise.slope * abs(w)) * z
+        )
+    return step * (type(step)(1) + noise.relative * z)
 
 
-@overload(noise_std)
-def _noise_std(noise: Any, step: Any, scale: Any, w: Any) -> Any:
-    def proportional(noise: Any, step: Any, scale: Any, w: Any) -> Any:
-        return noise.relative * step
+@overload(noisy)
+def _noisy(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
+    def proportional(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
+        return step * (type(step)(1) + noise.relative * z)
 
-    def mixed(noise: Any, step: Any, scale: Any, w: Any) -> Any:
-        return noise.relative * step + (noise.additive * scale + (noise.offset + noise.slope * abs(w)))
+    def mixed(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
+        std = noise.relative * step + noise.additive * scale + noise.offset + noise.slope * abs(w)
+        return step + std * z
 
     return mixed if noise.instance_class is MixedNoise else proportional
 
@@ -93,16 +95,24 @@ def clip(w: Any, lower: Any, upper: Any) -> Any:
 @inline
 def rise(law: Any, noise: Any, cell: Any, i: Any, w: Any, z: Any) -> Any:
     """Weight of cell ``i`` after one up pulse, ``z`` being its normal draw."""
-    step = step_up(law, cell, i, w)
-    moved = w + (step + noise_std(noise, step, cell[UP, i], w) * z)
+    moved = w + noisy(noise, step_up(law, cell, i, w), cell[UP, i], w, z)
     return clip(moved, cell[LOWER, i], cell[UPPER, i])
 
 
 @inline
 def fall(law: Any, noise: Any, cell: Any, i: Any, w: Any, z: Any) -> Any:
     """Weight of cell ``i`` after one down pulse, ``z`` being its normal draw."""
-    step = step_down(law, cell, i, w)
-    moved = w - (step + noise_std(noise, step, cell[DOWN, i], w) * z)
+    moved = w - noisy(noise, step_down(law, cell, i, w), cell[DOWN, i], w, z)
+    return clip(moved, cell[LOWER, i], cell[UPPER, i])
+
+
+@inline
+def either(law: Any, noise: Any, cell: Any, i: Any, w: Any, z: Any, up: Any) -> Any:
+    """Weight of cell ``i`` after one pulse, up or down: the same numbers as `rise` and `fall`."""
+    rising, falling = step_up(law, cell, i, w), step_down(law, cell, i, w)
+    scale_up, scale_down = cell[UP, i], cell[DOWN, i]
+    push = noisy(noise, rising if up else falling, scale_up if up else scale_down, w, z)
+    moved = w + (push if up else -push)
     return clip(moved, cell[LOWER, i], cell[UPPER, i])
 
 
@@ -124,9 +134,7 @@ def fall_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, n: Any) -> None:
 def signed_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, sign: Any, n: Any) -> None:
     """One pulse in direction ``sign[i]`` (+1, -1, or 0: none) on each of the first ``n`` cells of a tile."""
     for i in range(n):
-        up = rise(law, noise, cell, i, w[i], z[i])
-        down = fall(law, noise, cell, i, w[i], z[i])
-        moved = up if sign[i] > 0 else down
+        moved = either(law, noise, cell, i, w[i], z[i], sign[i] > 0)
         w[i] = moved if sign[i] != 0 else w[i]
 
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import inline, kernel
-from sptrack.kernels.pulses import TILE, clip, fall, noise_std, rise
-from sptrack.kernels.random import normals_tile, philox, words_tile
+from sptrack.kernels._jit import allocating, inline, kernel
+from sptrack.kernels.pulses import TILE, clip, either, noisy
+from sptrack.kernels.random import box_muller, normals_tile, philox, words_tile
 from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, UP, UPPER, step_down, step_up
 
 Array = NDArray[Any]
@@ -40,7 +40,8 @@ def sequence_tile(
 ) -> None:
     """Apply ``count[i]`` signed pulses to ``w[i]``, one after the other, for all i < len(count).
 
-    ``scratch`` = (normals [4, tile], words [4, tile], whether the words are those of the event's first counter).
+    ``scratch`` = (normals [4, tile], words [4, tile], whether the words are those of the event's first
+    counter).
     """
     z, words, ready = scratch
     n = len(count)
@@ -55,23 +56,21 @@ def sequence_tile(
             normals_tile(z, words, n, (draw >> 1) & 1)
         normal = z[draw & 3]
         for i in range(n):
-            up = rise(law, noise, cell, i, w[i], normal[i])
-            down = fall(law, noise, cell, i, w[i], normal[i])
-            moved = up if count[i] > 0 else down
+            moved = either(law, noise, cell, i, w[i], normal[i], count[i] > 0)
             w[i] = moved if abs(count[i]) > k else w[i]
 
 
 @inline
 def burst_tile(
-    law: Any, noise: Any, draws: Any, cell: Any, w: Any, index: Any, count: Any, scratch: Any, sums: Any
+    law: Any, noise: Any, draws: Any, cell: Any, w: Any, index: Any, count: Any, scratch: Any
 ) -> None:
-    """Apply ``count[i]`` signed pulses to ``w[i]`` at once: cells of a `LinearLaw`, otherwise as `sequence_tile`.
+    """Apply ``count[i]`` signed pulses to ``w[i]`` at once, in closed form: cells of a `LinearLaw`.
 
-    n pulses move the mean by step(w) S_n, S_n = ((1 + s)^n - 1)/s with the signed slope s per pulse. S_n is built
-    from the bits of n: S_(a+b) = S_a + (1 + s S_a) S_b. The noise is one normal times sqrt(n) times the noise of
-    the first step; the result is clipped once. ``sums`` are two more rows of scratch.
+    n pulses move the mean by step(w) S_n, S_n = ((1 + s)^n - 1)/s with the signed slope s per pulse. S_n
+    is built from the bits of n: S_(a+b) = S_a + (1 + s S_a) S_b. The noise is one normal times sqrt(n)
+    times the noise of the first step; the result is clipped once.
     """
-    z, words, ready = scratch
+    z, words, ready, total, power = scratch
     n = len(count)
     most = 0
     for i in range(n):
@@ -81,8 +80,8 @@ def burst_tile(
     if noise.active:
         if not ready:
             words_tile(words, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
-        normals_tile(z, words, n, FIRST_NORMAL // 2)
-    total, power = sums
+        for i in range(n):
+            z[FIRST_NORMAL, i] = box_muller(words[FIRST_NORMAL, i], words[FIRST_NORMAL + 1, i])[0]
     for i in range(n):
         total[i] = 0
         power[i] = 1
@@ -95,13 +94,13 @@ def burst_tile(
             power[i] = power[i] * (type(slope)(2) + slope * power[i])
         bit += 1
     for i in range(n):
-        up, down = step_up(law, cell, i, w[i]), step_down(law, cell, i, w[i])
-        step = up if count[i] > 0 else -down
-        scale = cell[UP, i] if count[i] > 0 else cell[DOWN, i]
-        std = noise_std(noise, up if count[i] > 0 else down, scale, w[i])
-        std = std if count[i] > 0 else -std
+        up = count[i] > 0
+        rising, falling = step_up(law, cell, i, w[i]), step_down(law, cell, i, w[i])
+        scale_up, scale_down = cell[UP, i], cell[DOWN, i]
+        step, scale = (rising if up else falling), (scale_up if up else scale_down)
         root = type(step)(math.sqrt(type(step)(abs(count[i]))))
-        moved = w[i] + step * total[i] + std * root * z[FIRST_NORMAL, i]
+        push = step * total[i] + (noisy(noise, step, scale, w[i], root * z[FIRST_NORMAL, i]) - step)
+        moved = w[i] + (push if up else -push)
         moved = clip(moved, cell[LOWER, i], cell[UPPER, i])
         w[i] = moved if count[i] != 0 else w[i]
 
@@ -110,7 +109,7 @@ def burst_tile(
 def pulse_list(
     law: Any, noise: Any, draws: Any, weight: Any, index: Any, count: Any, scratch: Any, burst: Any
 ) -> None:
-    """Apply ``count[i]`` signed pulses to cell ``index[i]`` of ``weight``; at most `TILE` cells, no cell twice."""
+    """Apply ``count[i]`` signed pulses to cell ``index[i]`` of ``weight``: up to `TILE` cells, none twice."""
     cell, w, z, words, total, power = scratch
     n = len(count)
     for i in range(n):
@@ -119,14 +118,14 @@ def pulse_list(
         for i in range(n):
             cell[row, i] = law.cell[row, index[i]]
     if burst:
-        burst_tile(law, noise, draws, cell, w, index, count, (z, words, False), (total, power))
+        burst_tile(law, noise, draws, cell, w, index, count, (z, words, False, total, power))
     else:
         sequence_tile(law, noise, draws, cell, w, index, count, (z, words, False))
     for i in range(n):
         weight[index[i]] = w[i]
 
 
-@inline
+@allocating
 def list_scratch(law: Any, weight: Any) -> Any:
     """Room for one tile: parameters, weights, normals, words, and two rows for bursts."""
     return (
@@ -143,7 +142,7 @@ def list_scratch(law: Any, weight: Any) -> Any:
 def apply_counts(
     law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array, burst: bool
 ) -> None:
-    """Apply ``counts`` [cells] signed pulses (int32) to cells[0] <= i < cells[1], in sequence or as a burst."""
+    """Apply signed ``counts`` [cells] (int32) to cells[0] <= i < cells[1], in sequence or as a burst."""
     scratch = list_scratch(law, weight)
     index = np.empty(TILE, np.uint32)
     count = np.empty(TILE, np.int32)
@@ -185,23 +184,24 @@ def outer_product(
     index = np.empty(TILE, np.uint32)
     count = np.empty(TILE, np.int32)
     hits = np.zeros(width, np.int32)
-    touched = np.empty(width + 1, np.int64)
+    touched = np.empty(width + 1, np.uint32)
     n = 0
     for r in range(rows[0], rows[1]):
-        found = 0
+        found = np.uint32(0)
         for k in range(row_lines.start[r], row_lines.start[r + 1]):
             slot = row_lines.entry[k]
-            for m in range(columns.start[slot], columns.start[slot + 1]):
-                c = columns.entry[m]
+            for c in columns.entry[columns.start[slot] : columns.start[slot + 1]]:
+                before = hits[c]
                 touched[found] = c
-                found += 1 if hits[c] == 0 else 0
-                hits[c] += 1
-        for k in range(found):
-            c = touched[k]
-            index[n] = np.uint32(r * width + c)
-            count[n] = hits[c] * row_lines.sign[r] * columns.sign[c]
-            pulsed[r * width + c] += hits[c]
+                found += np.uint32(before == 0)
+                hits[c] = before + 1
+        first, sign = np.uint32(r * width), row_lines.sign[r]
+        for c in touched[:found]:
+            hit = hits[c]
             hits[c] = 0
+            index[n] = first + c
+            count[n] = hit * sign * columns.sign[c]
+            pulsed[first + c] += hit
             n += 1
             if n == TILE:
                 pulse_list(law, noise, draws, weight, index, count, scratch, False)

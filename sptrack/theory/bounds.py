@@ -39,7 +39,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sptrack.errors import ParameterError
 from sptrack.devices.constants import (
     Constants,
     Flags,
@@ -50,6 +49,7 @@ from sptrack.devices.constants import (
     response_constants,
     working_interval,
 )
+from sptrack.errors import ParameterError
 from sptrack.theory.moments import Array
 from sptrack.theory.zero_shifting import Mode, start_moments
 

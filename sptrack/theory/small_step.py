@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sptrack.errors import ParameterError
 from sptrack.devices.constants import additive_levels, local_derivatives, noise_power
+from sptrack.errors import ParameterError
 from sptrack.theory.moments import Moments
 from sptrack.theory.zero_shifting import Mode
 

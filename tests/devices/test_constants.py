@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sptrack.errors import ParameterError
 from sptrack.devices.constants import local_derivatives, noise_power, potential, response_constants
+from sptrack.errors import ParameterError
 from tests.theory.standins import Noise, exponential_cells, linear_cells, power_cells, sticking_cells
 
 H = 1e-3

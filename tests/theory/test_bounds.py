@@ -4,9 +4,9 @@ import math
 import numpy as np
 import pytest
 
+from sptrack.devices.constants import response_constants
 from sptrack.errors import ParameterError
 from sptrack.theory.bounds import BOUND_NAMES, corollary_pulses, zero_shifting_bounds
-from sptrack.devices.constants import response_constants
 from tests.theory.standins import (
     Noise,
     ResponseCells,
