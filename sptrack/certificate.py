@@ -11,9 +11,11 @@ from sptrack.calibration.zero_shifting import Estimates
 from sptrack.cost import CostModel
 from sptrack.devices.cells import Cells
 from sptrack.devices.constants import response_constants
+from sptrack.devices.statistics import overshooting
 from sptrack.errors import ParameterError
 from sptrack.intervals import Interval, summarise
 from sptrack.results import dataset, json_text, provenance
+from sptrack.scaling import crossing
 from sptrack.theory import (
     array_offset,
     pulses_to_target,
@@ -302,16 +304,6 @@ def _columns(summaries: list[dict[str, tuple[float, Interval]]]) -> dict[str, An
     return columns
 
 
-def overshooting(cells: Cells) -> Array:
-    """Cells [R, C] of which one pulse can pass the symmetric point: dw_min times a slope of q is >= 1."""
-    point = np.nan_to_num(cells.symmetric_point, nan=0.0)
-    width = 1e-4 * (cells.upper - cells.lower)
-    low, high = cells.steps(np.stack([point - width, point + width]))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        slopes = [np.abs(step[1] - step[0]) / (2.0 * width) for step in (low, high)]
-        return np.asarray(np.isfinite(cells.symmetric_point) & (np.maximum(*slopes) >= 1.0))
-
-
 def _predict(
     cells: Cells, estimates: Estimates, begin: Array, target: float, margin: float
 ) -> tuple[dict[str, Any], int | None]:
@@ -379,16 +371,11 @@ def _predict_by_bound(
 
 def _first_below(estimates: Estimates, errors: list[float], target: float) -> int | None:
     """Smallest pulse count with an error of at most ``target``, log-linear between the measured ones."""
-    pulses = estimates.pulses
-    below = [k for k, value in enumerate(errors) if value <= target]
-    if not below:
-        return None
-    k = below[0]
-    if k == 0:
-        return int(pulses[0])
-    share = math.log(errors[k - 1] / target) / math.log(errors[k - 1] / max(errors[k], _TINY))
-    count = math.ceil(int(pulses[k - 1]) + share * int(pulses[k] - pulses[k - 1]))
-    return min(count + count % 2, int(pulses[k])) if estimates.mode == "cyclic" else count
+    below = [int(n) for n, value in zip(estimates.pulses, errors, strict=True) if value <= target]
+    if not below or below[0] == estimates.pulses[0]:
+        return below[0] if below else None
+    count = math.ceil(crossing(estimates.pulses, errors, target).at)
+    return min(count + count % 2, below[0]) if estimates.mode == "cyclic" else count
 
 
 def _recommend(

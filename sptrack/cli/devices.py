@@ -136,7 +136,7 @@ def _statistics(device: Device, statistics: CellStatistics) -> list[str]:
         "SP of pulses": _moments(statistics.point),
         "SP as read": _moments(statistics.target),
         "without SP": f"{_percent(statistics.without_point)} of the live cells",
-        "overshooting": f"{_percent(statistics.overshooting)} of those with an SP: a pulse hits a bound",
+        "overshooting": f"{_percent(statistics.overshooting)} of those with an SP: one pulse can pass it",
         "stuck": f"{_percent(statistics.stuck)} of the cells",
         "clipped": f"{_percent(statistics.clipped)} of the cells (a drawn parameter was out of range)",
     }

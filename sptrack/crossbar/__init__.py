@@ -3,6 +3,7 @@
 from sptrack.crossbar.array import Block, Crossbar
 from sptrack.crossbar.ledger import Ledger
 from sptrack.crossbar.outer import PulseScheme
+from sptrack.crossbar.pair import OneSidedPair
 from sptrack.crossbar.protocol import PulsedArray
 
-__all__ = ["Block", "Crossbar", "Ledger", "PulseScheme", "PulsedArray"]
+__all__ = ["Block", "Crossbar", "Ledger", "OneSidedPair", "PulseScheme", "PulsedArray"]

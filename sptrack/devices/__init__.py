@@ -1,6 +1,7 @@
 """What a cell is: response families, spreads, noise, presets, measured parameters."""
 
 from sptrack.devices.cells import Cells
+from sptrack.devices.config import device_from_mapping, device_to_toml, load_device
 from sptrack.devices.constants import Constants, response_constants
 from sptrack.devices.device import (
     Asymmetry,
@@ -22,7 +23,9 @@ from sptrack.devices.families import (
     Response,
     SoftBounds,
 )
+from sptrack.devices.presets import preset, preset_names
 from sptrack.devices.sampling import cells_from_parameters, load_map, sample_cells
+from sptrack.devices.statistics import cell_statistics, overshooting, response_curves
 
 __all__ = [
     "Asymmetry",
@@ -43,8 +46,16 @@ __all__ = [
     "Source",
     "Spread",
     "SymmetricPoints",
+    "cell_statistics",
     "cells_from_parameters",
+    "device_from_mapping",
+    "device_to_toml",
+    "load_device",
     "load_map",
+    "overshooting",
+    "preset",
+    "preset_names",
     "response_constants",
+    "response_curves",
     "sample_cells",
 ]

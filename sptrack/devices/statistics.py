@@ -13,6 +13,8 @@ from sptrack.devices.sampling import sample_cells
 
 Array = NDArray[Any]
 
+_ROUNDING = 1e-6
+
 BAND = (10.0, 90.0)
 """Percentiles of the cells between which `response_curves` gives the spread."""
 
@@ -38,9 +40,8 @@ class CellStatistics:
     without_point : float
         Share of the live (not stuck) cells without a symmetric point inside their bounds.
     overshooting : float
-        Share of the cells with a symmetric point that one mean pulse carries from there to a bound or beyond;
-        for soft bounds that is dw_min a_plus/tau_max >= 1 or dw_min a_minus/|tau_min| >= 1. NaN if no cell
-        has a point.
+        Share of the cells with a symmetric point of which one pulse can pass it, see `overshooting`. NaN if
+        no cell has a point.
     point, target : Moments or None
         Symmetric points as pulses see them and as they are read (reference subtracted); None if no cell has
         one.
@@ -84,14 +85,23 @@ def symmetric_points(cells: Cells) -> Array:
     return np.where(cells.upper > cells.lower, cells.symmetric_point, np.nan)
 
 
+def overshooting(cells: Cells) -> Array:
+    """Cells [R, C] of which one pulse can pass the symmetric point: dw_min times a slope of q is >= 1."""
+    point = np.nan_to_num(cells.symmetric_point, nan=0.0)
+    width = 1e-4 * (cells.upper - cells.lower)
+    steps = cells.steps(np.stack([point - width, point + width]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slopes = [np.abs(step[1] - step[0]) / (2.0 * width) for step in steps]
+        return np.asarray(np.isfinite(cells.symmetric_point) & (np.maximum(*slopes) >= 1.0 - _ROUNDING))
+
+
 def cell_statistics(cells: Cells) -> CellStatistics:
     """Statistics of stuck cells, clipped parameters and symmetric points of an array."""
     points = symmetric_points(cells)
     has_point = np.isfinite(points)
     live = int(np.count_nonzero(cells.upper > cells.lower))
     number = int(np.count_nonzero(has_point))
-    up, down = cells.steps(np.where(has_point, points, cells.lower))
-    over = has_point & ((points + up >= cells.upper) | (points - down <= cells.lower))
+    over = has_point & overshooting(cells)
     read = points if cells.reference is None else points - cells.reference
     return CellStatistics(
         cells=cells.size,

@@ -179,8 +179,9 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
         load_tile(law, weight, start, n, cell, w, index)
         for k in range(program.length):
             step = program.first + k
+            high = np.uint32(step >> 34)
             if noise.active and (k == 0 or step & 3 == 0):
-                words_tile(words, n, draws.noise, np.uint32(step >> 2), draws.event, index, draws.array)
+                words_tile(words, n, draws.noise, np.uint32(step >> 2), high, index, draws.array)
                 normals_tile(z, words, n, 0)
                 normals_tile(z, words, n, 1)
             normal = z[step & 3]
@@ -196,7 +197,7 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
                 else:
                     if k == 0 or step & 127 == 0:
                         words_tile(
-                            coins, n, draws.coin, np.uint32(step >> 7), draws.event, index, draws.array
+                            coins, n, draws.coin, np.uint32(step >> 7), high, index, draws.array
                         )
                     coin_tile(sign, coins, step, n)
                 signed_tile(law, noise, cell, w, normal, sign, n)

@@ -14,6 +14,7 @@ from sptrack.theory.bounds import (
     zero_shifting_bounds,
 )
 from sptrack.theory.moments import MomentMap, Moments, coin_map, down_map, program_map, up_map
+from sptrack.theory.sampling import array_offset_error
 from sptrack.theory.small_step import small_step_moments
 from sptrack.theory.zero_shifting import (
     ArrayOffset,
@@ -38,6 +39,7 @@ __all__ = [
     "Premise",
     "PulsesNeeded",
     "array_offset",
+    "array_offset_error",
     "coin_map",
     "corollary_pulses",
     "cyclic_limits",

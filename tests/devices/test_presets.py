@@ -90,8 +90,8 @@ def test_statistics_count_stuck_cells():
 
 
 @pytest.mark.parametrize("bounds", [(-4.0, 1.0), (-1.0, 4.0)])
-def test_a_cell_overshoots_when_one_pulse_spans_from_its_point_to_a_bound(bounds):
-    # equal scales: w* = 0 with a step of dw_min, which reaches the nearer bound exactly when dw_min >= 1
+def test_a_cell_overshoots_when_a_step_times_its_slope_reaches_one(bounds):
+    # the steeper slope is one over the nearer bound, here 1: the product is dw_min
     response = SoftBounds(w_min=bounds[0], w_max=bounds[1])
     for dw_min, share in ((1.0, 1.0), (0.99, 0.0)):
         device = Device(response=response, dw_min=dw_min, spread=Spread())
