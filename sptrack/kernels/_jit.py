@@ -28,6 +28,7 @@ def _cache_folder() -> Path:
 CACHE_FOLDER = _cache_folder()
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+_BORROWING: dict[str, Any] = _OPTIONS | {"forceinline": True, "_nrt": False}
 
 
 def _cacheable() -> bool:
@@ -60,7 +61,7 @@ def inline(function: Callable[..., Any]) -> Any:
     It borrows the arrays that it is given: no reference is counted, which would cost more than the work on a
     tile. It cannot make arrays.
     """
-    return numba.njit(function, forceinline=True, _nrt=False, **_OPTIONS)
+    return numba.njit(function, **_BORROWING)
 
 
 def allocating(function: Callable[..., Any]) -> Any:

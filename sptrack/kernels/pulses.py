@@ -196,9 +196,7 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
                         sign[i] = program.directions[k, start + i]
                 else:
                     if k == 0 or step & 127 == 0:
-                        words_tile(
-                            coins, n, draws.coin, np.uint32(step >> 7), high, index, draws.array
-                        )
+                        words_tile(coins, n, draws.coin, np.uint32(step >> 7), high, index, draws.array)
                     coin_tile(sign, coins, step, n)
                 signed_tile(law, noise, cell, w, normal, sign, n)
             if (k + 1) % every == 0:
