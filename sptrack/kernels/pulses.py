@@ -131,6 +131,26 @@ def fall_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, n: Any) -> None:
 
 
 @inline
+def cycle_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, n: Any) -> None:
+    """Four pulses up, down, up, down on the first ``n`` cells of a tile, with the normals z[0] to z[3].
+
+    The same numbers as `rise_tile` and `fall_tile` in turn; the weights stay in registers between pulses.
+    """
+    for i in range(n):
+        x = rise(law, noise, cell, i, w[i], z[0, i])
+        x = fall(law, noise, cell, i, x, z[1, i])
+        x = rise(law, noise, cell, i, x, z[2, i])
+        w[i] = fall(law, noise, cell, i, x, z[3, i])
+
+
+@inline
+def is_cycle(program: Any, k: Any) -> Any:
+    """Whether pulses k to k + 3 of a shared program are up, down, up, down."""
+    d = program.directions
+    return k + 4 <= program.length and d[k, 0] > 0 > d[k + 1, 0] and d[k + 2, 0] > 0 > d[k + 3, 0]
+
+
+@inline
 def signed_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, sign: Any, n: Any) -> None:
     """One pulse in direction ``sign[i]`` (+1, -1, or 0: none) on each of the first ``n`` cells of a tile."""
     for i in range(n):
@@ -145,6 +165,24 @@ def coin_tile(sign: Any, words: Any, step: Any, n: Any) -> None:
     bit = np.uint32(step & 31)
     for i in range(n):
         sign[i] = np.int8(1) - np.int8(np.int8(np.uint32(words[row, i] >> bit) & np.uint32(1)) << 1)
+
+
+@inline
+def own_signs(program: Any, draws: Any, k: Any, start: Any, scratch: Any, sign: Any, n: Any) -> None:
+    """Directions of pulse ``k`` of the ``n`` cells from ``start`` on, from their own programs or their coins.
+
+    ``scratch`` = (coin words [4, tile], cell numbers): 128 coins a cell last for as many pulses.
+    """
+    if program.source == PER_CELL:
+        for i in range(n):
+            sign[i] = program.directions[k, start + i]
+        return
+    coins, index = scratch
+    step = program.first + k
+    if k == 0 or step & 127 == 0:
+        block, high = np.uint32(step >> 7), np.uint32(step >> 34)
+        words_tile(coins, n, draws.coin, block, high, index, draws.array)
+    coin_tile(sign, coins, step, n)
 
 
 @inline
@@ -177,30 +215,29 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
     for start in range(cells[0], cells[1], TILE):
         n = min(TILE, cells[1] - start)
         load_tile(law, weight, start, n, cell, w, index)
-        for k in range(program.length):
+        k = 0
+        while k < program.length:
             step = program.first + k
             high = np.uint32(step >> 34)
             if noise.active and (k == 0 or step & 3 == 0):
                 words_tile(words, n, draws.noise, np.uint32(step >> 2), high, index, draws.array)
                 normals_tile(z, words, n, 0)
                 normals_tile(z, words, n, 1)
-            normal = z[step & 3]
+            sent = 1
             if program.source == SHARED:
-                if program.directions[k, 0] > 0:
-                    rise_tile(law, noise, cell, w, normal, n)
+                if step & 3 == 0 and k % every + 4 <= every and is_cycle(program, k):
+                    cycle_tile(law, noise, cell, w, z, n)
+                    sent = 4
+                elif program.directions[k, 0] > 0:
+                    rise_tile(law, noise, cell, w, z[step & 3], n)
                 elif program.directions[k, 0] < 0:
-                    fall_tile(law, noise, cell, w, normal, n)
+                    fall_tile(law, noise, cell, w, z[step & 3], n)
             else:
-                if program.source == PER_CELL:
-                    for i in range(n):
-                        sign[i] = program.directions[k, start + i]
-                else:
-                    if k == 0 or step & 127 == 0:
-                        words_tile(coins, n, draws.coin, np.uint32(step >> 7), high, index, draws.array)
-                    coin_tile(sign, coins, step, n)
-                signed_tile(law, noise, cell, w, normal, sign, n)
-            if (k + 1) % every == 0:
+                own_signs(program, draws, k, start, (coins, index), sign, n)
+                signed_tile(law, noise, cell, w, z[step & 3], sign, n)
+            k += sent
+            if k % every == 0:
                 for i in range(n):
-                    record[(k + 1) // every - 1, start + i] = w[i]
+                    record[k // every - 1, start + i] = w[i]
         for i in range(n):
             weight[start + i] = w[i]
