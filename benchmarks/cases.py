@@ -8,16 +8,18 @@ count the bytes of parameters, weights and counts of a cell, or of a pulse where
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from sptrack.crossbar import Crossbar, PulseScheme
 from sptrack.devices import CycleNoise, Device, ExpStep, PiecewiseStep, PowStep, sample_cells
+from sptrack.tracking import ProblemSettings, Tracker, method, problem
 
 SIDE = 512
 PULSES = 256
+STEPS = 64
 _NORMAL = 25.0
 _LINEAR = 3.0
 _VISIT = 40.0
@@ -33,9 +35,9 @@ _PIECEWISE = replace(
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One benchmark: ``work`` is done on a fresh 512 x 512 crossbar and returns how many units it did."""
+    """One benchmark: ``work`` is done on a fresh 512 x 512 array and returns how many units it did."""
 
-    work: Callable[[Crossbar], float]
+    work: Callable[[Any], float]
     unit: str = "cell-pulses/s"
     device: Device = _DEFAULT
     dtype: Any = np.float32
@@ -44,8 +46,8 @@ class Case:
     load: float = _NORMAL + _LINEAR
     target: float | None = None
 
-    def crossbar(self) -> Crossbar:
-        """The array that the work is done on."""
+    def subject(self) -> Any:
+        """What the work is done on."""
         cells = sample_cells(self.device, (SIDE, SIDE), dtype=self.dtype)
         return Crossbar(cells, threads=self.threads)
 
@@ -89,6 +91,29 @@ def _wanted(**options: str) -> Callable[[Crossbar], float]:
     return work
 
 
+@dataclass(frozen=True, kw_only=True)
+class Loop(Case):
+    """The fused recursion of E-RIDER on the separable quadratic; ``alpha`` sets the pulses a step."""
+
+    work: Callable[[Any], float] = field(default=lambda tracker: _run(tracker))
+    unit: str = "cell-steps/s"
+    load: float = 3 * _NORMAL + 40.0
+    alpha: float = 0.006
+    application: str = "burst"
+
+    def subject(self) -> Tracker:
+        """A tracker of as many weights as the array has cells."""
+        settings = ProblemSettings(size=SIDE * SIDE)
+        rule = method("e-rider", alpha=self.alpha)
+        made = problem("separable", settings)
+        return Tracker(made, rule, application=self.application, threads=self.threads)
+
+
+def _run(tracker: Tracker) -> float:
+    tracker.run(STEPS, samples=1)
+    return float(STEPS * tracker.problem.fast.size)
+
+
 def _increments(law: str, application: str = "sequential") -> Case:
     return Case(
         work=_wanted(law=law, application=application),
@@ -118,4 +143,9 @@ UPDATES = {
     "increments, poisson": _increments("poisson"),
     "increments, burst": _increments("rounded", "burst"),
 }
-CASES = TRAINS | UPDATES
+LOOPS = {
+    "E-RIDER, burst, one pulse a step": Loop(target=2e8),
+    "E-RIDER, sequential, one pulse a step": Loop(application="sequential", target=2e8),
+    "E-RIDER, sequential, nine pulses a step": Loop(alpha=0.05, application="sequential", target=5e7),
+}
+CASES = TRAINS | UPDATES | LOOPS

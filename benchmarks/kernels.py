@@ -1,6 +1,6 @@
 """Classes in the form that asv looks for; compilation falls into ``setup``."""
 
-from benchmarks.cases import CASES, TRAINS, UPDATES
+from benchmarks.cases import CASES, LOOPS, TRAINS, UPDATES
 
 
 class _Timed:
@@ -8,7 +8,7 @@ class _Timed:
 
     def setup(self, name):
         self.case = CASES[name]
-        self.bar = self.case.crossbar()
+        self.bar = self.case.subject()
         self.case.work(self.bar)
 
     def time_work(self, name):
@@ -25,3 +25,9 @@ class Updates(_Timed):
     """Sparse updates of 512 x 512 cells."""
 
     params = (tuple(UPDATES),)
+
+
+class Loops(_Timed):
+    """The fused tracking recursion on 512 x 512 cells."""
+
+    params = (tuple(LOOPS),)

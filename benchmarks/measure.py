@@ -19,7 +19,7 @@ WITHOUT_AVX512 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
 def rate(name: str, repeats: int = 5) -> dict:
     """Best rate of a case, its share of the ceiling, and the seconds by which the first call took longer."""
     case = CASES[name]
-    bar = case.crossbar()
+    bar = case.subject()
     begin = time.perf_counter()
     done = case.work(bar)
     first = time.perf_counter() - begin

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from benchmarks import measure
 from benchmarks.cases import CASES
 from benchmarks.ceiling import CEILINGS
+from benchmarks.filters import TARGETS, AgainstScipy
 from sptrack.cli.doctor import examine
 
 FIRST_CALLS = (
@@ -52,6 +53,10 @@ def rows(*, quick: bool = False) -> Iterator[Row]:
         yield Row(name, found["rate"], case.unit, case.target, False, found["share"], found["spread"])
     gain = rates["alternating, two threads"] / rates["alternating"]
     yield Row("alternating: two threads / one", gain, "times", 1.8)
+    for name, target in TARGETS.items():
+        filters = AgainstScipy()
+        filters.setup(name)
+        yield Row(f"{name}: times as fast as scipy", filters.track_ratio(name), "times", target)
     if not quick:
         yield from _processes()
 

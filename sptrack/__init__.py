@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sptrack.devices.config import load_device
     from sptrack.devices.presets import preset
     from sptrack.results import dataset, load, save
+    from sptrack.tracking import Tracker, method, problem, track
+    from sptrack.tracking.compare import compare
 
 __version__ = "0.1.0"
 
@@ -60,6 +62,8 @@ _NAMES_IN = {
     "sptrack.devices.config": ("load_device",),
     "sptrack.devices.presets": ("preset",),
     "sptrack.results": ("dataset", "load", "save"),
+    "sptrack.tracking": ("Tracker", "method", "problem", "track"),
+    "sptrack.tracking.compare": ("compare",),
 }
 _HOME_OF = {name: home for home, names in _NAMES_IN.items() for name in names}
 
@@ -84,15 +88,20 @@ __all__ = [
     "Spread",
     "SptrackError",
     "SymmetricPoints",
+    "Tracker",
     "__version__",
     "cells_from_parameters",
     "certify",
+    "compare",
     "dataset",
     "load",
     "load_device",
+    "method",
     "preset",
+    "problem",
     "sample_cells",
     "save",
+    "track",
     "zero_shift",
 ]
 

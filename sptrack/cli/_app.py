@@ -31,6 +31,12 @@ app.command(
 app.command("sptrack.cli.devices:devices", name="devices", help="List devices, or show one.")
 app.command("sptrack.cli.doctor:doctor", name="doctor", help="Report what this installation offers.")
 app.command(
+    "sptrack.cli.explain:explain",
+    name="explain",
+    help="What the settings of a method amount to, with warnings.",
+)
+app.command("sptrack.cli.track:track", name="track", help="Run methods on a problem and compare them.")
+app.command(
     "sptrack.cli.verify:verify", name="verify", help="Hold the bounds on zero-shifting against simulation."
 )
 

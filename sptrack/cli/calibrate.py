@@ -3,14 +3,14 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from sptrack.calibration.zero_shifting import PROGRAMS, Progress, check_schedule, zero_shift
+from sptrack.calibration.zero_shifting import PROGRAMS, check_schedule, zero_shift
 from sptrack.certificate import (
     Calibration,
     Certificate,
@@ -20,6 +20,7 @@ from sptrack.certificate import (
     require_symmetric_points,
 )
 from sptrack.cli._input import ArrayInput
+from sptrack.cli._progress import progress_bar
 from sptrack.crossbar import Crossbar
 from sptrack.results import json_text, output_folder, save, write_atomic
 
@@ -89,7 +90,7 @@ def calibrate(
         if not output.quiet:
             _announce(bar, schedule, mode)
         noise = fitted if read_noise is None else read_noise
-        with _progress(output.quiet) as progress:
+        with progress_bar("zero-shifting", "pulses", quiet=output.quiet) as progress:
             estimates = zero_shift(bar, schedule, mode=mode, read_noise=noise, progress=progress)
         result = certify(cells, estimates, target=target)
         if folder is not None:
@@ -118,27 +119,6 @@ def _announce(bar: Crossbar, schedule: tuple[int, ...], mode: str) -> None:
         per_cell = _BYTES[1] + len(schedule) * bar.cells.law.cell.itemsize
         gigabytes = (_BYTES[0] + per_cell * bar.cells.size) / 1e9
         print(f"about {seconds / 60:.0f} minutes and {gigabytes:.1f} GB of memory", file=sys.stderr)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress | None]:
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("zero-shifting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("pulses"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("zero-shifting", total=None)
-        yield lambda sent, total: bar.update(task, completed=sent, total=total)
 
 
 def _print(certificate: Certificate) -> None:

@@ -2,13 +2,12 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from sptrack.calibration import Progress
+from sptrack.cli._progress import progress_bar
 from sptrack.results import json_text, output_folder, save, write_atomic
 from sptrack.verify import Report, Row, report_dataset
 from sptrack.verify import verify as run_verification
@@ -45,7 +44,7 @@ def verify(
     quiet
         No progress on stderr.
     """
-    with _progress(quiet) as progress:
+    with progress_bar("simulating", "cases", quiet=quiet) as progress:
         report = run_verification(
             device or None, printed=printed, seed=seed, threads=threads, progress=progress
         )
@@ -56,20 +55,6 @@ def verify(
     else:
         _print(report)
     return 1 if report.violations else 0
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress | None]:
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("simulating", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print(report: Report) -> None:

@@ -1,4 +1,4 @@
-"""The pulse ledger: every pulse, read and programming event, by phase and by array."""
+"""The pulse ledger: every pulse, read, programming event and digital operation, by phase and by array."""
 
 from typing import Any
 
@@ -19,14 +19,20 @@ class _Entry:
         self.own: Array | None = None
         self.reads = 0
         self.programs = 0
+        self.operations = 0
 
     def totals(self) -> dict[str, int]:
         own = 0 if self.own is None else int(self.own.sum())
-        return {"pulses": self.common * self.cells + own, "reads": self.reads, "programs": self.programs}
+        return {
+            "pulses": self.common * self.cells + own,
+            "reads": self.reads,
+            "programs": self.programs,
+            "operations": self.operations,
+        }
 
 
 class Ledger:
-    """Counts of pulses, cell reads and programming events. Several arrays may share one ledger."""
+    """Counts of pulses, cell reads, programming events and digital operations; arrays may share one."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], _Entry] = {}
@@ -71,6 +77,10 @@ class Ledger:
         """Count ``cells`` programming events (one per cell that is set to a value)."""
         self._entry(phase, array).programs += cells
 
+    def add_operations(self, phase: str, array: str, operations: int) -> None:
+        """Count digital multiplications and additions."""
+        self._entry(phase, array).operations += operations
+
     def per_cell(self, array: str, phase: str | None = None) -> Array:
         """Pulses that each cell of ``array`` got, int64 [R, C], in one phase or (None) in all.
 
@@ -90,11 +100,11 @@ class Ledger:
         return total
 
     def table(self) -> dict[tuple[str, str], dict[str, int]]:
-        """Totals of pulses, reads and programs by (phase, array)."""
+        """Totals of pulses, reads, programs and operations by (phase, array)."""
         return {key: entry.totals() for key, entry in self._entries.items()}
 
     def total(self, quantity: str = "pulses", *, phase: str | None = None, array: str | None = None) -> int:
-        """Sum of ``quantity`` ("pulses", "reads" or "programs") over all phases and arrays or the named."""
+        """Sum of "pulses", "reads", "programs" or "operations" over all phases and arrays, or the named."""
         return sum(
             counts[quantity]
             for (of_phase, of_array), counts in self.table().items()
@@ -105,7 +115,9 @@ class Ledger:
         """Everything needed to restore the ledger, as arrays by name."""
         out: dict[str, ArrayLike] = {}
         for (phase, array), entry in self._entries.items():
-            out[f"{phase}|{array}|totals"] = np.array([entry.common, entry.reads, entry.programs])
+            out[f"{phase}|{array}|totals"] = np.array(
+                [entry.common, entry.reads, entry.programs, entry.operations]
+            )
             if entry.own is not None:
                 out[f"{phase}|{array}|own"] = entry.own
         return out
@@ -119,7 +131,7 @@ class Ledger:
             if what == "own":
                 entry.own = np.array(value, np.int64)
             else:
-                entry.common, entry.reads, entry.programs = (int(v) for v in value)
+                entry.common, entry.reads, entry.programs, entry.operations = (int(v) for v in value)
 
 
 def _check_name(what: str, name: str) -> None:

@@ -73,28 +73,39 @@ def _poisson(mean: Any, word: Any, draws: Any, cell: Any) -> Any:
 
 
 @inline
-def counts_tile(wanted: Any, n: Any, size: Any, words: Any, draws: Any, index: Any, count: Any) -> None:
+def counts_tile(wanted: Any, n: Any, size: Any, word: Any, draws: Any, index: Any, count: Any) -> None:
     """Signed pulse counts of the increments ``wanted`` [>= n] into ``count`` (int32).
 
-    ``size`` = (granularity, count law, slots); ``words`` are those of the event's first counter: word 0
-    decides, further uniform numbers (large Poisson means) come from the coin stream.
+    ``size`` = (granularity, count law, slots); ``word`` [>= n] (uint32) decides, see `event_words`. Further
+    uniform numbers, for large Poisson means, come from counters of the same stream with the event in their
+    second place.
     """
     granularity, law, slots = size
     if law == ROUNDED:
         for i in range(n):
             pulses = abs(wanted[i]) / granularity
             whole = np.int32(pulses)
-            more = unit(words[0, i]) <= pulses - type(pulses)(whole)
+            more = unit(word[i]) <= pulses - type(pulses)(whole)
             number = np.int32(whole + np.int32(more))
             count[i] = number if wanted[i] >= 0 else np.int32(-number)
         return
     for i in range(n):
         pulses = abs(float(wanted[i])) / granularity
         if law == BINOMIAL:
-            number = binomial_count(_uniform(words[0, i]), slots, pulses / slots)
+            number = binomial_count(_uniform(word[i]), slots, pulses / slots)
         else:
-            number = _poisson(pulses, words[0, i], draws, index[i])
+            number = _poisson(pulses, word[i], draws, index[i])
         count[i] = number if wanted[i] >= 0 else -number
+
+
+@inline
+def event_words(words: Any, n: Any, draws: Any, index: Any) -> Any:
+    """The one word per cell that decides a count, and those of the three events around it, into ``words``.
+
+    Events share counters in fours; the row of this event is returned.
+    """
+    words_tile(words, n, draws.coin, np.uint32(draws.event >> 2), np.uint32(0), index, draws.array)
+    return draws.event & 3
 
 
 @kernel
@@ -109,5 +120,7 @@ def draw_counts(increment: Array, size: Any, draws: Any, cells: Any, counts: Arr
         n = min(TILE, cells[1] - start)
         for i in range(n):
             index[i] = np.uint32(start + i)
-        words_tile(words, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
-        counts_tile(increment[start : start + n], n, size, words, draws, index, counts[start : start + n])
+        row = event_words(words, n, draws, index)
+        counts_tile(
+            increment[start : start + n], n, size, words[row], draws, index, counts[start : start + n]
+        )

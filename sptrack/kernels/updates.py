@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 
 from sptrack.kernels._jit import allocating, inline, kernel
 from sptrack.kernels.pulses import TILE, clip, either, noisy
-from sptrack.kernels.random import box_muller, normals_tile, philox, words_tile
+from sptrack.kernels.random import normals_tile, philox, words_tile
 from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, UP, UPPER, step_down, step_up
 
 Array = NDArray[Any]
-
-
-FIRST_NORMAL = 2
-"""Word 0 of an update's first counter decides the number of pulses; words 2, 3, 4, ... make their normals."""
 
 
 class Lines(NamedTuple):
@@ -40,48 +36,40 @@ def sequence_tile(
 ) -> None:
     """Apply ``count[i]`` signed pulses to ``w[i]``, one after the other, for all i < len(count).
 
-    ``scratch`` = (normals [4, tile], words [4, tile], whether the words are those of the event's first
-    counter).
+    ``scratch`` = (normals [4, tile], words [4, tile]); pulse k takes normal k of the event.
     """
-    z, words, ready = scratch
+    z, words = scratch
     n = len(count)
     most = 0
     for i in range(n):
         most = max(most, abs(count[i]))
     for k in range(most):
-        draw = k + FIRST_NORMAL
-        if noise.active and (k == 0 or draw & 1 == 0):
-            if (k == 0 and not ready) or draw & 3 == 0:
-                words_tile(words, n, draws.noise, np.uint32(draw >> 2), draws.event, index, draws.array)
-            normals_tile(z, words, n, (draw >> 1) & 1)
-        normal = z[draw & 3]
+        if noise.active and k & 1 == 0:
+            if k & 3 == 0:
+                words_tile(words, n, draws.noise, np.uint32(k >> 2), draws.event, index, draws.array)
+            normals_tile(z, words, n, (k >> 1) & 1)
+        normal = z[k & 3]
         for i in range(n):
             moved = either(law, noise, cell, i, w[i], normal[i], count[i] > 0)
             w[i] = moved if abs(count[i]) > k else w[i]
 
 
 @inline
-def burst_tile(
-    law: Any, noise: Any, draws: Any, cell: Any, w: Any, index: Any, count: Any, scratch: Any
-) -> None:
+def burst_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, count: Any, sums: Any) -> None:
     """Apply ``count[i]`` signed pulses to ``w[i]`` at once, in closed form: cells of a `LinearLaw`.
 
     n pulses move the mean by step(w) S_n, S_n = ((1 + s)^n - 1)/s with the signed slope s per pulse. S_n
     is built from the bits of n: S_(a+b) = S_a + (1 + s S_a) S_b. The noise is one normal times sqrt(n)
-    times the noise of the first step; the result is clipped once.
+    times the noise of the first step, ``z`` [>= n] being the normal; the result is clipped once. ``sums``
+    are two rows of scratch.
     """
-    z, words, ready, total, power = scratch
+    total, power = sums
     n = len(count)
     most = 0
     for i in range(n):
         most = max(most, abs(count[i]))
     if most == 0:
         return
-    if noise.active:
-        if not ready:
-            words_tile(words, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
-        for i in range(n):
-            z[FIRST_NORMAL, i] = box_muller(words[FIRST_NORMAL, i], words[FIRST_NORMAL + 1, i])[0]
     for i in range(n):
         total[i] = 0
         power[i] = 1
@@ -99,10 +87,22 @@ def burst_tile(
         scale_up, scale_down = cell[UP, i], cell[DOWN, i]
         step, scale = (rising if up else falling), (scale_up if up else scale_down)
         root = type(step)(math.sqrt(type(step)(abs(count[i]))))
-        push = step * total[i] + (noisy(noise, step, scale, w[i], root * z[FIRST_NORMAL, i]) - step)
+        push = step * total[i] + (noisy(noise, step, scale, w[i], root * z[i]) - step)
         moved = w[i] + (push if up else -push)
         moved = clip(moved, cell[LOWER, i], cell[UPPER, i])
         w[i] = moved if count[i] != 0 else w[i]
+
+
+@inline
+def event_normals(z: Any, words: Any, n: Any, draws: Any, index: Any) -> Any:
+    """The one normal per cell that a burst takes, and those of the three events around it, into ``z``.
+
+    Events share counters in fours; the row of this event is returned.
+    """
+    words_tile(words, n, draws.noise, np.uint32(draws.event >> 2), np.uint32(0), index, draws.array)
+    normals_tile(z, words, n, 0)
+    normals_tile(z, words, n, 1)
+    return draws.event & 3
 
 
 @inline
@@ -118,9 +118,10 @@ def pulse_list(
         for i in range(n):
             cell[row, i] = law.cell[row, index[i]]
     if burst:
-        burst_tile(law, noise, draws, cell, w, index, count, (z, words, False, total, power))
+        row = event_normals(z, words, n, draws, index)
+        burst_tile(law, noise, cell, w, z[row], count, (total, power))
     else:
-        sequence_tile(law, noise, draws, cell, w, index, count, (z, words, False))
+        sequence_tile(law, noise, draws, cell, w, index, count, (z, words))
     for i in range(n):
         weight[index[i]] = w[i]
 

@@ -136,11 +136,18 @@ def test_a_burst_without_noise_is_the_closed_form(count):
     np.testing.assert_allclose(crossbar.hidden, truth, rtol=0, atol=1e-12)
 
 
-def test_a_burst_of_one_is_a_pulse_and_has_its_noise():
-    one, burst = array("soft-bounds"), array("soft-bounds")
-    one.apply(one.cells.dw_min)
-    burst.apply(one.cells.dw_min, application="burst")
-    np.testing.assert_allclose(one.hidden, burst.hidden, rtol=0, atol=1e-12)
+@pytest.mark.compiled
+@pytest.mark.parametrize("application", ["sequential", "burst"])
+def test_one_pulse_has_the_noise_of_a_step_in_either_application(application):
+    """40 000 equal cells: mean and std of the step within 4 sigma, 0.4/200 and 0.4/sqrt(80 000)."""
+    cells = sample_cells(
+        Device(spread=Spread(), cycle_noise=CycleNoise(std=0.4)), (200, 200), dtype=np.float64
+    )
+    crossbar = Crossbar(cells, seed=SEED, weights=0.2)
+    crossbar.apply(cells.dw_min, application=application)
+    steps = (crossbar.hidden - 0.2) / (cells.dw_min * 0.8)
+    assert abs(steps.mean() - 1.0) < 4 * 0.4 / 200
+    assert abs(steps.std() - 0.4) < 4 * 0.4 / np.sqrt(80_000)
 
 
 @pytest.mark.parametrize("slots", [1, 5])

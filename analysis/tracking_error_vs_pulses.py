@@ -1,0 +1,35 @@
+"""What does each method reach, for how many pulses and at what cost?
+
+All ten methods on the default problem (64 coupled weights, symmetric points 0.4 +- 0.4, gradient noise 0.2),
+each with its default settings. Left against pulses per cell of the problem, right against cost, where a read
+and a programming event weigh ten pulses each (`sptrack.CostModel`).
+
+One sees: without knowing the symmetric points (dotted and dashed lines) the methods stop near where they
+started; the least bad is the one that moves least. Two-stage pays for its zero-shifting before the first step
+(its line starts at 6000 pulses) and then follows the oracle. E-RIDER and AGAD find reference and weights
+together: AGAD with more pulses, but one read per cell in 64 steps; at equal cost they come close.
+"""  # noqa: D400
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from sptrack.plotting.tracking import tracking_figure
+from sptrack.tracking.compare import compare
+from sptrack.tracking.methods import METHODS
+
+
+def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
+    """Compare all methods: 20000 steps on 15 problems (``small``: 2000 steps on 3).
+
+    Returns
+    -------
+    Dataset
+        As `sptrack.tracking.compare.compare`.
+    """
+    steps, seeds = (2000, 3) if small else (20000, 15)
+    return compare(tuple(METHODS), steps=steps, seeds=seeds, seed=seed, threads=threads)
+
+
+def plot(data: xr.Dataset) -> Figure:
+    """Errors of W and Q against pulses and cost."""
+    return tracking_figure(data)

@@ -1,0 +1,179 @@
+"""`sptrack track`: methods run on a problem, side by side."""
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import xarray as xr
+from cyclopts import Parameter
+
+from sptrack.cli._progress import progress_bar
+from sptrack.cli._setup import SetupInput, chosen_methods
+from sptrack.errors import ParameterError
+from sptrack.results import json_text, output_folder, save, write_atomic
+from sptrack.tracking.compare import compare as run_comparison
+from sptrack.tracking.compare import comparison_rows
+from sptrack.tracking.config import Setup
+from sptrack.tracking.methods import METHODS, Method
+
+_FILE_WIDTH = 110
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much is run.
+
+    Parameters
+    ----------
+    steps
+        Steps of each run, a multiple of 200.
+    seed
+        First seed.
+    seeds
+        Number of seeds; each is a problem of its own, with its own noise.
+    threads
+        Runs at a time; default: one per processor.
+    """
+
+    steps: int = 20000
+    seed: int = 0
+    seeds: int = 10
+    threads: int | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where results go.
+
+    Parameters
+    ----------
+    out
+        Folder for the table as JSON, the dataset, the figure, and the state of every run.
+    resume
+        Go on from the states in that folder: after an interrupt, or to more steps.
+    json
+        Print the table as a JSON list alone.
+    quiet
+        No progress on stderr.
+    """
+
+    out: Path | None = None
+    resume: bool = False
+    json: bool = False
+    quiet: bool = False
+
+
+_SETUP, _AMOUNT, _OUTPUT = SetupInput(), Amount(), Output()
+
+
+def track(
+    *,
+    setup: SetupInput = _SETUP,
+    compare: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)] = None,
+    amount: Amount = _AMOUNT,
+    output: Output = _OUTPUT,
+) -> None:
+    """Run methods on problems with known optimum and known symmetric points.
+
+    Parameters
+    ----------
+    setup
+        Method, problem, device, file.
+    compare
+        Methods to compare; without names all of them.
+    amount
+        Steps, seeds, threads.
+    output
+        Folder and form of the results.
+    """
+    if setup.method is not None and compare is not None:
+        raise ParameterError("--method and --compare: only one of them can be given")
+    if output.resume and output.out is None:
+        raise ParameterError("--resume: --out with the folder of the interrupted run wanted")
+    loaded = setup.load()
+    names = (setup.method,) if setup.method is not None else compare
+    methods = chosen_methods(loaded, tuple(METHODS) if names == () else names or ())
+    with _folder(output.out) as folder:
+        data = _run(loaded, methods, amount, output)
+        rows = comparison_rows(data)
+        if folder is not None:
+            _write(data, rows, folder)
+    if output.out is not None and not output.quiet:
+        print(f"wrote {output.out}", file=sys.stderr)
+    if output.json:
+        print(json_text(rows), end="")
+    else:
+        _print(rows, loaded, amount)
+
+
+def _folder(out: Path | None) -> AbstractContextManager[Path | None]:
+    """Folder to write results into; it is made first, since states are kept in it meanwhile."""
+    if out is None:
+        return nullcontext()
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        with output_folder(out):
+            pass
+    return output_folder(out)
+
+
+def _run(setup: Setup, methods: tuple[Method, ...], amount: Amount, output: Output) -> xr.Dataset:
+    with progress_bar("tracking", "runs", quiet=output.quiet) as progress:
+        return run_comparison(
+            methods,
+            setup.problem,
+            setup.settings,
+            steps=amount.steps,
+            seeds=amount.seeds,
+            seed=amount.seed,
+            threads=amount.threads,
+            progress=progress,
+            checkpoints=None if output.out is None else output.out / "checkpoints",
+            resume=output.resume,
+        )
+
+
+def _print(rows: list[dict[str, Any]], setup: Setup, amount: Amount) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{setup.problem}, {setup.settings.size} weights, {amount.steps} steps, {amount.seeds} seeds"
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    table.add_column("method")
+    for heading in ("|W - W*|² (95 %)", "|Q - SP|² (95 %)", "pulses", "reads", "programs", "cost"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        counts = [row[name] / setup.settings.size for name in ("pulses", "reads", "programs", "cost")]
+        table.add_row(
+            row["method"],
+            *(_estimate(row[name], row[f"{name}_ci"]) for name in ("w_mse", "sp_mse")),
+            *(f"{count:,.0f}" for count in counts),
+        )
+    console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    console.print(table)
+    text = "Squared errors (weight units squared, mean over the weights) over the last tenth of the steps; "
+    text += "pulses, reads, programs and cost per cell of the problem, W and P together."
+    console.print(text, highlight=False)
+
+
+def _estimate(value: float | None, ends: list[float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if ends is None else f"{value:.3g} ± {ends[1] - value:.1g}"
+
+
+def _write(data: xr.Dataset, rows: list[dict[str, Any]], folder: Path) -> None:
+    from sptrack.plotting.style import save_figure
+    from sptrack.plotting.tracking import tracking_figure
+
+    write_atomic(folder / "track.json", json_text(rows))
+    save(data, folder / "track.nc")
+    figure = tracking_figure(data)
+    for ending in ("png", "svg"):
+        save_figure(figure, folder / f"track.{ending}")

@@ -1,0 +1,397 @@
+"""What the settings of a method amount to on a problem: rates, poles, thresholds, and warnings.
+
+The array that takes the gradient pulses (P, or W in analog SGD) is linearised at its symmetric point w*:
+with response q0 and slope G' of the asymmetric part, gradient g and chopper c, eq. (18a) of Xiao et al. 2026
+(arXiv 2602.21321) is, for x = P - w*,
+
+    x' = x - alpha q0 c g - alpha |g| G' x + b,    on average    x' = a x - alpha q0 c g
+
+with a = 1 - alpha E|g| G'
+
+(b: error of whole pulses and their noise). All numbers below follow from a, the telegraph's correlation
+r = 1 - 2 p per step and the filter's pole 1 - eta.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import erf, ndtri
+
+from sptrack.devices import Cells
+from sptrack.devices.constants import additive_levels, local_derivatives, noise_power
+from sptrack.kernels import objectives
+from sptrack.tracking.methods import Method
+from sptrack.tracking.problems import Problem
+
+Array = NDArray[Any]
+
+FAST_FILTER = 0.9
+"""Share of the chopper's power that a filter passes, above which it is called faster than the chopper."""
+_POWER_STEPS = 100
+_QUANTILES = 2001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """One number: its value (None where it has no meaning), unit, and what it says."""
+
+    name: str
+    value: float | None
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What `explain` returns: names, numbers in the order of the signal chain, warnings of a line each."""
+
+    method: str
+    problem: str
+    device: str
+    quantities: tuple[Quantity, ...]
+    warnings: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> float | None:
+        """Value of the quantity ``name``; KeyError if the method has none of that name."""
+        for quantity in self.quantities:
+            if quantity.name == name:
+                return quantity.value
+        raise KeyError(name)
+
+
+class _Loop(NamedTuple):
+    """Linearised loop, means over cells: see `_linearise`."""
+
+    q0: float
+    gradient_start: float
+    gradient_optimum: float
+    pole: float
+    pole_worst: float
+    pole_residual: float
+    variance: float
+
+
+def mean_size(mean: ArrayLike, std: float) -> Array:
+    """E|g| of a normal gradient with ``mean`` [n] and ``std``, [n].
+
+    std sqrt(2/pi) exp(-mean^2/(2 std^2)) + mean erf(mean/(std sqrt 2)): the folded normal.
+    """
+    m = np.abs(np.asarray(mean, np.float64))
+    if std == 0:
+        return m
+    z = m / (std * np.sqrt(2.0))
+    return np.asarray(std * np.sqrt(2.0 / np.pi) * np.exp(-(z**2)) + m * erf(z))
+
+
+def loop_pole(alpha: ArrayLike, gradient: ArrayLike, slope: ArrayLike) -> Array:
+    """Pole a = 1 - alpha E|g| G' of the drift to the symmetric point, from E|g| and the slope G' there.
+
+    The mean of eq. (18a) of Xiao et al. 2026 to first order in P - w*; stable for |a| < 1.
+    """
+    return np.asarray(1.0 - np.asarray(alpha) * np.asarray(gradient) * np.asarray(slope))
+
+
+def passed_share(pole: float, eta: float) -> float:
+    """Share of a signal's variance that the filter with rate ``eta`` lets through.
+
+    The signal has the autocorrelation pole^|n| (one pole: P around its symmetric point, or a telegraph with
+    pole r = 1 - 2 p). The sum of eta^2 b^(i + j) pole^|i - j| over i, j >= 0, with b = 1 - eta, is
+    eta (1 + pole b) / ((2 - eta) (1 - pole b)). Infinite if |pole| > 1.
+    """
+    if not abs(pole) <= 1:
+        return float("inf")
+    b = 1 - eta
+    return eta * (1 + pole * b) / ((2 - eta) * (1 - pole * b)) if pole * b < 1 else float("inf")
+
+
+def passed_share_periodic(half_period: float, eta: float) -> float:
+    """Share of the power of a periodic chopper, half period T in samples, that the filter lets through.
+
+    In each half the output settles to the sign, 1 - 2 b^k / (1 + b^T) after k = 1 .. T samples, b = 1 - eta
+    (the values at both ends are opposite): its mean square.
+    """
+    if eta == 0:
+        return 0.0
+    b, top = 1 - eta, 1 + (1 - eta) ** half_period
+    first = b * (1 - b**half_period) / (half_period * (1 - b))
+    second = b**2 * (1 - b ** (2 * half_period)) / (half_period * (1 - b**2))
+    return float(1 - 4 * first / top + 4 * second / top**2)
+
+
+def telegraph_gain(pole: float, correlation: float) -> float:
+    """Demodulated response 1/(1 - r a) of a loop with pole a to a drive chopped by a telegraph, r = 1 - 2 p.
+
+    From x' = a x + c: E[c x'] = a r E[c x'] + 1, since E[c_(k+1) c_k] = r. Infinite for r a = 1.
+    """
+    gap = 1.0 - correlation * pole
+    return float("inf") if gap <= 0 else 1.0 / gap
+
+
+def periodic_gain(pole: float, half_period: float) -> float:
+    """The same for a periodic chopper with half period T in steps.
+
+    c x' is (1 - 2 a^k/(1 + a^T))/(1 - a) after k = 1 .. T steps of a half; its mean, 1/2 in the limit a = 1.
+    """
+    if pole == 1:
+        return 0.5
+    mean = pole * (1 - pole**half_period) / (half_period * (1 - pole))
+    return float((1 - 2 * mean / (1 + pole**half_period)) / (1 - pole))
+
+
+def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanation:
+    """Numbers and warnings of a method on a problem, from formulas alone: nothing is simulated.
+
+    Parameters
+    ----------
+    problem : Problem
+        Objective, cells, noise.
+    method : Method
+        Settings of the recursion.
+    steps : int
+        Length of the intended run, for the warning on the buffer.
+
+    Returns
+    -------
+    Explanation
+        Means over the cells of the array that takes the gradient.
+    """
+    loop = _linearise(problem, method)
+    quantities = _drive(problem, method, loop)
+    quantities += _chain(problem, method, loop)
+    if not method.direct:
+        quantities += _transfer(problem, method, loop)
+    values = {item.name: item.value for item in quantities}
+    return Explanation(
+        method=method.name,
+        problem=problem.name,
+        device=problem.fast.device.source.name,
+        quantities=tuple(quantities),
+        warnings=tuple(_warnings(values, method, steps // _interval(problem, method))),
+    )
+
+
+def _gradient(problem: Problem, weights: Array) -> Array:
+    """Gradient without noise at weights [n], float64."""
+    w, g = np.float32(weights), np.zeros(len(weights), np.float32)
+    objectives.gradient(problem.objective, w, g, 0, objectives.zeros_like_objective(problem.objective))
+    return g.astype(np.float64)
+
+
+def _curvature(problem: Problem) -> float:
+    """Largest curvature at the optimum, by the power method on differences of the gradient."""
+    v = np.random.default_rng(0).standard_normal(len(problem.optimum))
+    at_optimum, size = _gradient(problem, problem.optimum), 0.0
+    for _ in range(_POWER_STEPS):
+        v = 0.1 * v / np.abs(v).max()
+        change = _gradient(problem, problem.optimum + v) - at_optimum
+        size = float(change @ v / (v @ v))
+        v = change
+    return size
+
+
+def _linearise(problem: Problem, method: Method) -> _Loop:
+    cells = problem.main if method.direct else problem.fast
+    point = cells.symmetric_point.ravel()
+    live = np.isfinite(point)
+    if not live.any():
+        return _Loop(*[float("nan")] * len(_Loop._fields))
+    derivatives = local_derivatives(cells)
+    slope = ((derivatives[0] + derivatives[1]) / 2).ravel()[live]
+    q0 = cells.F(np.nan_to_num(cells.symmetric_point)).ravel()[live]
+    start = mean_size(_gradient(problem, np.zeros(len(problem.optimum))), problem.gradient_noise)[live]
+    rest = float(mean_size(0.0, problem.gradient_noise))
+    pole = float(loop_pole(method.alpha, rest, slope.mean()))
+    worst = float(loop_pole(method.alpha, np.maximum(start, rest), slope).min())
+    feedback = method.alpha * float(q0.max()) * _feedback(method) * _curvature(problem)
+    step = _step_variance(cells, method.alpha, problem.gradient_noise)
+    variance = step / (1 - pole**2) if abs(pole) < 1 else float("inf")
+    return _Loop(
+        float(q0.mean()),
+        float(start.mean()),
+        rest,
+        pole,
+        worst,
+        worst - feedback,
+        variance,
+    )
+
+
+def _feedback(method: Method) -> float:
+    """How much of a displacement of the pulsed array reaches the gradient: gamma, or 1 in analog SGD."""
+    return 1.0 if method.direct else method.gamma
+
+
+def _step_variance(cells: Cells, alpha: float, noise: float) -> float:
+    """Variance of what one step adds to P at the optimum, where g is noise alone; mean over cells.
+
+    alpha^2 q0^2 noise^2 for the increments, q0^2 dw^2 E[f (1 - f)] for rounding |alpha g|/dw = N + f to whole
+    pulses (floor plus a Bernoulli of the fraction f), and E|alpha g|/dw times the noise of a pulse.
+    """
+    point = np.asarray(cells.symmetric_point, np.float64)
+    q0 = cells.F(np.nan_to_num(point))
+    g = noise * ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+    pulses = np.abs(alpha * g) / cells.dw_min
+    fraction = pulses % 1.0
+    level = np.hypot(*additive_levels(cells)) / np.sqrt(2)
+    one = noise_power(cells, q0, level, point)
+    dw2 = cells.dw_min**2
+    return float(
+        np.nanmean(
+            q0**2 * ((alpha * noise) ** 2 + dw2 * np.mean(fraction * (1 - fraction)))
+            + dw2 * one * pulses.mean()
+        )
+    )
+
+
+def _drive(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+    dw = problem.fast.dw_min
+    name = "W" if method.direct else "P"
+    return [
+        _quantity("pulse_worth", dw * loop.q0, "weight units", "what one pulse moves a cell at its SP"),
+        _quantity("states", problem.fast.device.states, "1", "nominal range over granularity"),
+        _quantity("pulses_start", method.alpha * loop.gradient_start / dw, "pulses/step",
+                  f"pulses on a cell of {name}, alpha E|g| / dw_min, at W = 0"),
+        _quantity("pulses_optimum", method.alpha * loop.gradient_optimum / dw, "pulses/step",
+                  "the same at the optimum, where the gradient is noise"),
+    ]  # fmt: skip
+
+
+def _chain(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+    """Loop, chopper and filter."""
+    interval = _interval(problem, method)
+    out = [
+        _quantity("loop_pole", loop.pole, "1", "a = 1 - alpha E|g| G' at the optimum, mean of the cells"),
+        _quantity("loop_pole_worst", loop.pole_worst, "1", "the same, fastest cell, larger gradient"),
+        _quantity("loop_pole_residual", loop.pole_residual, "1",
+                  "that less alpha q0 gamma h: feedback through the gradient, largest curvature h"),
+        _quantity("loop_time", _time(loop.pole), "steps", "time constant -1/ln|a| of the drift to the SP"),
+        _quantity("fast_rms" if not method.direct else "main_rms", float(np.sqrt(loop.variance)),
+                  "weight units", "rms of the pulsed array around its SP, at the optimum"),
+    ]  # fmt: skip
+    if method.chop.active:
+        period = 2 * _flip_steps(problem, method)
+        out.append(_quantity("chopper_period", period, "steps", "mean length of a + and a - half"))
+    if method.reference == "filter":
+        out.append(_quantity("filter_time", _ratio(interval, method.eta), "steps", "1/eta, in steps"))
+        noise = passed_share(loop.pole**interval, method.eta) * loop.variance
+        out.append(_quantity("reference_rms", float(np.sqrt(noise)), "weight units",
+                             "rms of Q around the SP from noise alone"))  # fmt: skip
+        if method.chop.active:
+            share = _chopped_share(method)
+            out.append(_quantity("chopped_share", share, "1",
+                                 "share of the chopper's power that the filter passes"))  # fmt: skip
+    return out
+
+
+def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+    dw, t = problem.fast.dw_min, method.transfer
+    interval = _interval(problem, method)
+    buffered = t.threshold > 0
+    gain = method.beta / interval * (problem.main.dw_min / t.threshold if buffered else 1.0)
+    signal = method.alpha * loop.q0 * _demodulated_gain(problem, method, loop.pole)
+    rate = None if method.sync else gain * signal
+    size = gain * np.sqrt(2 * loop.variance / np.pi)
+    out = [
+        _quantity("transfer_interval", interval, "steps", "steps between transfers of a cell"),
+        _quantity("weight_rate", rate, "1/step", "rate at which W descends the gradient, through P"),
+        _quantity("pulses_transfer", size / problem.main.dw_min, "pulses/step",
+                  "pulses on a cell of W at the optimum, where P - R is noise"),
+    ]  # fmt: skip
+    if buffered:
+        start = _signal(problem, signal)
+        displacement = _ratio(t.threshold, method.beta)
+        out += [
+            _quantity("threshold", t.threshold, "weight units", "buffer content that sends a pulse"),
+            _quantity("threshold_displacement", displacement, "weight units",
+                      "P - R that sends one pulse at a single transfer"),
+            _quantity("threshold_pulses", displacement / (dw * loop.q0), "pulses",
+                      "the same in pulses on P"),
+            _quantity("threshold_transfers", _ratio(displacement, start), "transfers",
+                      "transfers until a pulse, from the mean gradient at W = 0"),
+        ]  # fmt: skip
+    if method.reference == "filter" and not method.sync:
+        out.append(
+            _quantity(
+                "programs", _ratio(1.0, _flip_steps(problem, method)), "1/step", "programming events per cell"
+            )
+        )
+    return out
+
+
+def _signal(problem: Problem, rate: float) -> float:
+    """Displacement of P from its SP by the gradient at W = 0, rms over cells, at most the nominal range."""
+    response = problem.fast.device.response
+    size = float(np.sqrt(np.mean(_gradient(problem, np.zeros(len(problem.optimum))) ** 2)))
+    return min(rate * size, response.w_max - response.w_min)
+
+
+def _warnings(values: Mapping[str, float | None], method: Method, transfers: int) -> list[str]:
+    if values["loop_pole"] is None:
+        return ["no symmetric point: no cell of the device has one inside its bounds, nothing can be tracked"]
+    out = []
+    for name in ("loop_pole_worst", "loop_pole_residual"):
+        pole = values[name] or 0.0
+        if abs(pole) >= 1:
+            out.append(f"unstable pole: {name} = {pole:.3g}, |a| < 1 wanted")
+            break
+    pulses = values["pulses_optimum"] or values["pulses_start"] or 0.0
+    if pulses < 1:
+        out.append(f"drive below one pulse: {pulses:.2g} pulses a step, most steps send none")
+    if method.reference == "filter" and not method.chop.active:
+        out.append("filter reference without a chopper: W - (beta/eta) Q is conserved by an ideal W, so W "
+                   "cannot reach the optimum and Q the symmetric point")  # fmt: skip
+    share = values.get("chopped_share") or 0.0
+    if share > FAST_FILTER:
+        out.append(f"filter faster than the chopper: {100 * share:.0f} % of the chopper's power passes "
+                   "(lower eta or raise p)")  # fmt: skip
+    if "threshold_transfers" in values:
+        needed = values["threshold_transfers"]
+        if needed is None or needed > transfers:
+            wanted = "no number of" if needed is None else f"{needed:.3g}"
+            out.append(f"buffer never reaches its threshold: {wanted} transfers for a pulse, of {transfers}")
+    return out
+
+
+def _interval(problem: Problem, method: Method) -> int:
+    """Steps between reads of a cell."""
+    columns = len(problem.optimum) if method.transfer.by_column else 1
+    return method.transfer.every * columns
+
+
+def _flip_steps(problem: Problem, method: Method) -> float:
+    """Mean steps between flips of a cell's chopper; infinite without one."""
+    chop = method.chop
+    unit = _interval(problem, method) if chop.scope == "column" else 1
+    return unit * (chop.half_period or _ratio(1.0, chop.probability))
+
+
+def _demodulated_gain(problem: Problem, method: Method, pole: float) -> float:
+    half = _flip_steps(problem, method)
+    if method.chop.half_period:
+        return periodic_gain(pole, half)
+    return telegraph_gain(pole, 1 - 2 / half)
+
+
+def _chopped_share(method: Method) -> float:
+    """Share of the chopper's power that passes the filter, which takes one sample per read."""
+    chop = method.chop
+    per_read = 1 if chop.scope == "column" else method.transfer.every
+    if chop.half_period:
+        return passed_share_periodic(chop.half_period / per_read, method.eta)
+    return passed_share((1 - 2 * chop.probability) ** per_read, method.eta)
+
+
+def _time(pole: float) -> float | None:
+    return None if not 0 < abs(pole) < 1 else float(-1 / np.log(abs(pole)))
+
+
+def _ratio(a: float, b: float) -> float:
+    return a / b if b else float("inf")
+
+
+def _quantity(name: str, value: float | None, unit: str, meaning: str) -> Quantity:
+    known = None if value is None or not np.isfinite(value) else float(value)
+    return Quantity(name=name, value=known, unit=unit, meaning=meaning)

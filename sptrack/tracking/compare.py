@@ -1,0 +1,293 @@
+"""Methods side by side on the same problems: errors against pulses and cost, with intervals over seeds."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, fields
+from pathlib import Path
+from threading import Event
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
+
+from sptrack.cost import CostModel
+from sptrack.crossbar.checkpoint import read_state, write_state
+from sptrack.crossbar.threads import thread_count
+from sptrack.devices import CustomResponse
+from sptrack.errors import ParameterError
+from sptrack.results import dataset, json_text, provenance
+from sptrack.tracking.methods import Method, method
+from sptrack.tracking.problems import ProblemSettings, problem
+from sptrack.tracking.run import Tracker
+
+Array = NDArray[Any]
+
+SAMPLE = 200
+"""Steps of a sample, the same for any number of steps, so that a longer run goes on where a shorter ended."""
+TAIL = 0.1
+"""Share of the steps, at the end, over which the errors of a method are averaged."""
+QUANTITIES = ("pulses", "reads", "programs")
+_ERRORS = ("w", "mix", "q")
+_MEANING = ("|W - W*|^2", "|mixed weight - W*|^2", "|Q - symmetric point|^2")
+_SAVE_EVERY = 500
+
+
+class Comparison(NamedTuple):
+    """What is run: methods, name and settings of the problem, steps, seeds."""
+
+    methods: tuple[Method, ...]
+    problem: str
+    settings: ProblemSettings
+    steps: int
+    seeds: range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """How a comparison is run; none of it changes the result.
+
+    Parameters
+    ----------
+    threads : int or None
+        Runs at a time; None: one per processor.
+    progress : callable or None
+        Called with the runs done so far and all runs.
+    checkpoints : Path or None
+        Folder (made if need be) in which every run keeps its state, METHOD-SEED.npz.
+    resume : bool
+        Go on from the states in that folder instead of from the start.
+    """
+
+    threads: int | None = None
+    progress: Callable[[int, int], None] | None = None
+    checkpoints: Path | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        thread_count(self.threads)
+        if self.resume and self.checkpoints is None:
+            raise ParameterError("resume without a folder: checkpoints = None, a folder wanted")
+
+
+class _Run(NamedTuple):
+    """Errors [samples, 3] and cumulative counts of pulses, reads and programs [samples, 3]."""
+
+    errors: Array
+    counts: Array
+
+
+def compare(
+    methods: Sequence[str | Method],
+    problem: str = "quadratic",
+    settings: ProblemSettings | None = None,
+    steps: int = 20000,
+    seeds: int = 10,
+    seed: int = 0,
+    cost: CostModel | None = None,
+    **running: Any,
+) -> xr.Dataset:
+    """Run methods on the same problems.
+
+    Parameters
+    ----------
+    methods : sequence of str or Method
+        Names of factories, or methods with names of their own.
+    problem : str
+        Name of the problem.
+    settings : ProblemSettings or None
+        Its settings; None: the default.
+    steps : int
+        Steps of each run, a multiple of 200.
+    seeds, seed : int
+        Seeds seed .. seed + seeds - 1, each a problem of its own with its own noise.
+    cost : CostModel or None
+        What pulses, reads and programming events weigh; None: the default weights.
+    **running
+        Fields of `Running`: threads, progress, checkpoints, resume.
+
+    Returns
+    -------
+    Dataset
+        Over ``method``, ``seed`` and ``sample`` (of 200 steps, ``step`` is its last): ``w_error``,
+        ``mix_error``, ``q_error`` (mean over the weights and the steps of the sample, weight units squared;
+        Q's is NaN for methods without one) and ``pulses``, ``reads``, ``programs``, ``cost`` so far, of all
+        cells of W and P, calibration included. Over ``method``: ``w_tail``, ``mix_tail``, ``q_tail``, means
+        over the last tenth of the steps and all seeds, and ``w_tail_ci`` ..., their 95 % intervals over
+        seeds (`mean_interval`).
+
+    Raises
+    ------
+    ParameterError
+        Unknown or repeated method, unknown problem, steps or seeds out of range, a device that `Tracker`
+        refuses, a state in the folder that belongs to other settings or to more steps.
+    """
+    chosen = tuple(method(item) if isinstance(item, str) else item for item in methods)
+    made = ProblemSettings() if settings is None else settings
+    what = Comparison(chosen, problem, made, steps, range(seed, seed + seeds))
+    _check(what)
+    runs = _run_all(what, Running(**running))
+    return _dataset(what, runs, CostModel() if cost is None else cost)
+
+
+def mean_interval(values: ArrayLike) -> tuple[float, float]:
+    """95 % interval of the mean of normal ``values`` [n], by Student's t with n - 1 degrees; NaN for n = 1.
+
+    The values are squared errors, whose mean is not negative: the interval is cut at 0.
+    """
+    x = np.asarray(values, np.float64)
+    if x.size < 2:
+        return float("nan"), float("nan")
+    half = float(student.ppf(0.975, x.size - 1) * x.std(ddof=1) / np.sqrt(x.size))
+    return float(np.maximum(0.0, x.mean() - half)), float(x.mean()) + half
+
+
+def has_reference(method: Method) -> bool:
+    """Whether the method estimates, or is told, the symmetric point: then its error of Q means something."""
+    return not method.direct and method.reference != "zero"
+
+
+def _check(what: Comparison) -> None:
+    names = [item.name for item in what.methods]
+    if not names:
+        raise ParameterError("methods (none): at least one wanted")
+    for name in names:
+        if names.count(name) > 1:
+            raise ParameterError(f"method {name!r} given {names.count(name)} times: once wanted")
+    if what.steps < 1 or what.steps % SAMPLE:
+        raise ParameterError(f"steps = {what.steps}: a positive multiple of {SAMPLE} wanted")
+    if len(what.seeds) < 1 or what.seeds.start < 0:
+        raise ParameterError(f"seeds = {len(what.seeds)}, seed = {what.seeds.start}: >= 1 and >= 0 wanted")
+    _tracker(what, what.methods[0], what.seeds[0])
+
+
+def _tracker(what: Comparison, method: Method, seed: int) -> Tracker:
+    return Tracker(problem(what.problem, what.settings, seed=seed), method, seed=seed)
+
+
+def _run_all(what: Comparison, running: Running) -> list[list[_Run]]:
+    """Runs by method and seed. The first error, or an interrupt, ends all at their next sample."""
+    if running.checkpoints is not None:
+        running.checkpoints.mkdir(exist_ok=True)
+    jobs = [(method, seed) for method in what.methods for seed in what.seeds]
+    stop = Event()
+    with ThreadPoolExecutor(thread_count(running.threads), thread_name_prefix="sptrack") as pool:
+        futures: list[Future[_Run]] = [pool.submit(_run, what, running, stop, *job) for job in jobs]
+        try:
+            _follow(futures, running)
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    done = [future.result() for future in futures]
+    count = len(what.seeds)
+    return [done[first : first + count] for first in range(0, len(done), count)]
+
+
+def _follow(futures: Sequence[Future[_Run]], running: Running) -> None:
+    """Wait for all, reporting; raise the first error."""
+    open_: set[Future[_Run]] = set(futures)
+    while open_:
+        finished, open_ = wait(open_, return_when=FIRST_COMPLETED)
+        for future in finished:
+            future.result()
+        if running.progress is not None:
+            running.progress(len(futures) - len(open_), len(futures))
+
+
+def _run(what: Comparison, running: Running, stop: Event, method: Method, seed: int) -> _Run:
+    tracker = _tracker(what, method, seed)
+    counts: list[list[int]] = []
+    path = None if running.checkpoints is None else running.checkpoints / f"{method.name}-{seed}.npz"
+    asked = {"method": method, "problem": what.problem, "settings": _described(what.settings), "seed": seed}
+    made_by = json_text(asked)
+    if running.resume and path is not None and path.exists():
+        counts = _resume(tracker, path, made_by, what.steps)
+    while tracker.step < what.steps and not stop.is_set():
+        tracker.run(SAMPLE, samples=1)
+        counts.append([tracker.ledger.total(name) for name in QUANTITIES])
+        due = len(counts) % _SAVE_EVERY == 0 or tracker.step == what.steps or stop.is_set()
+        if path is not None and due:
+            state = {"counts": np.array(counts), "made_by": np.array(made_by)}
+            write_state(path, tracker.checkpoint() | state)
+    return _Run(tracker.result.errors, np.array(counts))
+
+
+def _described(settings: ProblemSettings) -> dict[str, Any]:
+    """Settings as data; a device with a user's own functions, which are none, by its name alone."""
+    made = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    own = isinstance(settings.device.response, CustomResponse)
+    return made | {"device": settings.device.source.name} if own else made
+
+
+def _resume(tracker: Tracker, path: Path, made_by: str, steps: int) -> list[list[int]]:
+    state = read_state(path)
+    if str(state.get("made_by")) != made_by or "counts" not in state:
+        raise ParameterError(f"{path}: a run with other settings; the same method, problem and seed wanted")
+    tracker.resume(state)
+    if tracker.step > steps:
+        raise ParameterError(f"{path}: already at step {tracker.step}; steps = {steps} must not be fewer")
+    counts: list[list[int]] = state["counts"].tolist()
+    return counts
+
+
+def _dataset(what: Comparison, runs: list[list[_Run]], cost: CostModel) -> xr.Dataset:
+    errors = np.array([[run.errors for run in row] for row in runs])
+    for k, item in enumerate(what.methods):
+        if not has_reference(item):
+            errors[k, :, :, 2] = np.nan
+    counts = np.array([[run.counts for run in row] for row in runs])
+    every = ("method", "seed", "sample")
+    squared = {"units": "weight units squared"}
+    variables: dict[str, Any] = {
+        name: (every, counts[..., k], {"units": name}) for k, name in enumerate(QUANTITIES)
+    }
+    variables["cost"] = (every, counts @ _weights(cost, what.settings.size), {"units": "pulse units"})
+    last = max(1, round(TAIL * errors.shape[2]))
+    for k, (name, meaning) in enumerate(zip(_ERRORS, _MEANING, strict=True)):
+        tails = errors[:, :, -last:, k].mean(axis=2)
+        about = squared | {"long_name": meaning}
+        variables[f"{name}_error"] = (every, errors[..., k], about)
+        variables[f"{name}_tail"] = (("method",), tails.mean(axis=1), about)
+        variables[f"{name}_tail_ci"] = (("method", "end"), [mean_interval(row) for row in tails], squared)
+    step = SAMPLE * np.arange(1, errors.shape[2] + 1)
+    coordinates = {
+        "method": (("method",), [item.name for item in what.methods], {}),
+        "seed": (("seed",), list(what.seeds), {"units": "1"}),
+        "step": (("sample",), step, {"units": "steps"}),
+    }
+    asked: dict[str, Any] = {
+        "methods": what.methods,
+        "problem": what.problem,
+        "settings": _described(what.settings),
+    }
+    asked |= {"steps": what.steps, "seeds": list(what.seeds), "cost": cost}
+    return dataset(variables, coordinates, provenance(seed=what.seeds.start, parameters=asked))
+
+
+def _weights(cost: CostModel, cells: int) -> Array:
+    """Cost of one pulse, one read and one programming event on a row of so many cells."""
+    single = ({"pulses": 1}, {"pulses": 0, "reads": 1}, {"pulses": 0, "programs": 1})
+    return np.array([cost.total(**one, columns=cells) for one in single])
+
+
+def comparison_rows(data: xr.Dataset) -> list[dict[str, Any]]:
+    """One record per method of a dataset of `compare`, for tables and JSON.
+
+    Keys: ``method``; ``w_mse``, ``w_mse_ci``, ``sp_mse``, ``sp_mse_ci`` (tail errors of W and Q with their
+    intervals, weight units squared; None for Q where it means nothing and for intervals of one seed);
+    ``pulses``, ``reads``, ``programs``, ``cost`` (of a whole run, all cells, mean over seeds).
+    """
+    rows = []
+    for name in data["method"].values.tolist():
+        one = data.sel({"method": name})
+        row: dict[str, Any] = {"method": name}
+        for key, variable in (("w_mse", "w_tail"), ("sp_mse", "q_tail")):
+            value, ends = float(one[variable]), one[f"{variable}_ci"].values.tolist()
+            row[key] = value if np.isfinite(value) else None
+            row[f"{key}_ci"] = ends if np.isfinite(ends).all() else None
+        for quantity in (*QUANTITIES, "cost"):
+            row[quantity] = float(one[quantity].isel(sample=-1).mean())
+        rows.append(row)
+    return rows

@@ -1,0 +1,236 @@
+"""The tracking recursion in plain Python: the same steps as the fused one, for any gradient and any array.
+
+The order of a step is that of `sptrack.kernels.tracking`. Slower by orders of magnitude, it takes what the
+fused recursion does not: matrices [R, C], objectives of one's own, write noise, float64, other arrays.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sptrack.crossbar import Ledger
+from sptrack.errors import ParameterError
+from sptrack.kernels import objectives
+from sptrack.kernels.random import fill_normals, normals_tile, stream_key, words_tile
+from sptrack.tracking.methods import Method
+from sptrack.tracking.problems import Problem
+from sptrack.tracking.signs import chopper_signs
+
+Array = NDArray[Any]
+
+Gradient = Callable[[Array, int], Array]
+"""Gradient [R, C] at the weights [R, C] (weight units) of a step (the first is 0), with its noise."""
+
+
+class TrackedArray(Protocol):
+    """What the recursion needs of an array: a `Crossbar`, or anything with these names.
+
+    Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer.
+    """
+
+    name: str
+    ledger: Ledger
+    cells: Any
+
+    @property
+    def apply(self) -> Callable[..., Any]:
+        """Sends the pulses that an increment [R, C] (weight units) asks for."""
+        ...
+
+    @property
+    def weights(self) -> Array:
+        """Visible weights [R, C], without read noise, weight units."""
+        ...
+
+
+class Reader:
+    """Reads parts of an array, with noise, and counts the cells that were read.
+
+    Parameters
+    ----------
+    array : TrackedArray
+        What is read.
+    noise : float
+        Std of the reading noise, weight units.
+    seed : int
+        Root seed of the noise.
+
+    Raises
+    ------
+    ParameterError
+        A noise that is negative or not finite.
+    """
+
+    def __init__(self, array: TrackedArray, noise: float, seed: int) -> None:
+        if not (np.isfinite(noise) and noise >= 0):
+            raise ParameterError(f"read noise {noise}: a finite number >= 0 wanted")
+        self.count = 0
+        self._array, self._noise = array, noise
+        self._key = stream_key(seed, f"{array.name}/transfer-read")
+
+    def read(self, part: Any = ..., *, phase: str = "transfer") -> Array:
+        """Visible weights of ``part`` (an index of [R, C]) plus noise, weight units."""
+        weights = self._array.weights
+        if self._noise > 0:
+            z = np.empty(weights.size, np.float32)
+            fill_normals(z, self._key, np.uint32(self.count))
+            weights = weights + np.asarray(self._noise * z.reshape(weights.shape), weights.dtype)
+        self.count += 1
+        read = np.asarray(weights[part])
+        self._array.ledger.add_reads(phase, self._array.name, read.size)
+        return read
+
+
+class PlainTracker:
+    """A method at work on two arrays and a gradient.
+
+    The same arrays, gradient, method and seed give the same bytes for any cutting of the steps. Weights start
+    where the arrays are.
+
+    Parameters
+    ----------
+    method : Method
+        Settings of the recursion.
+    gradient : callable
+        ``gradient(weights [R, C], step) -> [R, C]``.
+    main, fast : TrackedArray
+        W and P, of one shape.
+    reference : array_like, broadcastable to [R, C], or None
+        Q at the start, weight units; None: zeros. A method with a calibrated or true reference needs it.
+    seed : int
+        Root seed of the chopper and of the reading noise.
+    read_noise : float
+        Std of the noise of reading P, weight units.
+    **options
+        Passed to ``apply`` of both arrays (count law, application, slots). The buffer's whole pulses are
+        always "rounded", which sends them exactly.
+
+    Raises
+    ------
+    ParameterError
+        Arrays of two shapes, a missing reference, an estimator other than "ema", a read noise out of range.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        gradient: Gradient,
+        main: TrackedArray,
+        fast: TrackedArray,
+        *,
+        reference: ArrayLike | None = None,
+        seed: int = 0,
+        read_noise: float = 0.0,
+        **options: Any,
+    ) -> None:
+        shape, dtype = fast.weights.shape, fast.weights.dtype
+        if main.weights.shape != shape:
+            raise ParameterError(f"W of shape {main.weights.shape}, P of shape {shape}: one shape wanted")
+        if reference is None and method.reference in ("calibrated", "true"):
+            raise ParameterError(
+                f"no reference given: {method.name} wants {method.reference} symmetric points"
+            )
+        if method.estimator != "ema":
+            raise ParameterError(f"estimator {method.estimator!r}: the plain recursion has 'ema' only")
+        self.method, self.gradient, self.main, self.fast = method, gradient, main, fast
+        self.seed, self.step = int(seed), 0
+        self._options = options
+        self._reader = Reader(fast, read_noise, self.seed)
+        start = np.zeros(shape) if reference is None else np.asarray(reference)
+        self.reference = np.array(np.broadcast_to(start, shape), dtype)
+        self._held, self._buffer = self.reference.copy(), np.zeros(shape, dtype)
+
+    def run(self, steps: int) -> None:
+        """Go on for ``steps`` steps.
+
+        Raises
+        ------
+        ParameterError
+            A negative number.
+        """
+        if steps < 0:
+            raise ParameterError(f"steps = {steps}: a number >= 0 wanted")
+        signs = chopper_signs(self.method, self.step, steps, self.reference.shape[1], self.seed)
+        signs = signs.astype(self.reference.dtype)
+        for before, now in zip(signs[:-1], signs[1:], strict=True):
+            self._advance(np.broadcast_to(before != now, self.reference.shape), now)
+            self.step += 1
+
+    def _advance(self, flips: Array, chop: Array) -> None:
+        """One step; the chopper has just flipped where ``flips`` [R, C], to its signs ``chop`` [1 or C]."""
+        m = self.method
+        self._renew(flips)
+        mix = self.main.weights + m.gamma * chop * (self.fast.weights - self._held)
+        g = self.gradient(mix, self.step)
+        if m.direct:
+            self.main.apply(-m.alpha * g, phase="gradient", **self._options)
+            return
+        self.fast.apply(-m.alpha * chop * g, phase="gradient", **self._options)
+        if (self.step + 1) % m.transfer.every:
+            return
+        part = self._part()
+        read = self._held.copy()
+        read[part] = self._reader.read(part)
+        self._transfer(m.beta * chop * (read - self._held), part)
+        if m.reference == "filter":
+            self.reference[part] += m.eta * (read - self.reference)[part]
+
+    def _renew(self, flips: Array) -> None:
+        """Copy the reference, at every step or where the chopper has flipped (which is programming)."""
+        m = self.method
+        self._held = np.where(m.sync | flips, self.reference, self._held)
+        if m.reference == "filter" and not m.sync:
+            self.fast.ledger.add_programs("program", self.fast.name, int(flips.sum()))
+
+    def _part(self) -> Any:
+        """Index of the cells that are read at this step: all, or the column whose turn it is."""
+        t = self.method.transfer
+        turn = self.step // t.every % self.reference.shape[1]
+        return np.s_[:, turn] if t.by_column else np.s_[:, :]
+
+    def _transfer(self, wanted: Array, part: Any) -> None:
+        """Move W by the increment (0 outside ``part``), or by the whole pulses that the buffer lets go of."""
+        t = self.method.transfer
+        if t.threshold == 0:
+            self.main.apply(wanted, phase="transfer", **self._options)
+            return
+        level, number = self._buffer + wanted, np.zeros_like(wanted)
+        number[part] = np.clip(np.trunc(level / t.threshold), -t.most, t.most)[part]
+        kept = t.keep * level if t.forget else level - (1 - t.keep) * number * t.threshold
+        self._buffer = np.where(number != 0, kept, level)
+        whole = self._options | {"law": "rounded"}
+        self.main.apply(number * self.main.cells.dw_min, phase="transfer", **whole)
+
+
+def problem_gradient(problem: Problem, *, seed: int = 0) -> Gradient:
+    """Gradient of a problem, with the noise that `Tracker` would draw with the same seed.
+
+    Parameters
+    ----------
+    problem : Problem
+        Objective and gradient noise.
+    seed : int
+        Root seed.
+
+    Returns
+    -------
+    callable
+        ``gradient(weights [1, cells], step) -> [1, cells]``, float32.
+    """
+    key, n = stream_key(seed, f"{problem.name}/gradient"), len(problem.optimum)
+    work, index = objectives.zeros_like_objective(problem.objective), np.arange(n, dtype=np.uint32)
+    words, z = np.empty((4, n), np.uint32), np.empty((4, n), np.float32)
+
+    def gradient(weights: Array, step: int) -> Array:
+        g = np.empty(n, np.float32)
+        objectives.gradient(problem.objective, np.float32(weights.ravel()), g, 0, work)
+        if problem.gradient_noise > 0:
+            words_tile(words, n, key, np.uint32(step >> 2), np.uint32(0), index, np.uint32(0))
+            for pair in (0, 1):
+                normals_tile(z, words, n, pair)
+            g += np.float32(problem.gradient_noise) * z[step & 3]
+        return g.reshape(weights.shape)
+
+    return gradient

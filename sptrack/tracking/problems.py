@@ -1,0 +1,200 @@
+"""Problems to track on: an objective with known optimum, gradient noise, and the cells of W and P."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.devices import Cells, Device, Spread, SymmetricPoints, sample_cells
+from sptrack.errors import ParameterError, nearest
+from sptrack.kernels import objectives
+
+Array = NDArray[Any]
+
+_CLIP = 0.7
+
+
+def default_device() -> Device:
+    """Soft-bounds cells: symmetric points 0.4 +- 0.4 within 0.9 of the bounds, gain spread 0.1."""
+    points = SymmetricPoints(mean=0.4, std=0.4, limit=0.9)
+    return Device(spread=Spread(dw_min=0.1, log_normal=True, asymmetry=points))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """What a method is run on.
+
+    Parameters
+    ----------
+    name : str
+        Name.
+    objective : NamedTuple
+        One of `sptrack.kernels.objectives`, float32.
+    optimum : array [cells]
+        Its minimum, weight units.
+    gradient_noise : float
+        Std of the normal noise on each element of each gradient.
+    main, fast : Cells
+        Cells of W and of P, in one row: a column is a cell.
+    read_noise : float
+        Std of the noise of reading P, weight units.
+    """
+
+    name: str
+    objective: Any
+    optimum: Array
+    gradient_noise: float
+    main: Cells
+    fast: Cells
+    read_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.main.size != len(self.optimum) or self.fast.size != len(self.optimum):
+            raise ParameterError(
+                f"{self.main.size} cells of W, {self.fast.size} of P: {len(self.optimum)} weights wanted"
+            )
+        for name in ("gradient_noise", "read_noise"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ParameterError(f"{name} = {value}: a finite number >= 0 wanted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemSettings:
+    """Settings common to the problems of this module.
+
+    Parameters
+    ----------
+    size : int
+        Number of weights.
+    low, high : float
+        Smallest and largest eigenvalue of the Hessian; the others are evenly spaced.
+    spread : float
+        Std of the optimum, clipped at +-0.7 weight units.
+    gradient_noise, read_noise : float
+        See `Problem`.
+    device : Device
+        Device of W and P.
+    """
+
+    size: int = 64
+    low: float = 0.2
+    high: float = 1.0
+    spread: float = 0.3
+    gradient_noise: float = 0.2
+    read_noise: float = 0.0
+    device: Device = field(default_factory=default_device)
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ParameterError(f"size = {self.size}: at least 1 wanted")
+        if not 0 < self.low <= self.high:
+            raise ParameterError(f"spectrum {self.low} .. {self.high}: 0 < low <= high wanted")
+
+
+def _cells_and_optimum(
+    settings: ProblemSettings, seed: int
+) -> tuple[dict[str, Any], Array, np.random.Generator]:
+    rng = np.random.default_rng([seed, 7])
+    optimum = np.clip(settings.spread * rng.standard_normal(settings.size), -_CLIP, _CLIP)
+    shape = (1, settings.size)
+    common = {
+        "optimum": optimum,
+        "gradient_noise": settings.gradient_noise,
+        "read_noise": settings.read_noise,
+        "main": sample_cells(settings.device, shape, seed=2 * seed),
+        "fast": sample_cells(settings.device, shape, seed=2 * seed + 1),
+    }
+    return common, optimum, rng
+
+
+def _single(values: Array) -> Array:
+    return np.ascontiguousarray(values, np.float32)
+
+
+def _hessian(settings: ProblemSettings, rng: np.random.Generator) -> Array:
+    basis, _ = np.linalg.qr(rng.standard_normal((settings.size, settings.size)))
+    return np.asarray((basis * np.linspace(settings.low, settings.high, settings.size)) @ basis.T)
+
+
+def quadratic(settings: ProblemSettings, seed: int) -> Problem:
+    """Coupled quadratic: Hessian with a random basis and the spectrum of the settings."""
+    common, optimum, rng = _cells_and_optimum(settings, seed)
+    hessian = _hessian(settings, rng)
+    made = objectives.Quadratic(_single(0.5 * (hessian + hessian.T)), _single(optimum))
+    return Problem(name="quadratic", objective=made, **common)
+
+
+def separable(settings: ProblemSettings, seed: int) -> Problem:
+    """Separable quadratic: every weight has its own curvature."""
+    common, optimum, _ = _cells_and_optimum(settings, seed)
+    curvature = np.linspace(settings.low, settings.high, settings.size)
+    return Problem(
+        name="separable", objective=objectives.Separable(_single(curvature), _single(optimum)), **common
+    )
+
+
+def least_squares(settings: ProblemSettings, seed: int) -> Problem:
+    """Least squares, exact targets: twice as many samples as weights, spectrum of the settings."""
+    common, optimum, rng = _cells_and_optimum(settings, seed)
+    samples = 2 * settings.size
+    left, _ = np.linalg.qr(rng.standard_normal((samples, settings.size)))
+    basis, _ = np.linalg.qr(rng.standard_normal((settings.size, settings.size)))
+    singular = np.sqrt(samples * np.linspace(settings.low, settings.high, settings.size))
+    features = (left * singular) @ basis.T
+    made = objectives.LeastSquares(_single(features), _single(features @ optimum))
+    return Problem(name="least-squares", objective=made, **common)
+
+
+def logistic(settings: ProblemSettings, seed: int) -> Problem:
+    """Ridge-regularised logistic regression on 256 samples; the optimum by Newton's method in float64."""
+    common, _, rng = _cells_and_optimum(settings, seed)
+    features = rng.standard_normal((256, settings.size)) / np.sqrt(settings.size)
+    truth = rng.standard_normal(settings.size)
+    labels = np.where(rng.random(256) < 1.0 / (1.0 + np.exp(-3.0 * features @ truth)), 1.0, -1.0)
+    ridge = 0.1 * settings.low
+    made = objectives.Logistic(_single(features), _single(labels), np.float32(ridge))
+    return Problem(
+        name="logistic", objective=made, **(common | {"optimum": _newton(features, labels, ridge)})
+    )
+
+
+def _newton(features: Array, labels: Array, ridge: float) -> Array:
+    w = np.zeros(features.shape[1])
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(labels * (features @ w)))
+        gradient = -features.T @ (labels * p) / len(labels) + ridge * w
+        hessian = (features.T * (p * (1.0 - p))) @ features / len(labels) + ridge * np.eye(len(w))
+        step = np.linalg.solve(hessian, gradient)
+        w = w - step
+        if np.abs(step).max() < 1e-12:
+            break
+    return w
+
+
+PROBLEMS: dict[str, Callable[[ProblemSettings, int], Problem]] = {
+    "quadratic": quadratic,
+    "separable": separable,
+    "least-squares": least_squares,
+    "logistic": logistic,
+}
+"""Factories by name; "quadratic" is the default."""
+
+
+def problem(name: str = "quadratic", settings: ProblemSettings | None = None, *, seed: int = 0) -> Problem:
+    """A problem by name.
+
+    Raises
+    ------
+    ParameterError
+        Unknown name, settings out of range, a negative seed.
+    """
+    if name not in PROBLEMS:
+        raise ParameterError(
+            f"problem {name!r}: one of {', '.join(PROBLEMS)} wanted{nearest(name, PROBLEMS)}"
+        )
+    if seed < 0:
+        raise ParameterError(f"seed = {seed}: a number >= 0 wanted")
+    return PROBLEMS[name](ProblemSettings() if settings is None else settings, seed)

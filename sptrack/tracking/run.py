@@ -1,0 +1,369 @@
+"""Running a method on a problem: the fused recursion over chunks of steps, ledger, samples, checkpoints."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.blocks import BoxcarReference
+from sptrack.calibration import zero_shift
+from sptrack.crossbar import Crossbar, Ledger
+from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS, MOST_SLOTS
+from sptrack.crossbar.inputs import check_choice
+from sptrack.crossbar.threads import over_blocks, thread_count
+from sptrack.devices import Cells
+from sptrack.errors import ParameterError
+from sptrack.kernels import tracking as kernels
+from sptrack.kernels.estimators import (
+    CorrectedEmaEstimator,
+    EmaEstimator,
+    FixedEstimator,
+    LastEstimator,
+    PeriodMeanEstimator,
+)
+from sptrack.kernels.objectives import is_separable, zeros_like_objective
+from sptrack.kernels.pulses import TILE, Draws
+from sptrack.kernels.random import stream_key
+from sptrack.kernels.responses import LinearLaw
+from sptrack.tracking.methods import Method
+from sptrack.tracking.problems import Problem
+from sptrack.tracking.signs import chopper_signs
+
+Array = NDArray[Any]
+
+SAMPLES = 100
+MOST_PER_UNIT = 1e6
+_CHUNK_VALUES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Track:
+    """One run.
+
+    Attributes
+    ----------
+    method, problem : str
+        Names.
+    seed : int
+        Root seed.
+    steps : int array [samples]
+        Last step of each sample.
+    errors : array [samples, 3]
+        Mean over cells and over the steps of a sample of |W - W*|^2, |mix - W*|^2 and |Q - SP|^2, weight
+        units squared.
+    ledger : Ledger
+        Pulses, reads and programming events by phase and array.
+    weights, reference : arrays [cells]
+        W as read and Q at the end, weight units.
+    """
+
+    method: str
+    problem: str
+    seed: int
+    steps: Array
+    errors: Array
+    ledger: Ledger
+    weights: Array
+    reference: Array
+
+    def tail(self, share: float = 0.1) -> Array:
+        """Mean errors [3] over the last ``share`` of the steps."""
+        last = max(1, round(share * len(self.errors)))
+        return np.asarray(self.errors[-last:].mean(axis=0))
+
+
+class Tracker:
+    """A method running on a problem: arrays, reference and buffer, moved on by any number of steps.
+
+    The same problem, method and seed give the same bytes for any number of threads and any cutting of the
+    steps, also after `checkpoint` and `resume`.
+
+    Parameters
+    ----------
+    problem : Problem
+        Objective, cells, noise.
+    method : Method
+        Settings of the recursion.
+    seed : int
+        Root seed of gradient, cycle, coin, chopper and reading noise.
+    law, application : str
+        Count law and application of the pulses, see `Crossbar.apply`.
+    slots : int
+        Train length of the binomial law.
+    threads : int or None
+        Threads (separable objectives only; the others run in one).
+
+    Raises
+    ------
+    ParameterError
+        Unknown law or application, slots outside 1 .. 1000; write noise, which the fused recursion does not
+        have; a burst on cells that are not linear; rates that ask for a million pulses per unit or more.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        method: Method,
+        *,
+        seed: int = 0,
+        law: str = "rounded",
+        application: str = "sequential",
+        slots: int = 31,
+        threads: int | None = 1,
+    ) -> None:
+        check_choice("count law", law, tuple(COUNT_LAWS))
+        check_choice("application", application, APPLICATIONS)
+        if not 1 <= slots <= MOST_SLOTS:
+            raise ParameterError(f"slots = {slots}: 1 to {MOST_SLOTS} wanted")
+        for cells in (problem.main, problem.fast):
+            _check_cells(cells, application)
+        most = max(method.alpha, method.beta) / min(problem.main.dw_min, problem.fast.dw_min)
+        if most > MOST_PER_UNIT:
+            raise ParameterError(
+                f"{method.name} asks for {most:.3g} pulses per unit of gradient or read: "
+                f"at most {MOST_PER_UNIT:g} wanted"
+            )
+        self.problem, self.method, self.seed = problem, method, int(seed)
+        self.threads = thread_count(threads)
+        self.ledger = Ledger()
+        self.step = 0
+        self._size = problem.fast.size
+        for name, cells in (("W", problem.main), ("P", problem.fast)):
+            self.ledger.open(name, cells.shape)
+        size = (COUNT_LAWS[law], slots)
+        self._arrays = (
+            _drive(problem.main, "W", self.seed, size, application),
+            _drive(problem.fast, "P", self.seed, size, application),
+        )
+        self._state = self._start()
+        self._errors: list[Array] = []
+        self._steps: list[int] = []
+
+    def _start(self) -> Any:
+        """Weights at 0 as read, or, after a calibration, P where that left it and Q what it found."""
+        cells, n = self.problem.fast, self._size
+        slots = _estimator(self.method).slots
+        main = np.clip(_offset(self.problem.main), *_bounds(self.problem.main))
+        fast = np.clip(_offset(cells), *_bounds(cells))
+        memory = np.zeros((slots, n), np.float32)
+        if self.method.reference == "true":
+            memory[0] = np.nan_to_num(cells.target.ravel())
+        elif self.method.reference == "calibrated":
+            array = Crossbar(cells, seed=self.seed, name="P", ledger=self.ledger, threads=1)
+            estimates = zero_shift(array, (self.method.pulses,), read_noise=self.problem.read_noise)
+            memory[0] = estimates.points[-1].ravel()
+            fast = array.hidden.ravel()
+        flags = np.zeros(n, np.float32)
+        return kernels.State(main, fast, memory[0].copy(), np.zeros(n, np.float32), flags, memory)
+
+    def run(self, steps: int, *, samples: int = SAMPLES) -> None:
+        """Go on for ``steps`` steps and take ``samples`` samples of the mean errors on the way.
+
+        Raises
+        ------
+        ParameterError
+            If ``steps`` is not a positive multiple of ``samples``.
+        """
+        if steps < 1 or samples < 1 or steps % samples:
+            raise ParameterError(f"steps = {steps}: a positive multiple of {samples} samples wanted")
+        every = steps // samples
+        per_chunk = max(1, min(samples, _CHUNK_VALUES // (every * self._groups())))
+        for first in range(0, samples, per_chunk):
+            self._advance(every, min(per_chunk, samples - first))
+
+    def _groups(self) -> int:
+        chop = self.method.chop
+        return self._size if chop.active and chop.scope == "column" else 1
+
+    def _advance(self, every: int, samples: int) -> None:
+        count = every * samples
+        signs = chopper_signs(self.method, self.step, count, self._size, self.seed)
+        truth = _single(np.nan_to_num(self.problem.fast.target))
+        span = kernels.Span(self.step, signs, every, truth, _single(self.problem.optimum))
+        tile = TILE if is_separable(self.problem.objective) else self._size
+        tiles = -(-self._size // tile)
+        errors, tally = np.zeros((tiles, samples, 3)), np.zeros((tiles, 2), np.int64)
+        pulsed = np.zeros((2, self._size), np.int64)
+        work = zeros_like_objective(self.problem.objective)
+        rule, noises, estimator = _rule(self.method, self._size), self._noises(), _estimator(self.method)
+
+        def part(tiles: tuple[int, int]) -> None:
+            out = (tiles[0], tiles[1], tile, errors, tally, pulsed, work)
+            kernels.track(
+                self.problem.objective, self._arrays, rule, estimator, noises, self._state, span, out
+            )
+
+        over_blocks(part, tiles, self.threads, block=1)
+        self.step += count
+        self._errors.extend(errors.sum(axis=0) / self._size)
+        self._steps.extend(self.step - count + every * np.arange(1, samples + 1))
+        self._count(tally.sum(axis=0), pulsed)
+
+    def _count(self, tally: Array, pulsed: Array) -> None:
+        if self.method.direct:
+            self.ledger.add_pulses("gradient", "W", pulsed[0])
+            return
+        self.ledger.add_pulses("gradient", "P", pulsed[1])
+        self.ledger.add_pulses("transfer", "W", pulsed[0])
+        reads = int(tally[kernels.READS])
+        self.ledger.add_reads("transfer", "P", reads)
+        self.ledger.add_operations("transfer", "P", reads * operations_per_read(self.method))
+        if self.method.reference == "filter" and not self.method.sync:
+            self.ledger.add_programs("program", "P", int(tally[kernels.PROGRAMS]))
+
+    def _noises(self) -> Any:
+        key = f"{self.problem.name}/"
+        return kernels.Noises(
+            np.float32(self.problem.gradient_noise),
+            stream_key(self.seed, key + "gradient"),
+            np.float32(self.problem.read_noise),
+            stream_key(self.seed, key + "read"),
+        )
+
+    @property
+    def result(self) -> Track:
+        """What has happened so far."""
+        return Track(
+            method=self.method.name,
+            problem=self.problem.name,
+            seed=self.seed,
+            steps=np.array(self._steps),
+            errors=np.array(self._errors).reshape(-1, 3),
+            ledger=self.ledger,
+            weights=self._state.main - self._arrays[0].offset,
+            reference=self._state.memory[0].copy(),
+        )
+
+    def checkpoint(self) -> dict[str, Array]:
+        """State as named arrays; `resume` goes on with the same bytes."""
+        state = {f"state|{name}": value.copy() for name, value in self._state._asdict().items()}
+        state |= {f"ledger|{name}": np.array(value) for name, value in self.ledger.state().items()}
+        taken = np.array(self._errors).reshape(-1, 3)
+        return state | {"step": np.array(self.step), "steps": np.array(self._steps), "errors": taken}
+
+    def resume(self, state: dict[str, Array]) -> None:
+        """Continue from a `checkpoint` of a tracker with the same problem, method and seed.
+
+        Raises
+        ------
+        ParameterError
+            If the state is incomplete or of another size.
+        """
+        try:
+            fields = {name: np.array(state[f"state|{name}"]) for name in self._state._fields}
+            step, steps, errors = int(state["step"]), list(state["steps"]), list(state["errors"])
+        except KeyError as error:
+            raise ParameterError(f"checkpoint without {error}: not of a tracker") from error
+        if any(value.shape != getattr(self._state, name).shape for name, value in fields.items()):
+            raise ParameterError(f"checkpoint of another size: {self._size} cells wanted")
+        self._state = kernels.State(**fields)
+        self.step, self._steps, self._errors = step, steps, errors
+        self.ledger.restore(
+            {key.removeprefix("ledger|"): value for key, value in state.items() if key.startswith("ledger|")}
+        )
+
+
+def _check_cells(cells: Cells, application: str) -> None:
+    if cells.device.write_noise:
+        raise ParameterError(
+            f"device {cells.device.source.name!r} has write noise: the fused recursion has none"
+        )
+    if cells.law.cell.dtype != np.float32:
+        raise ParameterError("cells in float64: the fused recursion works in float32")
+    if application == "burst" and not isinstance(cells.law, LinearLaw):
+        raise ParameterError(f"application 'burst' on {cells.device.response.family}: linear families only")
+
+
+def _single(values: Array) -> Array:
+    return np.ascontiguousarray(values, np.float32).ravel()
+
+
+def _offset(cells: Cells) -> Array:
+    zero = np.zeros(cells.size, np.float32)
+    return zero if cells.reference is None else _single(cells.reference)
+
+
+def _bounds(cells: Cells) -> tuple[Array, Array]:
+    return _single(cells.lower), _single(cells.upper)
+
+
+def _drive(cells: Cells, name: str, seed: int, size: tuple[int, int], application: str) -> Any:
+    draws = Draws(
+        stream_key(seed, f"{name}/event"), stream_key(seed, f"{name}/count"), np.uint32(0), np.uint32(0)
+    )
+    whole = (np.float32(cells.dw_min), *size)
+    return kernels.Drive(cells.law, cells.kernel_noise, draws, whole, application == "burst", _offset(cells))
+
+
+def _rule(method: Method, columns: int) -> Any:
+    t, real = method.transfer, np.float32
+    return kernels.Rule(
+        real(method.alpha),
+        real(method.beta),
+        real(method.gamma),
+        method.sync,
+        method.direct,
+        t.every,
+        t.every,
+        columns if t.by_column else 0,
+        real(t.threshold),
+        real(t.keep),
+        t.forget,
+        t.most,
+    )
+
+
+def operations_per_read(method: Method) -> int:
+    """Digital multiplications and additions per cell read: difference and scale, buffer, reference filter."""
+    filtering = {"ema": 2, "corrected-ema": 5, "boxcar": 3, "last": 0, "period-mean": 2}[method.estimator]
+    buffering = 2 if method.transfer.threshold > 0 else 0
+    return 2 + buffering + (filtering if method.reference == "filter" else 0)
+
+
+def _estimator(method: Method) -> Any:
+    eta = np.float32(method.eta)
+    if method.reference != "filter":
+        return FixedEstimator(1)
+    if method.estimator == "boxcar":
+        return BoxcarReference(length=max(1, round(2.0 / method.eta) - 1)).law(np.dtype(np.float32))
+    return {
+        "ema": EmaEstimator(1, eta),
+        "corrected-ema": CorrectedEmaEstimator(2, np.float32(1) - eta),
+        "last": LastEstimator(1),
+        "period-mean": PeriodMeanEstimator(2, eta),
+    }[method.estimator]
+
+
+def track(
+    problem: Problem,
+    method: Method,
+    steps: int = 20000,
+    *,
+    seed: int = 0,
+    samples: int = SAMPLES,
+    **options: Any,
+) -> Track:
+    """Run ``method`` on ``problem`` for ``steps`` steps.
+
+    Parameters
+    ----------
+    problem, method, seed
+        As in `Tracker`; ``options`` are its other parameters.
+    steps : int
+        Number of steps, a multiple of ``samples``.
+    samples : int
+        Number of samples of the mean errors.
+
+    Returns
+    -------
+    Track
+
+    Raises
+    ------
+    ParameterError
+        As `Tracker` and `Tracker.run`.
+    """
+    tracker = Tracker(problem, method, seed=seed, **options)
+    tracker.run(steps, samples=samples)
+    return tracker.result

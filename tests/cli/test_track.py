@@ -1,0 +1,151 @@
+"""`sptrack track`: streams, exit statuses, files, resuming, refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sptrack.cli import main
+from sptrack.results import load
+from sptrack.tracking import METHODS, ProblemSettings, method
+from sptrack.tracking.compare import compare, comparison_rows
+from sptrack.tracking.config import Setup, setup_to_toml
+
+KEYS = ["method", "w_mse", "w_mse_ci", "sp_mse", "sp_mse_ci", "pulses", "reads", "programs", "cost"]
+AMOUNT = ["--steps", "400", "--seeds", "2"]
+FILES = [".sptrack", "checkpoints", "track.json", "track.nc", "track.png", "track.svg"]
+
+
+@pytest.fixture
+def run(capfd):
+    """Run `sptrack track` for few steps: status, stdout, stderr."""
+
+    def call(*arguments):
+        amount = [] if "--steps" in arguments else AMOUNT
+        return main(["track", *map(str, arguments), *amount]), *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    monkeypatch.setattr("sptrack.plotting.style.save_figure", lambda *_: None)
+
+
+def test_json_of_one_method(run):
+    status, out, err = run("--method", "e-rider", "--json")
+    (row,) = json.loads(out)
+    assert (status, err) == (0, "")
+    assert list(row) == KEYS
+    assert row == json.loads(json.dumps(comparison_rows(compare(["e-rider"], steps=400, seeds=2))[0]))
+
+
+def test_compare_without_names_is_all_methods(run):
+    _, out, _ = run("--compare", "--json")
+    rows = json.loads(out)
+    assert [row["method"] for row in rows] == list(METHODS)
+    assert all(list(row) == KEYS for row in rows)
+    assert rows[0]["sp_mse"] is None
+    assert rows[0]["sp_mse_ci"] is None
+
+
+def test_the_table_shows_the_numbers_of_the_json(run):
+    _, text, _ = run("--compare", "sgd", "e-rider")
+    rows = json.loads(run("--compare", "sgd", "e-rider", "--json")[1])
+    for row in rows:
+        (line,) = [line for line in text.splitlines() if line.split()[:1] == [row["method"]]]
+        half = row["w_mse_ci"][1] - row["w_mse"]
+        assert f"{row['w_mse']:.3g} ± {half:.1g}" in line
+        assert f"{row['pulses'] / 64:,.0f}" in line
+        assert f"{row['cost'] / 64:,.0f}" in line
+    assert rows[0]["method"] == "sgd"
+
+
+def test_files(run, tmp_path):
+    out = tmp_path / "made"
+    _, text, err = run("--compare", "e-rider", "sgd", "--out", out, "--json")
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert (out / "track.json").read_text(encoding="utf-8") == text
+    assert err == f"wrote {out}\n"
+    data = load(out / "track.nc")
+    assert comparison_rows(data) == json.loads(text)
+    assert {path.name for path in (out / "checkpoints").iterdir()} == {
+        f"{name}-{seed}.npz" for name in ("e-rider", "sgd") for seed in (0, 1)
+    }
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_more_steps_are_the_same_run(run, tmp_path):
+    run("--compare", "e-rider", "two-stage", "--out", tmp_path / "a")
+    longer = ("--compare", "e-rider", "two-stage", "--seeds", "2", "--steps", "1000")
+    run(*longer, "--out", tmp_path / "a", "--resume")
+    run(*longer, "--out", tmp_path / "b")
+    assert (tmp_path / "a" / "track.json").read_bytes() == (tmp_path / "b" / "track.json").read_bytes()
+    one, other = (load(tmp_path / name / "track.nc").drop_attrs() for name in "ab")
+    assert one.identical(other)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGINT"), reason="needs signals")
+def test_an_interrupted_run_goes_on(run, tmp_path):
+    """A run of 2e8 steps is interrupted once its first state is on disk; it goes on from there."""
+    command = ["track", "--method", "sgd", "--seeds", "1", "--out", str(tmp_path / "made")]
+    words = [sys.executable, "-m", "sptrack", *command, "--steps", "200000000"]
+    kept = tmp_path / "made" / "checkpoints" / "sgd-0.npz"
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        limit = time.monotonic() + 120
+        while not kept.exists() and time.monotonic() < limit:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "sptrack: interrupted\n")
+    status, _, err = run(*command[1:], "--steps", "200", "--resume")
+    assert status == 2
+    assert "already at step" in err
+
+
+def test_a_file_gives_problem_and_settings(run, tmp_path):
+    path = tmp_path / "setup.toml"
+    settings = ProblemSettings(size=6, read_noise=0.01)
+    chosen = method("e-rider", alpha=0.02)
+    path.write_text(setup_to_toml(Setup(method=chosen, problem="separable", settings=settings)))
+    expected = compare([chosen], "separable", settings, steps=400, seeds=2)
+    assert json.loads(run("--config", path, "--json")[1]) == comparison_rows(expected)
+    both = json.loads(run("--config", path, "--compare", "sgd", "e-rider", "--json")[1])
+    assert both[1] == comparison_rows(expected)[0]
+    assert run("--config", path, "--method", "sgd")[0] == 2
+    other = json.loads(run("--config", path, "--problem", "quadratic", "--json")[1])
+    assert other != comparison_rows(expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--method", "erider"], "did you mean 'e-rider'"),
+        (["--compare", "sgd", "sgd"], "given 2 times"),
+        (["--compare", "sgd", "--method", "sgd"], "only one of them"),
+        (["--resume"], "--out"),
+        (["--problem", "quad"], "did you mean 'quadratic'"),
+        (["--device", "soft"], "device 'soft'"),
+        (["--device", "reram-array-om"], "write noise"),
+        (["--threads", "0"], "threads = 0"),
+        (["--steps", "150"], "steps = 150"),
+        (["--seed", "-1"], "seed = -1"),
+        (["--config", "/not/there.toml"], "cannot be read"),
+    ],
+)
+def test_refusals(run, words, text):
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert text in err
+
+
+def test_a_folder_of_others_is_not_touched(run, tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+    status, _, err = run("--method", "sgd", "--out", tmp_path)
+    assert (status, err.count("\n")) == (2, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
