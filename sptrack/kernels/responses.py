@@ -64,6 +64,13 @@ class PiecewiseLaw(NamedTuple):
     shared: Array
 
 
+class CustomLaw(NamedTuple):
+    """Base of the laws that `custom_law` makes, each a type of its own."""
+
+    cell: Array
+    shared: Array
+
+
 @inline
 def _linear_up(shared: Any, cell: Any, i: Any, w: Any) -> Any:
     return cell[UP, i] + cell[SLOPE_UP, i] * w
@@ -176,13 +183,11 @@ def custom_law(q_plus: Callable[..., float], q_minus: Callable[..., float], para
     )
     exec(source, scope)  # noqa: S102 - the source is made above from two integers
 
-    class CustomLaw(NamedTuple):
-        cell: Array
-        shared: Array
-
-    _STEPS[CustomLaw] = (inline(scope["rise"]), inline(scope["fall"]))
-    _IN_THIS_PROCESS.add(CustomLaw)
-    return CustomLaw
+    # compiled code is chosen by the name of the type: two laws must not share it
+    law = type(f"CustomLaw{len(_IN_THIS_PROCESS)}", (CustomLaw,), {})
+    _STEPS[law] = (inline(scope["rise"]), inline(scope["fall"]))
+    _IN_THIS_PROCESS.add(law)
+    return law
 
 
 def cacheable(law: Any) -> bool:

@@ -174,3 +174,16 @@ def test_families_differ_where_they_should():
     assert power.q_plus(0.0).item() == pytest.approx(0.5)
     assert soft.q_plus(0.0).item() == pytest.approx(1.0)
     assert constant.q_minus(0.9).item() == pytest.approx(1.0)
+
+
+def test_two_custom_responses_keep_their_own_laws():
+    """Both have one per-cell parameter and the same shapes: only the functions tell them apart."""
+    soft = CustomResponse(
+        q_plus=lambda w, c: c * (1.0 - w), q_minus=lambda w, c: c * (1.0 + w), parameters={"c": 1.0}
+    )
+    flat = CustomResponse(
+        q_plus=lambda w, c: c - 0.5 * w, q_minus=lambda w, c: c + 0.5 * w, parameters={"c": 1.0}
+    )
+    for response, expected in ((soft, 0.6), (flat, 0.8), (soft, 0.6)):
+        cells = sample_cells(Device(response=response, spread=Spread(), dw_min=0.01), (2, 2))
+        np.testing.assert_allclose(cells.q_plus(0.4), expected, rtol=1e-6)
