@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sptrack.kernels._jit import inline, kernel
 from sptrack.kernels.random import normals_tile, words_tile
-from sptrack.kernels.responses import DOWN, LOWER, UP, UPPER, step_down, step_up
+from sptrack.kernels.responses import DOWN, LOWER, UP, UPPER, is_linear, step_down, step_up
 
 Array = NDArray[Any]
 
@@ -225,7 +225,7 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
                 normals_tile(z, words, n, 1)
             sent = 1
             if program.source == SHARED:
-                if step & 3 == 0 and k % every + 4 <= every and is_cycle(program, k):
+                if is_linear(law) and step & 3 == 0 and k % every + 4 <= every and is_cycle(program, k):
                     cycle_tile(law, noise, cell, w, z, n)
                     sent = 4
                 elif program.directions[k, 0] > 0:

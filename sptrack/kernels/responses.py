@@ -169,6 +169,21 @@ def _step_down(law: Any, cell: Any, i: Any, w: Any) -> Any:
     return compiled
 
 
+def is_linear(law: Any) -> bool:
+    """Whether a step is one multiply-add: cheap enough to keep several in registers."""
+    return isinstance(law, LinearLaw)
+
+
+@overload(is_linear)
+def _is_linear(law: Any) -> Any:
+    linear = law.instance_class is LinearLaw
+
+    def compiled(law: Any) -> Any:
+        return linear
+
+    return compiled
+
+
 def custom_law(q_plus: Callable[..., float], q_minus: Callable[..., float], parameters: int) -> type:
     """Law type of a user's two functions ``q(w, p_0, ...)`` of weight and ``parameters`` per-cell numbers.
 
