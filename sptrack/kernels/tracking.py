@@ -24,7 +24,7 @@ from sptrack.kernels.estimators import update_reference
 from sptrack.kernels.objectives import gradient
 from sptrack.kernels.pulses import Draws
 from sptrack.kernels.random import normals_tile, words_tile
-from sptrack.kernels.updates import burst_tile, event_normals, few_cells, sequence_tile
+from sptrack.kernels.updates import burst_tile, event_normals, sequence_tile
 
 Array = NDArray[Any]
 
@@ -143,7 +143,6 @@ class Tile(NamedTuple):
     words: Array
     normals: Array
     sums: Array
-    few: Any
 
 
 GRADIENT_NOISE, READ_NOISE = 4, 8
@@ -183,7 +182,6 @@ def _room(arrays: Any, state: Any, size: Any) -> Any:
         np.zeros((12, size), np.uint32),
         np.zeros((20, size), np.float32),
         np.zeros((3, size), dtype),
-        few_cells(size),
     )
 
 
@@ -283,7 +281,7 @@ def _pulse(drive: Any, side: Any, n: Any, step: Any, fresh: Any, counted: Any, t
             event_normals(z, t.words, n, draws, t.place)
         burst_tile(drive.law, drive.noise, cell, w, z[draws.event & 3], count, (t.total, t.power))
     else:
-        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, (t.normals, t.words, t.few))
+        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, (t.normals, t.words))
     for i in range(n):
         pulsed[i] += abs(count[i])
 

@@ -30,71 +30,24 @@ class Lines(NamedTuple):
     sign: Array
 
 
-class Few(NamedTuple):
-    """Scratch for the cells of a tile that still get pulses: ``lane`` [tile + 1], numbers, normals."""
-
-    lane: Array
-    place: Array
-    z: Array
-
-
-@allocating
-def few_cells(size: Any) -> Any:
-    """Room for the cells of one tile."""
-    return Few(np.empty(size + 1, np.uint32), np.empty(size, np.uint32), np.empty((4, size), np.float32))
-
-
-@inline
-def _scatter_pair(few: Any, z: Any, words: Any, n: Any, pair: Any) -> None:
-    normals_tile(few.z, words, n, pair)
-    for row in range(2 * pair, 2 * pair + 2):
-        for j in range(n):
-            z[row, few.lane[j]] = few.z[row, j]
-
-
-@inline
-def pulse_normals(draws: Any, index: Any, count: Any, k: Any, most: Any, scratch: Any) -> None:
-    """Normals of pulses k to k + 3 (k a multiple of 4) of the cells that get more than k, into ``z``.
-
-    ``scratch`` as in `sequence_tile`. Where few cells are left, only theirs are made.
-    """
-    z, words, few = scratch
-    n = len(count)
-    left = np.uint32(0)
-    for i in range(n):
-        few.lane[left] = np.uint32(i)
-        left += np.uint32(abs(count[i]) > k)
-    block = np.uint32(k >> 2)
-    if 3 * left > n:
-        words_tile(words, n, draws.noise, block, draws.event, index, draws.array)
-        normals_tile(z, words, n, 0)
-        if most > k + 2:
-            normals_tile(z, words, n, 1)
-        return
-    for j in range(left):
-        few.place[j] = index[few.lane[j]]
-    words_tile(words, left, draws.noise, block, draws.event, few.place, draws.array)
-    _scatter_pair(few, z, words, left, 0)
-    if most > k + 2:
-        _scatter_pair(few, z, words, left, 1)
-
-
 @inline
 def sequence_tile(
     law: Any, noise: Any, draws: Any, cell: Any, w: Any, index: Any, count: Any, scratch: Any
 ) -> None:
     """Apply ``count[i]`` signed pulses to ``w[i]``, one after the other, for all i < len(count).
 
-    ``scratch`` = (normals [4, tile], words [4, tile], `Few`); pulse k takes normal k of the event.
+    ``scratch`` = (normals [4, tile], words [4, tile]); pulse k takes normal k of the event.
     """
-    z = scratch[0]
+    z, words = scratch
     n = len(count)
     most = 0
     for i in range(n):
         most = max(most, abs(count[i]))
     for k in range(most):
-        if noise.active and k & 3 == 0:
-            pulse_normals(draws, index, count, k, most, scratch)
+        if noise.active and k & 1 == 0:
+            if k & 3 == 0:
+                words_tile(words, n, draws.noise, np.uint32(k >> 2), draws.event, index, draws.array)
+            normals_tile(z, words, n, (k >> 1) & 1)
         normal = z[k & 3]
         for i in range(n):
             moved = either(law, noise, cell, i, w[i], normal[i], count[i] > 0)
@@ -157,7 +110,7 @@ def pulse_list(
     law: Any, noise: Any, draws: Any, weight: Any, index: Any, count: Any, scratch: Any, burst: Any
 ) -> None:
     """Apply ``count[i]`` signed pulses to cell ``index[i]`` of ``weight``: up to `TILE` cells, none twice."""
-    cell, w, z, words, total, power, few = scratch
+    cell, w, z, words, total, power = scratch
     n = len(count)
     for i in range(n):
         w[i] = weight[index[i]]
@@ -168,14 +121,14 @@ def pulse_list(
         row = event_normals(z, words, n, draws, index)
         burst_tile(law, noise, cell, w, z[row], count, (total, power))
     else:
-        sequence_tile(law, noise, draws, cell, w, index, count, (z, words, few))
+        sequence_tile(law, noise, draws, cell, w, index, count, (z, words))
     for i in range(n):
         weight[index[i]] = w[i]
 
 
 @allocating
 def list_scratch(law: Any, weight: Any) -> Any:
-    """Room for one tile: parameters, weights, normals, words, two rows for bursts, `Few`."""
+    """Room for one tile: parameters, weights, normals, words, and two rows for bursts."""
     return (
         np.empty((law.cell.shape[0], TILE), law.cell.dtype),
         np.empty(TILE, weight.dtype),
@@ -183,7 +136,6 @@ def list_scratch(law: Any, weight: Any) -> Any:
         np.empty((4, TILE), np.uint32),
         np.empty(TILE, weight.dtype),
         np.empty(TILE, weight.dtype),
-        few_cells(TILE),
     )
 
 
