@@ -64,25 +64,33 @@ class Program(NamedTuple):
     length: int
 
 
+@inline
+def _proportional(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
+    return step * (type(step)(1) + noise.relative * z)
+
+
+@inline
+def _mixed(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
+    std = noise.relative * step + noise.additive * scale + noise.offset + noise.slope * abs(w)
+    return step + std * z
+
+
+_NOISES: dict[type, Any] = {Noise: _proportional, MixedNoise: _mixed}
+
+
 def noisy(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
     """One pulse's step, weight units: its mean ``step`` plus its noise, ``z`` being the normal draw."""
-    if isinstance(noise, MixedNoise):
-        return (
-            step + (noise.relative * step + noise.additive * scale + noise.offset + noise.slope * abs(w)) * z
-        )
-    return step * (type(step)(1) + noise.relative * z)
+    return _NOISES[type(noise)](noise, step, scale, w, z)
 
 
 @overload(noisy)
 def _noisy(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
-    def proportional(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
-        return step * (type(step)(1) + noise.relative * z)
+    law = _NOISES[noise.instance_class]
 
-    def mixed(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
-        std = noise.relative * step + noise.additive * scale + noise.offset + noise.slope * abs(w)
-        return step + std * z
+    def compiled(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
+        return law(noise, step, scale, w, z)
 
-    return mixed if noise.instance_class is MixedNoise else proportional
+    return compiled
 
 
 @inline
