@@ -24,8 +24,7 @@ SMALL_FAMILIES, SMALL_SIZES = ("linear-skewed", "power-2"), (0.1, 0.28)
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
     """Compare every family at every size of P's fluctuation."""
-    families, sizes = (CAUSES = {"noise": "gradient noise", "chopper": "rare flips"}
-SMALL_FAMILIES, SMALL_SIZES) if small else (FAMILIES, SIZES)
+    families, sizes = (SMALL_FAMILIES, SMALL_SIZES) if small else (FAMILIES, SIZES)
     return validity_map(families, sizes, runs=64 if small else 256, seed=seed, threads=threads)
 
 
