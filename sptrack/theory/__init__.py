@@ -15,7 +15,7 @@ from sptrack.theory.bounds import (
     corollary_pulses,
     zero_shifting_bounds,
 )
-from sptrack.theory.budget import Budget, error_after, loop_settling, optimal_eta, transient
+from sptrack.theory.budget import Budget, error_after, optimal_eta, settling, transient
 from sptrack.theory.chopping import (
     demodulated_gain,
     loop_pole,
@@ -69,7 +69,6 @@ __all__ = [
     "error_after",
     "linearise",
     "loop_pole",
-    "loop_settling",
     "mean_size",
     "optimal_eta",
     "passed_share",
@@ -77,6 +76,7 @@ __all__ = [
     "periodic_gain",
     "program_map",
     "pulses_to_target",
+    "settling",
     "small_step_moments",
     "start_moments",
     "stationary_moments",

@@ -207,7 +207,7 @@ def _rule(
         return eta, np.where(valid, np.sqrt(density / (4 * left) * (1 + log)), np.nan)
 
 
-def loop_settling(loop: Loop, low_pass: Filter, *, tolerance: float = 0.01) -> Array:
+def settling(loop: Loop, low_pass: Filter, *, tolerance: float = 0.01) -> Array:
     """Steps after which the mean of Q stays within ``tolerance`` of a common start offset of P and Q.
 
     Parameters

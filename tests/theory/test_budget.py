@@ -6,7 +6,7 @@ import pytest
 from sptrack.blocks import CIC, EMA, Boxcar, Chopper, PeriodicChopper
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, sample_cells
 from sptrack.errors import ParameterError
-from sptrack.theory import GradientStatistics, error_after, linearise, loop_settling, optimal_eta, transient
+from sptrack.theory import GradientStatistics, error_after, linearise, optimal_eta, settling, transient
 
 from .openloop import Drive, LinearCell, ema, run, signs_of_telegraph
 
@@ -117,18 +117,18 @@ def test_settling_is_that_of_the_mean_of_q(low_pass, tolerance):
     else:
         q = low_pass.process(np.concatenate([np.ones(4000), p]))[0][4000:]
     last = np.flatnonzero(np.abs(q) > tolerance)[-1] + 1
-    assert loop_settling(loop, low_pass, tolerance=tolerance).item() == last + 1
+    assert settling(loop, low_pass, tolerance=tolerance).item() == last + 1
 
 
 def test_settling_of_unstable_and_idle_loops():
-    assert loop_settling(_loop(0.0, 1.0, alpha=5.0), 0.1).item() == np.inf
-    assert loop_settling(_loop(0.0, 0.0), 0.1).item() == np.inf
-    assert loop_settling(_loop(0.0, 1.0, alpha=5.0), Boxcar(length=3)).item() == np.inf
+    assert settling(_loop(0.0, 1.0, alpha=5.0), 0.1).item() == np.inf
+    assert settling(_loop(0.0, 0.0), 0.1).item() == np.inf
+    assert settling(_loop(0.0, 1.0, alpha=5.0), Boxcar(length=3)).item() == np.inf
     negative = _loop(0.0, 1.0, alpha=1.8)
     assert negative.pole.item() < 0
     x = negative.pole.item() ** np.arange(1, 60)
     last = np.flatnonzero(np.abs(ema(x[:, None], 0.5, 1.0)[:, 0]) > 0.01)[-1] + 1
-    assert loop_settling(negative, 0.5).item() == last + 1
+    assert settling(negative, 0.5).item() == last + 1
 
 
 def test_bad_input_is_refused():
@@ -138,4 +138,4 @@ def test_bad_input_is_refused():
     with pytest.raises(ParameterError, match="eta = 0"):
         error_after(loop, [0.0, 0.1], 10, start=0.0)
     with pytest.raises(ParameterError, match="tolerance = 1"):
-        loop_settling(loop, 0.1, tolerance=1.0)
+        settling(loop, 0.1, tolerance=1.0)
