@@ -36,8 +36,8 @@ from .openloop import (
     signs_of_telegraph,
 )
 
-LANES, BURN_IN, STEPS = 400, 1000, 3000
-GRANULARITY = 0.004
+LANES, BURN_IN, STEPS = 400, 800, 2500
+GRANULARITY = 0.008
 OMEGA = 2 * np.pi * np.arange(1 << 15) / (1 << 15)
 
 
@@ -262,7 +262,7 @@ class _Half(Boxcar):
 def test_cells_without_symmetric_point_are_nan_and_said_so():
     cells = cells_from_parameters(
         _device(LinearStep(gamma_up=0.5, gamma_down=0.5)),
-        {"step_up": [[0.004, 0.012]], "step_down": [[0.004, 0.002]]},
+        {"step_up": [[0.008, 0.024]], "step_down": [[0.008, 0.004]]},
         dtype=np.float64,
     )
     loop = linearise(cells, alpha=0.01, gradient=GradientStatistics(mean=0.1, std=1.0))
