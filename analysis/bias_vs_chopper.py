@@ -69,7 +69,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     """Predict over a fine grid of p, simulate at ten."""
     flips = np.array(FLIPS[3::3] if small else FLIPS)
     grid = np.geomspace(2e-4, 1.0, 30 if small else 120)
-    runs, times = (64, 3) if small else (1024, 60)
+    runs, times = (64, 3) if small else (512, 20)
     arms = [(0, mean) for mean in MEANS] + [(1, SHOWN)]
     lines = np.array([[_predicted(open_loop(*arm, p, seed)) for p in grid] for arm in arms])
     points = np.array(
@@ -79,7 +79,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
                       for p in grid] for eta in RATES])  # fmt: skip
     rates = RATES[2:] if small else RATES
     rms = np.array(
-        [_rms(open_loop(0, SHOWN, p, seed), rates, runs // 4, times // 8 + 1, threads) for p in flips]
+        [_rms(open_loop(0, SHOWN, p, seed), rates, runs // 2, times // 3 + 1, threads) for p in flips]
     )
     names = [*(f"bias_{term}" for term in TERMS), "signal_over_rms", "valid", "lock"]
     axes, units = ("arm", "p_line"), (WEIGHT, WEIGHT, WEIGHT, ONE, ONE, WEIGHT)
@@ -116,7 +116,7 @@ def _predicted(loop: OpenLoop) -> tuple[float, ...]:
 
 def _measured(loop: OpenLoop, runs: int, times: int, threads: int | None) -> tuple[float, ...]:
     """Bias of P and signal over its rms, each with its standard error."""
-    found = loop.settled([], runs=runs, times=times, threads=threads)
+    found = loop.settled([], runs=runs, times=times, mirrored=True, threads=threads)
     rms = np.sqrt(found.var_p.item())
     return (
         found.bias.item(),
@@ -176,7 +176,8 @@ def _bias(ax: Axes, data: xr.Dataset) -> None:
         total = sum(arm[f"bias_{term}"] for term in TERMS)
         _line(ax, arm, -total, color=colour, label=f"mean {mean:g}, closed form")
         _dots(ax, arm, ("bias", "bias_error"), -1.0, color=colour, label=f"mean {mean:g}, simulated")
-        ax.plot([2e-4, 6e-4], [-arm["lock"][0]] * 2, color=colour, linestyle="--")
+        limit = -(arm["lock"] + arm["bias_multi_pulse"])[0]
+        ax.plot([2e-4, 6e-4], [limit, limit], color=colour, linestyle="--")
     arm = data.isel(arm=MEANS.index(SHOWN))
     ax.plot([], [], color=GREY, linestyle="--", label="limit p -> 0 (lock)")
     chopper = (-arm["bias_correlation"]).where(arm["bias_correlation"] < 0)
@@ -184,7 +185,7 @@ def _bias(ax: Axes, data: xr.Dataset) -> None:
     ax.plot(arm["p_line"], -arm["bias_multi_pulse"], color=GREY, linewidth=0.9, linestyle="-.",
             label=f"multi-pulse term alone ({SHOWN:g})")  # fmt: skip
     ax.set_yscale("log")
-    ax.set_ylim(5e-4, 0.2)
+    ax.set_ylim(3e-4, 2.0)
 
 
 def _terms(ax: Axes, arm: xr.Dataset) -> None:
@@ -204,7 +205,8 @@ def _errors(ax: Axes, data: xr.Dataset) -> None:
         _line(ax, one.assign(valid=arm["valid"]), one["rms_q"], color=colour, label=f"eta {eta:g}")
         _dots(ax, one, ("rms_q_simulated", "rms_q_error"), color=colour)
     ax.set_yscale("log")
-    ax.set_ylim(0.01, 0.6)
+    ax.set_ylim(0.01, 1.0)
+    _how(ax)
 
 
 def _signals(ax: Axes, data: xr.Dataset) -> None:
@@ -213,4 +215,11 @@ def _signals(ax: Axes, data: xr.Dataset) -> None:
         _line(ax, arm, arm["signal_over_rms"], color=colour, label=f"mean {mean:g}")
         _dots(ax, arm, ("signal", "signal_error"), color=colour)
     ax.set_yscale("log")
-    ax.set_ylim(0.005, 1.5)
+    ax.set_ylim(0.003, 3.0)
+    _how(ax)
+
+
+def _how(ax: Axes) -> None:
+    """Legend entries of points and dotted lines."""
+    ax.errorbar([], [], [], fmt="o", markersize=5, capsize=2, color=GREY, label="simulated")
+    ax.plot([], [], linestyle=":", color=GREY, label="beyond the limit of validity")

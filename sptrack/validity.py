@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from sptrack.devices.sampling import sample_cells
 from sptrack.errors import ParameterError
 from sptrack.results import dataset, provenance
 from sptrack.theory import GradientStatistics, Loop, linearise
+from sptrack.theory.chopping import sign_law
 from sptrack.theory.drive import CountLaw
 from sptrack.verify import repeated, suite
 
@@ -97,6 +97,11 @@ class OpenLoop:
     seed : int
         Root seed.
 
+    Attributes
+    ----------
+    loop : Loop
+        The same, linearised.
+
     Raises
     ------
     ParameterError
@@ -111,21 +116,25 @@ class OpenLoop:
     slots: int = 31
     read_noise: float = 0.0
     seed: int = 0
+    loop: Loop = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.cells.symmetric_point).all():
             raise ParameterError("a cell without a symmetric point: every cell must have one to settle at")
         if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
             raise ParameterError(f"read_noise = {self.read_noise}: a finite number >= 0 wanted")
-        self.loop.predict(1.0, self.chopper)
-
-    @cached_property
-    def loop(self) -> Loop:
-        """The same, linearised."""
-        return linearise(self.cells, alpha=self.alpha, gradient=self.gradient, law=self.law, slots=self.slots)
+        sign_law(self.chopper)
+        loop = linearise(self.cells, alpha=self.alpha, gradient=self.gradient, law=self.law, slots=self.slots)
+        object.__setattr__(self, "loop", loop)
 
     def settled(
-        self, rates: Sequence[float], *, runs: int = 512, times: int = _TIMES, threads: int | None = 1
+        self,
+        rates: Sequence[float],
+        *,
+        runs: int = 512,
+        times: int = _TIMES,
+        mirrored: bool = False,
+        threads: int | None = 1,
     ) -> SettledLoop:
         """Run until P and Q have forgotten their start at w*, then measure.
 
@@ -138,31 +147,38 @@ class OpenLoop:
         times : int
             Length of the measurement in time constants of the slowest of pole, filters and telegraph, after
             5 of them to settle; at least 500 steps.
+        mirrored : bool
+            Second half of the runs with the gradients of the first and the opposite signs: what is odd in the
+            drive cancels from the bias. Standard errors are then over the pairs; ``runs`` must be even.
         threads : int or None
             Threads of the kernels.
 
         Raises
         ------
         ParameterError
-            Fewer than 2 runs, or an unstable pole.
+            Fewer than 2 runs, fewer than 4 or an odd number of mirrored ones, or an unstable pole.
         """
-        if runs < 2:
-            raise ParameterError(f"runs = {runs}: at least 2 wanted")
+        if runs < 2 or (mirrored and (runs < 4 or runs % 2)):
+            raise ParameterError(f"runs = {runs}: at least 2 wanted, mirrored an even number from 4 on")
         slowest = self._slowest(rates)
         skipped, count = _BURN_IN * slowest, max(times * slowest, _FEWEST_STEPS)
         shape = (2, 1 + len(rates), runs, self.cells.size)
         sums, signal = np.zeros(shape), np.zeros(shape[2:])
-        for k, signs, states in self._states(rates, skipped + count, runs, None, threads):
+        for k, signs, states in self._states(rates, skipped + count, (runs, mirrored), None, threads):
             if k >= skipped:
                 sums[0] += states
                 sums[1] += states**2
                 signal += signs * states[0]
+        if mirrored:
+            sums, signal = (
+                v.reshape(*v.shape[:-2], 2, -1, v.shape[-1]).mean(axis=-3) for v in (sums, signal)
+            )
         first, second = sums / count
         bias, bias_error = _mean(first[0])
         mean = first.mean(axis=1)
         var = second.mean(axis=1) - mean**2
         influence = second - 2 * mean[:, None] * first
-        var_error = influence.std(axis=1, ddof=1) / math.sqrt(runs)
+        var_error = influence.std(axis=1, ddof=1) / math.sqrt(influence.shape[1])
         var, var_error = (v.reshape(-1, *self.cells.shape) for v in (var, var_error))
         single = (bias, bias_error, *_mean(signal / count))
         bias, bias_error, demodulated, demodulated_error = (v.reshape(self.cells.shape) for v in single)
@@ -208,7 +224,7 @@ class OpenLoop:
         """
         if runs < 2 or steps < 1:
             raise ParameterError(f"runs = {runs}, steps = {steps}: at least 2 and 1 wanted")
-        for _, _, states in self._states(rates, steps, runs, start, threads):
+        for _, _, states in self._states(rates, steps, (runs, False), start, threads):
             last = states
         square = last[1:] ** 2
         rms = np.sqrt(square.mean(axis=1))
@@ -242,10 +258,18 @@ class OpenLoop:
                 yield from own.signs(first, min(every, steps - first), shape)
 
     def _states(
-        self, rates: Sequence[float], steps: int, runs: int, start: float | None, threads: int | None
+        self,
+        rates: Sequence[float],
+        steps: int,
+        runs: tuple[int, bool],
+        start: float | None,
+        threads: int | None,
     ) -> Iterator[tuple[int, Array, Array]]:
-        """Number, signs [runs, cells], and offsets of P and each Q [1 + rates, runs, cells] of each step."""
-        many = repeated(self.cells, runs)
+        """Number, signs [runs, cells], and offsets of P and each Q [1 + rates, runs, cells] of each step.
+
+        ``runs`` = (their number, whether the second half mirrors the first).
+        """
+        many = repeated(self.cells, runs[0])
         point = np.asarray(self.cells.symmetric_point, np.float64).reshape(1, -1)
         mean, std = (
             np.broadcast_to(v, self.cells.shape).reshape(1, -1)
@@ -256,8 +280,11 @@ class OpenLoop:
         eta = np.asarray(rates, np.float64).reshape(-1, 1, 1)
         rng = np.random.default_rng([self.seed, _STREAM])
         q = np.repeat((begin - point)[None], len(rates), axis=0)
-        for k, signs in enumerate(self._signs(steps, runs)):
-            gradient = mean + std * rng.standard_normal(many.shape)
+        own = runs[0] // 2 if runs[1] else runs[0]
+        for k, signs in enumerate(self._signs(steps, own)):
+            gradient = mean + std * rng.standard_normal((own, many.shape[1]))
+            if runs[1]:
+                signs, gradient = np.concatenate([signs, -signs]), np.concatenate([gradient, gradient])
             bar.apply(-self.alpha * signs * gradient, law=self.law, slots=self.slots)
             x = bar.hidden - point
             read = x + self.read_noise * rng.standard_normal(many.shape) if self.read_noise else x
