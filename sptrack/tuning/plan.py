@@ -38,9 +38,9 @@ class Search:
         "tpe": tree-structured Parzen estimator, after ten random trials; "random".
     prune : str
         What an objective so far is taken from, for a trial to be given up when it is worse than the median of
-        the earlier trials there: "seeds", the runs ended so far, which only ever compares the objective
-        itself; "steps", all runs up to a stretch of their steps, which saves more but favours settings that
-        start fast; "none". With more than one objective nothing is given up.
+        the complete trials there, once there are five: "seeds", the runs ended so far, which only ever
+        compares the objective itself; "steps", all runs up to a stretch of their steps, which saves more but
+        favours settings that start fast; "none". With more than one objective nothing is given up.
     """
 
     space: Mapping[str, Range | Choice] = field(default_factory=dict)

@@ -24,7 +24,10 @@ def test_trials_and_held_out_problems_do_not_fix_the_trials():
     [
         ({"start": method("e-rider", alpha=0.04)}, "start.alpha: 0.05 there, 0.04 here"),
         ({"task": Task(steps=400)}, "steps: 20000 there, 400 here"),
-        ({"task": Task(settings=ProblemSettings(read_noise=0.02))}, "settings.read_noise: 0.0 there, 0.02 here"),
+        (
+            {"task": Task(settings=ProblemSettings(read_noise=0.02))},
+            "settings.read_noise: 0.0 there, 0.02 here",
+        ),
         ({"search": Search(objectives=("q",))}, "objectives"),
         ({"search": Search(sampler="random")}, 'sampler: "tpe" there, "random" here'),
         ({"search": Search(space=parse_space(["eta"], method("e-rider")))}, "vary.alpha"),
