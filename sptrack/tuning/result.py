@@ -92,6 +92,16 @@ def tune(plan: Plan, study: Path | None = None) -> xr.Dataset:
     ParameterError
         Optuna is missing; a journal of another plan or damaged; a problem that is refused; no trial that was
         completed (then a journal made here is removed).
+
+    Examples
+    --------
+    >>> from sptrack.tracking import ProblemSettings, method
+    >>> from sptrack.tuning import Budget, Plan, Task, tune
+    >>> task = Task(settings=ProblemSettings(size=8), steps=400)
+    >>> budget = Budget(trials=3, seeds=1, finalists=0, held_out=2)
+    >>> data = tune(Plan(start=method("e-rider"), task=task, budget=budget))
+    >>> data["candidate"].values.tolist()[0], data["setting"].values.tolist()
+    ('start', ['alpha', 'beta', 'gamma', 'eta', 'p'])
     """
     found = search(plan, study)
     return tuning_dataset(found, hold_out(found))

@@ -71,7 +71,7 @@ def test_slice_of_a_choice(ax):
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["ema", "last"]
 
 
-@pytest.mark.parametrize("objectives", [("w",), ("w", "pulses"), ("programs", "w", "cost")])
+@pytest.mark.parametrize("objectives", [("w",), ("programs", "w", "cost")])
 def test_the_figure_from_a_file(tmp_path, objectives):
     save(study(objectives=objectives), tmp_path / "a.nc")
     figure = tuning_figure(load(tmp_path / "a.nc"))
