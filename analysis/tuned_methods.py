@@ -5,9 +5,10 @@ scored on 4 problems (20000 steps, 64 coupled weights, symmetric points 0.4 +- 0
 Defaults and tuned settings then meet on 20 held-out problems, beside the oracle, which is told the symmetric
 points, and W left at 0; the numbers are the mean difference and its 95 % interval, paired by problem.
 
-One sees: E-RIDER loses a quarter of its error, which leaves it close to the oracle with its defaults; its best
-trial promised more (0.00047 on its four problems, 0.00074 on the unseen), since the best of many owes its place
-to luck as well. RIDER gains nothing that can be shown: without a chopper no setting brings W to its optimum.
+One sees: E-RIDER loses a quarter of its error, which leaves it close to the oracle with its defaults; its
+best trial promised more (0.00047 on its four problems, 0.00074 on the unseen), since the best of many owes
+its place to luck as well. RIDER gains nothing that can be shown: without a chopper no setting brings W to its
+optimum.
 """  # noqa: D400
 
 import numpy as np
