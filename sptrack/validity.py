@@ -350,7 +350,7 @@ def validity_map(
     families: Sequence[str] = FAMILIES,
     sizes: Sequence[float] = SIZES,
     *,
-    runs: int = 256,
+    runs: int = 512,
     seed: int = 0,
     threads: int | None = 1,
 ) -> xr.Dataset:
@@ -363,7 +363,7 @@ def validity_map(
     sizes : sequence of float
         Predicted rms of P over half the range, rising.
     runs : int
-        Independent runs of each case, at least 2.
+        Runs of each case, in mirrored pairs: an even number from 4 on.
     seed : int
         Root seed.
     threads : int or None
@@ -413,7 +413,7 @@ def _compared(run: OpenLoop, runs: int, threads: int | None) -> tuple[float, ...
     """Ratios of P and of Q, each with its error, then predicted and simulated bias and the error of that."""
     eta = _SLOWER * (1 - run.loop.pole.item())
     predicted = run.loop.predict(eta, run.chopper)
-    measured = run.settled([eta], runs=runs, threads=threads)
+    measured = run.settled([eta], runs=runs, mirrored=True, threads=threads)
     p, q = predicted.var_p.item(), predicted.var_q.item()
     return (
         measured.var_p.item() / p,
