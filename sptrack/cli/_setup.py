@@ -49,7 +49,7 @@ class SetupInput:
         for name in ("filter", "chopper"):
             if getattr(setup, name) is not None:
                 raise ParameterError(
-                    f"{self.config}: table '{name}' is for `sptrack response`: here the filter and the chopper "
+                    f"{self.config}: table '{name}' is for `sptrack response`: here filter and chopper "
                     "are those of the method (eta, estimator, chop)"
                 )
         if self.problem is not None:
