@@ -1,24 +1,25 @@
-"""How a chain of chopper, cells and filter responds: what is predicted of it beside what is measured.
+"""Cells under a chopped gradient that they do not change, recorded pulse for pulse, and filters for them.
 
-`OpenLoop` drives cells with a chopped gradient that they do not change, and records them pulse for pulse. The
-linear model of `sptrack.theory` says what must come out.
+What must come out is said by the linear model, `sptrack.theory.closed_loop`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks import SignSource
+from sptrack.blocks import EMA, Block, CorrectedEMA, SignSource, impulse_response
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import fill_normals, stream_key
 from sptrack.theory.closed_loop import Loop, linearise
 from sptrack.theory.drive import CountLaw, GradientStatistics
+from sptrack.theory.weighted import error_of_weights
 
 Array = NDArray[Any]
 
@@ -112,21 +113,21 @@ class OpenLoop:
         steps : int
             Steps to keep, at least 1.
         start : array_like, broadcastable to the cells
-            P before the first step, as it is stored; default: the symmetric points.
+            P before the first step, as it is stored; default: the symmetric points (0 where there is none).
         skip : int
             Steps run before those that are kept.
 
         Raises
         ------
         ParameterError
-            No step, a start that is not finite, cells without a symmetric point and no start.
+            No step, a start that is not finite.
         """
         if steps < 1 or skip < 0:
             raise ParameterError(f"steps = {steps}, skip = {skip}: at least 1 and 0 wanted")
         cells = self.cells
         point = np.asarray(cells.symmetric_point, np.float64)
         offset = 0.0 if cells.reference is None else cells.reference
-        begin = point if start is None else np.asarray(start, np.float64)
+        begin = np.nan_to_num(point) if start is None else np.asarray(start, np.float64)
         array = Crossbar(cells, seed=self.seed, weights=begin - offset, name="P", threads=1)
         signs = self.chopper.signs(0, skip + steps, cells.size)
         gradient, fast = np.empty((2, steps, cells.size), np.float32)
@@ -140,3 +141,55 @@ class OpenLoop:
             if k >= skip:
                 gradient[k - skip], fast[k - skip] = now, array.hidden.ravel()
         return Record(signs=signs[skip:], gradient=gradient, fast=fast, point=point.ravel())
+
+
+def final_weights(low_pass: Block, steps: int) -> Array:
+    """Weights h_n [steps] that a filter has given to its inputs x_(K-1-n) after K = ``steps`` from rest.
+
+    A linear block's impulse response; of a `CorrectedEMA` that of the EMA, over its sum.
+
+    Raises
+    ------
+    ParameterError, ConvergenceError
+        As `sptrack.blocks.impulse_response`.
+    """
+    if isinstance(low_pass, CorrectedEMA):
+        weights = final_weights(EMA(eta=low_pass.eta), steps)
+        return np.asarray(weights / weights.sum())
+    response = impulse_response(low_pass)[:steps]
+    return np.append(response, np.zeros(steps - len(response)))
+
+
+def best_filter(
+    loop: Loop, candidates: Iterable[Block], steps: int, *, start: ArrayLike, chopper: SignSource
+) -> tuple[Block, float]:
+    """Filter with the smallest predicted rms error of Q after ``steps`` from rest at 0, and that error.
+
+    Parameters
+    ----------
+    loop : Loop
+        Linearised loop.
+    candidates : blocks
+        Filters to choose from, at least one.
+    steps : int
+        K, at least 1.
+    start : array_like
+        Offset of P_0 = Q_0 from w*, weight units.
+    chopper : chopper
+        Signs.
+
+    Returns
+    -------
+    Block, float
+        The first of the best, and its rms over the cells, weight units.
+    """
+    best: tuple[Block, float] | None = None
+    for block in candidates:
+        weights = final_weights(block, steps)
+        mean, variance = error_of_weights(loop, weights, start=start, chopper=chopper)
+        rms = float(np.sqrt(np.mean(mean**2 + variance)))
+        if best is None or rms < best[1]:
+            best = block, rms
+    if best is None:
+        raise ParameterError("no filter to choose from")
+    return best
