@@ -64,8 +64,11 @@ def plot_phase(ax: Axes, data: xr.Dataset) -> Axes:
 
 def plot_group_delay(ax: Axes, data: xr.Dataset) -> Axes:
     """Group delay in steps."""
-    ax.plot(data["omega"], data["group_delay"], color=COLOURS[0])
+    delay = data["group_delay"].values
+    ax.plot(data["omega"], delay, color=COLOURS[0])
     _marks(ax, data)
+    low, high = np.nanpercentile(delay, [0.5, 99.5])
+    ax.set_ylim(min(0.0, 1.2 * low), 1.2 * max(high, 1.0))
     return label(ax, "Group delay", _OMEGA, "delay (steps)")
 
 
@@ -110,14 +113,11 @@ def plot_errors(ax: Axes, data: xr.Dataset) -> Axes:
     value, half = np.abs(data["measured"].values[known]), data["half_width"].values[known]
     ax.errorbar(value, y[known], xerr=half, fmt="o", color="black", markersize=4, capsize=3, label="measured")
     ax.plot([], [], "s", color=GREY, alpha=0.55, label="theory (bars)")
-    ax.set_yticks(y, [f"|{name}|" if name.startswith("bias") else name for name in names])
-    for place, number in zip(y, data["predicted"].values, strict=True):
-        ax.text(
-            0.99, place + 0.32, f"{number:.3g}", transform=ax.get_yaxis_transform(), ha="right", fontsize=8
-        )
+    shown = zip(names, data["predicted"].values, strict=True)
+    ax.set_yticks(y, [f"{name}\n{number:.3g}" for name, number in shown], fontsize=9)
     ax.set_xlim(left=0)
-    ax.legend(fontsize=9, loc="upper right")
-    return label(ax, "Error around the symmetric point", "weight units", "")
+    ax.legend(fontsize=9)
+    return label(ax, "Error around the symmetric point", "size (weight units)", "")
 
 
 PANELS = (plot_magnitude, plot_phase, plot_group_delay, plot_step, plot_spectrum, plot_errors)
