@@ -124,7 +124,7 @@ def _loop(cells: Cells, name: str, seed: int) -> OpenLoop:
 def _settled(cells: Cells, name: str, length: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean square of Q - w* by filter: predicted, simulated, and half of its 95 % interval over cells."""
     driven = _loop(cells, name, seed)
-    error = driven.record(length + 10 * DELAY, skip=10 * DELAY).error
+    error = driven.record(length + 10 * DELAY, skip=20 * DELAY).error
     loop = driven.linear()
     predicted, measured, half = [], [], []
     for block in SETTLED.values():
@@ -160,7 +160,7 @@ def _tuned(steps: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, dict[
 
 def _budget(cells: Cells, chosen: dict[tuple[str, int], Block], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Simulated rms after each budget with the filters that theory chose, and half of its 95 % interval."""
-    fast = _loop(cells, "telegraph, p = 0.1", seed + 1).record(max(BUDGETS), start=0.0).fast
+    fast = _loop(cells, "telegraph, p = 0.1", seed + 1).record(max(BUDGETS)).fast
     rms, half = np.empty((2, len(FAMILIES), len(BUDGETS)))
     for i, name in enumerate(FAMILIES):
         for k, steps in enumerate(BUDGETS):

@@ -350,7 +350,9 @@ class Tones:
         block = self.amplitude * np.cos(np.outer(n, self.omega) + phase).sum(axis=1)
         return np.asarray(block[(first + np.arange(count)) % self.period])
 
-    def response(self, x: ArrayLike, y: ArrayLike, *, skip: int = 1) -> ToneResponse:
+    def response(
+        self, x: ArrayLike, y: ArrayLike, *, skip: int = 1, independent: bool = True
+    ) -> ToneResponse:
         """Complex gain from ``x`` to ``y`` at the tones, averaged over blocks and cells.
 
         H = S_xy / S_xx with the cross-spectrum S_xy, the sum of conj(X) Y over blocks and cells. Intervals
@@ -365,6 +367,8 @@ class Tones:
             Input with the tones in it, and output, of one length; an input without cells is that of all.
         skip : int
             Blocks left out at the start, for the transient.
+        independent : bool
+            Whether the noise of the cells is independent. If not, their mean counts as one stream.
 
         Raises
         ------
@@ -380,6 +384,8 @@ class Tones:
             raise ParameterError(
                 f"{len(outputs)} samples, skip = {skip}: a block of {self.period} after those skipped wanted"
             )
+        if not independent:
+            inputs, outputs = (z.mean(axis=1, keepdims=True) for z in (inputs, outputs))
         return _tone_response(self.omega, self._transform(inputs, skip), self._transform(outputs, skip))
 
     def _transform(self, x: Real, skip: int) -> Complex:

@@ -106,14 +106,14 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
     if isinstance(driven.chopper, Chopper):
         driven = replace(driven, chopper=replace(driven.chopper, scope="cell"))
     loop = driven.linear()
-    prediction = loop.predict(chosen, driven.chopper)
+    prediction = loop.predict(chosen, driven.chopper, read_noise=driven.reading_std)
     wait = chain_settling(loop, chosen, tolerance=_TOLERANCE)
     longest = float(np.nanmax(wait))
     settled = longest <= _MOST_WAIT
-    skip = int(2 * longest) if settled else _MOST_WAIT
-    record = driven.record(max(_LEAST, 8 * _segment(chosen)), skip=skip)
-    terms = _terms(loop, driven, chosen)
-    measured, half = _measured(record, chosen, prediction, skip)
+    kept = _wait(chosen) + max(_LEAST, 8 * _segment(chosen))
+    record = driven.record(kept, skip=int(longest) if settled else _MOST_WAIT)
+    terms = _terms(loop, driven, chosen, prediction)
+    measured, half = _measured(record, chosen, prediction, driven.reading_std)
     if not settled:
         measured[:], half[:] = np.nan, np.nan
     late = f"settling takes {longest:.3g} steps: the errors were not measured, only predicted"
@@ -230,9 +230,8 @@ def _rms(values: Array) -> float:
     return float(np.sqrt(np.nanmean(values)))
 
 
-def _terms(loop: Loop, driven: OpenLoop, low_pass: Linear) -> Array:
+def _terms(loop: Loop, driven: OpenLoop, low_pass: Linear, prediction: Prediction) -> Array:
     """Predicted `TERMS`, root mean squares over the cells (the bias: its mean), weight units."""
-    prediction = loop.predict(low_pass, driven.chopper)
     chopped = loop.chopped**2 * chopped_power(loop.pole, driven.chopper, low_pass)
     return np.array(
         [
@@ -240,22 +239,23 @@ def _terms(loop: Loop, driven: OpenLoop, low_pass: Linear) -> Array:
             _rms(chopped),
             _rms(prediction.var_q - chopped),
             _rms(prediction.rms_q**2),
-            _rms(prediction.rms_p**2),
+            _rms(prediction.rms_p**2 + driven.reading_std**2),
         ]
     )
 
 
-def _measured(record: Record, low_pass: Linear, prediction: Prediction, skip: int) -> tuple[Array, Array]:
+def _measured(
+    record: Record, low_pass: Linear, prediction: Prediction, reading_std: float
+) -> tuple[Array, Array]:
     """Measured `TERMS`, and halves of their 95 % intervals over the cells.
 
     The cells differ, and so do their predictions: the interval is that of measured less predicted.
     """
     live = np.isfinite(record.point)
     p = record.error[:, live]
-    _, settled = low_pass.process(np.broadcast_to(p[:1], (skip, p.shape[1])))
-    q = low_pass.process(p, settled)[0][len(p) // 4 :]
+    q = low_pass.process(p)[0][_wait(low_pass) :]
     found = {0: q.mean(axis=0), 3: (q**2).mean(axis=0), 4: (p**2).mean(axis=0)}
-    known = {0: prediction.bias, 3: prediction.rms_q**2, 4: prediction.rms_p**2}
+    known = {0: prediction.bias, 3: prediction.rms_q**2, 4: prediction.rms_p**2 + reading_std**2}
     value, half = np.full((2, len(TERMS)), np.nan)
     for k, each in found.items():
         error = stats.t.ppf(0.975, len(each) - 1) * stats.sem(each - known[k].ravel()[live])
@@ -272,9 +272,9 @@ def _device_quantities(
     meanings = (
         "mean of Q less the symmetric point",
         "rms of Q from the chopped gradient that passes",
-        "rms of Q from gradient noise and whole pulses",
+        "rms of Q from gradient noise, whole pulses, reads",
         "rms of Q around the symmetric point, all together",
-        "rms of P around the symmetric point",
+        "rms of the reads of P around the symmetric point",
     )
     signal = float(np.sqrt(np.nanmean(prediction.demodulated**2)))
     return (
@@ -289,6 +289,11 @@ def _device_quantities(
             for name, value, meaning in zip(names, terms.tolist(), meanings, strict=True)
         ),
     )
+
+
+def _wait(low_pass: Linear) -> int:
+    """Outputs of a filter from rest that are not used."""
+    return min(settling(low_pass, _TOLERANCE), _MOST_WAIT)
 
 
 def _segment(low_pass: Linear) -> int:
@@ -351,7 +356,6 @@ def _spectra(low_pass: Linear, driven: OpenLoop, record: Record) -> tuple[dict[s
     lines = chopper.lines()
     chopped = record.chopped.astype(np.float64)
     passed = low_pass.process(chopped)[0]
-    wait = len(chopped) // 4
 
     def density(omega: Array) -> Array:
         return np.asarray(mean * chopper.psd(omega) + noise)
@@ -363,7 +367,7 @@ def _spectra(low_pass: Linear, driven: OpenLoop, record: Record) -> tuple[dict[s
     through = power * np.abs(low_pass.frequency_response(lines.omega)) ** 2
     found: dict[str, tuple[Spectrum, Array]] = {
         "chopped": (welch.estimate(chopped), welch.expected(density, (lines.omega, power))),
-        "passed": (welch.estimate(passed[wait:]), welch.expected(behind, (lines.omega, through))),
+        "passed": (welch.estimate(passed[_wait(low_pass) :]), welch.expected(behind, (lines.omega, through))),
     }
     units = {"units": "gradient units squared per cycle per step"}
     variables: dict[str, Any] = {}

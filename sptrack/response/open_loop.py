@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.blocks import EMA, Block, CorrectedEMA, SignSource, impulse_response
-from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import fill_normals, stream_key
 from sptrack.theory.closed_loop import Loop, linearise
 from sptrack.theory.drive import CountLaw, GradientStatistics
 from sptrack.theory.weighted import error_of_weights
+from sptrack.tracking import Method, Tracker, open_loop
 
 Array = NDArray[Any]
 
@@ -32,16 +32,16 @@ class Record:
     ----------
     signs : int8 array [steps, cells]
         Chopper.
-    gradient : float32 array [steps, cells]
-        Gradient before the chopper.
+    chopped : float32 array [steps, cells]
+        Chopped gradient c g.
     fast : float32 array [steps, cells]
-        P after the step, as it is stored, weight units.
+        P after the step, as it is read, weight units.
     point : array [cells]
-        Symmetric points, weight units.
+        Symmetric points as they would be read, weight units; NaN where there is none.
     """
 
     signs: Array
-    gradient: Array
+    chopped: Array
     fast: Array
     point: Array
 
@@ -49,11 +49,6 @@ class Record:
     def error(self) -> Array:
         """P - w* [steps, cells], float64, weight units."""
         return np.asarray(self.fast - self.point)
-
-    @property
-    def chopped(self) -> Array:
-        """Chopped gradient c g [steps, cells], float32."""
-        return np.asarray(self.signs * self.gradient)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +58,7 @@ class OpenLoop:
     Parameters
     ----------
     cells : Cells
-        Cells of P.
+        Cells of P, one row.
     chopper : chopper
         Signs; with scope "cell" a telegraph makes the cells independent.
     alpha : float
@@ -71,16 +66,18 @@ class OpenLoop:
     mean, std : float
         Of the gradient; xi is a standard normal of its own for each step and cell.
     law : {"rounded", "binomial", "poisson"}
-        Count law, see `Crossbar.apply`.
+        Count law, see `Tracker`.
     slots : int
         Train length of the binomial law.
+    read_noise : float
+        Std of the noise of reading P, weight units, at least 0.
     seed : int
-        Root seed of gradient and pulses; the chopper has its own.
+        Root seed of gradient, pulses and reading noise; the chopper has its own.
 
     Raises
     ------
     ParameterError
-        A value outside its range (see `sptrack.theory.closed_loop.linearise`).
+        A value outside its range (see `sptrack.theory.linearise`).
     """
 
     cells: Cells
@@ -90,10 +87,18 @@ class OpenLoop:
     std: float = 0.0
     law: CountLaw = "rounded"
     slots: int = 31
+    read_noise: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
+            raise ParameterError(f"read_noise = {self.read_noise}: a finite number >= 0 wanted")
         self.linear()
+
+    @property
+    def reading_std(self) -> float:
+        """Std of what a read shows beside the stored P, weight units: reading noise and write noise."""
+        return float(np.hypot(self.read_noise, self.cells.device.write_noise * self.cells.dw_min))
 
     def linear(self) -> Loop:
         """The linear model of these cells under this drive."""
@@ -105,42 +110,45 @@ class OpenLoop:
             slots=self.slots,
         )
 
-    def record(self, steps: int, *, start: ArrayLike | None = None, skip: int = 0) -> Record:
-        """Run and keep P of every step.
+    def record(self, steps: int, *, skip: int = 0) -> Record:
+        """Run from weights of 0, as they are read, and keep P of every step.
 
         Parameters
         ----------
         steps : int
             Steps to keep, at least 1.
-        start : array_like, broadcastable to the cells
-            P before the first step, as it is stored; default: the symmetric points (0 where there is none).
         skip : int
-            Steps run before those that are kept.
+            Steps run before those that are kept, at least 0.
 
         Raises
         ------
         ParameterError
-            No step, a start that is not finite.
+            A number of steps outside its range; what `Tracker` refuses.
         """
         if steps < 1 or skip < 0:
             raise ParameterError(f"steps = {steps}, skip = {skip}: at least 1 and 0 wanted")
-        cells = self.cells
-        point = np.asarray(cells.symmetric_point, np.float64)
-        offset = 0.0 if cells.reference is None else cells.reference
-        begin = np.nan_to_num(point) if start is None else np.asarray(start, np.float64)
-        array = Crossbar(cells, seed=self.seed, weights=begin - offset, name="P", threads=1)
-        signs = self.chopper.signs(0, skip + steps, cells.size)
-        gradient, fast = np.empty((2, steps, cells.size), np.float32)
-        key, noise = stream_key(self.seed, "open-loop/gradient"), np.zeros(cells.size, np.float32)
-        for k in range(skip + steps):
-            if self.std > 0:
-                fill_normals(noise, key, np.uint32(k))
-            now = np.float32(self.mean) + np.float32(self.std) * noise
-            wanted = (-self.alpha * signs[k] * now).reshape(cells.shape)
-            array.apply(wanted, law=self.law, slots=self.slots)
-            if k >= skip:
-                gradient[k - skip], fast[k - skip] = now, array.hidden.ravel()
-        return Record(signs=signs[skip:], gradient=gradient, fast=fast, point=point.ravel())
+        signs = self.chopper.signs(0, skip + steps, self.cells.size)
+        gradient = np.float32(self.mean) + np.float32(self.std) * self._normals("gradient", 0, skip + steps)
+        chopped = signs * gradient
+        method = Method(name="open-loop", alpha=self.alpha)
+        tracker = Tracker(
+            open_loop(self.cells), method, seed=self.seed, law=self.law, slots=self.slots, threads=1
+        )
+        if skip:
+            tracker.record(skip, drive=chopped[:skip])
+        kept = tracker.record(steps, drive=chopped[skip:])
+        fast = kept.p + np.float32(self.read_noise) * self._normals("read", skip, steps)
+        point = np.asarray(self.cells.target, np.float64).ravel()
+        return Record(signs=signs[skip:], chopped=chopped[skip:], fast=fast, point=point)
+
+    def _normals(self, stream: str, first: int, steps: int) -> Array:
+        """Standard normals [steps, cells] of a stream, float32; only zeros where they are not used."""
+        noise = np.zeros((steps, self.cells.size), np.float32)
+        if {"gradient": self.std, "read": self.read_noise}[stream] > 0:
+            key = stream_key(self.seed, f"open-loop/{stream}")
+            for k in range(steps):
+                fill_normals(noise[k], key, np.uint32(first + k))
+        return noise
 
 
 def final_weights(low_pass: Block, steps: int) -> Array:
