@@ -192,30 +192,39 @@ def _plot_magnitude(ax: Axes, data: xr.Dataset) -> None:
     for half, text in ((50, "T = 50"), (10, "T = 10")):
         for m in (1, 3):
             ax.axvline(np.pi * m / half, color=GREY, linestyle=":", linewidth=1)
-        ax.text(np.pi / half * 1.03, -58, f"line of\n{text}", color=GREY, fontsize=8, va="bottom")
+        ax.text(np.pi / half * 1.04, -2, text, color=GREY, fontsize=9, va="top")
     ax.set(xscale="log", ylim=(-60, 3), xlim=(1e-3, np.pi))
     ax.legend(fontsize=8, loc="lower left")
-    label(ax, f"What passes: filters of equal delay ({DELAY} steps)", "omega (rad per step)", "|H| (dB)")
+    label(
+        ax,
+        f"What passes: filters of equal delay ({DELAY} steps)",
+        "omega (rad per step); dotted: lines of the chopper",
+        "|H| (dB)",
+    )
 
 
 def _plot_settled(ax: Axes, data: xr.Dataset) -> None:
+    """Each drive relative to its EMA, side by side."""
     filters, drives = data["filter"].values.tolist(), data["drive"].values.tolist()
-    x = np.arange(len(filters))
-    ax.plot([], [], "_", color=GREY, markersize=18, markeredgewidth=2, label="theory")
-    for drive, marker in zip(drives, "o^s", strict=True):
-        one = data.sel({"drive": drive})
-        ax.plot(x, one["settled"], "_", color=GREY, markersize=26, markeredgewidth=2)
+    for k, (drive, marker) in enumerate(zip(drives, "o^s", strict=True)):
+        one = data.sel({"drive": drive}).drop_vars("filter")
+        x = np.arange(len(filters)) + 0.2 * (k - 1)
+        ema = float(one["settled"][0])
+        ax.plot(x, one["settled"] / ema, "_", color=GREY, markersize=20, markeredgewidth=2)
         ax.errorbar(
-            x, one["settled_simulated"], one["settled_ci"], fmt=marker, color="black", markersize=5, capsize=3,
-            label=drive,
+            x, one["settled_simulated"] / ema, one["settled_ci"] / ema, fmt=marker, color="black",
+            markersize=5, capsize=3, label=f"{drive} (EMA: {ema:.2g})",
         )  # fmt: skip
-        ax.plot(x, one["settled_earlier"], "x", color=COLOURS[1], markersize=7, zorder=4)
+        ax.plot(x, one["settled_earlier"] / ema, "x", color=COLOURS[1], markersize=7, zorder=4)
+    ax.plot([], [], "_", color=GREY, markersize=18, markeredgewidth=2, label="theory")
     ax.plot([], [], "x", color=COLOURS[1], label="independent simulation")
-    ax.set(yscale="log", ylim=(2e-4, 3e-2))
-    ax.set_xticks(x, [name.replace(", ", ",\n").replace(" off", "\noff") for name in filters])
-    ax.tick_params(axis="x", labelsize=8)
+    ax.axhline(1, color=GREY, linewidth=0.6)
+    ax.set_ylim(0.4, 1.75)
+    names = [name.replace(", ", ",\n").replace(" off", "\noff") for name in filters]
+    ax.set_xticks(np.arange(len(filters)), names)
+    ax.tick_params(axis="x", labelsize=9)
     ax.legend(fontsize=8, ncols=2, loc="upper center")
-    label(ax, "What it leaves of the error, settled", "", "mean $(Q - w^*)^2$ (weight units²)")
+    label(ax, "Error left when settled, at equal delay", "", "mean $(Q - w^*)^2$ over that of the EMA")
 
 
 def _plot_budget(ax: Axes, data: xr.Dataset) -> None:

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sptrack.blocks import (
+    EMA,
     Block,
     Chain,
     Chopper,
     LinearBlock,
     SignSource,
+    SteadyKalman,
     enbw,
     group_delay,
-    impulse_response,
     settling,
 )
 from sptrack.blocks import step_response as block_step_response
@@ -32,7 +33,7 @@ from sptrack.response.open_loop import OpenLoop, Record
 from sptrack.results import dataset, provenance
 from sptrack.spectrum import Spectrum, Welch
 from sptrack.theory import settling as chain_settling
-from sptrack.theory.chopping import chopped_power
+from sptrack.theory.chopping import Filter, chopped_power
 from sptrack.theory.closed_loop import Loop, Prediction
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ TERMS = ("bias of Q", "chopped gradient in Q", "noise in Q", "rms error of Q", "
 """Parts of the error that are predicted; the first and the last two are measured as well."""
 _SEGMENTS, _LEAST, _MOST_WAIT = (512, 4096), 8192, 20000
 """Shortest and longest segment of the spectra, fewest steps recorded, most waited before, steps."""
-_POINTS, _WORK, _STEPS_SHOWN = (150, 1200), 1e8, 1500
-"""Fewest and most points of each half of the omega grid; points times impulse response, at most; steps."""
+_POINTS, _STEPS_SHOWN, _SHIFT = 1200, 1500, 1e-3
+"""Points of each half of the omega grid, steps shown, phase over which the delay is taken (rad)."""
 _TOLERANCE = 0.01
 
 
@@ -106,8 +107,8 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
     if isinstance(driven.chopper, Chopper):
         driven = replace(driven, chopper=replace(driven.chopper, scope="cell"))
     loop = driven.linear()
-    prediction = loop.predict(chosen, driven.chopper, read_noise=driven.reading_std)
-    wait = chain_settling(loop, chosen, tolerance=_TOLERANCE)
+    prediction = loop.predict(_known(chosen), driven.chopper, read_noise=driven.reading_std)
+    wait = chain_settling(loop, _known(chosen), tolerance=_TOLERANCE)
     longest = float(np.nanmax(wait))
     settled = longest <= _MOST_WAIT
     kept = _wait(chosen) + max(_LEAST, 8 * _segment(chosen))
@@ -138,6 +139,13 @@ def linear_filter(low_pass: Block) -> Linear:
     if not isinstance(low_pass, LinearBlock | Chain):
         raise ParameterError(f"{low_pass}: a filter or a chain of filters wanted")
     return low_pass
+
+
+def _known(low_pass: Linear) -> Filter:
+    """The rate of an exponential moving average, for which theory has closed forms, or the block itself."""
+    if isinstance(low_pass, SteadyKalman):
+        return low_pass.gain
+    return low_pass.eta if isinstance(low_pass, EMA) and low_pass.stages == 1 else low_pass
 
 
 def _quantity(name: str, value: float | None, unit: str, meaning: str) -> Quantity:
@@ -205,7 +213,7 @@ def chopper_omega(chopper: SignSource) -> float | None:
 
 def chopped_share(chopper: SignSource, low_pass: Linear) -> float:
     """Share of the power of the chopper's signs that passes a filter, with what stands at omega = 0."""
-    moving = float(chopped_power(np.zeros(1), chopper, low_pass)[0])
+    moving = float(chopped_power(np.zeros(1), chopper, _known(low_pass))[0])
     lines = chopper.lines()
     still = np.abs(lines.omega) < 1e-12
     return moving + float(lines.power[still].sum() * np.abs(low_pass.frequency_response(np.zeros(1))[0]) ** 2)
@@ -232,7 +240,7 @@ def _rms(values: Array) -> float:
 
 def _terms(loop: Loop, driven: OpenLoop, low_pass: Linear, prediction: Prediction) -> Array:
     """Predicted `TERMS`, root mean squares over the cells (the bias: its mean), weight units."""
-    chopped = loop.chopped**2 * chopped_power(loop.pole, driven.chopper, low_pass)
+    chopped = loop.chopped**2 * chopped_power(loop.pole, driven.chopper, _known(low_pass))
     return np.array(
         [
             float(np.nanmean(prediction.bias)),
@@ -258,7 +266,9 @@ def _measured(
     known = {0: prediction.bias, 3: prediction.rms_q**2, 4: prediction.rms_p**2 + reading_std**2}
     value, half = np.full((2, len(TERMS)), np.nan)
     for k, each in found.items():
-        error = stats.t.ppf(0.975, len(each) - 1) * stats.sem(each - known[k].ravel()[live])
+        expected = known[k].ravel()[live]
+        rest = each - np.where(np.isfinite(expected), expected, 0.0)
+        error = stats.t.ppf(0.975, len(each) - 1) * stats.sem(rest)
         root = np.sqrt(each.mean()) if k else 1.0
         value[k], half[k] = (root, error / (2 * root)) if k else (each.mean(), error)
     return value, half
@@ -305,8 +315,17 @@ def _segment(low_pass: Linear) -> int:
 def _grid(low_pass: Linear) -> Array:
     """Omega from far below the corner to pi, evenly spaced on a logarithmic and on a linear scale."""
     lowest = min(1e-2, (corner(low_pass) or 0.1) / 30)
-    points = int(np.clip(_WORK / len(impulse_response(low_pass)), *_POINTS))
-    return np.unique(np.append(np.geomspace(lowest, np.pi, points), np.linspace(lowest, np.pi, points)))
+    return np.unique(np.append(np.geomspace(lowest, np.pi, _POINTS), np.linspace(lowest, np.pi, _POINTS)))
+
+
+def delay_curve(low_pass: Linear, omega: Array) -> Array:
+    """Group delay in samples at ``omega`` [n], from the phase over a thousandth of a rad.
+
+    `sptrack.blocks.group_delay` sums the impulse response, which takes long for slow filters at many points.
+    """
+    step = _SHIFT / (1 + abs(float(group_delay(low_pass))))
+    after, before = (low_pass.frequency_response(omega + end * step) for end in (1, -1))
+    return np.asarray(-np.angle(after * np.conj(before)) / (2 * step))
 
 
 def _dataset(low_pass: Linear, driven: OpenLoop, record: Record, terms: dict[str, Array]) -> xr.Dataset:
@@ -319,7 +338,7 @@ def _dataset(low_pass: Linear, driven: OpenLoop, record: Record, terms: dict[str
     variables = {
         "magnitude": (("omega",), np.abs(response), {"units": "1"}),
         "phase": (("omega",), np.unwrap(np.angle(response)), {"units": "rad"}),
-        "group_delay": (("omega",), group_delay(low_pass, omega), {"units": "steps"}),
+        "group_delay": (("omega",), delay_curve(low_pass, omega), {"units": "steps"}),
         "step_response": (("sample",), block_step_response(low_pass, shown)[sample], {"units": "1"}),
         "line_power": (("line",), lines.power[upper] * driven.mean**2, {"units": "gradient units squared"}),
         "predicted": (("term",), terms["predicted"], {"units": "weight units"}),
