@@ -8,8 +8,9 @@ Nothing is subtracted: the first point, at omega = 0, holds the mean. Below, mea
 One sees: without a chopper the gradient's mean sits at omega = 0 on top of the symmetric point (star), and no
 filter can part them. A chopper moves it up: into a broad hump (telegraph), into lines at odd multiples
 (periodic) or into many low lines (maximum-length sequence). At omega = 0 the symmetric point is left alone.
-Theory holds within the intervals where P stays near its symmetric point; without a chopper P rests 0.13 away
-from it, where response and pole are others, and the density is off by up to a third.
+With periodic signs theory is within 1 % at all frequencies, with the telegraph, whose P strays by 0.18 rms,
+within 4 %. Without a chopper P rests 0.72 away from its symmetric point, where response and pole are others:
+the density is then 6 % below and, at low frequencies, up to 30 % above the model.
 """  # noqa: D400
 
 import numpy as np
@@ -115,7 +116,7 @@ def plot(data: xr.Dataset) -> Figure:
         _plot_spectra(panels[0, k], one, name, first=k == 0)
         _plot_ratio(panels[1, k], one, first=k == 0)
     handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=6, fontsize=9)
+    figure.legend(handles, names, loc="outside lower center", ncols=7, fontsize=9)
     return figure
 
 
@@ -135,14 +136,16 @@ def _plot_spectra(ax: Axes, data: xr.Dataset, name: str, *, first: bool) -> None
         ax.plot(x, one["density"], ".", color=colour, markersize=2.5, label=f"{weight}, measured")
         ax.plot(x, one["expected"], color="black", linewidth=0.7, label=f"theory of {weight}")
         ax.plot(x[:1], one["density"][:1], "o", color=colour, markersize=7, markerfacecolor="none")
+    ax.plot([], [], "o", color=GREY, markersize=7, markerfacecolor="none", label="measured at omega = 0")
     ax.plot(
         x[:1], data["alone"], "*", color=COLOURS[2], markersize=13, label="symmetric point alone", zorder=5
     )
     place = np.abs(x - float(data["place"])).argmin()
     p_there = float(data["expected"].sel({"weight": "P"})[place])
+    shift = (1.5, 20) if place else (5, 0.5)
     ax.annotate(
-        "gradient", (x[place], p_there), (x[place] * 1.5, 20 * p_there), color=COLOURS[3], fontsize=11,
-        arrowprops={"arrowstyle": "->", "color": COLOURS[3]},
+        "gradient", (x[place], p_there), (x[place] * shift[0], p_there * shift[1]), color=COLOURS[3],
+        fontsize=11, arrowprops={"arrowstyle": "->", "color": COLOURS[3]},
     )  # fmt: skip
     ax.plot(x, data["passed"] * 0.1 * top, ":", color=GREY, label="power gain of the filter (shifted)")
     ax.set(xscale="log", yscale="log", xlim=(x[0] / 1.3, np.pi))

@@ -174,6 +174,19 @@ def test_coherence_is_the_share_of_the_output_that_the_tones_explain():
     np.testing.assert_allclose(made.coherence, signal / (signal + 4 * 512), atol=0.05)
 
 
+def test_cells_with_common_noise_count_as_one_stream():
+    # noise that all 20 cells share: as independent ones their interval is too narrow by sqrt(20)
+    rng = np.random.default_rng(9)
+    x = TONES.samples(40 * 512)
+    y = np.repeat((x + rng.standard_normal(len(x)))[:, None], 20, axis=1)
+    right, wrong = (TONES.response(x, y, independent=kind) for kind in (False, True))
+    one = TONES.response(x, y[:, 0])
+    np.testing.assert_allclose(right.half_width, one.half_width)
+    np.testing.assert_allclose(right.gain, wrong.gain)
+    assert (right.averages, wrong.averages) == (39, 780)
+    np.testing.assert_allclose(right.half_width / wrong.half_width, np.sqrt(20), rtol=0.05)
+
+
 def test_one_average_has_a_gain_but_no_interval():
     made = TONES.response(TONES.samples(512), TONES.samples(512), skip=0)
     np.testing.assert_allclose(made.gain, 1, atol=1e-12)

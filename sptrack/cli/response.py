@@ -128,6 +128,7 @@ def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoo
         alpha=chosen.alpha if gradient.alpha is None else gradient.alpha,
         mean=start_gradient(tracked) if gradient.mean is None else gradient.mean,
         std=tracked.gradient_noise if gradient.std is None else gradient.std,
+        read_noise=tracked.read_noise,
         seed=gradient.seed,
     )
     return method_filter(chosen) if low_pass is None else low_pass, driven

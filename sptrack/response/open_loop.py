@@ -93,6 +93,9 @@ class OpenLoop:
     def __post_init__(self) -> None:
         if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
             raise ParameterError(f"read_noise = {self.read_noise}: a finite number >= 0 wanted")
+        if self.cells.device.one_sided:
+            name = self.cells.device.source.name
+            raise ParameterError(f"device {name!r} is one-sided: cells with up and down pulses wanted")
         self.linear()
 
     @property
