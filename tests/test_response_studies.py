@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import GALLERY, chopper_spectrum, filter_response
+from analysis import GALLERY, chopper_spectrum, filter_response, tone_response
 from sptrack import load
 
 ROOT = Path(__file__).parents[1]
@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def gallery():
-    return {name: load(ROOT / GALLERY / f"{name}.nc") for name in ("chopper_spectrum", "filter_response")}
+    names = ("chopper_spectrum", "filter_response", "tone_response")
+    return {name: load(ROOT / GALLERY / f"{name}.nc") for name in names}
 
 
 @pytest.mark.compiled
@@ -62,3 +63,23 @@ def test_what_the_spectrum_study_says_holds_in_its_data(gallery):
     alone = (data["density"].isel({"omega": 0}).sel({"weight": "Q"}) / data["alone"]).values
     assert alone[0] > 1.8
     assert (np.abs(alone[1:] - 1) < 0.1).all()
+
+
+@pytest.mark.compiled
+def test_a_small_tone_study_has_its_points_near_the_model():
+    data = tone_response.run(small=True, seed=3)
+    one = data.sel({"method": "RIDER, no chopper", "output": "p"})
+    model = np.interp(one["tone"], one["omega"], one["model"])
+    np.testing.assert_allclose(one["gain"], model, rtol=0.15)
+    assert tone_response.plot(data).axes
+
+
+def test_what_the_tone_study_says_holds_in_its_data(gallery):
+    data = gallery["tone_response"]
+    q = data.sel({"output": "q"})
+    plain, chopped = (q.isel({"method": k, "tone": slice(0, 6)}) for k in (0, 1))
+    assert (plain["gain"] > 10 * plain["half_width"]).all()
+    assert (chopped["gain"] < 2 * chopped["half_width"]).all()
+    assert (chopped["gain"] + chopped["half_width"] < 0.5 * plain["gain"]).all()
+    w = data.sel({"output": "w"})["gain"][:, 0].values
+    assert w[1] == pytest.approx(w[0], rel=0.4)

@@ -52,9 +52,9 @@ class GradientInput:
     Parameters
     ----------
     mean
-        Its mean. Default: rms over the cells of the problem's gradient at W = 0.
+        Mean of the gradient. Default: rms over the cells of the problem's gradient at W = 0.
     std
-        Std of its noise. Default: the problem's.
+        Std of the noise on the gradient. Default: the problem's.
     alpha
         Rate of the pulses. Default: the method's.
     seed
