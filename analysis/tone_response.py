@@ -5,10 +5,10 @@ at 0) and read in P (demodulated), in the reference Q and in W, at the tones' ow
 linear model of the loop in the mean over the chopper, points are measured, with 95 % intervals from their
 coherence.
 
-One sees: without a chopper (RIDER) a slow tone goes into Q as it goes into P, so that Q cannot tell it from
-the symmetric point. With it (E-RIDER, same rates but for the flips) W follows the tone just as well, while Q
-shows none: its triangles, upper ends of intervals that hold 0, only say how well that is known. The price is P,
-which forgets at every flip: its demodulated answer to slow tones is weaker.
+One sees: without a chopper (RIDER) a slow tone goes into Q as it goes into P, so that Q cannot tell it
+from the symmetric point. With it (E-RIDER, same rates but for the flips) W follows the tone as well, while Q
+shows none: its triangles, upper ends of intervals that hold 0, only say how well that is known. The price is
+P, which forgets at every flip: its demodulated answer to slow tones is weaker.
 """  # noqa: D400
 
 import numpy as np
