@@ -269,9 +269,10 @@ def _telegraph_power(a: Array, r: float, share: FilterShare) -> Array:
 
 
 def _line_power(a: Array, lines: LineSpectrum, low_pass: Filter) -> Array:
-    moving = np.abs(lines.omega) > 1e-12
-    omega, power = lines.omega[moving], lines.power[moving]
-    weight = power * np.abs(response_at(low_pass, omega)) ** 2
+    """Sum over the lines above 0; those below are the mirror image of all but the one at pi."""
+    above = lines.omega > 1e-12
+    omega, power = lines.omega[above], lines.power[above]
+    weight = power * np.abs(response_at(low_pass, omega)) ** 2 * np.where(omega < np.pi * (1 - 1e-12), 2, 1)
     total = np.zeros(a.shape)
     for first in range(0, omega.size, _LINES_AT_ONCE):
         cut = slice(first, first + _LINES_AT_ONCE)
