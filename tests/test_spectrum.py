@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from sptrack.blocks import CIC, EMA, Boxcar, Chain, Chopper, PeriodicChopper
 from sptrack.errors import ParameterError
@@ -16,7 +17,7 @@ def coloured(omega):
 
 STREAMS = {
     "white": (flat, lambda noise: noise),
-    "coloured": (coloured, lambda noise: EMA(eta=0.2).process(noise)[0]),
+    "coloured": (coloured, lambda noise: lfilter([0.2], [1, -0.8], noise, axis=0)),
 }
 
 

@@ -53,7 +53,7 @@ def test_choppers_by_text(text, block):
     assert chopper_from(spec_text(block)) == block
 
 
-@pytest.mark.parametrize("block", [*LINEAR, CorrectedEMA(eta=0.2), Chain(*LINEAR)], ids=str)
+@pytest.mark.parametrize("block", [*LINEAR, CorrectedEMA(eta=0.2), Chain(LINEAR[0], LINEAR[6])], ids=str)
 def test_filters_to_text_and_back(block):
     again = filter_from(spec_text(block))
     x = np.random.default_rng(0).standard_normal(50)
