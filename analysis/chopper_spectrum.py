@@ -132,8 +132,10 @@ def _plot_spectra(ax: Axes, data: xr.Dataset, name: str, *, first: bool) -> None
     top = float(data["density"].max())
     for weight in WEIGHTS:
         one, colour = data.sel({"weight": weight}), _COLOUR[weight]
-        ax.fill_between(x, one["low"], one["high"], color=colour, alpha=0.35, linewidth=0)
-        ax.plot(x, one["density"], ".", color=colour, markersize=2.5, label=f"{weight}, measured")
+        ax.fill_between(x, one["low"], one["high"], color=colour, alpha=0.35, linewidth=0, rasterized=True)
+        ax.plot(
+            x, one["density"], ".", color=colour, markersize=2.5, rasterized=True, label=f"{weight}, measured"
+        )
         ax.plot(x, one["expected"], color="black", linewidth=0.7, label=f"theory of {weight}")
         ax.plot(x[:1], one["density"][:1], "o", color=colour, markersize=7, markerfacecolor="none")
     ax.plot([], [], "o", color=GREY, markersize=7, markerfacecolor="none", label="measured at omega = 0")
@@ -159,8 +161,8 @@ def _plot_ratio(ax: Axes, data: xr.Dataset, *, first: bool) -> None:
     for weight in WEIGHTS:
         one, colour = data.sel({"weight": weight}), _COLOUR[weight]
         low, value, high = (one[part] / one["expected"] for part in ("low", "density", "high"))
-        ax.fill_between(x, low, high, color=colour, alpha=0.35, linewidth=0)
-        ax.plot(x, value, ".", color=colour, markersize=2)
+        ax.fill_between(x, low, high, color=colour, alpha=0.35, linewidth=0, rasterized=True)
+        ax.plot(x, value, ".", color=colour, markersize=2, rasterized=True)
     ax.axhline(1, color="black", linewidth=0.7)
     ax.set_ylim(0.75, 1.4)
     ax.set_xticks([x[0], 1e-2, 1e-1, 1], ["0", "0.01", "0.1", "1"])

@@ -91,8 +91,16 @@ def plot_spectrum(ax: Axes, data: xr.Dataset) -> Axes:
         ("passed", COLOURS[0], "what passes"),
     ):
         low, high = (data[f"{name}_{end}"].values[1:] for end in ("low", "high"))
-        ax.fill_between(x, low, high, color=colour, alpha=0.3, linewidth=0)
-        ax.plot(x, data[name].values[1:], ".", color=colour, markersize=2.5, label=f"{text}, measured")
+        ax.fill_between(x, low, high, color=colour, alpha=0.3, linewidth=0, rasterized=True)
+        ax.plot(
+            x,
+            data[name].values[1:],
+            ".",
+            color=colour,
+            markersize=2.5,
+            rasterized=True,
+            label=f"{text}, measured",
+        )
         ax.plot(x, data[f"{name}_expected"].values[1:], color=colour, linewidth=1, label=f"{text}, theory")
     _marks(ax, data)
     ax.set_xlim(x[0] / 1.2, np.pi)
