@@ -1,0 +1,20 @@
+"""How chopper, cells and filter respond, predicted beside measured: noise and bias, spectra, tones.
+
+Above both simulation and theory.
+"""
+
+from sptrack.response.chain import ChainResponse, respond
+from sptrack.response.open_loop import OpenLoop, Record, best_filter, final_weights
+from sptrack.response.tones import LoopResponse, measure_loop, tone_loop
+
+__all__ = [
+    "ChainResponse",
+    "LoopResponse",
+    "OpenLoop",
+    "Record",
+    "best_filter",
+    "final_weights",
+    "measure_loop",
+    "respond",
+    "tone_loop",
+]
