@@ -37,6 +37,14 @@ class Crossing(NamedTuple):
     high: float
 
 
+class Estimate(NamedTuple):
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
 def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
     """Fit a power law to points, each with the same relative weight.
 
@@ -106,6 +114,79 @@ def crossing(x: ArrayLike, errors: ArrayLike, target: float, standard_errors: Ar
         )
     margin = float(norm.ppf(0.5 + LEVEL / 2)) * np.asarray(standard_errors, np.float64)
     return Crossing(*(_first_below(places, sizes + sign * margin, target) for sign in (0, -1, 1)))
+
+
+def geometric_mean(values: ArrayLike) -> Estimate:
+    """Geometric mean of positive numbers [n] with its 95 % interval (Student's, on logarithms).
+
+    Some NaN among them: NaN, for they stand for something that was not reached.
+
+    Raises
+    ------
+    ParameterError
+        No numbers, or one that is not above 0.
+    """
+    x = np.asarray(values, np.float64)
+    if x.ndim != 1 or not x.size or (x <= 0).any():
+        raise ParameterError(f"values {x}: one or more numbers above 0 wanted")
+    centre, half = _student(np.log(x))
+    return Estimate(*np.exp([centre, centre - half, centre + half]).tolist())
+
+
+def tie(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Crossing:
+    """Where two costs are level: the ratio of their geometric means passes 1, interpolated in log-log.
+
+    Parameters
+    ----------
+    x : array_like [n]
+        Rising positive numbers, n >= 2.
+    first, second : array_like [n, seeds]
+        Positive costs, paired by seed; NaN where there is none.
+
+    Returns
+    -------
+    Crossing
+        The first change of sign of the mean logarithm of first/second. The interval holds every x, between
+        the first and the last sample, at which the 95 % interval of the mean holds 0, if it is one stretch
+        around the change; an end that runs into the first or last sample is NaN. All NaN without a change.
+
+    Raises
+    ------
+    ParameterError
+        Lengths that do not fit, or an x that is not above 0.
+    """
+    places = np.asarray(x, np.float64)
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if places.ndim != 1 or len(places) < 2 or a.ndim != 2 or a.shape != b.shape or len(a) != len(places):
+        raise ParameterError(f"x {places.shape}, costs {a.shape} and {b.shape}: [n], [n, seeds] wanted")
+    if not ((places > 0).all() and (np.diff(places) > 0).all()):
+        raise ParameterError(f"x {places}: rising numbers above 0 wanted")
+    centre, half = np.array([_student(row) for row in np.log(a / b)]).T
+    known = np.isfinite(centre)
+    at, mean, width = np.log(places[known]), centre[known], half[known]
+    turns = _zeros(at, mean)
+    if not turns.size:
+        return Crossing(*[float("nan")] * 3)
+    ends = np.sort(np.concatenate([_zeros(at, mean - width), _zeros(at, mean + width)]))
+    below, above = ends[ends <= turns[0]], ends[ends >= turns[0]]
+    low = below[-1] if below.size else np.nan
+    high = above[0] if above.size else np.nan
+    return Crossing(*np.exp([turns[0], low, high]).tolist())
+
+
+def _student(values: np.ndarray) -> tuple[float, float]:
+    """Mean and half of its 95 % interval; NaN for the half of a single value."""
+    n = len(values)
+    if n < 2:
+        return float(values.mean()), float("nan")
+    return float(values.mean()), float(t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+
+
+def _zeros(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where y, linear between its samples, changes its sign."""
+    k = np.flatnonzero(np.sign(y[:-1]) * np.sign(y[1:]) < 0)
+    inner = x[k] - y[k] * (x[k + 1] - x[k]) / (y[k + 1] - y[k])
+    return np.sort(np.concatenate([inner, x[y == 0]]))
 
 
 def _first_below(places: np.ndarray, sizes: np.ndarray, target: float) -> float:
