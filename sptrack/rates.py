@@ -103,7 +103,10 @@ def _reference(problem: Problem) -> Array:
 
 
 def scaled(method: Method, factor: float) -> Method:
-    """The same method with all its rates times ``factor``; flip probability at most 1/2, eta at most 1.
+    """The same method run ``factor`` times faster.
+
+    alpha, beta and eta per step are multiplied by the factor (eta at most 1), the chopper's flip probability
+    too (at most 1/2), and the steps between reads divided by it.
 
     Raises
     ------
@@ -112,19 +115,22 @@ def scaled(method: Method, factor: float) -> Method:
     """
     if not (np.isfinite(factor) and factor > 0):
         raise ParameterError(f"factor = {factor}: a finite number above 0 wanted")
+    every = max(1, round(method.transfer.every / factor))
     return replace(
         method,
         alpha=factor * method.alpha,
-        beta=factor * method.beta,
+        beta=factor * method.beta * every / method.transfer.every,
         eta=min(factor * method.eta, 1.0),
         chop=replace(method.chop, probability=min(factor * method.chop.probability, 0.5)),
+        transfer=replace(method.transfer, every=every),
     )
 
 
 def for_steps(method: Method, steps: int, *, at: int = REFERENCE_STEPS) -> Method:
     """Settings of a method that holds for ``at`` steps, for a run of ``steps``, as T3.7 scales them.
 
-    alpha, beta, eta and the chopper's flip probability go as 1/sqrt(steps); gamma stays.
+    alpha, beta, eta and the chopper's flip probability per step go as 1/sqrt(steps), the steps between reads
+    as sqrt(steps); gamma stays. See `scaled`.
 
     Raises
     ------
