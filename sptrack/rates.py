@@ -17,7 +17,7 @@ from sptrack.errors import ParameterError
 from sptrack.theory.premise import DrivePremise, drive_premise
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
-from sptrack.tracking.run import Tracker
+from sptrack.tracking.run import Recording, Tracker
 
 Array = NDArray[Any]
 
@@ -201,7 +201,7 @@ def measure_rate(problem: Problem, method: Method, steps: int, *, seed: int = 0,
     )
 
 
-def _squares(problem: Problem, taken: Any) -> Array:
+def _squares(problem: Problem, taken: Recording) -> Array:
     """(W - W*)^2, (P - Q)^2, G(P)^2 and (Q - SP)^2 [steps, 4], means over cells."""
     inside = taken.p.reshape(-1, *problem.fast.shape) + _reference(problem)
     asymmetry = problem.fast.G(inside).reshape(taken.p.shape)
@@ -210,7 +210,7 @@ def _squares(problem: Problem, taken: Any) -> Array:
     return np.stack([np.mean(np.square(row, dtype=np.float64), axis=1) for row in rows], axis=1)
 
 
-def _copies(method: Method, taken: Any, held: Array) -> Array:
+def _copies(method: Method, taken: Recording, held: Array) -> Array:
     """Reference R of each step [steps, cells] but the first of a recording, where it may be a step old."""
     before = np.concatenate([taken.q[:1], taken.q[:-1]])
     if method.sync:

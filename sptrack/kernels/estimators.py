@@ -1,8 +1,9 @@
 """Estimators of the reference (the symmetric point) from reads of a cell: one scalar law each.
 
 An estimator is a NamedTuple whose first field ``slots`` is the number of rows of memory it needs; its type
-selects the law. Row 0 of ``memory`` [slots, cells] is the reference now; the rows after it start as zeros,
-but for the variance of `KalmanEstimator`.
+selects the law. Observers (`sptrack.kernels.observers`) are also told what the cell was asked for. Row 0 of
+``memory`` [slots, cells] is the reference now; the rows after it start as zeros, but for the variance of
+`KalmanEstimator` and of observers.
 """
 
 from typing import Any, NamedTuple
@@ -13,6 +14,17 @@ from numpy.typing import NDArray
 from sptrack.kernels._jit import inline, kernel
 from sptrack.kernels.choppers import advance_sign, copy_row
 from sptrack.kernels.filters import boxcar_sum, boxcar_turn, corrected_gain, ema
+from sptrack.kernels.observers import (
+    SHARE,
+    VARIANCE,
+    BlockObserver,
+    DirectionObserver,
+    ScalarObserver,
+    collect,
+    observe_block,
+    observe_direction,
+    observe_scalar,
+)
 
 Array = NDArray[Any]
 
@@ -142,7 +154,12 @@ _UPDATES: dict[type, Any] = {
     BoxcarEstimator: _boxcar,
     PeriodMeanEstimator: _period_mean,
     KalmanEstimator: _kalman,
+    BlockObserver: observe_block,
+    DirectionObserver: observe_direction,
+    ScalarObserver: observe_scalar,
 }
+OBSERVERS = (BlockObserver, DirectionObserver, ScalarObserver)
+"""Estimators that are told of the drive."""
 
 
 def update_reference(estimator: Any, memory: Any, i: Any, read: Any, flipped: Any) -> Any:
@@ -159,6 +176,27 @@ def _update_reference(estimator: Any, memory: Any, i: Any, read: Any, flipped: A
 
     def compiled(estimator: Any, memory: Any, i: Any, read: Any, flipped: Any) -> Any:
         return update(estimator, memory, i, read, flipped)
+
+    return compiled
+
+
+def note_drive(estimator: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+    """Tell an observer of a step: increments ``wanted`` (weight units) or signed ``pulses`` sent, [>= n]."""
+    if isinstance(estimator, OBSERVERS):
+        collect(estimator, memory, wanted, pulses, n)
+
+
+@inline
+def _not_told(estimator: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+    return
+
+
+@overload(note_drive)
+def _note_drive(estimator: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> Any:
+    law = collect if estimator.instance_class in OBSERVERS else _not_told
+
+    def compiled(estimator: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+        law(estimator, memory, wanted, pulses, n)
 
     return compiled
 
@@ -185,3 +223,31 @@ def run_estimator(estimator: Any, memory: Array, reads: Array, flipped: Array, r
         for i in range(reads.shape[1]):
             flip = flipped[k, 0] if shared else flipped[k, i]
             references[k, i] = update_reference(estimator, memory, i, reads[k, i], flip)
+
+
+@kernel
+def tell_drive(estimator: Any, memory: Array, wanted: Array, pulses: Array) -> None:
+    """`note_drive` of one step for all cells: ``wanted`` and ``pulses`` [cells]."""
+    note_drive(estimator, memory, wanted, pulses, wanted.shape[0])
+
+
+@kernel
+def run_observer(
+    observer: Any, memory: Array, drive: Array, pulses: Array, clock: Any, reads: Array, out: Array
+) -> None:
+    """References, variances and prior shares ``out`` [3, reads, cells] along increments ``drive``.
+
+    ``drive`` (weight units) and ``pulses`` (signed, sent) are [steps, cells], ``clock`` = (number of the
+    first step, steps between reads): the cells are read after every so many steps, the next row of ``reads``
+    [reads, cells]. ``memory`` is updated in place.
+    """
+    first, every = clock
+    taken = 0
+    for k in range(drive.shape[0]):
+        note_drive(observer, memory, drive[k], pulses[k], drive.shape[1])
+        if (first + k + 1) % every == 0:
+            for i in range(drive.shape[1]):
+                out[0, taken, i] = update_reference(observer, memory, i, reads[taken, i], False)
+                out[1, taken, i] = memory[VARIANCE, i]
+                out[2, taken, i] = memory[SHARE, i]
+            taken += 1

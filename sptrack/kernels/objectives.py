@@ -3,7 +3,8 @@
     gradient(objective, w, g, start, work)    gradient at the weights ``w`` [n] of the cells from start on,
                                               into ``g``
 
-A `Separable` objective is evaluated cell by cell, so a tile is enough; the others need all weights at once.
+A `Separable` or `Constant` objective is evaluated cell by cell, so a tile is enough; the others need all
+weights at once.
 """
 
 from typing import Any, NamedTuple
@@ -23,6 +24,12 @@ class Separable(NamedTuple):
 
     curvature: Array
     optimum: Array
+
+
+class Constant(NamedTuple):
+    """A gradient that does not depend on the weights, ``slope`` [cells]: the loop is open."""
+
+    slope: Array
 
 
 class Quadratic(NamedTuple):
@@ -51,6 +58,12 @@ class Logistic(NamedTuple):
 def _separable(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
     for i in range(len(w)):
         g[i] = objective.curvature[start + i] * (w[i] - objective.optimum[start + i])
+
+
+@inline
+def _constant(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
+    for i in range(len(w)):
+        g[i] = objective.slope[start + i]
 
 
 @inline
@@ -109,6 +122,7 @@ def _logistic(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
 
 _GRADIENTS: dict[type, Any] = {
     Separable: _separable,
+    Constant: _constant,
     Quadratic: _quadratic,
     LeastSquares: _least_squares,
     Logistic: _logistic,
@@ -137,7 +151,7 @@ def samples(objective: Any) -> int:
 
 def is_separable(objective: Any) -> bool:
     """Whether cells can be treated one tile at a time."""
-    return isinstance(objective, Separable)
+    return isinstance(objective, Separable | Constant)
 
 
 def zeros_like_objective(objective: Any) -> Array:

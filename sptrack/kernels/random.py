@@ -107,6 +107,14 @@ def normals_tile(z: Any, words: Any, n: Any, pair: Any) -> None:
         z[second, i] = b
 
 
+@inline
+def renew_normals(z: Any, words: Any, n: Any, key: Any, event: Any, cell: Any, array: Any) -> None:
+    """Normals ``z`` [4, >= n] of the four events that share a counter with ``event``: row ``event & 3``."""
+    words_tile(words, n, key, np.uint32(event >> 2), np.uint32(0), cell, array)
+    normals_tile(z, words, n, 0)
+    normals_tile(z, words, n, 1)
+
+
 @kernel
 def fill_normals(out: Any, key: Any, event: Any) -> None:
     """Standard normals, number i a function of key, event and i alone, into ``out`` [n] (float32)."""

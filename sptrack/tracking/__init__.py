@@ -8,10 +8,10 @@ from sptrack.tracking.compounds import (
     SliceChopper,
     SliceTransfer,
 )
-from sptrack.tracking.methods import METHODS, Chop, Method, Transfer, method, with_settings
+from sptrack.tracking.methods import METHODS, Chop, Method, Observing, Transfer, method, with_settings
 from sptrack.tracking.plain import PlainTracker, problem_gradient
-from sptrack.tracking.problems import PROBLEMS, Problem, ProblemSettings, problem
-from sptrack.tracking.run import Track, Tracker, track
+from sptrack.tracking.problems import PROBLEMS, Problem, ProblemSettings, open_loop, problem
+from sptrack.tracking.run import Recording, Track, Tracker, track
 
 __all__ = [
     "METHODS",
@@ -22,15 +22,18 @@ __all__ = [
     "CompoundSettings",
     "FastUpdate",
     "Method",
+    "Observing",
     "PlainTracker",
     "Problem",
     "ProblemSettings",
+    "Recording",
     "SliceChopper",
     "SliceTransfer",
     "Track",
     "Tracker",
     "Transfer",
     "method",
+    "open_loop",
     "problem",
     "problem_gradient",
     "track",

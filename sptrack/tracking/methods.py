@@ -3,7 +3,7 @@
 The recursion stands in `sptrack.kernels.tracking`; a method is a frozen set of its settings, and a
 factory of a few lines fills them in. Sources: analog SGD; TT-v1 (Gokmen and Haensch 2020); TT-v2 (Gokmen
 2021); c-TTv2 and AGAD (Rasch et al. 2024); residual learning (Wu et al. 2025, arXiv 2502.06309); RIDER
-and E-RIDER (Xiao et al. 2026, arXiv 2602.21321, eqs. (11), (12), (17), (18)).
+and E-RIDER (Xiao et al. 2026, arXiv 2602.21321, eqs. (11), (12), (17), (18)). O-RIDER is this project's.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,9 @@ import numpy as np
 from sptrack.errors import ParameterError, nearest
 
 REFERENCES = ("zero", "calibrated", "true", "filter")
-ESTIMATORS = ("ema", "corrected-ema", "boxcar", "last", "period-mean")
+OBSERVERS = ("observer", "direction-observer", "scalar-observer")
+ESTIMATORS = ("ema", "corrected-ema", "boxcar", "last", "period-mean", *OBSERVERS)
+PRIORS = ("flat", "population")
 SCOPES = ("array", "column")
 
 
@@ -93,6 +95,42 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Observing:
+    """What an input-aware observer assumes and knows.
+
+    Parameters
+    ----------
+    prior : str
+        "flat": nominal level and slope of the response, symmetric point 0, worth ``weight`` pulses.
+        "population": mean and covariance of level, slopes and symmetric point over cells of the device.
+    weight : float
+        Pulses that the flat prior is worth, per parameter; factor on the information of a population's.
+    limit : float
+        Estimates stay within this share of the nominal bounds.
+    floor : float
+        Least slope of G used, as a share of the nominal one.
+    sent : bool
+        The pulses that were sent are known, not only the increments asked for.
+    """
+
+    prior: str = "flat"
+    weight: float = 1.0
+    limit: float = 0.95
+    floor: float = 0.3
+    sent: bool = False
+
+    def __post_init__(self) -> None:
+        if self.prior not in PRIORS:
+            raise ParameterError(
+                f"prior {self.prior!r}: one of {', '.join(PRIORS)} wanted{nearest(self.prior, PRIORS)}"
+            )
+        for name in ("weight", "limit", "floor"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise ParameterError(f"observer {name} = {value}: a finite number above 0 wanted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """Settings of the recursion.
 
@@ -107,13 +145,17 @@ class Method:
     gamma : float
         Residual weight: the gradient is taken at W + gamma c (P - R).
     eta : float
-        Rate of the reference filter Q (with ``reference`` "filter").
+        Rate of the reference filter Q (with ``reference`` "filter"); of an observer the share of what it
+        knows that it forgets per step.
     reference : str
         "zero", "calibrated" (zero-shifting with ``pulses`` first), "true" (the oracle) or "filter" (an
         estimator fed with the reads).
     estimator : str
         That estimator: "ema" with rate eta, "corrected-ema" (forgets its start), "boxcar" over 2/eta - 1
-        reads (the same mean delay), "last", or "period-mean" (an EMA taken over at flips).
+        reads (the same mean delay), "last", or "period-mean" (an EMA taken over at flips). Input-aware, from
+        the increments that P was asked for: "observer" (a regression per stretch between reads),
+        "direction-observer" (one per direction, for reads at every step), "scalar-observer" (the symmetric
+        point alone, with nominal level and slope of the response).
     sync : bool
         The copy R of Q is renewed at every step, not only when the chopper flips.
     direct : bool
@@ -124,6 +166,8 @@ class Method:
         Transfer.
     pulses : int
         Zero-shifting pulses per cell before training, even.
+    observing : Observing
+        Settings of an input-aware observer.
     """
 
     name: str
@@ -138,6 +182,7 @@ class Method:
     chop: Chop = Chop()
     transfer: Transfer = Transfer()
     pulses: int = 0
+    observing: Observing = Observing()
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "gamma", "eta"):
@@ -154,8 +199,21 @@ class Method:
                 )
         if self.reference == "filter" and self.estimator == "boxcar" and not self.eta > 0:
             raise ParameterError(f"eta = {self.eta}: above 0 wanted for a boxcar of 2/eta - 1 reads")
+        if self.observes and self.eta >= 1:
+            raise ParameterError(
+                f"eta = {self.eta}: below 1 wanted for an observer, which would keep nothing"
+            )
+        if self.estimator == "direction-observer" and self.transfer.every > 1:
+            raise ParameterError(
+                f"transfer every {self.transfer.every} steps: a direction-observer wants reads at every step"
+            )
         if self.pulses < 0 or self.pulses % 2:
             raise ParameterError(f"pulses = {self.pulses}: an even number >= 0 wanted")
+
+    @property
+    def observes(self) -> bool:
+        """Whether the reference is found by an input-aware observer."""
+        return self.reference == "filter" and self.estimator in OBSERVERS
 
 
 def sgd(*, alpha: float = 0.00016) -> Method:
@@ -203,6 +261,35 @@ def e_rider(
     """E-RIDER (eqs. (17), (18)): chopper, reference filter, its copy renewed when the chopper flips."""
     chop = Chop(probability=p)
     return Method(name="e-rider", alpha=alpha, beta=beta, gamma=gamma, eta=eta, reference="filter", chop=chop)
+
+
+def o_rider(
+    *,
+    alpha: float = 0.015,
+    beta: float = 0.004,
+    gamma: float = 0.7,
+    eta: float = 0.0002,
+    every: int = 64,
+    p: float = 0.0,
+) -> Method:
+    """O-RIDER: RIDER whose reference is an input-aware observer, which needs no chopper.
+
+    P is read, and W moved by beta times the number of steps, once every ``every`` steps; the observer learns
+    level and slopes of each cell's response from its reads and the increments in between.
+    """
+    transfer = Transfer(every=every)
+    return Method(
+        name="o-rider",
+        alpha=alpha,
+        beta=beta * every,
+        gamma=gamma,
+        eta=eta,
+        reference="filter",
+        estimator="observer",
+        sync=True,
+        chop=Chop(probability=p),
+        transfer=transfer,
+    )
 
 
 def tt_v2(
@@ -269,6 +356,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "agad": agad,
     "rider": rider,
     "e-rider": e_rider,
+    "o-rider": o_rider,
     "oracle": oracle,
 }
 """Factories by name."""

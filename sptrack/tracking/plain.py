@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.crossbar import Ledger
 from sptrack.errors import ParameterError
 from sptrack.kernels import objectives
+from sptrack.kernels.estimators import run_estimator, tell_drive
 from sptrack.kernels.random import fill_normals, normals_tile, stream_key, words_tile
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
+from sptrack.tracking.references import kernel_estimator, start_memory
 from sptrack.tracking.signs import chopper_signs
 
 Array = NDArray[Any]
@@ -27,7 +29,8 @@ Gradient = Callable[[Array, int], Array]
 class TrackedArray(Protocol):
     """What the recursion needs of an array: a `Crossbar`, or anything with these names.
 
-    Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer.
+    Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer, and by an input-aware
+    observer the device, whose response and noise it has to know.
     """
 
     name: str
@@ -36,7 +39,10 @@ class TrackedArray(Protocol):
 
     @property
     def apply(self) -> Callable[..., Any]:
-        """Sends the pulses that an increment [R, C] (weight units) asks for."""
+        """Sends the pulses that an increment [R, C] (weight units) asks for, and returns their number.
+
+        Signed, [R, C]; only an observer that knows the pulses sent needs it.
+        """
         ...
 
     @property
@@ -98,7 +104,8 @@ class PlainTracker:
     main, fast : TrackedArray
         W and P, of one shape.
     reference : array_like, broadcastable to [R, C], or None
-        Q at the start, weight units; None: zeros. A method with a calibrated or true reference needs it.
+        Q at the start, weight units; None: zeros, or what an observer's prior says. A method with a
+        calibrated or true reference needs it.
     seed : int
         Root seed of the chopper and of the reading noise.
     read_noise : float
@@ -110,7 +117,7 @@ class PlainTracker:
     Raises
     ------
     ParameterError
-        Arrays of two shapes, a missing reference, an estimator other than "ema", a read noise out of range.
+        Arrays of two shapes, a missing reference, a read noise out of range.
     """
 
     def __init__(
@@ -132,15 +139,22 @@ class PlainTracker:
             raise ParameterError(
                 f"no reference given: {method.name} wants {method.reference} symmetric points"
             )
-        if method.estimator != "ema":
-            raise ParameterError(f"estimator {method.estimator!r}: the plain recursion has 'ema' only")
         self.method, self.gradient, self.main, self.fast = method, gradient, main, fast
         self.seed, self.step = int(seed), 0
         self._options = options
         self._reader = Reader(fast, read_noise, self.seed)
-        start = np.zeros(shape) if reference is None else np.asarray(reference)
-        self.reference = np.array(np.broadcast_to(start, shape), dtype)
+        self._estimator = kernel_estimator(method, fast.cells, read_noise, dtype)
+        memory = start_memory(method, self._estimator, fast.weights.size).astype(dtype)
+        self._memory = memory.reshape(len(memory), *shape)
+        if reference is not None:
+            self._memory[0] = reference
+        self._flipped = np.zeros(shape, np.bool_)
         self._held, self._buffer = self.reference.copy(), np.zeros(shape, dtype)
+
+    @property
+    def reference(self) -> Array:
+        """The reference Q [R, C], weight units."""
+        return np.asarray(self._memory[0])
 
     def run(self, steps: int) -> None:
         """Go on for ``steps`` steps.
@@ -167,19 +181,31 @@ class PlainTracker:
         if m.direct:
             self.main.apply(-m.alpha * g, phase="gradient", **self._options)
             return
-        self.fast.apply(-m.alpha * chop * g, phase="gradient", **self._options)
+        wanted = -m.alpha * chop * g
+        sent = self.fast.apply(wanted, phase="gradient", **self._options)
+        if m.observes:
+            told = (np.asarray(one, dtype).ravel() for one, dtype in ((wanted, g.dtype), (sent, np.int32)))
+            tell_drive(self._estimator, self._memory.reshape(len(self._memory), -1), *told)
         if (self.step + 1) % m.transfer.every:
             return
         part = self._part()
         read = self._held.copy()
         read[part] = self._reader.read(part)
         self._transfer(m.beta * chop * (read - self._held), part)
-        if m.reference == "filter":
-            self.reference[part] += m.eta * (read - self.reference)[part]
+        self._refer(read, part)
+
+    def _refer(self, read: Array, part: Any) -> None:
+        """Tell the estimator of the cells read, and of the flips of their choppers since their last read."""
+        memory = np.ascontiguousarray(self._memory[:, *part].reshape(len(self._memory), -1))
+        reads, flips = (np.ascontiguousarray(one[part]).reshape(1, -1) for one in (read, self._flipped))
+        run_estimator(self._estimator, memory, reads, flips, np.empty_like(reads))
+        self._memory[:, *part] = memory.reshape(self._memory[:, *part].shape)
+        self._flipped[part] = False
 
     def _renew(self, flips: Array) -> None:
         """Copy the reference, at every step or where the chopper has flipped (which is programming)."""
         m = self.method
+        self._flipped |= flips
         self._held = np.where(m.sync | flips, self.reference, self._held)
         if m.reference == "filter" and not m.sync:
             self.fast.ledger.add_programs("program", self.fast.name, int(flips.sum()))

@@ -176,6 +176,42 @@ def _newton(features: Array, labels: Array, ridge: float) -> Array:
     return w
 
 
+def open_loop(cells: Cells, *, mean: ArrayLike = 0.0, std: float = 0.0, read_noise: float = 0.0) -> Problem:
+    """A gradient that does not depend on the weights: what filters and choppers make of P alone.
+
+    Parameters
+    ----------
+    cells : Cells
+        Cells of P; those of W are the same, and stay where they are with beta = 0.
+    mean : array_like, broadcastable to the cells
+        Mean gradient of each cell.
+    std : float
+        Std of its normal noise, new at each step.
+    read_noise : float
+        Std of the noise of reading P, weight units.
+
+    Raises
+    ------
+    ParameterError
+        A mean that is not finite or does not fit, a noise that is negative.
+    """
+    try:
+        slope = _single(np.broadcast_to(np.asarray(mean, np.float64), cells.shape).ravel())
+    except ValueError as error:
+        raise ParameterError(f"mean: numbers that broadcast to {list(cells.shape)} wanted") from error
+    if not np.isfinite(slope).all():
+        raise ParameterError(f"mean = {slope[~np.isfinite(slope)][0]}: finite numbers wanted")
+    return Problem(
+        name="open-loop",
+        objective=objectives.Constant(slope),
+        optimum=np.zeros(cells.size),
+        gradient_noise=std,
+        main=cells,
+        fast=cells,
+        read_noise=read_noise,
+    )
+
+
 PROBLEMS: dict[str, Callable[[ProblemSettings, int], Problem]] = {
     "quadratic": quadratic,
     "separable": separable,

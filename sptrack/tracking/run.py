@@ -1,12 +1,11 @@
 """Running a method on a problem: the fused recursion over chunks of steps, ledger, samples, checkpoints."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks import BoxcarReference
 from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar, Ledger
 from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS, MOST_SLOTS
@@ -15,26 +14,25 @@ from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
 from sptrack.kernels import tracking as kernels
-from sptrack.kernels.estimators import (
-    CorrectedEmaEstimator,
-    EmaEstimator,
-    FixedEstimator,
-    LastEstimator,
-    PeriodMeanEstimator,
-)
+from sptrack.kernels import tracking_state, wander
 from sptrack.kernels.objectives import is_separable, zeros_like_objective
 from sptrack.kernels.pulses import TILE, Draws
 from sptrack.kernels.random import stream_key
 from sptrack.kernels.responses import LinearLaw
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
+from sptrack.tracking.references import kernel_estimator, operations_per_read, start_memory
 from sptrack.tracking.signs import chopper_signs
 
 Array = NDArray[Any]
 
 SAMPLES = 100
 MOST_PER_UNIT = 1e6
+MOST_RECORDED = 100_000_000
+"""Most steps times cells that `Tracker.record` keeps (1.2 GB)."""
 _CHUNK_VALUES = 1 << 20
+_NO_DRIVE = np.zeros((0, 1), np.float32)
+_NO_RECORD = np.zeros((3, 0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +71,23 @@ class Track:
         return np.asarray(self.errors[-last:].mean(axis=0))
 
 
+class Recording(NamedTuple):
+    """What `Tracker.record` keeps of every step, all weights as read, without reading noise, weight units.
+
+    Attributes
+    ----------
+    signs : array [steps, 1 or cells]
+        Sign of the chopper in each step.
+    w, p, q : arrays [steps, cells]
+        W, P and the reference Q after each step.
+    """
+
+    signs: Array
+    w: Array
+    p: Array
+    q: Array
+
+
 class Tracker:
     """A method running on a problem: arrays, reference and buffer, moved on by any number of steps.
 
@@ -97,8 +112,8 @@ class Tracker:
     Raises
     ------
     ParameterError
-        Unknown law or application, slots outside 1 .. 1000; write noise, which the fused recursion does not
-        have; a burst on cells that are not linear; rates that ask for a million pulses per unit or more.
+        Unknown law or application, slots outside 1 .. 1000; a burst on cells that are not linear; rates that
+        ask for a million pulses per unit or more.
     """
 
     def __init__(
@@ -136,6 +151,7 @@ class Tracker:
             _drive(problem.main, "W", self.seed, size, application),
             _drive(problem.fast, "P", self.seed, size, application),
         )
+        self._estimator = kernel_estimator(method, problem.fast, problem.read_noise)
         self._state = self._start()
         self._errors: list[Array] = []
         self._steps: list[int] = []
@@ -143,10 +159,10 @@ class Tracker:
     def _start(self) -> Any:
         """Weights at 0 as read, or, after a calibration, P where that left it and Q what it found."""
         cells, n = self.problem.fast, self._size
-        slots = _estimator(self.method).slots
-        main = np.clip(_offset(self.problem.main), *_bounds(self.problem.main))
-        fast = np.clip(_offset(cells), *_bounds(cells))
-        memory = np.zeros((slots, n), np.float32)
+        pair = (self.problem.main, cells)
+        offset = np.stack([_offset(one) for one in pair])
+        main, fast = (np.clip(row, *_bounds(one)) for row, one in zip(offset, pair, strict=True))
+        memory = start_memory(self.method, self._estimator, n)
         if self.method.reference == "true":
             memory[0] = np.nan_to_num(cells.target.ravel())
         elif self.method.reference == "calibrated":
@@ -154,8 +170,12 @@ class Tracker:
             estimates = zero_shift(array, (self.method.pulses,), read_noise=self.problem.read_noise)
             memory[0] = estimates.points[-1].ravel()
             fast = array.hidden.ravel()
-        flags = np.zeros(n, np.float32)
-        return kernels.State(main, fast, memory[0].copy(), np.zeros(n, np.float32), flags, memory)
+        buffer, flags = np.zeros((2, n), np.float32)
+        truth = np.stack([_single(np.nan_to_num(one.target)) for one in pair])
+        written = np.zeros_like(offset)
+        return tracking_state.State(
+            main, fast, memory[0].copy(), buffer, flags, memory, offset, written, truth
+        )
 
     def run(self, steps: int, *, samples: int = SAMPLES) -> None:
         """Go on for ``steps`` steps and take ``samples`` samples of the mean errors on the way.
@@ -172,24 +192,59 @@ class Tracker:
         for first in range(0, samples, per_chunk):
             self._advance(every, min(per_chunk, samples - first))
 
+    def record(self, steps: int, *, drive: ArrayLike | None = None) -> "Recording":
+        """Go on for ``steps`` steps and keep W, P and Q of every one; `run` goes on from there.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps; they become one sample of the mean errors.
+        drive : array_like [steps] or [steps, cells] or None
+            Added to the gradient of each step: a test signal.
+
+        Raises
+        ------
+        ParameterError
+            Fewer than one step, more than 1e8 numbers to keep, a drive of another shape or not finite.
+        """
+        if steps < 1 or steps * self._size > MOST_RECORDED:
+            raise ParameterError(
+                f"steps = {steps} of {self._size} cells: 1 to {MOST_RECORDED // self._size} steps wanted"
+            )
+        added = _NO_DRIVE if drive is None else self._checked_drive(drive, steps)
+        record = np.zeros((3, steps, self._size), np.float32)
+        signs = self._advance(steps, 1, added=added, record=record)
+        return Recording(signs[1:], *record)
+
+    def _checked_drive(self, drive: ArrayLike, steps: int) -> Array:
+        added = np.ascontiguousarray(drive, np.float32)
+        added = added[:, None] if added.ndim == 1 else added
+        if added.shape not in ((steps, 1), (steps, self._size)) or not np.isfinite(added).all():
+            raise ParameterError(
+                f"drive of shape {list(added.shape)}: finite [{steps}] or [{steps}, {self._size}] wanted"
+            )
+        return added
+
     def _groups(self) -> int:
         chop = self.method.chop
         return self._size if chop.active and chop.scope == "column" else 1
 
-    def _advance(self, every: int, samples: int) -> None:
+    def _advance(
+        self, every: int, samples: int, *, added: Array = _NO_DRIVE, record: Array = _NO_RECORD
+    ) -> Array:
+        """Go on for ``samples`` samples of ``every`` steps; signs [steps + 1, groups] of the chopper."""
         count = every * samples
         signs = chopper_signs(self.method, self.step, count, self._size, self.seed)
-        truth = _single(np.nan_to_num(self.problem.fast.target))
-        span = kernels.Span(self.step, signs, every, truth, _single(self.problem.optimum))
+        span = tracking_state.Span(self.step, signs, every, _single(self.problem.optimum), added)
         tile = TILE if is_separable(self.problem.objective) else self._size
         tiles = -(-self._size // tile)
         errors, tally = np.zeros((tiles, samples, 3)), np.zeros((tiles, 2), np.int64)
         pulsed = np.zeros((2, self._size), np.int64)
         work = zeros_like_objective(self.problem.objective)
-        rule, noises, estimator = _rule(self.method, self._size), self._noises(), _estimator(self.method)
+        rule, noises, estimator = _rule(self.method, self._size), self._noises(), self._estimator
 
         def part(tiles: tuple[int, int]) -> None:
-            out = (tiles[0], tiles[1], tile, errors, tally, pulsed, work)
+            out = (tiles[0], tiles[1], tile, errors, tally, pulsed, work, record)
             kernels.track(
                 self.problem.objective, self._arrays, rule, estimator, noises, self._state, span, out
             )
@@ -199,6 +254,7 @@ class Tracker:
         self._errors.extend(errors.sum(axis=0) / self._size)
         self._steps.extend(self.step - count + every * np.arange(1, samples + 1))
         self._count(tally.sum(axis=0), pulsed)
+        return signs
 
     def _count(self, tally: Array, pulsed: Array) -> None:
         if self.method.direct:
@@ -214,7 +270,7 @@ class Tracker:
 
     def _noises(self) -> Any:
         key = f"{self.problem.name}/"
-        return kernels.Noises(
+        return tracking_state.Noises(
             np.float32(self.problem.gradient_noise),
             stream_key(self.seed, key + "gradient"),
             np.float32(self.problem.read_noise),
@@ -231,7 +287,7 @@ class Tracker:
             steps=np.array(self._steps),
             errors=np.array(self._errors).reshape(-1, 3),
             ledger=self.ledger,
-            weights=self._state.main - self._arrays[0].offset,
+            weights=self._state.main - self._state.offset[0],
             reference=self._state.memory[0].copy(),
         )
 
@@ -257,7 +313,7 @@ class Tracker:
             raise ParameterError(f"checkpoint without {error}: not of a tracker") from error
         if any(value.shape != getattr(self._state, name).shape for name, value in fields.items()):
             raise ParameterError(f"checkpoint of another size: {self._size} cells wanted")
-        self._state = kernels.State(**fields)
+        self._state = tracking_state.State(**fields)
         self.step, self._steps, self._errors = step, steps, errors
         self.ledger.restore(
             {key.removeprefix("ledger|"): value for key, value in state.items() if key.startswith("ledger|")}
@@ -265,10 +321,6 @@ class Tracker:
 
 
 def _check_cells(cells: Cells, application: str) -> None:
-    if cells.device.write_noise:
-        raise ParameterError(
-            f"device {cells.device.source.name!r} has write noise: the fused recursion has none"
-        )
     if cells.law.cell.dtype != np.float32:
         raise ParameterError("cells in float64: the fused recursion works in float32")
     if application == "burst" and not isinstance(cells.law, LinearLaw):
@@ -293,12 +345,23 @@ def _drive(cells: Cells, name: str, seed: int, size: tuple[int, int], applicatio
         stream_key(seed, f"{name}/event"), stream_key(seed, f"{name}/count"), np.uint32(0), np.uint32(0)
     )
     whole = (np.float32(cells.dw_min), *size)
-    return kernels.Drive(cells.law, cells.kernel_noise, draws, whole, application == "burst", _offset(cells))
+    moved = _wander(cells, name, seed)
+    return tracking_state.Drive(cells.law, cells.kernel_noise, draws, whole, application == "burst", moved)
+
+
+def _wander(cells: Cells, name: str, seed: int) -> Any:
+    """Write noise of the device."""
+    if not cells.device.write_noise:
+        return wander.Still(0)
+    rest, real = np.zeros(cells.size, np.float32), np.float32
+    write = real(cells.device.write_noise * cells.dw_min)
+    keys = (stream_key(seed, f"{name}/track-write"), stream_key(seed, f"{name}/track-walk"))
+    return wander.Wander(write, keys[0], rest, rest, real(0), keys[1])
 
 
 def _rule(method: Method, columns: int) -> Any:
     t, real = method.transfer, np.float32
-    return kernels.Rule(
+    return tracking_state.Rule(
         real(method.alpha),
         real(method.beta),
         real(method.gamma),
@@ -312,27 +375,6 @@ def _rule(method: Method, columns: int) -> Any:
         t.forget,
         t.most,
     )
-
-
-def operations_per_read(method: Method) -> int:
-    """Digital multiplications and additions per cell read: difference and scale, buffer, reference filter."""
-    filtering = {"ema": 2, "corrected-ema": 5, "boxcar": 3, "last": 0, "period-mean": 2}[method.estimator]
-    buffering = 2 if method.transfer.threshold > 0 else 0
-    return 2 + buffering + (filtering if method.reference == "filter" else 0)
-
-
-def _estimator(method: Method) -> Any:
-    eta = np.float32(method.eta)
-    if method.reference != "filter":
-        return FixedEstimator(1)
-    if method.estimator == "boxcar":
-        return BoxcarReference(length=max(1, round(2.0 / method.eta) - 1)).law(np.dtype(np.float32))
-    return {
-        "ema": EmaEstimator(1, eta),
-        "corrected-ema": CorrectedEmaEstimator(2, np.float32(1) - eta),
-        "last": LastEstimator(1),
-        "period-mean": PeriodMeanEstimator(2, eta),
-    }[method.estimator]
 
 
 def track(

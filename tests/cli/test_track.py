@@ -130,7 +130,6 @@ def test_a_file_gives_problem_and_settings(run, tmp_path):
         (["--resume"], "--out"),
         (["--problem", "quad"], "did you mean 'quadratic'"),
         (["--device", "soft"], "device 'soft'"),
-        (["--device", "reram-array-om"], "write noise"),
         (["--threads", "0"], "threads = 0"),
         (["--steps", "150"], "steps = 150"),
         (["--seed", "-1"], "seed = -1"),

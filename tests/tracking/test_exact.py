@@ -56,7 +56,9 @@ def test_e_rider_without_chopper_and_with_a_fresh_copy_is_rider():
 
 
 def test_rider_is_eqs_11_and_12():
-    """Against the equations written out, on arrays of one's own: same bytes over 400 steps."""
+    """Against the equations written out, on arrays of one's own: same bytes of W and P over 400 steps; Q to a
+    float32 ulp, since compiled filters fuse multiplication and addition.
+    """
     made, gradient = problem(seed=1), problem_gradient(problem(seed=1), seed=4)
     ours, theirs = (
         [
@@ -76,7 +78,7 @@ def test_rider_is_eqs_11_and_12():
         q = q + RATES["eta"] * (fast.weights - q)
     np.testing.assert_array_equal(main.weights, ours[0].weights)
     np.testing.assert_array_equal(fast.weights, ours[1].weights)
-    np.testing.assert_array_equal(q, tracker.reference)
+    np.testing.assert_allclose(q, tracker.reference, rtol=0, atol=2.0**-23)
 
 
 def test_rider_with_a_reference_at_rest_is_residual_learning():
@@ -135,7 +137,7 @@ def digital(made, chosen, gradient, steps):
     return w, p, q
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "o-rider"])
 def test_without_asymmetry_every_method_is_the_digital_one(name):
     """Constant steps of 2**-20: each application is off by less than one step. 400 of them on W and P, in a
     stable loop, stay within 100 steps (1e-4), 1/1000 of how far W has come. A buffer with the threshold of a
@@ -157,6 +159,12 @@ def test_without_asymmetry_every_method_is_the_digital_one(name):
     assert np.abs(w).max() > 0.1
     np.testing.assert_allclose(run.weights, w, rtol=0, atol=100 * FINE)
     np.testing.assert_allclose(run.reference, q, rtol=0, atol=100 * FINE)
+
+
+def test_an_observer_wants_a_device_with_symmetric_points():
+    made = problem("quadratic", ProblemSettings(size=8, device=ideal_device()), seed=3)
+    with pytest.raises(ParameterError, match="symmetric point wanted by an observer"):
+        Tracker(made, method("o-rider"))
 
 
 class IdealArray:

@@ -9,7 +9,7 @@ from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Device, Spread, sample_cells
 from sptrack.errors import ParameterError
-from sptrack.tracking import METHODS, Chop, ProblemSettings, Tracker, Transfer, method, problem
+from sptrack.tracking import METHODS, Chop, Observing, ProblemSettings, Tracker, Transfer, method, problem
 from sptrack.tracking.plain import PlainTracker, problem_gradient
 
 STEPS = 300
@@ -65,7 +65,11 @@ def test_every_method_is_the_fused_one(name):
         settings |= {"p": 0.05}
     if name == "two-stage":
         settings |= {"pulses": 200}
-    assert_equal_runs(made, method(name, **settings))
+    if name == "o-rider":
+        settings |= {"every": 4}
+    chosen = method(name, **settings)
+    # a prior strong enough that rounding is not magnified by a regression that knows little yet
+    assert_equal_runs(made, replace(chosen, observing=Observing(weight=1000.0)))
 
 
 @pytest.mark.parametrize("name", ["sgd", "rider", "e-rider", "agad"])
