@@ -1,13 +1,11 @@
-"""How fast tracking converges, what it costs to get there, and whether the premise of T3.7 was met.
+"""How fast tracking converges, and whether the premise of T3.7 was met on the way.
 
-T3.7 and C3.9 of Xiao et al. 2026 (arXiv 2602.21321) speak of the mean over K steps of
-||W - W*||^2 + ||P - Q||^2 + ||G_p(P)||^2, with rates that shrink as 1/sqrt(K), and of the pulses to a given
-error.
+T3.7 of Xiao et al. 2026 (arXiv 2602.21321) bounds the mean over K steps of ||W - W*||^2 + ||P - Q||^2 +
+||G_p(P)||^2, with rates that shrink as 1/sqrt(K).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +23,6 @@ REFERENCE_STEPS = 20000
 """Run length for which the default settings of the methods were chosen."""
 LOOKS = 400
 """Steps of a run, evenly spaced, at which the gradient is held against the premise."""
-WINDOW = 200
-"""Steps over which an error is averaged before it is held against a target."""
 _CHUNK = 4000
 
 
@@ -62,18 +58,6 @@ class Rate:
         return self.weights + self.residual + self.asymmetry
 
 
-class Passage(NamedTuple):
-    """When a run first met each of its targets, and what it had spent per cell until then, [targets].
-
-    Calibration included; NaN where a target was not met.
-    """
-
-    steps: Array
-    pulses: Array
-    reads: Array
-    programs: Array
-
-
 def problem_premise(problem: Problem) -> DrivePremise:
     """Premise of T3.7 on a problem, as easy to meet as it can be.
 
@@ -103,10 +87,10 @@ def _reference(problem: Problem) -> Array:
 
 
 def scaled(method: Method, factor: float) -> Method:
-    """The same method run ``factor`` times faster.
+    """The same method run ``factor`` times faster: rates per step times the factor.
 
-    alpha, beta and eta per step are multiplied by the factor (eta at most 1), the chopper's flip probability
-    too (at most 1/2), and the steps between reads divided by it.
+    alpha, beta, eta (at most 1) and the flip probability (at most 1/2) are multiplied; where several steps
+    pass between reads, their number is divided instead, and what is stated per read stays.
 
     Raises
     ------
@@ -115,13 +99,16 @@ def scaled(method: Method, factor: float) -> Method:
     """
     if not (np.isfinite(factor) and factor > 0):
         raise ParameterError(f"factor = {factor}: a finite number above 0 wanted")
-    every = max(1, round(method.transfer.every / factor))
+    between = method.transfer.every
+    every = max(1, round(between / factor)) if between > 1 else 1
+    read = factor * every / between
+    flip = factor if method.chop.scope == "array" else read
     return replace(
         method,
         alpha=factor * method.alpha,
-        beta=factor * method.beta * every / method.transfer.every,
-        eta=min(factor * method.eta, 1.0),
-        chop=replace(method.chop, probability=min(factor * method.chop.probability, 0.5)),
+        beta=read * method.beta,
+        eta=min((factor if method.observes else read) * method.eta, 1.0),
+        chop=replace(method.chop, probability=min(flip * method.chop.probability, 0.5)),
         transfer=replace(method.transfer, every=every),
     )
 
@@ -129,8 +116,7 @@ def scaled(method: Method, factor: float) -> Method:
 def for_steps(method: Method, steps: int, *, at: int = REFERENCE_STEPS) -> Method:
     """Settings of a method that holds for ``at`` steps, for a run of ``steps``, as T3.7 scales them.
 
-    alpha, beta, eta and the chopper's flip probability per step go as 1/sqrt(steps), the steps between reads
-    as sqrt(steps); gamma stays. See `scaled`.
+    `scaled` by sqrt(at/steps): alpha, beta and eta go as 1/sqrt(steps), gamma stays.
 
     Raises
     ------
@@ -220,53 +206,3 @@ def _copies(method: Method, taken: Recording, held: Array) -> Array:
     flips = np.broadcast_to(flips, before.shape)
     last = np.maximum.accumulate(np.where(flips, np.arange(len(flips))[:, None], 0), axis=0)
     return np.where(last > 0, np.take_along_axis(before, last, axis=0), held)
-
-
-def first_passage(
-    problem: Problem, method: Method, targets: Sequence[float], *, most: int, seed: int = 0, **options: Any
-) -> Passage:
-    """Run a method until its weights have met every target, or for ``most`` steps.
-
-    Parameters
-    ----------
-    problem, method, seed
-        As in `Tracker`; ``options`` are its other parameters.
-    targets : sequence of float
-        Largest mean over the cells and over 200 steps of (W - W*)^2, weight units squared, above 0.
-    most : int
-        Steps after which to give up, a multiple of 200.
-
-    Raises
-    ------
-    ParameterError
-        As `Tracker`; a target that is not above 0, or a number of steps that is not a multiple of 200.
-    """
-    if not targets or not all(target > 0 for target in targets):
-        raise ParameterError(f"targets {list(targets)}: one or more numbers above 0 wanted")
-    if most < WINDOW or most % WINDOW:
-        raise ParameterError(f"most = {most} steps: a positive multiple of {WINDOW} wanted")
-    tracker = Tracker(problem, method, seed=seed, **options)
-    spent, aims = np.full((4, len(targets)), np.nan), np.asarray(targets, np.float64)
-    while tracker.step < most and np.isnan(spent[0]).any():
-        tracker.run(WINDOW, samples=1)
-        new = np.isnan(spent[0]) & (tracker.result.errors[-1, 0] <= aims)
-        counts = [tracker.ledger.total(name) / problem.fast.size for name in ("pulses", "reads", "programs")]
-        spent[:, new] = np.array([tracker.step, *counts])[:, None]
-    return Passage(*spent)
-
-
-def fewest_pulses(problem: Problem, target: float) -> float:
-    """Pulses per cell without which no method brings W from 0 to a mean (W - W*)^2 of ``target``.
-
-    A pulse moves cell i by dw_min q_i at most, q_i its largest response between 0 and W*, and W_i has to go
-    |W*_i| - |e_i| far with mean e^2 = target: mean(|W*|/q) - sqrt(target mean(1/q^2)), over dw_min (Cauchy).
-    """
-    cells = problem.main
-    low, high = working_interval(cells)
-    start = np.zeros(cells.shape) if cells.reference is None else np.asarray(cells.reference, np.float64)
-    end = start + problem.optimum.reshape(cells.shape)
-    first = np.clip(np.minimum(start, end) - cells.dw_min, low, high - cells.dw_min)
-    last = np.clip(np.maximum(start, end) + cells.dw_min, low + cells.dw_min, high)
-    q = response_constants(cells, (first, last)).q_max
-    far = np.mean(np.abs(end - start) / q) - np.sqrt(target * np.mean(1 / q**2))
-    return max(0.0, float(far) / cells.dw_min)
