@@ -17,7 +17,7 @@ mean (Poisson), as the theorem assumes of whole pulses; rounding to the two near
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, fields, replace
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -123,7 +123,9 @@ def _dataset(grid: _Grid, values: np.ndarray, floor: np.ndarray, seed: int) -> x
     units = dict.fromkeys(MEASURED, "weight units squared") | {
         "asymmetry": "1", "premise": "1", "moving": "1", "total": "weight units squared"
     }  # fmt: skip
-    variables = {name: (axes, values[..., k], {"units": units[name]}) for k, name in enumerate(MEASURED)}
+    variables: dict[str, Any] = {
+        name: (axes, values[..., k], {"units": units[name]}) for k, name in enumerate(MEASURED)
+    }
     total = np.exp(np.log(values[..., -1]).mean(axis=-1))
     fits = [[power_law(grid.steps, row)[:3] for row in case] for case in total]
     mean = floor.mean(axis=-1)

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from sptrack.cost import CostModel
 from sptrack.crossbar.threads import thread_count
-from sptrack.devices.constants import response_constants, working_interval
 from sptrack.errors import ParameterError
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import Problem
@@ -26,6 +25,7 @@ Array = NDArray[Any]
 
 WINDOW = 200
 """Steps over which an error is averaged before it is held against a target."""
+_WAY = 256
 _COUNTED = ("pulses", "reads", "programs")
 
 
@@ -96,19 +96,17 @@ def first_passages(
 def fewest_pulses(problem: Problem, target: float) -> float:
     """Pulses per cell without which no method brings W from 0 to a mean (W - W*)^2 of ``target``.
 
-    A pulse moves cell i by dw_min q_i at most, q_i its largest response between 0 and W*, and W_i has to go
-    |W*_i| - |e_i| far with mean e^2 = target: mean(|W*|/q) - sqrt(target mean(1/q^2)), over dw_min (Cauchy).
-    Steps without cycle noise, which can be lucky.
+    On the straight way cell i needs I_i = integral over 0 .. W* of dw/(dw_min q_i) pulses, q_i its response
+    in that direction, and an error e_i saves |e_i| r_i at most, r_i the largest 1/(dw_min q_i): mean(I) -
+    sqrt(target mean(r^2)) (Cauchy). To leading order in dw_min; without cycle noise, which can be lucky.
     """
-    cells = problem.main
-    low, high = working_interval(cells)
+    cells, share = problem.main, (np.arange(_WAY) + 0.5)[:, None, None] / _WAY
     start = np.zeros(cells.shape) if cells.reference is None else np.asarray(cells.reference, np.float64)
-    end = start + problem.optimum.reshape(cells.shape)
-    first = np.clip(np.minimum(start, end) - cells.dw_min, low, high - cells.dw_min)
-    last = np.clip(np.maximum(start, end) + cells.dw_min, low + cells.dw_min, high)
-    q = response_constants(cells, (first, last)).q_max
-    far = np.mean(np.abs(end - start) / q) - np.sqrt(target * np.mean(1 / q**2))
-    return max(0.0, float(far) / cells.dw_min)
+    far = problem.optimum.reshape(cells.shape)
+    way = start + share * far
+    slowness = 1 / (cells.dw_min * np.where(far > 0, cells.q_plus(way), cells.q_minus(way)))
+    needed = np.mean(slowness.mean(axis=0) * np.abs(far))
+    return max(0.0, float(needed - np.sqrt(target * np.mean(slowness.max(axis=0) ** 2))))
 
 
 def random_methods(
