@@ -198,7 +198,7 @@ def _draw_rates(ax: Axes, data: xr.Dataset, title: str) -> None:
     for name, case in CASES.items():
         one = data.sel(case=name)
         ends = [float(one[f"exponent{end}"]) for end in ("", "_low", "_high")]
-        text = f"{case.text}: {ends[0]:+.2f} [{ends[1]:+.2f}, {ends[2]:+.2f}]"
+        text = f"{case.text}: {ends[0]:+.3f} [{ends[1]:+.3f}, {ends[2]:+.3f}]"
         _points(ax, steps, one["total"], case, text)
         _marks(ax, steps, _summary(one["total"])[0], one["premise"].mean("seed").values >= 0.5, case)
     guide = _summary(data.sel(case="rider-on-line-ideal")["total"])[0][0] / 3
@@ -256,5 +256,5 @@ def _draw_floor(ax: Axes, data: xr.Dataset) -> None:
     ax.set(xscale="log", yscale="log")
     ax.legend(fontsize=8.5, loc="upper left", title="exponent of dw, 95 %, by count law", title_fontsize=8.5)
     ax.set_ylim(top=300 * ax.get_ylim()[1])
-    title = "Floor at the end of a long run, above that of the finest device"
+    title = "Floor of a long run, less that of the finest device"
     label(ax, title, "granularity dw (weight units)", "error per cell (weight units²)")

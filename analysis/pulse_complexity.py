@@ -6,10 +6,10 @@ counts a fixed number of pulses per step. Here the pulses that are sent are coun
 until the mean of (W - W*)^2 over the cells and 200 steps is at most delta.
 
 Every method gets the same number of random settings (rates, steps between reads, and the calibration pulses
-of two-stage, which are scaled as 1/dw), tried on two problems with dw = 0.001. For each target the cheapest
-is run on other problems; for each granularity the cheapest of the best few, in pulses and in cost, is found
-on the two problems and run on the others. A run is given up after 20000 steps. RIDER has the settings of the
-best E-RIDERs, without the chopper.
+of two-stage, which are scaled as 1/dw), tried on two problems with dw = 0.001, the best on four more. For
+each target the cheapest is run on eight other problems; so is, for each granularity, the cheapest of the best
+few, in pulses and in cost. A run is given up after 20000 steps. RIDER has the settings of the best E-RIDER,
+without the chopper. Points are medians over the problems, for a run may not get there.
 
 One sees: pulses grow as 1/dw for all of them, because W alone needs some 0.1/dw to get to its optimum
 (dotted); who wins depends on the error that is asked for and not on the device. RIDER never gets there.
@@ -35,7 +35,7 @@ from sptrack.passages import (
 )
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
-from sptrack.scaling import geometric_mean, power_law, tie
+from sptrack.scaling import median_cost, power_law, tie
 from sptrack.tracking import Chop, Method, Problem, ProblemSettings, problem, with_settings
 from sptrack.tracking.problems import default_device
 
@@ -51,9 +51,12 @@ STYLE = {
     "rider": (COLOURS[4], "D"), "e-rider": (COLOURS[0], "o"), "o-rider": (COLOURS[2], "v"),
     "two-stage": (COLOURS[1], "s"),
 }  # fmt: skip
+SQUARE = {-1: "", -2: "²"}
 PRICES = ("pulses", "cost")
 TARGETS = (2e-2, 1e-2, 5e-3, 2e-3, 1e-3)
-TARGET, GRANULARITY, TRIED = 2e-3, 1e-3, 2
+TARGET, GRANULARITY = 2e-3, 1e-3
+FIRST, TRIED = 2, 6
+"""Problems that every setting is tried on, and those that the best are."""
 PAIRS = (("e-rider", "two-stage"), ("o-rider", "two-stage"), ("e-rider", "o-rider"))
 
 
@@ -65,8 +68,8 @@ class _Grid(NamedTuple):
     steps: int
 
 
-FULL = _Grid((1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3), 60, 2, 6, 20000)
-SMALL = _Grid((1e-3, 2e-3, 5e-3), 6, 1, 2, 4000)
+FULL = _Grid((1e-4, 3e-4, 1e-3, 2e-3, 5e-3), 48, 2, 8, 20000)
+SMALL = _Grid((1e-3, 2e-3, 5e-3), 4, 1, 2, 3000)
 
 
 class _Bench(NamedTuple):
@@ -115,7 +118,7 @@ def _adapted(base: Method, granularity: float) -> Method:
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
-    """Search 60 settings a method, score on 6 problems at 6 granularities and 5 targets (``small``: less).
+    """Search 48 settings a method, score on 8 problems at 5 granularities and 5 targets (``small``: less).
 
     Returns
     -------
@@ -126,37 +129,46 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         method. Exponents over method and ``tie`` over pair, what, each with ``_low`` and ``_high``.
     """
     bench = _Bench(SMALL if small else FULL, seed, threads)
-    grid, values = bench.grid, _empty(SMALL if small else FULL)
+    values = _empty(bench.grid)
     chosen: dict[str, list[Method]] = {}
-    for k, name in enumerate(NAMES):
-        pool = _pool(name, grid, seed, chosen)
-        first = bench.go(pool, GRANULARITY, bench.tuning, TARGETS)
-        for t, target in enumerate(TARGETS):
-            best = cheapest(first["pulses"][..., t]) or [0]
-            scored = bench.go([pool[best[0]]], GRANULARITY, bench.scored, [target])
+    for name in SEARCHED:
+        for t, best in enumerate(_search(bench, name, chosen)):
+            done = bench.go([best], GRANULARITY, bench.scored, [TARGETS[t]])
             for what in ("pulses", "steps"):
-                values[f"target_{what}"][k, t] = scored[what][0, :, 0]
-        at = TARGETS.index(TARGET)
-        few = {price: cheapest(first[price][..., at], grid.best) for price in PRICES}
-        chosen[name] = [pool[i] for i in dict.fromkeys(few["pulses"] + few["cost"])] or pool[:1]
-        for g, granularity in enumerate(grid.granularities):
+                values[f"target_{what}"][NAMES.index(name), t] = done[what][0, :, 0]
+    chosen["rider"] = [with_settings(chosen["e-rider"][0], name="rider", sync=True, chop=Chop())]
+    done = bench.go(chosen["rider"], GRANULARITY, bench.scored, TARGETS)
+    for what in ("pulses", "steps"):
+        values[f"target_{what}"][0] = done[what][0].T
+    for k, name in enumerate(NAMES):
+        for g, granularity in enumerate(bench.grid.granularities):
             for price, row in _score(bench, chosen[name], granularity).items():
                 values[price][k, g] = row
     return _dataset(bench, values, chosen)
 
 
-def _pool(name: str, grid: _Grid, seed: int, chosen: dict[str, list[Method]]) -> list[Method]:
-    """Settings to try; RIDER's are those of E-RIDERs with the filter's last value and no chopper."""
-    if name != "rider":
-        return random_methods(name, SEARCHED[name], grid.settings, seed=seed)
-    some = random_methods("e-rider", SEARCHED["e-rider"], max(2, grid.settings // 5), seed=seed)
-    return [with_settings(one, name="rider", sync=True, chop=Chop()) for one in some]
+def _search(bench: _Bench, name: str, chosen: dict[str, list[Method]]) -> list[Method]:
+    """Cheapest setting in pulses for each target; into ``chosen`` the best few for the main one."""
+    grid, at = bench.grid, TARGETS.index(TARGET)
+    pool = random_methods(name, SEARCHED[name], grid.settings, seed=bench.seed)
+    first = bench.go(pool, GRANULARITY, bench.tuning[:FIRST], TARGETS)
+    good = [k for t in range(len(TARGETS)) for k in cheapest(first["pulses"][..., t], grid.best)]
+    good += cheapest(first["cost"][..., at], grid.best) or [0]
+    finalists = list(dict.fromkeys(good))
+    second = bench.go([pool[k] for k in finalists], GRANULARITY, bench.tuning[FIRST:], TARGETS)
+    both = {what: np.concatenate([first[what][finalists], second[what]], axis=1) for what in PRICES}
+    few = [k for price in PRICES for k in cheapest(both[price][..., at], grid.best)] or [0]
+    chosen[name] = [pool[finalists[k]] for k in dict.fromkeys(few)]
+    order = [(cheapest(both["pulses"][..., t]) or [0])[0] for t in range(len(TARGETS))]
+    return [pool[finalists[k]] for k in order]
 
 
 def _score(bench: _Bench, pool: list[Method], granularity: float) -> dict[str, Any]:
     """Pulses and cost [seeds] of the settings that are cheapest in each on the tuning problems."""
-    first = bench.go(pool, granularity, bench.tuning, [TARGET])
-    picked = {price: (cheapest(first[price][..., 0]) or [0])[0] for price in PRICES}
+    picked = dict.fromkeys(PRICES, 0)
+    if len(pool) > 1:
+        first = bench.go(pool, granularity, bench.tuning[:4], [TARGET])
+        picked = {price: (cheapest(first[price][..., 0]) or [0])[0] for price in PRICES}
     done = {i: bench.go([pool[i]], granularity, bench.scored, [TARGET]) for i in set(picked.values())}
     return {price: done[i][price][0, :, 0] for price, i in picked.items()}
 
@@ -214,7 +226,7 @@ def _dataset(bench: _Bench, values: dict[str, Any], chosen: dict[str, list[Metho
 
 
 def _exponent(x: Sequence[float], costs: np.ndarray) -> tuple[float, float, float]:
-    mean = np.array([geometric_mean(row).value for row in costs])
+    mean = np.array([median_cost(row).value for row in costs])
     known = np.isfinite(mean)
     if known.sum() < 3:
         return np.nan, np.nan, np.nan
@@ -248,6 +260,7 @@ def plot(data: xr.Dataset) -> Figure:
     right.plot(data["target"], data["target_fewest"], ":", color="black")
     right.invert_xaxis()
     _guide(right, data)
+    _mark_ties(right, data, "target_pulses")
     for ax in (left, middle, right):
         ax.set(xscale="log", yscale="log")
         ax.legend(
@@ -282,11 +295,14 @@ def _draw(ax: Axes, data: xr.Dataset, name: str, x: np.ndarray, title: str, sign
     for method in NAMES:
         colour, marker = STYLE[method]
         one = data.sel({"method": method})
-        value, low, high = np.array([geometric_mean(row) for row in one[name].values]).T
+        value, low, high = np.array([median_cost(row) for row in one[name].values]).T
         ends = sorted(sign * float(one[f"{name}_exponent{end}"]) for end in ("", "_low", "_high"))
         text = f"{TEXT[method]}: {ends[1]:.2f} [{ends[0]:.2f}, {ends[2]:.2f}]"
         never = ~np.isfinite(value)
-        text = f"{TEXT[method]}: never gets there" if never.all() else text
+        if never.all():
+            text = f"{TEXT[method]}: never gets there"
+        elif not np.isfinite(ends).all():
+            text = TEXT[method]
         ax.errorbar(
             x, value, [value - low, high - value], fmt=f"{marker}-", color=colour, capsize=3, label=text
         )
@@ -295,15 +311,30 @@ def _draw(ax: Axes, data: xr.Dataset, name: str, x: np.ndarray, title: str, sign
         )
 
 
+def _mark_ties(ax: Axes, data: xr.Dataset, name: str) -> None:
+    """Where two methods cost the same, with its interval."""
+    floor = float(data["target_fewest"].min())
+    for k, pair in enumerate(PAIRS):
+        one = data.isel(pair=k)
+        at, low, high = (float(one[f"{name}_tie{end}"]) for end in ("", "_low", "_high"))
+        if not np.isfinite(at):
+            continue
+        y = floor * 2.0 ** (k + 1)
+        ax.plot([low, high], [y, y], color=GREY, linewidth=2)
+        ax.plot(at, y, "|", color="black", markersize=12)
+        text = f" {TEXT[pair[0]]} = {TEXT[pair[1]]}"
+        ax.text(at, 1.1 * y, text, fontsize=8.5, color=GREY, va="bottom")
+
+
 def _guide(ax: Axes, data: xr.Dataset) -> None:
     target = data["target"].values
     base = float(np.nanmin(data["target_pulses"].values)) * 0.7
-    for power, line in ((-1.0, "--"), (-2.0, "-.")):
+    for power, line in ((-1, "--"), (-2, "-.")):
         ax.plot(
             target,
             base * (target / target.max()) ** power,
             line,
             color=GREY,
             linewidth=1,
-            label=f"∝ δ^{power:g}",
+            label=f"∝ 1/δ{SQUARE[power]}",
         )

@@ -151,7 +151,7 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     quantities += _chain(problem, method, loop)
     if not method.direct:
         quantities += _transfer(problem, method, loop)
-    if method.reference == "filter":
+    if _filters(method):
         quantities += _premise(problem)
     values = {item.name: item.value for item in quantities}
     return Explanation(
@@ -245,7 +245,10 @@ def _chain(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
     if method.chop.active:
         period = 2 * _flip_steps(problem, method)
         out.append(_quantity("chopper_period", period, "steps", "mean length of a + and a - half"))
-    if method.reference == "filter":
+    if method.observes:
+        out.append(_quantity("observer_memory", _ratio(1.0, method.eta), "steps",
+                             "1/eta, after which the observer has forgotten"))  # fmt: skip
+    if _filters(method):
         out.append(_quantity("filter_time", _ratio(interval, method.eta), "steps", "1/eta, in steps"))
         noise = passed_share(loop.pole**interval, method.eta) * loop.variance
         out.append(_quantity("reference_rms", float(np.sqrt(noise)), "weight units",
@@ -329,7 +332,7 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
     pulses = values["pulses_optimum"] or values["pulses_start"] or 0.0
     if pulses < 1:
         out.append(f"drive below one pulse: {pulses:.2g} pulses a step, most steps send none")
-    if method.reference == "filter" and not method.chop.active:
+    if _filters(method) and not method.chop.active:
         out.append("filter reference without a chopper: W - (beta/eta) Q is conserved by an ideal W, so W "
                    "cannot reach the optimum and Q the symmetric point")  # fmt: skip
         out += _premise_warning(values)
@@ -355,6 +358,11 @@ def _premise_warning(values: Mapping[str, float | None]) -> list[str]:
     wanted = "no finite C*" if level is None else f"E|g| >= {level:.3g} (median)"
     return [f"premise of T3.7 cannot hold: {wanted} asked, {values['premise_optimum']:.3g} at the optimum; "
             f"{share:.0f} % of the weights meet it at W = 0"]  # fmt: skip
+
+
+def _filters(method: Method) -> bool:
+    """Whether the reference is a filter of the reads alone: what T3.7 and its relatives speak of."""
+    return method.reference == "filter" and not method.observes
 
 
 def _interval(problem: Problem, method: Method) -> int:

@@ -165,7 +165,7 @@ def reading_every(base: Method, every: int) -> Method:
 
 
 def cheapest(costs: ArrayLike, number: int = 1) -> list[int]:
-    """Settings in the order of their geometric mean cost, among those that got there with every seed.
+    """Settings in the order of their misses, then of their geometric mean cost.
 
     Parameters
     ----------
@@ -177,8 +177,9 @@ def cheapest(costs: ArrayLike, number: int = 1) -> list[int]:
     Returns
     -------
     list of int
-        Indices; empty if no setting got there with every seed.
+        Indices, without those that never got there.
     """
-    mean = np.log(np.asarray(costs, np.float64)).mean(axis=1)
-    order = np.argsort(mean)
-    return [int(k) for k in order[np.isfinite(mean[order])][:number]]
+    logarithm = np.log(np.asarray(costs, np.float64))
+    reached = np.isfinite(logarithm).sum(axis=1)
+    mean = np.where(np.isfinite(logarithm), logarithm, 0.0).sum(axis=1) / np.maximum(reached, 1)
+    return [int(k) for k in np.lexsort((mean, -reached)) if reached[k]][:number]

@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm, t
+from scipy.stats import binom, norm, t
 
 from sptrack.errors import ParameterError
 
 LEVEL = 0.95
 """Probability of every interval in this module."""
+_FAR = 9.0
 
 
 class PowerLaw(NamedTuple):
@@ -133,22 +134,41 @@ def geometric_mean(values: ArrayLike) -> Estimate:
     return Estimate(*np.exp([centre, centre - half, centre + half]).tolist())
 
 
+def median_cost(values: ArrayLike) -> Estimate:
+    """Median of costs [n] of which some may be infinite (NaN: not reached), and an interval of at least 95 %.
+
+    The interval lies between order statistics, whose coverage is binomial: the narrowest symmetric pair that
+    has 95 %, or all values if there are fewer than six. NaN for an infinite median or end.
+
+    Raises
+    ------
+    ParameterError
+        No numbers, or one that is not above 0.
+    """
+    x = np.asarray(values, np.float64)
+    if x.ndim != 1 or not x.size or (x <= 0).any():
+        raise ParameterError(f"values {x}: one or more numbers above 0 wanted")
+    found = np.exp(_ranked(np.log(np.where(np.isnan(x), np.inf, x))))
+    return Estimate(*np.where(np.isfinite(found), found, np.nan).tolist())
+
+
 def tie(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Crossing:
-    """Where two costs are level: the ratio of their geometric means passes 1, interpolated in log-log.
+    """Where two costs are level: the median of their ratio passes 1, interpolated in log-log.
 
     Parameters
     ----------
     x : array_like [n]
         Rising positive numbers, n >= 2.
     first, second : array_like [n, seeds]
-        Positive costs, paired by seed; NaN where there is none.
+        Positive costs, paired by seed; NaN where a target was not reached: the other one is cheaper then, by
+        a factor that counts as e^9.
 
     Returns
     -------
     Crossing
-        The first change of sign of the mean logarithm of first/second. The interval holds every x, between
-        the first and the last sample, at which the 95 % interval of the mean holds 0, if it is one stretch
-        around the change; an end that runs into the first or last sample is NaN. All NaN without a change.
+        The first change of sign of the median logarithm of first/second. Its interval ends where the interval
+        of the median (at least 95 %, as in `median_cost`) leaves 0 on either side; NaN for an end beyond the
+        samples. All NaN without a change.
 
     Raises
     ------
@@ -161,13 +181,15 @@ def tie(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Crossing:
         raise ParameterError(f"x {places.shape}, costs {a.shape} and {b.shape}: [n], [n, seeds] wanted")
     if not ((places > 0).all() and (np.diff(places) > 0).all()):
         raise ParameterError(f"x {places}: rising numbers above 0 wanted")
-    centre, half = np.array([_student(row) for row in np.log(a / b)]).T
-    known = np.isfinite(centre)
-    at, mean, width = np.log(places[known]), centre[known], half[known]
+    missed = np.isnan(a).astype(float) - np.isnan(b)
+    ratio = np.where(np.isnan(a) | np.isnan(b), _FAR * missed, np.log(a / b))
+    known = ~(np.isnan(a) & np.isnan(b)).all(axis=1)
+    at = np.log(places[known])
+    mean, lower, upper = np.array([_ranked(row) for row in ratio[known]]).reshape(-1, 3).T
     turns = _zeros(at, mean)
     if not turns.size:
         return Crossing(*[float("nan")] * 3)
-    ends = np.sort(np.concatenate([_zeros(at, mean - width), _zeros(at, mean + width)]))
+    ends = np.sort(np.concatenate([_zeros(at, lower), _zeros(at, upper)]))
     below, above = ends[ends <= turns[0]], ends[ends >= turns[0]]
     low = below[-1] if below.size else np.nan
     high = above[0] if above.size else np.nan
@@ -180,6 +202,16 @@ def _student(values: np.ndarray) -> tuple[float, float]:
     if n < 2:
         return float(values.mean()), float("nan")
     return float(values.mean()), float(t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+
+
+def _ranked(values: np.ndarray) -> tuple[float, float, float]:
+    """Median of n values, and the order statistics around it whose interval covers it with 95 % or all."""
+    x, n = np.sort(values), len(values)
+    skip = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
+    skip = max(0, skip - 1) if binom.cdf(skip - 1, n, 0.5) > (1 - LEVEL) / 2 else skip
+    first = max(0, skip - 1)
+    middle = x[(n - 1) // 2] if x[n // 2] == x[(n - 1) // 2] else (x[n // 2] + x[(n - 1) // 2]) / 2
+    return float(middle), float(x[first]), float(x[n - 1 - first])
 
 
 def _zeros(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -156,6 +156,7 @@ def test_largest_curvature_shows_in_the_residual_pole():
     [
         (method("e-rider"), []),
         (method("agad"), []),
+        (method("o-rider"), []),
         (method("e-rider", alpha=20.0), ["unstable pole"]),
         (method("e-rider", eta=0.9), ["filter faster"]),
         (method("e-rider", alpha=0.001), ["drive below one pulse"]),
@@ -195,8 +196,10 @@ def test_the_premise_is_explained_where_there_is_a_filter():
     assert made["premise_optimum"] == pytest.approx(0.2 * np.sqrt(2 / np.pi))
     assert (made["premise_start"], made["premise_distance"]) == (0.0, premise.least_distance)
     assert made["premise_level"] == explain(problem(), method("e-rider"))["premise_level"]
-    with pytest.raises(KeyError):
-        explain(problem(), method("two-stage"))["premise_level"]
+    for name in ("two-stage", "o-rider"):
+        with pytest.raises(KeyError):
+            explain(problem(), method(name))["premise_level"]
+    assert explain(problem(), method("o-rider"))["observer_memory"] == pytest.approx(5000)
 
 
 def test_without_gradient_noise_the_premise_holds_at_the_start_and_ends_at_the_optimum():

@@ -94,9 +94,9 @@ def test_reading_less_often_keeps_the_rates_per_step():
     assert errors[1] == pytest.approx(errors[0], rel=0.1)
 
 
-def test_cheapest_takes_only_what_always_gets_there():
-    costs = [[4.0, 9.0], [5.0, 5.0], [1.0, np.nan], [1.0, 100.0]]
-    assert cheapest(costs, 5) == [1, 0, 3]
+def test_cheapest_looks_at_misses_first():
+    costs = [[4.0, 9.0], [5.0, 5.0], [1.0, np.nan], [1.0, 100.0], [np.nan, np.nan]]
+    assert cheapest(costs, 9) == [1, 0, 3, 2]
     assert cheapest(costs) == [1]
     assert cheapest([[np.nan]]) == []
 
