@@ -11,8 +11,10 @@ each target the cheapest is run on eight other problems; so is, for each granula
 few, in pulses and in cost. A run is given up after 20000 steps. RIDER has the settings of the best E-RIDER,
 without the chopper. Points are medians over the problems, for a run may not get there.
 
-One sees: pulses grow as 1/dw for all of them, because W alone needs some 0.1/dw to get to its optimum
-(dotted); who wins depends on the error that is asked for and not on the device. RIDER never gets there.
+One sees: pulses grow as 1/dw for all of them, because W alone needs some 0.4/dw to get to its optimum
+(dotted), so a finer device does not favour the trackers. E-RIDER is the cheapest to a loose target and pays
+most for a tight one, where some of its runs do not get there at all; O-RIDER is the cheapest to tight targets
+at every granularity; calibrating first misses them on the coarsest device. RIDER never gets there.
 """  # noqa: D400
 
 from collections.abc import Sequence
@@ -260,7 +262,8 @@ def plot(data: xr.Dataset) -> Figure:
     right.plot(data["target"], data["target_fewest"], ":", color="black")
     right.invert_xaxis()
     _guide(right, data)
-    _mark_ties(right, data, "target_pulses")
+    _mark_ties(right, data)
+    _mark_coarse(left, data)
     for ax in (left, middle, right):
         ax.set(xscale="log", yscale="log")
         ax.legend(
@@ -284,7 +287,8 @@ def plot(data: xr.Dataset) -> Figure:
     )
     figure.suptitle(
         "What it costs to train to a given error: calibration included, settings searched alike, "
-        "scored on other problems"
+        "scored on other problems\n"
+        "medians with 95 % intervals (▲: open above, some runs do not get there; open symbols: half or more)"
     )
     return figure
 
@@ -303,27 +307,44 @@ def _draw(ax: Axes, data: xr.Dataset, name: str, x: np.ndarray, title: str, sign
             text = f"{TEXT[method]}: never gets there"
         elif not np.isfinite(ends).all():
             text = TEXT[method]
+        open_end = np.isfinite(value) & ~np.isfinite(high)
+        ends_up = np.where(open_end, value, high)
+        ax.plot(x[open_end], 1.3 * value[open_end], "^", color=colour, markersize=4)
         ax.errorbar(
-            x, value, [value - low, high - value], fmt=f"{marker}-", color=colour, capsize=3, label=text
+            x, value, [value - low, ends_up - value], fmt=f"{marker}-", color=colour, capsize=3, label=text
         )
         ax.plot(
             x[never], np.full(never.sum(), top), marker, color=colour, markerfacecolor="white", markersize=8
         )
 
 
-def _mark_ties(ax: Axes, data: xr.Dataset, name: str) -> None:
-    """Where two methods cost the same, with its interval."""
-    floor = float(data["target_fewest"].min())
+def _mark_ties(ax: Axes, data: xr.Dataset) -> None:
+    """Targets at which two methods take the same pulses, with intervals, at the bottom of the axes."""
+    bottom = float(np.nanmin(data["target_pulses"].values)) / 60
     for k, pair in enumerate(PAIRS):
         one = data.isel(pair=k)
-        at, low, high = (float(one[f"{name}_tie{end}"]) for end in ("", "_low", "_high"))
+        at, low, high = (float(one[f"target_pulses_tie{end}"]) for end in ("", "_low", "_high"))
         if not np.isfinite(at):
             continue
-        y = floor * 2.0 ** (k + 1)
+        y = bottom * 1.7**k
         ax.plot([low, high], [y, y], color=GREY, linewidth=2)
         ax.plot(at, y, "|", color="black", markersize=12)
-        text = f" {TEXT[pair[0]]} = {TEXT[pair[1]]}"
+        text = f" {TEXT[pair[0]]} = {TEXT[pair[1]]} at δ = {at:.2g}"
         ax.text(at, 1.1 * y, text, fontsize=8.5, color=GREY, va="bottom")
+    ax.set_ylim(bottom=bottom / 1.5)
+
+
+def _mark_coarse(ax: Axes, data: xr.Dataset) -> None:
+    """Between which numbers of states calibrating first begins to get there."""
+    states = 2 / data["granularity"].values
+    values = data["pulses"].sel({"method": "two-stage"}).values
+    reached = np.array([np.isfinite(median_cost(row).value) for row in values])
+    if reached.all() or not reached.any():
+        return
+    low, high = states[~reached].max(), states[reached].min()
+    ax.axvspan(low, high, color=COLOURS[1], alpha=0.12, linewidth=0)
+    text = " calibrating first\n gets there from\n somewhere here on"
+    ax.text(low, float(data["fewest"].min()), text, fontsize=8.5, color=COLOURS[1], va="bottom")
 
 
 def _guide(ax: Axes, data: xr.Dataset) -> None:
