@@ -343,8 +343,8 @@ def _mark_coarse(ax: Axes, data: xr.Dataset) -> None:
         return
     low, high = states[~reached].max(), states[reached].min()
     ax.axvspan(low, high, color=COLOURS[1], alpha=0.12, linewidth=0)
-    text = " calibrating first\n gets there from\n somewhere here on"
-    ax.text(low, float(data["fewest"].min()), text, fontsize=8.5, color=COLOURS[1], va="bottom")
+    text = "calibrating first\ngets there from\nhere on, at the latest"
+    ax.text(1.06 * high, float(data["fewest"].min()), text, fontsize=8.5, color=COLOURS[1], va="bottom")
 
 
 def _guide(ax: Axes, data: xr.Dataset) -> None:
