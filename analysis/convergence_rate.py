@@ -66,7 +66,7 @@ class _Grid(NamedTuple):
 
 
 FULL = _Grid(tuple(1000 * 2**k for k in range(8)), 4, 64000, (2e-2, 1e-2, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4))
-SMALL = _Grid((500, 1000, 2000), 2, 2000, (2e-2, 1e-2, 5e-3, 2e-3, 5e-4))
+SMALL = _Grid((300, 600, 1200), 2, 1000, (2e-2, 1e-2, 5e-3, 2e-3, 5e-4))
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:

@@ -295,7 +295,7 @@ def plot(data: xr.Dataset) -> Figure:
 
 def _draw(ax: Axes, data: xr.Dataset, name: str, x: np.ndarray, title: str, sign: int) -> None:
     ax.set_label(title)
-    top = float(np.nanmax(data[name].values)) * 1.6
+    top = 1.6 * float(np.nan_to_num(data[name].values).max() or 1.0)
     for method in NAMES:
         colour, marker = STYLE[method]
         one = data.sel({"method": method})
@@ -320,7 +320,7 @@ def _draw(ax: Axes, data: xr.Dataset, name: str, x: np.ndarray, title: str, sign
 
 def _mark_ties(ax: Axes, data: xr.Dataset) -> None:
     """Targets at which two methods take the same pulses, with intervals, at the bottom of the axes."""
-    bottom = float(np.nanmin(data["target_pulses"].values)) / 60
+    bottom = float(data["target_fewest"].max()) / 40
     for k, pair in enumerate(PAIRS):
         one = data.isel(pair=k)
         at, low, high = (float(one[f"target_pulses_tie{end}"]) for end in ("", "_low", "_high"))
@@ -349,7 +349,7 @@ def _mark_coarse(ax: Axes, data: xr.Dataset) -> None:
 
 def _guide(ax: Axes, data: xr.Dataset) -> None:
     target = data["target"].values
-    base = float(np.nanmin(data["target_pulses"].values)) * 0.7
+    base = float(data["target_fewest"].max())
     for power, line in ((-1, "--"), (-2, "-.")):
         ax.plot(
             target,
