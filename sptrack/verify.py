@@ -370,7 +370,7 @@ def _mean(values: Array) -> tuple[Array, Array]:
     return np.asarray(values.mean(axis=0)), np.asarray(spread / math.sqrt(runs))
 
 
-def _repeated(cells: Cells, runs: int) -> Cells:
+def repeated(cells: Cells, runs: int) -> Cells:
     """Every cell ``runs`` times, as an array [runs, cells]: rows are independent runs."""
     law = cells.law._replace(cell=np.tile(cells.law.cell, (1, runs)))
     return replace(cells, law=law, shape=(runs, cells.size), reference=None)
@@ -390,7 +390,7 @@ def _trajectory(
     time.
     """
     random = mode == "stochastic" or cells.cycle_noise.std > 0
-    many = _repeated(cells, max(_FEWEST, _LANES // cells.size) if random else 1)
+    many = repeated(cells, max(_FEWEST, _LANES // cells.size) if random else 1)
     weights = np.broadcast_to(start, many.shape)
     bar = Crossbar(many, seed=seed, weights=weights, name=_named(cells, mode), threads=1)
     every, after_down = np.zeros(many.shape), np.zeros(many.shape)
@@ -471,7 +471,7 @@ def settled_offsets(
     slope = local_derivatives(cells)
     relaxation = math.ceil(2 / (cells.dw_min * float(np.min(slope.plus + slope.minus))))
     point = cells.symmetric_point.reshape(1, -1)
-    many = _repeated(cells, runs)
+    many = repeated(cells, runs)
     name = f"{_named(cells, mode)}/{cells.cycle_noise.std:g}"
     bar = Crossbar(many, seed=seed, weights=np.broadcast_to(point, many.shape), name=name, threads=threads)
     bar.pulse(PROGRAMS[mode], 2 * (_BURN_IN * relaxation // 2))

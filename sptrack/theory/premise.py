@@ -45,22 +45,11 @@ from scipy.special import erf
 
 from sptrack.devices.constants import Constants
 from sptrack.errors import ParameterError
+from sptrack.theory.drive import mean_size
 
 Array = NDArray[Any]
 
 _NEWTON_STEPS = 60
-
-
-def mean_size(mean: ArrayLike, std: float) -> Array:
-    """E|g| of a normal gradient with ``mean`` [n] and ``std``, [n].
-
-    std sqrt(2/pi) exp(-mean^2/(2 std^2)) + mean erf(mean/(std sqrt 2)): the folded normal.
-    """
-    m = np.abs(np.asarray(mean, np.float64))
-    if std == 0:
-        return m
-    z = m / (std * np.sqrt(2.0))
-    return np.asarray(std * np.sqrt(2.0 / np.pi) * np.exp(-(z**2)) + m * erf(z))
 
 
 def mean_for_size(size: ArrayLike, std: float) -> Array:

@@ -1,6 +1,6 @@
 """A method, a problem and their device as plain mappings and TOML text.
 
-A file has up to three tables, none of which is needed::
+A file has up to four tables, none of which is needed::
 
     [method]              # name of a factory, and the fields of `Method` that differ from it
     name = "e-rider"
@@ -14,6 +14,9 @@ A file has up to three tables, none of which is needed::
 
     [device]              # a device file's keys; or, without the table, device = "soft-bounds"
     dw_min = 0.002
+
+    [tune]                # what `sptrack tune` does with them, see `sptrack.tuning.plan.table_values`
+    trials = 200
 
 Without ``device`` the device is that of `ProblemSettings`; a ``device`` table describes a whole device.
 """
@@ -35,7 +38,7 @@ from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import PROBLEMS, ProblemSettings
 
-TABLES = ("method", "problem", "device")
+TABLES = ("method", "problem", "device", "tune")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
     Parameters
     ----------
     mapping : mapping
-        The tables "method", "problem" and "device".
+        The tables "method", "problem" and "device"; "tune" is let pass.
     where : str
         What error texts call the mapping: the name of the file.
 

@@ -7,7 +7,8 @@ import pytest
 
 from sptrack.devices.constants import response_constants
 from sptrack.errors import ParameterError
-from sptrack.theory.premise import drive_premise, mean_for_size, mean_size, multiplier_interval
+from sptrack.theory.drive import mean_size
+from sptrack.theory.premise import drive_premise, mean_for_size, multiplier_interval
 from tests.theory.standins import linear_cells
 
 CELLS = linear_cells([1.4, 1.0, 0.6], [0.6, 1.0, 1.2], 0.001)
