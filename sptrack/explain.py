@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.kernels import objectives
+from sptrack.rates import problem_premise
 from sptrack.theory import (
     GradientStatistics,
     linearise,
@@ -31,13 +31,12 @@ from sptrack.theory import (
     telegraph_gain,
 )
 from sptrack.tracking.methods import Method
-from sptrack.tracking.problems import Problem
+from sptrack.tracking.problems import Problem, curvatures, mean_gradient
 
 Array = NDArray[Any]
 
 FAST_FILTER = 0.9
 """Share of the chopper's power that a filter passes, above which it is called faster than the chopper."""
-_POWER_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +101,8 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     quantities += _chain(problem, method, loop)
     if not method.direct:
         quantities += _transfer(problem, method, loop)
+    if _filters(method):
+        quantities += _premise(problem)
     values = {item.name: item.value for item in quantities}
     return Explanation(
         method=method.name,
@@ -110,25 +111,6 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
         quantities=tuple(quantities),
         warnings=tuple(_warnings(values, method, steps // _interval(problem, method))),
     )
-
-
-def _gradient(problem: Problem, weights: Array) -> Array:
-    """Gradient without noise at weights [n], float64."""
-    w, g = np.float32(weights), np.zeros(len(weights), np.float32)
-    objectives.gradient(problem.objective, w, g, 0, objectives.zeros_like_objective(problem.objective))
-    return g.astype(np.float64)
-
-
-def _curvature(problem: Problem) -> float:
-    """Largest curvature at the optimum, by the power method on differences of the gradient."""
-    v = np.random.default_rng(0).standard_normal(len(problem.optimum))
-    at_optimum, size = _gradient(problem, problem.optimum), 0.0
-    for _ in range(_POWER_STEPS):
-        v = 0.1 * v / np.abs(v).max()
-        change = _gradient(problem, problem.optimum + v) - at_optimum
-        size = float(change @ v / (v @ v))
-        v = change
-    return size
 
 
 def _linearise(problem: Problem, method: Method) -> _Loop:
@@ -140,11 +122,11 @@ def _linearise(problem: Problem, method: Method) -> _Loop:
     at_rest = GradientStatistics(std=problem.gradient_noise)
     cell_loops = linearise(cells, alpha=method.alpha, gradient=at_rest)
     slope, q0 = cell_loops.slope.ravel()[live], cell_loops.response.ravel()[live]
-    start = mean_size(_gradient(problem, np.zeros(len(problem.optimum))), problem.gradient_noise)[live]
+    start = mean_size(mean_gradient(problem, np.zeros(len(problem.optimum))), problem.gradient_noise)[live]
     rest = float(mean_size(0.0, problem.gradient_noise))
     pole = float(loop_pole(method.alpha, rest, slope.mean()))
     worst = float(loop_pole(method.alpha, np.maximum(start, rest), slope).min())
-    feedback = method.alpha * float(q0.max()) * _feedback(method) * _curvature(problem)
+    feedback = method.alpha * float(q0.max()) * _feedback(method) * curvatures(problem)[1]
     step = float(cell_loops.white.ravel()[live].mean())
     variance = step / (1 - pole**2) if abs(pole) < 1 else float("inf")
     return _Loop(
@@ -191,7 +173,10 @@ def _chain(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
     if method.chop.active:
         period = 2 * _flip_steps(problem, method)
         out.append(_quantity("chopper_period", period, "steps", "mean length of a + and a - half"))
-    if method.reference == "filter":
+    if method.observes:
+        out.append(_quantity("observer_memory", _ratio(1.0, method.eta), "steps",
+                             "1/eta, after which the observer has forgotten"))  # fmt: skip
+    if _filters(method):
         out.append(_quantity("filter_time", _ratio(interval, method.eta), "steps", "1/eta, in steps"))
         noise = float(passed_share(loop.pole**interval, method.eta)) * loop.variance
         out.append(_quantity("reference_rms", float(np.sqrt(noise)), "weight units",
@@ -238,10 +223,28 @@ def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
     return out
 
 
+def _premise(problem: Problem) -> list[Quantity]:
+    """What T3.7 asks of the gradient at every step and element, and where it can have it."""
+    if not curvatures(problem)[0] > 0:
+        return []
+    premise = problem_premise(problem)
+    start = mean_gradient(problem, np.zeros(len(problem.optimum))).reshape(problem.fast.shape)
+    return [
+        _quantity("premise_level", float(np.median(premise.level)), "gradient",
+                  "C*, what T3.7 asks E|g| to be at least at every step and weight; median"),
+        _quantity("premise_optimum", float(mean_size(0.0, problem.gradient_noise)), "gradient",
+                  "E|g| at the optimum, where the gradient is noise"),
+        _quantity("premise_start", float(premise.met(start).mean()), "1",
+                  "share of weights that meet C* at W = 0"),
+        _quantity("premise_distance", premise.least_distance, "weight units",
+                  "rms distance of W from the optimum within which some weight misses C*"),
+    ]  # fmt: skip
+
+
 def _signal(problem: Problem, rate: float) -> float:
     """Displacement of P from its SP by the gradient at W = 0, rms over cells, at most the nominal range."""
     response = problem.fast.device.response
-    size = float(np.sqrt(np.mean(_gradient(problem, np.zeros(len(problem.optimum))) ** 2)))
+    size = float(np.sqrt(np.mean(mean_gradient(problem, np.zeros(len(problem.optimum))) ** 2)))
     return min(rate * size, response.w_max - response.w_min)
 
 
@@ -257,9 +260,10 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
     pulses = values["pulses_optimum"] or values["pulses_start"] or 0.0
     if pulses < 1:
         out.append(f"drive below one pulse: {pulses:.2g} pulses a step, most steps send none")
-    if method.reference == "filter" and not method.chop.active:
+    if _filters(method) and not method.chop.active:
         out.append("filter reference without a chopper: W - (beta/eta) Q is conserved by an ideal W, so W "
                    "cannot reach the optimum and Q the symmetric point")  # fmt: skip
+        out += _premise_warning(values)
     share = values.get("chopped_share") or 0.0
     if share > FAST_FILTER:
         out.append(f"filter faster than the chopper: {100 * share:.0f} % of the chopper's power passes "
@@ -270,6 +274,23 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
             wanted = "no number of" if needed is None else f"{needed:.3g}"
             out.append(f"buffer never reaches its threshold: {wanted} transfers for a pulse, of {transfers}")
     return out
+
+
+def _premise_warning(values: Mapping[str, float | None]) -> list[str]:
+    """Whether RIDER's theorem speaks of this problem; nothing if the loss has no optimum."""
+    if "premise_start" not in values:
+        return []
+    if not values["premise_optimum"]:
+        return ["premise of T3.7 ends at the optimum: without noise E|g| falls below any C* > 0 there"]
+    level, share = values["premise_level"], 100 * (values["premise_start"] or 0.0)
+    wanted = "no finite C*" if level is None else f"E|g| >= {level:.3g} (median)"
+    return [f"premise of T3.7 cannot hold: {wanted} asked, {values['premise_optimum']:.3g} at the optimum; "
+            f"{share:.0f} % of the weights meet it at W = 0"]  # fmt: skip
+
+
+def _filters(method: Method) -> bool:
+    """Whether the reference is a filter of the reads alone: what T3.7 and its relatives speak of."""
+    return method.reference == "filter" and not method.observes
 
 
 def _interval(problem: Problem, method: Method) -> int:

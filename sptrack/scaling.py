@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm, t
+from scipy.stats import binom, norm, t
 
 from sptrack.errors import ParameterError
 
 LEVEL = 0.95
 """Probability of every interval in this module."""
+_FAR = 9.0
 
 
 class PowerLaw(NamedTuple):
@@ -33,6 +34,14 @@ class Crossing(NamedTuple):
     """Where a falling error first meets a target, with a 95 % interval; NaN beyond the samples."""
 
     at: float
+    low: float
+    high: float
+
+
+class Estimate(NamedTuple):
+    """A number with its 95 % interval."""
+
+    value: float
     low: float
     high: float
 
@@ -106,6 +115,110 @@ def crossing(x: ArrayLike, errors: ArrayLike, target: float, standard_errors: Ar
         )
     margin = float(norm.ppf(0.5 + LEVEL / 2)) * np.asarray(standard_errors, np.float64)
     return Crossing(*(_first_below(places, sizes + sign * margin, target) for sign in (0, -1, 1)))
+
+
+def geometric_mean(values: ArrayLike) -> Estimate:
+    """Geometric mean of positive numbers [n] with its 95 % interval (Student's, on logarithms).
+
+    Some NaN among them: NaN, for they stand for something that was not reached.
+
+    Raises
+    ------
+    ParameterError
+        No numbers, or one that is not above 0.
+    """
+    x = np.asarray(values, np.float64)
+    if x.ndim != 1 or not x.size or (x <= 0).any():
+        raise ParameterError(f"values {x}: one or more numbers above 0 wanted")
+    centre, half = _student(np.log(x))
+    return Estimate(*np.exp([centre, centre - half, centre + half]).tolist())
+
+
+def median_cost(values: ArrayLike) -> Estimate:
+    """Median of costs [n] of which some may be infinite (NaN: not reached), and an interval of at least 95 %.
+
+    The interval lies between order statistics, whose coverage is binomial: the narrowest symmetric pair that
+    has 95 %, or all values if there are fewer than six. NaN for an infinite median or end.
+
+    Raises
+    ------
+    ParameterError
+        No numbers, or one that is not above 0.
+    """
+    x = np.asarray(values, np.float64)
+    if x.ndim != 1 or not x.size or (x <= 0).any():
+        raise ParameterError(f"values {x}: one or more numbers above 0 wanted")
+    found = np.exp(_ranked(np.log(np.where(np.isnan(x), np.inf, x))))
+    return Estimate(*np.where(np.isfinite(found), found, np.nan).tolist())
+
+
+def tie(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Crossing:
+    """Where two costs are level: the median of their ratio passes 1, interpolated in log-log.
+
+    Parameters
+    ----------
+    x : array_like [n]
+        Rising positive numbers, n >= 2.
+    first, second : array_like [n, seeds]
+        Positive costs, paired by seed; NaN where a target was not reached: the other one is cheaper then, by
+        a factor that counts as e^9.
+
+    Returns
+    -------
+    Crossing
+        The first change of sign of the median logarithm of first/second. Its interval ends where the interval
+        of the median (at least 95 %, as in `median_cost`) leaves 0 on either side; NaN for an end beyond the
+        samples. All NaN without a change.
+
+    Raises
+    ------
+    ParameterError
+        Lengths that do not fit, or an x that is not above 0.
+    """
+    places = np.asarray(x, np.float64)
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if places.ndim != 1 or len(places) < 2 or a.ndim != 2 or a.shape != b.shape or len(a) != len(places):
+        raise ParameterError(f"x {places.shape}, costs {a.shape} and {b.shape}: [n], [n, seeds] wanted")
+    if not ((places > 0).all() and (np.diff(places) > 0).all()):
+        raise ParameterError(f"x {places}: rising numbers above 0 wanted")
+    missed = np.isnan(a).astype(float) - np.isnan(b)
+    ratio = np.where(np.isnan(a) | np.isnan(b), _FAR * missed, np.log(a / b))
+    known = ~(np.isnan(a) & np.isnan(b)).all(axis=1)
+    at = np.log(places[known])
+    mean, lower, upper = np.array([_ranked(row) for row in ratio[known]]).reshape(-1, 3).T
+    turns = _zeros(at, mean)
+    if not turns.size:
+        return Crossing(*[float("nan")] * 3)
+    ends = np.sort(np.concatenate([_zeros(at, lower), _zeros(at, upper)]))
+    below, above = ends[ends <= turns[0]], ends[ends >= turns[0]]
+    low = below[-1] if below.size else np.nan
+    high = above[0] if above.size else np.nan
+    return Crossing(*np.exp([turns[0], low, high]).tolist())
+
+
+def _student(values: np.ndarray) -> tuple[float, float]:
+    """Mean and half of its 95 % interval; NaN for the half of a single value."""
+    n = len(values)
+    if n < 2:
+        return float(values.mean()), float("nan")
+    return float(values.mean()), float(t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+
+
+def _ranked(values: np.ndarray) -> tuple[float, float, float]:
+    """Median of n values, and the order statistics around it whose interval covers it with 95 % or all."""
+    x, n = np.sort(values), len(values)
+    skip = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
+    skip = max(0, skip - 1) if binom.cdf(skip - 1, n, 0.5) > (1 - LEVEL) / 2 else skip
+    first = max(0, skip - 1)
+    middle = x[(n - 1) // 2] if x[n // 2] == x[(n - 1) // 2] else (x[n // 2] + x[(n - 1) // 2]) / 2
+    return float(middle), float(x[first]), float(x[n - 1 - first])
+
+
+def _zeros(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where y, linear between its samples, changes its sign."""
+    k = np.flatnonzero(np.sign(y[:-1]) * np.sign(y[1:]) < 0)
+    inner = x[k] - y[k] * (x[k + 1] - x[k]) / (y[k + 1] - y[k])
+    return np.sort(np.concatenate([inner, x[y == 0]]))
 
 
 def _first_below(places: np.ndarray, sizes: np.ndarray, target: float) -> float:

@@ -5,6 +5,7 @@ import pytest
 
 from sptrack import preset
 from sptrack.explain import explain
+from sptrack.rates import problem_premise
 from sptrack.tracking import METHODS, Chop, Method, ProblemSettings, Tracker, method, problem, with_settings
 
 QUIET = problem(settings=ProblemSettings(size=256, spread=0.0), name="separable")
@@ -86,10 +87,11 @@ def test_largest_curvature_shows_in_the_residual_pole():
     [
         (method("e-rider"), []),
         (method("agad"), []),
+        (method("o-rider"), []),
         (method("e-rider", alpha=20.0), ["unstable pole"]),
         (method("e-rider", eta=0.9), ["filter faster"]),
         (method("e-rider", alpha=0.001), ["drive below one pulse"]),
-        (method("rider", alpha=0.05), ["without a chopper"]),
+        (method("rider", alpha=0.05), ["without a chopper", "premise of T3.7 cannot hold"]),
         (method("tt-v2", alpha=0.05, beta=1e-8), ["buffer never"]),
         (method("tt-v2", alpha=0.05, beta=0.0), ["buffer never"]),
         (method("oracle", alpha=0.05, gamma=60.0), ["loop_pole_residual"]),
@@ -116,3 +118,22 @@ def test_cells_without_symmetric_point_are_said_so():
     made = explain(problem(settings=settings), method("agad"))
     assert made["loop_pole"] is None
     assert made.warnings[0].startswith("no symmetric point")
+
+
+def test_the_premise_is_explained_where_there_is_a_filter():
+    made = explain(problem(), method("rider"))
+    premise = problem_premise(problem())
+    assert made["premise_level"] == pytest.approx(np.median(4 * np.sqrt(2) * premise.ratio**1.5))
+    assert made["premise_optimum"] == pytest.approx(0.2 * np.sqrt(2 / np.pi))
+    assert (made["premise_start"], made["premise_distance"]) == (0.0, premise.least_distance)
+    assert made["premise_level"] == explain(problem(), method("e-rider"))["premise_level"]
+    for name in ("two-stage", "o-rider"):
+        with pytest.raises(KeyError):
+            explain(problem(), method(name))["premise_level"]
+    assert explain(problem(), method("o-rider"))["observer_memory"] == pytest.approx(5000)
+
+
+def test_without_gradient_noise_the_premise_holds_at_the_start_and_ends_at_the_optimum():
+    made = explain(problem(settings=ProblemSettings(gradient_noise=0.0)), method("rider"))
+    assert (made["premise_level"], made["premise_start"], made["premise_distance"]) == (0.0, 1.0, 0.0)
+    assert "premise of T3.7 ends at the optimum" in made.warnings[-1]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from sptrack.devices import Cells, Device, Spread, SymmetricPoints, sample_cells
 from sptrack.errors import ParameterError, nearest
@@ -14,6 +15,7 @@ from sptrack.kernels import objectives
 Array = NDArray[Any]
 
 _CLIP = 0.7
+_PROBE, _TOLERANCE, _DENSE = 0.1, 1e-4, 16
 
 
 def default_device() -> Device:
@@ -234,3 +236,36 @@ def problem(name: str = "quadratic", settings: ProblemSettings | None = None, *,
     if seed < 0:
         raise ParameterError(f"seed = {seed}: a number >= 0 wanted")
     return PROBLEMS[name](ProblemSettings() if settings is None else settings, seed)
+
+
+def mean_gradient(problem: Problem, weights: ArrayLike) -> Array:
+    """Gradient without noise at ``weights`` [..., cells] (weight units), float64."""
+    at = np.asarray(weights, np.float32)
+    rows = np.ascontiguousarray(at).reshape(-1, at.shape[-1])
+    g, work = np.zeros_like(rows), objectives.zeros_like_objective(problem.objective)
+    for row, out in zip(rows, g, strict=True):
+        objectives.gradient(problem.objective, row, out, 0, work)
+    return g.astype(np.float64).reshape(at.shape)
+
+
+def curvatures(problem: Problem) -> tuple[float, float]:
+    """Smallest and largest curvature mu and L at the optimum, from differences of the gradient."""
+    size, rest = len(problem.optimum), mean_gradient(problem, problem.optimum)
+
+    def times(v: Array) -> Array:
+        v = np.asarray(v).ravel()
+        scale = _PROBE / max(float(np.abs(v).max()), np.finfo(np.float64).tiny)
+        return (mean_gradient(problem, problem.optimum + scale * v) - rest) / scale
+
+    if size <= _DENSE:
+        values = np.linalg.eigvalsh(np.array([times(unit) for unit in np.eye(size)]))
+        return float(values[0]), float(values[-1])
+    start = np.random.default_rng(0).standard_normal(size)
+    if not times(start).any():
+        return 0.0, 0.0
+    operator = LinearOperator((size, size), matvec=times, dtype=np.float64)
+    low, high = (
+        eigsh(operator, 1, which=end, v0=start, tol=_TOLERANCE, return_eigenvectors=False)[0]
+        for end in ("SA", "LA")
+    )
+    return float(low), float(high)

@@ -1,0 +1,208 @@
+"""How fast tracking converges, and whether the premise of T3.7 was met on the way.
+
+T3.7 of Xiao et al. 2026 (arXiv 2602.21321) bounds the mean over K steps of ||W - W*||^2 + ||P - Q||^2 +
+||G_p(P)||^2, with rates that shrink as 1/sqrt(K).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.devices.constants import response_constants, working_interval
+from sptrack.errors import ParameterError
+from sptrack.theory.premise import DrivePremise, drive_premise
+from sptrack.tracking.methods import Method
+from sptrack.tracking.problems import Problem, curvatures, mean_gradient
+from sptrack.tracking.run import Recording, Tracker
+
+Array = NDArray[Any]
+
+REFERENCE_STEPS = 20000
+"""Run length for which the default settings of the methods were chosen."""
+LOOKS = 400
+"""Steps of a run, evenly spaced, at which the gradient is held against the premise."""
+_CHUNK = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Means over the steps of one run, per cell.
+
+    Attributes
+    ----------
+    steps : int
+        K.
+    weights, residual, asymmetry, reference : float
+        Mean of (W - W*)^2, (P - Q)^2, G_p(P)^2 (dimensionless) and (Q - SP)^2 (weight units squared).
+    tail : float
+        Sum of the first three over the last tenth of the steps.
+    premise, moving : float
+        Shares of steps and elements whose E|g_d| is above 0 and at least C* of T3.7, or at least the level
+        above which RIDER cannot rest at a wrong place: `DrivePremise.level` and ``rest``.
+    """
+
+    steps: int
+    weights: float
+    residual: float
+    asymmetry: float
+    reference: float
+    tail: float
+    premise: float
+    moving: float
+
+    @property
+    def total(self) -> float:
+        """What T3.7 bounds, over the number of cells."""
+        return self.weights + self.residual + self.asymmetry
+
+
+def problem_premise(problem: Problem) -> DrivePremise:
+    """Premise of T3.7 on a problem, as easy to meet as it can be.
+
+    The working interval of each cell of P is the least it has to cover: from its start to its symmetric
+    point, and one pulse beyond. A cell without a symmetric point has all of its bounds.
+
+    Raises
+    ------
+    ParameterError
+        A loss that is not strongly convex at its optimum.
+    """
+    cells, pulse = problem.fast, problem.fast.dw_min
+    low, high = working_interval(cells)
+    start, point = _reference(problem), cells.symmetric_point
+    live = np.isfinite(point)
+    first = np.clip(np.fmin(start, point) - pulse, low, high - pulse)
+    last = np.clip(np.fmax(start, point) + pulse, low + pulse, high)
+    constants = response_constants(cells, (np.where(live, first, low), np.where(live, last, high)))
+    convexity, smoothness = curvatures(problem)
+    return drive_premise(constants, noise=problem.gradient_noise, convexity=convexity, smoothness=smoothness)
+
+
+def _reference(problem: Problem) -> Array:
+    """Internal weight of P that reads as 0, float64 [rows, columns]."""
+    cells = problem.fast
+    return np.zeros(cells.shape) if cells.reference is None else np.asarray(cells.reference, np.float64)
+
+
+def scaled(method: Method, factor: float) -> Method:
+    """The same method run ``factor`` times faster: rates per step times the factor.
+
+    alpha, beta, eta (at most 1) and the flip probability (at most 1/2) are multiplied; where several steps
+    pass between reads, their number is divided instead, and what is stated per read stays.
+
+    Raises
+    ------
+    ParameterError
+        A factor that is not finite and above 0.
+    """
+    if not (np.isfinite(factor) and factor > 0):
+        raise ParameterError(f"factor = {factor}: a finite number above 0 wanted")
+    between = method.transfer.every
+    every = max(1, round(between / factor)) if between > 1 else 1
+    read = factor * every / between
+    flip = factor if method.chop.scope == "array" else read
+    return replace(
+        method,
+        alpha=factor * method.alpha,
+        beta=read * method.beta,
+        eta=min((factor if method.observes else read) * method.eta, 1.0),
+        chop=replace(method.chop, probability=min(flip * method.chop.probability, 0.5)),
+        transfer=replace(method.transfer, every=every),
+    )
+
+
+def for_steps(method: Method, steps: int, *, at: int = REFERENCE_STEPS) -> Method:
+    """Settings of a method that holds for ``at`` steps, for a run of ``steps``, as T3.7 scales them.
+
+    `scaled` by sqrt(at/steps): alpha, beta and eta go as 1/sqrt(steps), gamma stays.
+
+    Raises
+    ------
+    ParameterError
+        A number of steps below 1.
+    """
+    if steps < 1 or at < 1:
+        raise ParameterError(f"steps = {steps}, at = {at}: at least 1 wanted")
+    return scaled(method, float(np.sqrt(at / steps)))
+
+
+def with_optimum(problem: Problem, optimum: Array) -> Problem:
+    """The same (separable or coupled) quadratic problem with its optimum [cells] elsewhere.
+
+    Raises
+    ------
+    ParameterError
+        Another objective.
+    """
+    if "optimum" not in problem.objective._fields:
+        raise ParameterError(f"problem {problem.name}: a quadratic with an optimum of its own wanted")
+    moved = problem.objective._replace(optimum=np.ascontiguousarray(optimum, np.float32))
+    return replace(problem, optimum=np.array(optimum, np.float64), objective=moved)
+
+
+def measure_rate(problem: Problem, method: Method, steps: int, *, seed: int = 0, **options: Any) -> Rate:
+    """Run a method and average what T3.7 bounds over every step.
+
+    Parameters
+    ----------
+    problem, method, seed
+        As in `Tracker`; ``options`` are its other parameters.
+    steps : int
+        K, at least 10.
+
+    Raises
+    ------
+    ParameterError
+        As `Tracker`; a method without P, or fewer than 10 steps.
+    """
+    if method.direct or steps < 10:
+        raise ParameterError(
+            f"{method.name} over {steps} steps: a method with P and at least 10 steps wanted"
+        )
+    tracker, premise = Tracker(problem, method, seed=seed, **options), problem_premise(problem)
+    held, values, met = tracker.result.reference, [], []
+    for chunk in np.array_split(np.arange(steps), -(-steps // _CHUNK)):
+        taken = tracker.record(len(chunk))
+        values.append(_squares(problem, taken))
+        copies = _copies(method, taken, held)
+        looks = np.linspace(1, len(taken.w) - 1, -(-LOOKS * len(taken.w) // steps)).astype(int)
+        mixed = taken.w[looks - 1] + method.gamma * taken.signs[looks] * (taken.p[looks - 1] - copies[looks])
+        means = mean_gradient(problem, mixed).reshape(-1, *problem.fast.shape)
+        met.append([premise.met(means).mean(), premise.met(means, premise.rest).mean()])
+        held = copies[-1]
+    each = np.concatenate(values)
+    weights, residual, asymmetry, reference = each.mean(axis=0).tolist()
+    share, moving = np.mean(met, axis=0).tolist()
+    return Rate(
+        steps=steps,
+        weights=weights,
+        residual=residual,
+        asymmetry=asymmetry,
+        reference=reference,
+        tail=float(each[-max(1, steps // 10) :, :3].sum(axis=1).mean()),
+        premise=share,
+        moving=moving,
+    )
+
+
+def _squares(problem: Problem, taken: Recording) -> Array:
+    """(W - W*)^2, (P - Q)^2, G(P)^2 and (Q - SP)^2 [steps, 4], means over cells."""
+    inside = taken.p.reshape(-1, *problem.fast.shape) + _reference(problem)
+    asymmetry = problem.fast.G(inside).reshape(taken.p.shape)
+    point = np.nan_to_num(problem.fast.target.ravel())
+    rows = (taken.w - problem.optimum, taken.p - taken.q, asymmetry, taken.q - point)
+    return np.stack([np.mean(np.square(row, dtype=np.float64), axis=1) for row in rows], axis=1)
+
+
+def _copies(method: Method, taken: Recording, held: Array) -> Array:
+    """Reference R of each step [steps, cells] but the first of a recording, where it may be a step old."""
+    before = np.concatenate([taken.q[:1], taken.q[:-1]])
+    if method.sync:
+        return before
+    flips = np.zeros(taken.signs.shape, bool)
+    flips[1:] = taken.signs[1:] != taken.signs[:-1]
+    flips = np.broadcast_to(flips, before.shape)
+    last = np.maximum.accumulate(np.where(flips, np.arange(len(flips))[:, None], 0), axis=0)
+    return np.where(last > 0, np.take_along_axis(before, last, axis=0), held)
