@@ -32,7 +32,7 @@ from sptrack.devices import (
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
 from sptrack.theory import GradientStatistics
-from sptrack.validity import OpenLoop
+from sptrack.validity import LoopRuns
 
 MEANS, STD, SHOWN = (0.1, 0.3, 0.6), 1.0, 0.3
 RATES = (0.0005, 0.002, 0.008, 0.03)
@@ -57,12 +57,12 @@ def devices() -> tuple[tuple[Device, float], ...]:
     return (linear, 0.01), (power, 0.03)
 
 
-def open_loop(which: int, mean: float, p: float, seed: int) -> OpenLoop:
+def open_loop(which: int, mean: float, p: float, seed: int) -> LoopRuns:
     """One of the devices under a gradient chopped with flip probability p."""
     device, alpha = devices()[which]
     cells = sample_cells(device, (1, 1), dtype=np.float64)
     gradient = GradientStatistics(mean=mean, std=STD)
-    return OpenLoop(cells=cells, alpha=alpha, gradient=gradient, chopper=Chopper(p=p), seed=seed)
+    return LoopRuns(cells=cells, alpha=alpha, gradient=gradient, chopper=Chopper(p=p), seed=seed)
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
@@ -105,7 +105,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     )  # fmt: skip
 
 
-def _predicted(loop: OpenLoop) -> tuple[float, ...]:
+def _predicted(loop: LoopRuns) -> tuple[float, ...]:
     """Three bias terms, signal over rms of P, whether the prediction holds, and the bias for p -> 0."""
     found = loop.loop.predict(1.0, loop.chopper)
     terms = [getattr(found, f"bias_{term}").item() for term in TERMS]
@@ -114,7 +114,7 @@ def _predicted(loop: OpenLoop) -> tuple[float, ...]:
     return (*terms, signal, float(not found.warnings), lock)
 
 
-def _measured(loop: OpenLoop, runs: int, times: int, threads: int | None) -> tuple[float, ...]:
+def _measured(loop: LoopRuns, runs: int, times: int, threads: int | None) -> tuple[float, ...]:
     """Bias of P and signal over its rms, each with its standard error."""
     found = loop.settled([], runs=runs, times=times, mirrored=True, threads=threads)
     rms = np.sqrt(found.var_p.item())
@@ -126,7 +126,7 @@ def _measured(loop: OpenLoop, runs: int, times: int, threads: int | None) -> tup
     )
 
 
-def _rms(loop: OpenLoop, rates: Any, runs: int, times: int, threads: int | None) -> np.ndarray:
+def _rms(loop: LoopRuns, rates: Any, runs: int, times: int, threads: int | None) -> np.ndarray:
     """RMS of Q around the symmetric point and its standard error [2, rates]."""
     found = loop.settled(rates, runs=runs, times=times, threads=threads)
     rms = np.sqrt(found.var_q[:, 0, 0] + found.bias.item() ** 2)

@@ -20,7 +20,7 @@ from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, sample_cells
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
 from sptrack.theory import GradientStatistics, error_after, optimal_eta
-from sptrack.validity import OpenLoop
+from sptrack.validity import LoopRuns
 
 GRADIENTS = ((0.3, 1.0), (1.0, 0.3))
 BUDGETS = (500, 2000, 8000)
@@ -29,12 +29,12 @@ FACTORS = (0.25, 4.0)
 WEIGHT, ONE = {"units": "weight units"}, {"units": "1"}
 
 
-def open_loop(mean: float, std: float, seed: int) -> OpenLoop:
+def open_loop(mean: float, std: float, seed: int) -> LoopRuns:
     """Linear device with scales 1.3 and .7 under a chopped gradient."""
     device = Device(spread=Spread(asymmetry=Asymmetry(mean=0.3)), cycle_noise=CycleNoise(std=0.3))
     cells = sample_cells(device, (1, 1), dtype=np.float64)
     gradient = GradientStatistics(mean=mean, std=std)
-    return OpenLoop(cells=cells, alpha=ALPHA, gradient=gradient, chopper=Chopper(p=FLIPS), seed=seed)
+    return LoopRuns(cells=cells, alpha=ALPHA, gradient=gradient, chopper=Chopper(p=FLIPS), seed=seed)
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
@@ -77,7 +77,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     )
 
 
-def _rms(loop: OpenLoop, rates: np.ndarray, steps: int) -> np.ndarray:
+def _rms(loop: LoopRuns, rates: np.ndarray, steps: int) -> np.ndarray:
     """Exact root mean square error at each rate."""
     start = START - loop.loop.point
     mean, variance = error_after(loop.loop, rates[:, None, None], steps, start=start, chopper=loop.chopper)

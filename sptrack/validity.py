@@ -1,6 +1,6 @@
 """The linearised loop held against simulated pulses: where its variances and biases can be trusted.
 
-An `OpenLoop` is one description for both sides: `OpenLoop.loop` linearises it (`sptrack.theory`), the other
+A `LoopRuns` is one description for both sides: `LoopRuns.loop` linearises it (`sptrack.theory`), the other
 methods run it on a crossbar, many independent runs of each cell at a time, with choppers of their own. The
 gradient does not depend on the weights: the loop is that of P around its symmetric point.
 """
@@ -77,7 +77,7 @@ class StepError(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OpenLoop:
+class LoopRuns:
     """Cells under a chopped normal gradient that does not depend on their weights.
 
     Parameters
@@ -301,7 +301,7 @@ class OutOfReach(ParameterError):
     """A size of fluctuation that a drive cannot give."""
 
 
-def case(name: str, drive: str, size: float, *, seed: int = 0) -> OpenLoop:
+def case(name: str, drive: str, size: float, *, seed: int = 0) -> LoopRuns:
     """Open loop of a device of `sptrack.verify.suite` whose P is predicted to fluctuate by ``size``.
 
     Parameters
@@ -330,9 +330,9 @@ def case(name: str, drive: str, size: float, *, seed: int = 0) -> OpenLoop:
     mean, std = _GRADIENTS[drive]
     gradient = GradientStatistics(mean=mean, std=std)
 
-    def made(value: float) -> OpenLoop:
+    def made(value: float) -> LoopRuns:
         alpha, p = (value, 0.1) if drive == "noise" else (_RATE, value)
-        return OpenLoop(cells=cells, alpha=alpha, gradient=gradient, chopper=Chopper(p=p), seed=seed)
+        return LoopRuns(cells=cells, alpha=alpha, gradient=gradient, chopper=Chopper(p=p), seed=seed)
 
     def excess(log: float) -> float:
         loop = made(math.exp(log))
@@ -409,7 +409,7 @@ def validity_map(
     )
 
 
-def _compared(run: OpenLoop, runs: int, threads: int | None) -> tuple[float, ...]:
+def _compared(run: LoopRuns, runs: int, threads: int | None) -> tuple[float, ...]:
     """Ratios of P and of Q, each with its error, then predicted and simulated bias and the error of that."""
     eta = _SLOWER * (1 - run.loop.pole.item())
     predicted = run.loop.predict(eta, run.chopper)

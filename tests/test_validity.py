@@ -10,7 +10,7 @@ from sptrack.blocks import Chopper, PeriodicChopper
 from sptrack.devices import Asymmetry, CycleNoise, Device, SoftBounds, Spread, preset, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.theory import VALIDITY_LIMITS, GradientStatistics, error_after
-from sptrack.validity import DRIVES, FAMILIES, TOLERANCE, OpenLoop, OutOfReach, _limit, case, validity_map
+from sptrack.validity import DRIVES, FAMILIES, TOLERANCE, LoopRuns, OutOfReach, _limit, case, validity_map
 from sptrack.verify import suite
 
 GALLERY = Path(__file__).parents[1] / "figures"
@@ -27,7 +27,7 @@ def _open_loop(**options):
         "chopper": Chopper(p=0.2),
         "seed": 3,
     }
-    return OpenLoop(**(given | options))
+    return LoopRuns(**(given | options))
 
 
 @pytest.mark.parametrize(
