@@ -65,7 +65,13 @@ def test_a_cell_that_falls_as_a_power_is_not_called_linear():
     assert linear.behind > 2.0 * linear.error
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(f, marks=[pytest.mark.slow] if f not in ("soft-bounds", "exp-step") else [])
+        for f in FAMILIES
+    ],
+)
 def test_the_device_has_the_fitted_steps_and_survives_its_toml(family):
     fit = fit_responses(Measurement(cells=(curve("linear", 3),)), family)
     device = to_device(fit)
@@ -83,6 +89,7 @@ def test_the_device_has_the_fitted_steps_and_survives_its_toml(family):
     np.testing.assert_array_equal(drawn.symmetric_point, measured_cells(fit, (6, 5), seed=2).symmetric_point)
 
 
+@pytest.mark.slow
 def test_many_cells_give_a_spread():
     """Eight equal cells but for their gain: its spread is found, that of the bounds is not there."""
     cells = []

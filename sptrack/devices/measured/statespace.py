@@ -212,9 +212,9 @@ def _levels(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
 
     Where steps fall linearly by a share k per pulse, n pulses of wander find that share, and with it the
     step, too large. As in restricted likelihood for autoregressions (Chen and Deo 2009), information is
-    counted on the levels that the runs approach, not on the steps: -log(k + 1/n) per direction. With ``avoiding``, a
-    small weight keeps both noises from 0: an interval of a step that takes an undetected cycle noise for
-    none is too short.
+    counted on the levels that the runs approach, not on the steps: -log(k + 1/n) per direction. With
+    ``avoiding``, a small weight keeps both noises from 0: an interval of a step that takes an undetected
+    cycle noise for none is too short.
     """
     value, gradient = np.zeros(len(theta)), np.zeros_like(theta)
     if problem.law.family in ("soft-bounds", "linear-step"):
