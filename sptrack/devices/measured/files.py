@@ -92,7 +92,8 @@ def read_measurement(path: str | Path, ends: tuple[float, float] | None = None) 
         cells, unit = _cells(rows)
         mapped = _mapped(cells, unit, ends)
     except ParameterError as error:
-        raise ParameterError(f"{path}: {error}") from error
+        joint = ", " if str(error).startswith("row") else ": "
+        raise ParameterError(f"{path}{joint}{error}") from error
     return replace(mapped, name=Path(path).name)
 
 

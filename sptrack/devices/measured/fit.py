@@ -60,7 +60,7 @@ def best_fit(response: PulseResponse, family: str, guess: Floats | None = None) 
     law = family_law(family, *visited_range(response))
     ((_, fitted),) = estimate(law, response.program, response.readings[None], guess)
     if not fitted.converged.all():
-        raise ConvergenceError(f"{response.label}the fit of {family} did not converge in 60 steps")
+        raise ConvergenceError(f"{response.label}the fit of {family} did not converge in 200 steps")
     return fitted
 
 

@@ -267,7 +267,7 @@ def maximise(
     boxes : array [2, B, p], optional
         Lowest and highest value of each parameter; those of the problem by default.
     tolerance : float
-        Expected gain in log-likelihood below which a search has converged; at most 60 steps are tried.
+        Expected gain in log-likelihood below which a search has converged; at most 200 steps are tried.
     """
     if boxes is None:
         boxes = np.repeat(problem.limits[:, None], len(theta), axis=1)
@@ -275,7 +275,7 @@ def maximise(
     best = likelihood(problem, theta)
     damping = np.full(len(theta), 1e-3)
     converged = np.zeros(len(theta), dtype=bool)
-    for _ in range(60):
+    for _ in range(200):
         active = np.flatnonzero(~converged)
         here = Likelihood(*(part[active] for part in best))
         move = _scoring_step(theta[active], here, damping[active], boxes[:, active])
