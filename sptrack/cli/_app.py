@@ -35,6 +35,7 @@ app.command(
     name="explain",
     help="What the settings of a method amount to, with warnings.",
 )
+app.command("sptrack.cli.fit:fit", name="fit", help="Fit measured pulse responses of one or many cells.")
 app.command(
     "sptrack.cli.response:response",
     name="response",

@@ -25,8 +25,10 @@ class ArrayInput:
     config
         TOML file that describes a device.
     measured
-        CSV file with consecutive up and down readings of one cell in two columns; cells are drawn with the
-        uncertainty of its fit.
+        CSV file with pulse responses of one or many cells (as `sptrack fit` reads it); cells are drawn with
+        the uncertainty of the fit of one, or the spread between three or more.
+    family
+        Family of the measured cells; by default chosen by held-out readings.
     cells
         Rows x columns of the array.
     seed
@@ -38,6 +40,7 @@ class ArrayInput:
     device: str | None = None
     config: Path | None = None
     measured: Path | None = None
+    family: str | None = None
     cells: str = "512x512"
     seed: int = 0
     threads: int | None = None
@@ -60,8 +63,10 @@ class ArrayInput:
             raise ParameterError(
                 f"--{given[0]} and --{given[1]}: only one of --device, --config, --measured can be given"
             )
+        if self.family is not None and self.measured is None:
+            raise ParameterError("--family: only with --measured")
         if self.measured is not None:
-            return _measured_cells(self.measured, shape, self.seed)
+            return _measured_cells(self.measured, self.family, shape, self.seed)
         if self.config is not None:
             from sptrack.devices.config import load_device
 
@@ -85,8 +90,8 @@ def cells_shape(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _measured_cells(path: Path, shape: tuple[int, int], seed: int) -> tuple[Cells, float]:
-    from sptrack.devices.measured import fit_pulse_response, measured_cells, read_pulse_response
+def _measured_cells(path: Path, family: str | None, shape: tuple[int, int], seed: int) -> tuple[Cells, float]:
+    from sptrack.devices.measured import fit_responses, measured_cells, read_measurement
 
-    fit = fit_pulse_response(read_pulse_response(path), seed=seed)
-    return measured_cells(fit, shape, seed=seed, name=path.name), fit.read_noise
+    fit = fit_responses(read_measurement(path), family)
+    return measured_cells(fit, shape, seed=seed), fit.read_noise

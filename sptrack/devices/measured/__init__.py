@@ -1,18 +1,38 @@
 """Cells known from measured pulses: readings in, a device with its uncertainty out."""
 
-from sptrack.devices.measured.cells import measured_cells, to_device
 from sptrack.devices.measured.device import Diagnostics, Estimate, MeasuredDevice, Unidentified
+from sptrack.devices.measured.files import Measurement, read_measurement
 from sptrack.devices.measured.fit import fit_pulse_response
-from sptrack.devices.measured.readings import PulseResponse, read_pulse_response
+from sptrack.devices.measured.laws import FAMILIES
+from sptrack.devices.measured.population import (
+    CellSpread,
+    ResponseFit,
+    cell_spread,
+    fit_responses,
+    measured_cells,
+    to_device,
+)
+from sptrack.devices.measured.readings import PulseResponse, two_runs
+from sptrack.devices.measured.selection import FamilyScore, Selection, select_family
 
 __all__ = [
+    "FAMILIES",
+    "CellSpread",
     "Diagnostics",
     "Estimate",
+    "FamilyScore",
     "MeasuredDevice",
+    "Measurement",
     "PulseResponse",
+    "ResponseFit",
+    "Selection",
     "Unidentified",
+    "cell_spread",
     "fit_pulse_response",
+    "fit_responses",
     "measured_cells",
-    "read_pulse_response",
+    "read_measurement",
+    "select_family",
     "to_device",
+    "two_runs",
 ]

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sptrack.devices.measured.estimate import Estimates
 from sptrack.devices.measured.laws import Floats
+from sptrack.devices.measured.statespace import unpack
 
 __all__ = ["Diagnostics", "Estimate", "MeasuredDevice", "Unidentified", "find_unidentified"]
 
@@ -17,7 +19,7 @@ _SHARE = 0.25
 
 
 class Estimate(NamedTuple):
-    """Estimate of a parameter with its 95 % interval."""
+    """Estimate of a parameter with its 95 % interval; an end that the readings leave open is infinite."""
 
     value: float
     low: float
@@ -34,18 +36,13 @@ class Unidentified(NamedTuple):
 class Diagnostics(NamedTuple):
     """How well the model describes the readings.
 
-    `log_likelihood` is that of the estimates (constant dropped, prior of the piecewise steps included).
-    `whiteness` is the Ljung-Box p-value of the innovations over 20 lags: a small one means structure that the
-    model does not have.
-    `start_gap` is the start of the down run minus the end of the up run, in standard deviations: beyond 2 the
-    runs are not consecutive. `block_length` (readings) and `resamples` (converged ones) are the bootstrap's.
+    `log_likelihood` is the plain one at the estimates (constant dropped). `whiteness` is the Ljung-Box
+    p-value of the innovations over up to 20 lags: a small one means structure that the model does not have.
     """
 
     log_likelihood: float
     whiteness: float
-    start_gap: float
-    block_length: int
-    resamples: int
+    readings: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,40 +51,47 @@ class MeasuredDevice:
 
     Attributes
     ----------
+    name : str
+        Name of the cell.
     family : str
-        "soft-bounds" or "piecewise".
+        One of `FAMILIES`.
     parameters : mapping of str to Estimate
-        `start_up`, `start_down` (weight units); `read_noise`, standard deviation of the white reading noise
-        (weight units); `cycle_noise`, standard deviation of a step over its mean; `slow_noise` (weight units)
-        and its correlation time `slow_memory` (pulses), only if the readings call for them; `step_up`,
-        `step_down`, mean steps at w = 0 (weight units per pulse, both positive); then `tau_max`, `tau_min`
-        (weight units) or `step_up_1`, `step_down_1`, ... at equally spaced nodes on `range`; and
-        `symmetric_point` (weight units).
-    draws : array [resamples, parameters]
-        Bootstrap refits, columns in the order of `parameters`; the cycle noise of each is a draw from its
-        likelihood.
+        `step_up`, `step_down`, mean steps at w = 0 (weight units per pulse, both positive); bounds (weight
+        units): `tau_max`, `tau_min` where steps vanish linearly, else `w_max`, `w_min`; shape parameters of
+        the family (`gamma_up`, `gamma_down`, or `kappa_up`, `kappa_down` in inverse weight units; for the
+        piecewise family `step_up_1`, ... at equally spaced nodes on `range`); `symmetric_point` (weight
+        units); `read_noise`, standard deviation of the white reading noise (weight units); `cycle_noise`,
+        standard deviation of a step over its mean; `slow_noise` (weight units) and its correlation time
+        `slow_memory` (readings), only if the readings call for them.
     unidentified : tuple of Unidentified
-        Parameters that the readings cannot identify: a scale whose interval spans more than a factor 3, a
-        symmetric point whose interval is wider than a quarter of `range` or leaves it.
+        Parameters that the readings cannot identify: an interval that is open, a scale whose interval spans
+        more than a factor 3, a symmetric point whose interval is wider than a quarter of `range` or leaves
+        it.
     range : tuple of float
-        Lowest and highest state visited, weight units (means of twentieths of a run).
+        Lowest and highest state visited, weight units (means of twentieths of a stretch).
+    predicted, mean, residuals : array [N]
+        Each reading as predicted from those before it (weight units), the response without any noise (weight
+        units), and innovations over their standard deviation.
     diagnostics : Diagnostics
         Goodness of fit.
+    fitted : Estimates
+        The fit as the likelihood knows it.
     """
 
+    name: str
     family: str
     parameters: Mapping[str, Estimate]
-    draws: Floats
     unidentified: tuple[Unidentified, ...]
     range: tuple[float, float]
+    predicted: Floats
+    mean: Floats
+    residuals: Floats
     diagnostics: Diagnostics
+    fitted: Estimates
 
     @property
     def dw_min(self) -> float:
-        """Granularity: mean of the up and the down step at w = 0, weight units.
-
-        With it, a_plus = step_up/dw_min and a_minus = step_down/dw_min are dimensionless and average to 1.
-        """
+        """Granularity: mean of the up and the down step at w = 0, weight units."""
         return 0.5 * (self.parameters["step_up"].value + self.parameters["step_down"].value)
 
     @property
@@ -101,41 +105,16 @@ class MeasuredDevice:
         """State at which the mean up and down steps are equal, weight units."""
         return self.parameters["symmetric_point"]
 
-    def draw(self, shape: tuple[int, ...], seed: int = 0) -> dict[str, Floats]:
-        """Draw cells that differ by the uncertainty of the fit: every cell is one bootstrap refit.
-
-        This is what the readings leave open about one cell, not the spread between cells, of which the
-        response of one cell says nothing.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Shape of the array of cells.
-        seed : int
-            Seed of the draw.
-
-        Returns
-        -------
-        dict of str to array
-            `step_up`, `step_down` [shape], mean steps at w = 0 in weight units per pulse, and `tau_max`,
-            `tau_min` [shape] in weight units, or for the piecewise family `nodes_up`, `nodes_down`
-            [shape, nodes], steps at equally spaced states on `range`.
-        """
-        rows = np.random.default_rng(seed).integers(len(self.draws), size=shape)
-        columns = {name: self.draws[:, i][rows] for i, name in enumerate(self.parameters)}
-        cells = {name: columns[name] for name in ("step_up", "step_down")}
-        if self.family == "soft-bounds":
-            return cells | {name: columns[name] for name in ("tau_max", "tau_min")}
-        for side in ("up", "down"):
-            nodes = [name for name in columns if name.startswith(f"step_{side}_")]
-            cells[f"nodes_{side}"] = np.stack([columns[name] for name in nodes], axis=-1)
-        return cells
+    @property
+    def coefficients(self) -> Floats:
+        """Coefficients [2, n] of the law."""
+        return np.asarray(unpack(self.fitted.problem, self.fitted.theta[:, None]).coefficients[0, 0])
 
 
 def find_unidentified(
-    parameters: Mapping[str, Estimate], visited: tuple[float, float], least_cycle: float
+    parameters: Mapping[str, Estimate], visited: tuple[float, float]
 ) -> tuple[Unidentified, ...]:
-    """Name the parameters whose interval is too wide, or at its limit, each with a reason of one line.
+    """Name the parameters whose interval is too wide or open, each with a reason of one line.
 
     Parameters
     ----------
@@ -143,8 +122,6 @@ def find_unidentified(
         Estimates by name, as in `MeasuredDevice`.
     visited : tuple of float
         Lowest and highest state visited, weight units.
-    least_cycle : float
-        Least cycle noise that the fit tries.
     """
     found = []
     for name, (_, low, high) in parameters.items():
@@ -155,9 +132,12 @@ def find_unidentified(
                 reason = f"{low:.3g} to {high:.3g} (95 %) leaves visited {visited[0]:.3g} to {visited[1]:.3g}"
             elif high - low > _SHARE * (visited[1] - visited[0]):
                 reason = f"{low:.3g} to {high:.3g} (95 %) is wider than a quarter of the visited states"
-        elif name == "cycle_noise" and low < 2.0 * least_cycle:
-            reason = f"at most {high:.3g} times the mean step (95 %); no lower limit"
-        elif not name.startswith("start_") and far > _FACTOR * near:
+        elif name.endswith("_noise") and low < 0.02 * high:
+            unit = " times the mean step" if name == "cycle_noise" else ""
+            reason = f"at most {high:.3g}{unit} (95 %); no lower limit"
+        elif not np.isfinite(far):
+            reason = f"beyond {near:.3g} (95 %); no limit on the other side"
+        elif far > _FACTOR * near or low * high < 0.0:
             reason = f"{low:.3g} to {high:.3g} (95 %) spans more than a factor {_FACTOR:g}"
         if reason:
             found.append(Unidentified(name, reason))

@@ -1,132 +1,249 @@
-"""Step laws of a measured cell: size and slope of the mean step, per direction."""
+"""Families that can be fitted: their coefficients, and what these mean in weight units."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SIGNS", "Floats", "Law", "Piecewise", "SoftBounds"]
+from sptrack.devices.families import ExpStep, LinearStep, PiecewiseStep, PowStep, Response, SoftBounds
+from sptrack.devices.measured import _filter as filters
+from sptrack.errors import ParameterError, nearest
+
+__all__ = ["FAMILIES", "Floats", "Law", "family_law"]
 
 Floats = NDArray[np.float64]
 
-SIGNS = np.array([1.0, -1.0])[:, None, None]
-"""Direction of a pulse along the first axis of a state [2, B, M]: up, down."""
+FAMILIES = ("soft-bounds", "pow-step", "exp-step", "soft-exponential", "linear-step", "piecewise")
+"""Families in order of their coefficients; what they are: `Law`."""
+NODES = 5
+"""Nodes per direction of the piecewise family."""
+_SAMPLES = 33
+_BISECTIONS = 45
+_KINDS = (
+    filters.SOFT_BOUNDS,
+    filters.POW_STEP,
+    filters.EXP_STEP,
+    filters.SOFT_EXPONENTIAL,
+    filters.LINEAR_STEP,
+    filters.PIECEWISE,
+)
+_SHAPE_NAMES = {"pow-step": "gamma", "exp-step": "kappa", "soft-exponential": "kappa", "linear-step": "gamma"}
 
 
-class Law(Protocol):
-    """Mean step of one pulse from positive coefficients; B data sets, M parameter vectors each."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """A family on one cell's visited range.
+
+    With x the distance from ``origin`` along the pulse, B the distance of the bound ahead and a the step at
+    the origin, the mean steps are
+
+    - soft-bounds:      a (1 - x/B)
+    - pow-step:         a (1 - x/B)^gamma
+    - exp-step:         a (1 - exp(kappa (x - B))) / (1 - exp(-kappa B)), which falls late
+    - soft-exponential: a (exp(-kappa x) - exp(-kappa B)) / (1 - exp(-kappa B)), which falls early
+    - linear-step:      a (1 - g x), cut at a hard bound B
+    - piecewise:        interpolation between five free steps on the visited range
+
+    Coefficients are a, 1/B (linear-step: g) and gamma or kappa (linear-step: 1/B), all positive.
+
+    Parameters
+    ----------
+    family : str
+        One of `FAMILIES`.
+    low, high : float
+        Visited range, weight units; the origin is its middle.
+    """
+
+    family: str
+    low: float
+    high: float
 
     @property
     def coefficients(self) -> int:
         """Number of coefficients per direction."""
+        return {"soft-bounds": 2, "piecewise": NODES}.get(self.family, 3)
 
-    def step(self, coefficients: Floats, state: Floats) -> tuple[Floats, Floats]:
-        """Size of the step and its derivative by the state.
+    @property
+    def scales(self) -> slice:
+        """Coefficients that are steps."""
+        return slice(None) if self.family == "piecewise" else slice(1)
+
+    @property
+    def origin(self) -> float:
+        """Middle of the visited range, weight units."""
+        return 0.5 * (self.low + self.high)
+
+    @property
+    def shape(self) -> filters.Shape:
+        """The law as the kernels want it."""
+        return filters.Shape(_KINDS[FAMILIES.index(self.family)], 0.5 * (self.high - self.low))
+
+    def prior(self) -> Floats:
+        """Precision matrix [n, n] of a normal prior on the logarithms of one direction's coefficients.
+
+        Neighbouring nodes of the piecewise family differ by a factor e (one standard deviation), so that all
+        stay finite; the other families have none.
+        """
+        if self.family == "piecewise":
+            difference = np.diff(np.eye(NODES), axis=0)
+            return np.asarray(difference.T @ difference)
+        return np.zeros((self.coefficients, self.coefficients))
+
+    def start(self, speeds: Floats) -> tuple[Floats, Floats]:
+        """Logarithms [2, n] of coefficients to start from, and their limits [2, 2, n].
 
         Parameters
         ----------
-        coefficients : array [n, 2, B, M]
-            Coefficients of the up (0) and the down (1) direction.
-        state : array [2, B, M]
-            States, weight units.
+        speeds : array [2]
+            Mean steps up and down, weight units per pulse.
         """
+        span = self.high - self.low
+        begin = np.repeat(np.log(speeds)[:, None], self.coefficients, axis=1)
+        ends = np.array([begin - np.log(200.0), begin + np.log(200.0)])
+        if self.family == "piecewise":
+            return begin, ends
+        begin[:, 1], ends[0, :, 1], ends[1, :, 1] = np.log(np.array([0.5, 0.1, 10.0]) / span)
+        if self.family == "pow-step":
+            begin[:, 2], ends[0, :, 2], ends[1, :, 2] = np.log([1.0, 0.2, 5.0])
+        elif self.family in ("exp-step", "soft-exponential"):
+            begin[:, 2], ends[0, :, 2], ends[1, :, 2] = np.log(np.array([0.3, 0.05, 8.0]) / span)
+        elif self.family == "linear-step":
+            begin[:, 2], ends[0, :, 2], ends[1, :, 2] = np.log(np.array([1.5, 0.5, 4.0]) / span)
+        return begin, ends
 
-    def prior(self) -> Floats:
-        """Precision matrix [n, n] of a normal prior on the logarithms of one direction's coefficients."""
-
-    def volume(self, coefficients: Floats) -> Floats:
-        """Log determinant [B] of d(what steps are linear in)/d(log coefficients); coefficients [n, 2, B]."""
-
-    def describe(self, coefficients: Floats) -> dict[str, Floats]:
-        """Named parameters [B] in weight units, the symmetric point last, of coefficients [n, 2, B]."""
-
-
-class SoftBounds(NamedTuple):
-    """Linear law of eq. (7), Xiao et al. 2026 (arXiv 2602.21321): a (1 - c w) up, a (1 + c w) down.
-
-    Coefficients: a, the step at w = 0 (weight units per pulse), and c = 1/|tau| (inverse weight units).
-    """
-
-    coefficients: int = 2
-
-    def step(self, coefficients: Floats, state: Floats) -> tuple[Floats, Floats]:
-        """Size and slope of the step; see `Law`."""
-        size, curvature = coefficients
-        slope = -SIGNS * size * curvature
-        return size + slope * state, slope
-
-    def prior(self) -> Floats:
-        """No prior."""
-        return np.zeros((2, 2))
-
-    def volume(self, coefficients: Floats) -> Floats:
-        """Log determinant for the step a and the slope a c; see `Law`."""
-        size, curvature = coefficients
-        return np.asarray(np.sum(np.log(size * size * curvature), axis=0))
+    def steps(self, coefficients: Floats, weights: Floats) -> Floats:
+        """Mean steps [2, B, n] up and down of coefficients [B, 2, c] at weights [B, n], weight units."""
+        out = np.empty((2, *weights.shape))
+        for side, sign in enumerate((1.0, -1.0)):
+            chosen = np.ascontiguousarray(coefficients[:, side])
+            filters.law_steps(self.shape, chosen, sign * (weights - self.origin), out[side])
+        return out
 
     def describe(self, coefficients: Floats) -> dict[str, Floats]:
-        """Name steps at 0, bounds tau and the point w* = (a_up - a_down)/(a_up c_up + a_down c_down)."""
-        (up, down), (curvature_up, curvature_down) = coefficients
+        """Named parameters [B], the symmetric point last, of coefficients [B, 2, c]."""
+        up, down = self.steps(coefficients, np.zeros((len(coefficients), 1)))[..., 0]
+        named = {"step_up": up, "step_down": down}
+        if self.family == "piecewise":
+            for k in range(NODES):
+                named[f"step_up_{k + 1}"] = coefficients[:, 0, k]
+                named[f"step_down_{k + 1}"] = coefficients[:, 1, NODES - 1 - k]
+        else:
+            upper, lower = self.bounds(coefficients)
+            soft = self.family == "soft-bounds"
+            named |= {"tau_max" if soft else "w_max": upper, "tau_min" if soft else "w_min": lower}
+        if self.family in _SHAPE_NAMES:
+            name = _SHAPE_NAMES[self.family]
+            named |= {f"{name}_{side}": values for side, values in self._shapes(coefficients).items()}
+        return named | {"symmetric_point": self.symmetric_point(coefficients)}
+
+    def bounds(self, coefficients: Floats) -> tuple[Floats, Floats]:
+        """Upper and lower bound [B], weight units; the visited range for the piecewise family."""
+        if self.family == "piecewise":
+            return np.full(len(coefficients), self.high), np.full(len(coefficients), self.low)
+        inverse = coefficients[:, :, 2 if self.family == "linear-step" else 1]
+        return self.origin + 1.0 / inverse[:, 0], self.origin - 1.0 / inverse[:, 1]
+
+    def _shapes(self, coefficients: Floats) -> dict[str, Floats]:
+        """Shape parameters of both directions, as the response families define them."""
+        if self.family != "linear-step":
+            return {"up": coefficients[:, 0, 2], "down": coefficients[:, 1, 2]}
+        slope_up, slope_down = coefficients[:, 0, 1], coefficients[:, 1, 1]
+        upper, lower = self.bounds(coefficients)
         return {
-            "step_up": up,
-            "step_down": down,
-            "tau_max": 1.0 / curvature_up,
-            "tau_min": -1.0 / curvature_down,
-            "symmetric_point": (up - down) / (up * curvature_up + down * curvature_down),
+            "up": slope_up * upper / (1.0 + slope_up * self.origin),
+            "down": -slope_down * lower / (1.0 - slope_down * self.origin),
         }
 
+    def symmetric_point(self, coefficients: Floats) -> Floats:
+        """Weight [B] at which both mean steps are equal; the end of the searched range where there is none.
 
-class Piecewise(NamedTuple):
-    """Linear interpolation between the steps at equally spaced nodes on [low, high], constant outside.
-
-    Coefficients: the steps at the nodes, weight units per pulse.
-    """
-
-    low: float
-    high: float
-    coefficients: int = 5
-
-    def step(self, coefficients: Floats, state: Floats) -> tuple[Floats, Floats]:
-        """Size and slope of the step; see `Law`."""
-        width = (self.high - self.low) / (self.coefficients - 1)
-        place = (state - self.low) / width
-        inside = np.clip(place, 0.0, self.coefficients - 1)
-        left = np.minimum(inside.astype(np.intp), self.coefficients - 2)
-        below = np.take_along_axis(coefficients, left[None], axis=0)[0]
-        rise = np.take_along_axis(coefficients, left[None] + 1, axis=0)[0] - below
-        return below + rise * (inside - left), rise / width * (place == inside)
-
-    def prior(self) -> Floats:
-        """Let neighbouring steps differ by a factor e (one standard deviation): all nodes stay finite."""
-        difference = np.diff(np.eye(self.coefficients), axis=0)
-        return np.asarray(difference.T @ difference)
-
-    def volume(self, coefficients: Floats) -> Floats:
-        """Log determinant for the steps at the nodes; see `Law`."""
-        return np.asarray(np.sum(np.log(coefficients), axis=(0, 1)))
-
-    def describe(self, coefficients: Floats) -> dict[str, Floats]:
-        """Name the steps at 0 and at every node (1 = low), and the symmetric point.
-
-        The symmetric point is the first state at which the up step falls below the down step; the end of
-        [low, high] where they come closest to it when none does.
+        Searched: the visited range and one more to either side, inside the bounds.
         """
-        up, down = self.step(coefficients[..., None], np.zeros((2, coefficients.shape[2], 1)))[0][..., 0]
-        named = {"step_up": up, "step_down": down}
-        for i, (node_up, node_down) in enumerate(coefficients, start=1):
-            named |= {f"step_up_{i}": node_up, f"step_down_{i}": node_down}
-        return named | {"symmetric_point": self._crossing(coefficients[:, 0] - coefficients[:, 1])}
+        if self.family == "soft-bounds":
+            (a, c), (b, d) = coefficients[:, 0].T, coefficients[:, 1].T
+            return np.asarray(self.origin + (a - b) / (a * c + b * d))
+        span = 0.0 if self.family == "piecewise" else self.high - self.low
+        upper, lower = self.bounds(coefficients)
+        above, below = np.minimum(upper, self.high + span), np.maximum(lower, self.low - span)
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (above + below)
+            up, down = self.steps(coefficients, middle[:, None])[..., 0]
+            below, above = np.where(up > down, middle, below), np.where(up > down, above, middle)
+        return np.asarray(0.5 * (above + below))
 
-    def _crossing(self, excess: Floats) -> Floats:
-        """First downward zero crossing of node values [n, B]."""
-        falls = (excess[:-1] > 0.0) & (excess[1:] <= 0.0)
-        left = np.argmax(falls, axis=0)
-        columns = np.arange(excess.shape[1])
-        before, after = excess[left, columns], excess[left + 1, columns]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            place = left + before / (before - after)
-        end = np.where(excess[-1] > 0.0, self.coefficients - 1.0, 0.0)
-        place = np.where(falls.any(axis=0), place, end)
-        return np.asarray(self.low + place * (self.high - self.low) / (self.coefficients - 1))
+    def ends(self, coefficients: Floats) -> tuple[Floats, Floats]:
+        """Upper and lower weight [B] of the nodes: the bounds, but not far beyond the visited range."""
+        upper, lower = self.bounds(coefficients)
+        margin = 0.5 * (self.high - self.low)
+        return np.minimum(upper, self.high + margin), np.maximum(lower, self.low - margin)
+
+    def nodes(self, coefficients: Floats) -> Floats:
+        """Steps [2, B, n], not below 0, at equally spaced weights between the `ends` of the nodes."""
+        upper, lower = self.ends(coefficients)
+        count = NODES if self.family == "piecewise" else _SAMPLES
+        weights = np.linspace(lower, upper, count, axis=1)
+        return np.asarray(np.maximum(self.steps(coefficients, weights), 0.0))
+
+    def response(self, coefficients: Floats) -> tuple[Response, Floats]:
+        """Response family of one cell's coefficients [2, c], and the scales [2] of its steps (weight units).
+
+        Raises
+        ------
+        ParameterError
+            The bounds found do not have 0 between them, which the family wants.
+        """
+        one = coefficients[None]
+        upper, lower = (float(x[0]) for x in self.bounds(one))
+        ends = {"w_max": upper, "w_min": lower}
+        up, down = self.steps(one, np.zeros((1, 1)))[:, 0, 0]
+        if self.family in ("piecewise", "soft-exponential"):
+            return self.sampled(coefficients)
+        if not lower < 0.0 < upper or min(up, down) <= 0.0:
+            raise ParameterError(
+                f"bounds {lower:.4g} .. {upper:.4g} of the fit: {self.family} wants 0 between them; give the "
+                "range of the readings that is to be -1 .. 1"
+            )
+        if self.family == "soft-bounds":
+            return SoftBounds(**ends), np.array([up, down])
+        if self.family == "pow-step":
+            gammas = one[0, :, 2]
+            width = upper - lower
+            ahead = np.array([upper, -lower]) / width
+            exponents = {"gamma_up": float(gammas[0]), "gamma_down": float(gammas[1])}
+            return PowStep(**ends, **exponents), np.array([up, down]) / ahead**gammas
+        if self.family == "exp-step":
+            kappa = one[0, :, 2]
+            reach = np.exp(-kappa * np.array([upper, -lower]))
+            values = {"A_up": reach[0], "gamma_up": kappa[0], "A_down": reach[1], "gamma_down": kappa[1]}
+            unit = {"a": 0.5 * (upper - lower), "b": 0.0}
+            plain = {name: float(value) for name, value in (values | unit).items()}
+            return ExpStep(**ends, **plain), np.array([up, down]) / (1.0 - reach)
+        shapes = {f"gamma_{side}": float(x[0]) for side, x in self._shapes(one).items()}
+        return LinearStep(**ends, **shapes), np.array([up, down])
+
+    def sampled(self, coefficients: Floats) -> tuple[PiecewiseStep, Floats]:
+        """The same steps as interpolated nodes: a form that any coefficients [2, c] have. As `response`."""
+        one = coefficients[None]
+        upper, lower = (float(x[0]) for x in self.ends(one))
+        nodes = self.nodes(one)[:, 0]
+        scale = float(nodes.mean())
+        up, down = (tuple((side / scale).tolist()) for side in nodes)
+        made = PiecewiseStep(w_max=upper, w_min=lower, nodes_up=up, nodes_down=down)
+        return made, np.array([scale, scale])
+
+
+def family_law(family: str, low: float, high: float) -> Law:
+    """Law of a family on the visited range ``low`` to ``high`` (weight units).
+
+    Raises
+    ------
+    ParameterError
+        Unknown family.
+    """
+    if family not in FAMILIES:
+        raise ParameterError(
+            f"family {family!r} is not one of {', '.join(FAMILIES)}{nearest(family, FAMILIES)}"
+        )
+    return Law(family=family, low=low, high=high)

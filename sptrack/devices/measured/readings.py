@@ -1,126 +1,171 @@
-"""Readings of a pulse response: the data and its text file."""
+"""Readings of pulse responses: one or many cells, any order of pulses, in weight units."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from sptrack.devices.measured._filter import Program
+from sptrack.devices.measured.estimate import speeds
 from sptrack.devices.measured.laws import Floats
 from sptrack.errors import ParameterError
 
-__all__ = ["FEWEST_READINGS", "PulseResponse", "read_pulse_response"]
+__all__ = ["FEWEST_READINGS", "PulseResponse", "two_runs", "visited_range"]
 
 FEWEST_READINGS = 20
+"""Fewest readings under up and under down pulses, per cell."""
+_STRETCH = 8
+_SIGMAS = 5.0
+_SHARE = 0.25
+
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PulseResponse:
-    """Consecutive readings of one cell under up pulses and under down pulses, one reading per pulse.
+    """Consecutive readings of one cell and the pulses between them.
 
     Attributes
     ----------
-    up : array [n]
-        Readings during the up run, weight units; copied, read-only.
-    down : array [m]
-        Readings during the down run, weight units; copied, read-only.
+    readings : array [N]
+        Readings, weight units; copied, read-only.
+    pulses : array [N]
+        Pulses between the reading before and this one: up positive, down negative, 0 for a repeated reading.
+        Those of the first reading of a run are not used: the state before it is unknown.
+    runs : array [N]
+        Number of the run of each reading, from 0 rising; within a run no pulse is missing. One run by
+        default.
+    name : str
+        Name of the cell.
+    rows : array [N]
+        Where each reading stands in its file, for error texts; counted from 1 by default.
 
     Raises
     ------
     ParameterError
-        A run that is not one-dimensional, shorter than 20 readings, constant, or not finite.
+        Arrays that do not fit each other, fewer than 20 readings under up or under down pulses, readings that
+        are not finite or constant, or move against the pulses (the rows are named).
     """
 
-    up: Floats
-    down: Floats
+    readings: Floats
+    pulses: Integers
+    runs: Integers | None = None
+    name: str = ""
+    rows: Integers | None = None
 
     def __post_init__(self) -> None:
-        """Check and freeze both runs."""
-        for name in ("up", "down"):
-            object.__setattr__(self, name, _checked_run(name, getattr(self, name)))
+        """Check and freeze all arrays."""
+        count = np.size(self.readings)
+        given = {
+            "readings": np.array(self.readings, np.float64),
+            "pulses": np.array(self.pulses, np.int64),
+            "runs": np.array(np.zeros(count) if self.runs is None else self.runs, np.int64),
+            "rows": np.array(np.arange(1, count + 1) if self.rows is None else self.rows, np.int64),
+        }
+        for name, values in given.items():
+            if values.shape != (count,):
+                raise ParameterError(f"{self.label}{name} have shape {values.shape}: ({count},) is needed")
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+        _check(self)
+
+    @property
+    def label(self) -> str:
+        """Name of the cell as error texts put it in front."""
+        return f"cell {self.name}: " if self.name else ""
+
+    @property
+    def program(self) -> Program:
+        """Pulses and runs as the filter wants them: contiguous, numbered from 0."""
+        runs = np.asarray(self.runs)
+        new = np.diff(runs, prepend=runs[:1] - 1) != 0
+        return Program(np.where(new, 0, self.pulses), np.cumsum(new) - 1)
 
 
-def _checked_run(name: str, values: Floats) -> Floats:
-    """Read-only float64 copy of one run."""
-    run = np.array(values, dtype=np.float64)
-    if run.ndim != 1:
-        raise ParameterError(f"{name} readings have shape {run.shape}: one dimension is needed")
-    if run.size < FEWEST_READINGS:
-        raise ParameterError(f"{run.size} {name} readings: at least {FEWEST_READINGS} are needed")
-    bad = np.flatnonzero(~np.isfinite(run))
-    if bad.size:
-        raise ParameterError(f"{name} reading {bad[0] + 1} is {run[bad[0]]}: readings must be finite")
-    if np.ptp(run) == 0.0:
-        raise ParameterError(f"all {name} readings are {run[0]:g}: a response must change")
-    run.flags.writeable = False
-    return run
-
-
-def read_pulse_response(path: str | Path) -> PulseResponse:
-    """Read a text file with two columns: k-th up reading, k-th down reading.
-
-    Columns are split by comma, semicolon, tab or blanks. Blank lines and lines that start with ``#`` are
-    skipped, a first row without a number is taken for a header.
+def two_runs(up: ArrayLike, down: ArrayLike, name: str = "") -> PulseResponse:
+    """Response from two runs of consecutive readings, one pulse between neighbours.
 
     Parameters
     ----------
-    path : str or Path
-        File in weight units, UTF-8.
-
-    Returns
-    -------
-    PulseResponse
-        As many up as down readings.
+    up, down : array [n], array [m]
+        Readings during the up run and during the down run, weight units.
+    name : str
+        Name of the cell.
 
     Raises
     ------
     ParameterError
-        File that cannot be read; a row without two finite numbers (file, row and value are named); too few
-        rows; constant readings.
+        As in `PulseResponse`.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a UTF-8 text file"
-        raise ParameterError(f"{path}: cannot be read ({reason})") from error
-    rows: list[tuple[float, float]] = []
-    header_allowed = True
-    for number, line in enumerate(lines, start=1):
-        fields = re.split(r"\s*[,;\t]\s*|\s+", line.strip())
-        if fields[0].startswith("#") or fields == [""]:
-            continue
-        if header_allowed and not any(map(_is_number, fields)):
-            header_allowed = False
-            continue
-        header_allowed = False
-        rows.append(_row(fields, f"{path}, row {number}"))
-    if not rows:
-        raise ParameterError(f"{path}: no readings; two columns of numbers are needed")
-    up, down = np.array(rows).T
-    try:
-        return PulseResponse(up=up, down=down)
-    except ParameterError as error:
-        raise ParameterError(f"{path}: {error}") from error
+    rising, falling = np.asarray(up, np.float64), np.asarray(down, np.float64)
+    if rising.ndim != 1 or falling.ndim != 1:
+        raise ParameterError(f"runs of shape {rising.shape} and {falling.shape}: one dimension is needed")
+    return PulseResponse(
+        readings=np.concatenate([rising, falling]),
+        pulses=np.r_[np.ones(rising.size, np.int64), -np.ones(falling.size, np.int64)],
+        runs=np.r_[np.zeros(rising.size, np.int64), np.ones(falling.size, np.int64)],
+        name=name,
+        rows=np.r_[1 : rising.size + 1, 1 : falling.size + 1],
+    )
 
 
-def _is_number(text: str) -> bool:
-    """Whether a field is a number (NaN and infinity included)."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _row(fields: list[str], place: str) -> tuple[float, float]:
-    """Two finite numbers from the fields of one row."""
-    if len(fields) != 2:
+def _check(response: PulseResponse) -> None:
+    readings, pulses, rows = response.readings, np.asarray(response.pulses), np.asarray(response.rows)
+    bad = np.flatnonzero(~np.isfinite(readings))
+    if bad.size:
         raise ParameterError(
-            f"{place}: {len(fields)} column(s) in {', '.join(fields)!r}; two are needed: up, down"
+            f"{response.label}row {rows[bad[0]]}: reading {readings[bad[0]]} is not a finite number"
         )
-    for field in fields:
-        if not _is_number(field) or not np.isfinite(float(field)):
-            raise ParameterError(f"{place}: {field!r} is not a finite number")
-    return float(fields[0]), float(fields[1])
+    for word, count in (("up", np.sum(pulses > 0)), ("down", np.sum(pulses < 0))):
+        if count < FEWEST_READINGS:
+            raise ParameterError(
+                f"{response.label}{count} readings under {word} pulses: at least {FEWEST_READINGS} are needed"
+            )
+    if np.ptp(readings) == 0.0:
+        raise ParameterError(f"{response.label}all readings are {readings[0]:g}: a response must change")
+    _check_directions(response)
+
+
+def _stretches(response: PulseResponse) -> list[NDArray[np.intp]]:
+    """Places of the readings of every stretch of one run in one direction."""
+    key = np.stack([np.asarray(response.runs), np.sign(response.pulses)])
+    return np.split(np.arange(response.readings.size), np.flatnonzero(np.any(np.diff(key), axis=0)) + 1)
+
+
+def _check_directions(response: PulseResponse) -> None:
+    """Refuse stretches, then directions, in which the readings move against the pulses."""
+    readings, rows = response.readings, np.asarray(response.rows)
+    low, high = visited_range(response)
+    for place in _stretches(response):
+        sign = int(np.sign(response.pulses[place[-1]]))
+        if sign == 0 or place.size < _STRETCH:
+            continue
+        quarter = place.size // 4
+        part = readings[place]
+        rise = sign * float(part[-quarter:].mean() - part[:quarter].mean())
+        error = float(np.std(np.diff(part))) / np.sqrt(quarter)
+        if rise < -max(_SIGMAS * error, _SHARE * (high - low)):
+            word, moved = ("up", "fall") if sign > 0 else ("down", "rise")
+            raise ParameterError(
+                f"{response.label}rows {rows[place[0]]} to {rows[place[-1]]}: readings {moved} by {-rise:.4g}"
+                f" under {word} pulses; up must raise, down must lower them"
+            )
+    up, down = speeds(response.program, readings[None])[0]
+    if min(up, down) <= 0.0:
+        raise ParameterError(
+            f"{response.label}rows {rows.min()} to {rows.max()}: readings move by {up:.4g} per up and "
+            f"{-down:.4g} per down pulse; up must raise, down must lower them"
+        )
+
+
+def visited_range(response: PulseResponse) -> tuple[float, float]:
+    """Lowest and highest mean of (up to) 20 consecutive parts of a stretch, in the units of the readings."""
+    means = []
+    for place in _stretches(response):
+        parts = max(min(20, place.size // 5), 1)
+        if place.size >= 3:
+            means += [part.mean() for part in np.array_split(response.readings[place], parts)]
+    values = means if means and np.ptp(means) > 0.0 else response.readings
+    return float(np.min(values)), float(np.max(values))

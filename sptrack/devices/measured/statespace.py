@@ -1,19 +1,21 @@
 """State-space likelihood of a measured pulse response.
 
-One run (all up or all down) is a state w that every pulse moves, seen through reading noise with a white and,
-optionally, a slow part (a stationary first-order process: low-frequency noise of the read-out or the cell):
+The state w of a cell is moved by every pulse and seen through reading noise with a white and, optionally, a
+slow part (a stationary first-order process: low-frequency noise of the read-out or the cell):
 
     w' = w + f(w) (1 + sigma_c xi)        s' = phi s + sqrt(1 - phi^2) sigma_s nu        y = w + s + sigma_r v
 
-f is the up step or minus the down step in weight units per pulse; xi, nu, v are independent N(0, 1). Mean m
-and variance P of w pass through a pulse as m + f(m) and (1 + f')^2 P + sigma_c^2 (f(m)^2 + f'^2 P): exact for
-a law linear in w (soft bounds), a local linearisation for any other. A Kalman filter with these lines splits
-the scatter by its memory: white noise is gone at the next reading (lag-1 autocovariance -sigma_r^2 in the
-differences), slow noise after its correlation time, and only cycle noise stays in the state and accumulates.
-With sigma_c = sigma_s = 0 the fit is output-error least squares on the mean trajectory.
+f is the up step or minus the down step in weight units per pulse; xi, nu, v are independent N(0, 1); s moves
+once per reading. Mean m and variance P of w pass through a pulse as m + f(m) and (1 + f')^2 P + sigma_c^2
+(f(m)^2 + f'^2 P): exact for a law linear in w (soft bounds), a local linearisation for any other. A Kalman
+filter with these lines splits the scatter by its memory: white noise is gone at the next reading (lag-1
+autocovariance -sigma_r^2 in the differences), slow noise after its correlation time, and only cycle noise
+stays in the state and accumulates. With sigma_c = sigma_s = 0 the fit is output-error least squares on the
+mean trajectory.
 
-All functions work on a batch of B data sets times M parameter vectors, so that a bootstrap with numerical
-gradients costs one loop over pulses.
+What is maximised is the restricted likelihood: log L - log det(I)/2 with I the information on start states
+and steps, at given noises. Plain likelihood lets the trajectory absorb the wander: it returns noises that are
+too small, and a cycle noise of 0 far too often (Patterson and Thompson 1971; Cox and Reid 1987).
 """
 
 from __future__ import annotations
@@ -23,61 +25,90 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.devices.measured.laws import SIGNS, Floats, Law
+from sptrack.devices.measured._filter import (
+    Program,
+    Vectors,
+    filter_readings,
+    simulate_readings,
+)
+from sptrack.devices.measured.laws import Floats, Law
 
 __all__ = [
-    "SHARED",
-    "Filtered",
+    "CYCLE",
+    "MEMORY",
+    "NOISES",
+    "OFF",
+    "READ",
+    "SLOW",
     "Likelihood",
     "Maximum",
+    "Problem",
+    "held_entries",
+    "innovations",
     "likelihood",
+    "log_step",
     "maximise",
-    "run_filter",
     "simulate",
     "unpack",
 ]
 
-SHARED = ("start_up", "start_down", "read_noise", "cycle_noise", "slow_noise", "slow_memory")
-"""Leading entries of a parameter vector; all but the first two, and the law's coefficients, as logarithms."""
+NOISES = ("read_noise", "cycle_noise", "slow_noise", "slow_memory")
+"""Names of the noise entries, which follow the starts of the runs in a parameter vector."""
+READ, CYCLE, SLOW, MEMORY = range(4)
+OFF = -20.0
+"""Logarithm of a noise that is switched off."""
 
 _DELTA = 1e-5
+_NOISE_DELTA = 1e-3
+_AVOIDANCE = 5e-4
+_NUMBERS = 4_000_000
 
 
-class Parameters(NamedTuple):
-    """Natural units: start [2, B, M], noise variances and phi [B, M], coefficients [n, 2, B, M]."""
+class Problem(NamedTuple):
+    """Data sets under one program, and what is known of their parameters.
 
-    start: Floats
-    read: Floats
-    cycle: Floats
-    slow: Floats
-    memory: Floats
-    coefficients: Floats
+    ``readings`` [B, N] (weight units less the law's origin, NaN: none), ``limits`` [2, p] of a parameter
+    vector: starts of the runs; logarithms of `NOISES`; logarithms of the up, then of the down coefficients.
+    ``means`` [B, p] are vectors at which the information of the restricted likelihood is taken; None for the
+    plain one. ``avoiding``: keep the noises away from 0, see `_levels`.
+    """
 
+    law: Law
+    program: Program
+    readings: Floats
+    limits: Floats
+    means: Floats | None = None
+    avoiding: bool = False
 
-class Moments(NamedTuple):
-    """Means of state and slow noise, variances and covariance, all [2, B, M]."""
+    @property
+    def runs(self) -> int:
+        """Number of runs, each with a free start."""
+        return int(self.program.runs[-1]) + 1
 
-    state: Floats
-    slow: Floats
-    state_variance: Floats
-    covariance: Floats
-    slow_variance: Floats
+    @property
+    def noise_entries(self) -> NDArray[np.intp]:
+        """Places of the noises that are not fixed by their limits."""
+        places = self.runs + np.arange(len(NOISES))
+        return np.asarray(places[self.limits[0, places] < self.limits[1, places]])
 
+    @property
+    def mean_entries(self) -> NDArray[np.intp]:
+        """Places of start states and coefficients."""
+        return np.asarray(np.r_[: self.runs, self.runs + len(NOISES) : self.limits.shape[1]])
 
-class Filtered(NamedTuple):
-    """Innovations and their variances [T, 2, B, M]; moments before the pulse after the last reading."""
-
-    innovation: Floats
-    variance: Floats
-    last: Moments
+    def rows(self, index: NDArray[np.intp]) -> Problem:
+        """The data sets of some rows."""
+        means = None if self.means is None else self.means[index]
+        return self._replace(readings=self.readings[index], means=means)
 
 
 class Likelihood(NamedTuple):
-    """Log-likelihood [B], its gradient [B, p] and Fisher information [B, p, p]."""
+    """Objective [B], its gradient [B, p], information [B, p, p], and the plain log-likelihood [B]."""
 
     value: Floats
     score: Floats
     information: Floats
+    plain: Floats
 
 
 class Maximum(NamedTuple):
@@ -88,163 +119,173 @@ class Maximum(NamedTuple):
     converged: NDArray[np.bool_]
 
 
-def unpack(law: Law, theta: Floats) -> Parameters:
-    """Split parameter vectors [B, M, p]; the slow noise forgets 1 - phi = 1 - exp(-1/memory) per pulse."""
-    vectors = np.moveaxis(theta, -1, 0)
-    read, cycle, slow = np.exp(2.0 * vectors[2:5])
-    coefficients = np.exp(vectors[6:]).reshape(2, law.coefficients, *theta.shape[:-1])
-    return Parameters(
-        start=np.ascontiguousarray(vectors[:2]),
-        read=read,
-        cycle=cycle,
-        slow=slow,
-        memory=np.exp(-np.exp(-vectors[5])),
-        coefficients=np.ascontiguousarray(np.swapaxes(coefficients, 0, 1)),
-    )
+def log_step(problem: Problem, theta: Floats) -> Floats:
+    """Logarithm of the scale of the steps, mean of both directions, of vectors [..., p]."""
+    scale = theta[..., problem.runs + len(NOISES) :].reshape(*theta.shape[:-1], 2, problem.law.coefficients)
+    return np.asarray(scale[..., problem.law.scales].mean(axis=(-2, -1)))
 
 
-def _first(at: Parameters) -> Moments:
-    """Moments before the first reading: known state, stationary slow noise."""
-    zero = np.zeros_like(at.start)
-    return Moments(at.start, zero, zero, zero, zero + at.slow)
+def unpack(problem: Problem, theta: Floats) -> Vectors:
+    """Natural parameters of vectors [B, M, p].
 
-
-def _correct(moments: Moments, error: Floats, total: Floats) -> Moments:
-    """Take in a reading with innovation `error` of variance `total`."""
-    state, slow, var_state, covariance, var_slow = moments
-    gain_state, gain_slow = (var_state + covariance) / total, (covariance + var_slow) / total
-    return Moments(
-        state + gain_state * error,
-        slow + gain_slow * error,
-        var_state - gain_state * gain_state * total,
-        covariance - gain_state * gain_slow * total,
-        var_slow - gain_slow * gain_slow * total,
-    )
-
-
-def _pulse(law: Law, at: Parameters, moments: Moments) -> Moments:
-    """Moments after one pulse."""
-    state, slow, var_state, covariance, var_slow = moments
-    size, slope = law.step(at.coefficients, state)
-    factor = 1.0 + SIGNS * slope
-    return Moments(
-        state + SIGNS * size,
-        at.memory * slow,
-        factor * factor * var_state + at.cycle * (size * size + slope * slope * var_state),
-        factor * at.memory * covariance,
-        at.slow + at.memory * at.memory * (var_slow - at.slow),
-    )
-
-
-def _total(at: Parameters, moments: Moments) -> Floats:
-    """Variance of the next reading."""
-    return moments.state_variance + 2.0 * moments.covariance + moments.slow_variance + at.read
-
-
-def run_filter(law: Law, theta: Floats, readings: Floats) -> Filtered:
-    """Filter a batch of responses.
-
-    Parameters
-    ----------
-    law : Law
-        Step law.
-    theta : array [B, M, p]
-        Parameter vectors, ordered as `SHARED`, then up and down coefficients.
-    readings : array [T, 2, B]
-        Up and down readings, weight units; NaN after the end of the shorter run.
-
-    Returns
-    -------
-    Filtered
-        Innovations are 0 with variance 1 where there is no reading.
+    The cycle entry is the logarithm of the wander per pulse, cycle noise times step: what the readings show
+    directly, whatever the step. Slow noise forgets 1 - exp(-1/memory) per reading.
     """
-    at = unpack(law, theta)
-    seen = ~np.isnan(readings[..., None])
-    values = np.nan_to_num(readings)[..., None]
-    innovation = np.empty((len(readings), *at.start.shape))
-    variance = np.empty_like(innovation)
-    moments = _first(at)
-    for k, value in enumerate(values):
-        if k:
-            moments = _pulse(law, at, moments)
-        variance[k] = _total(at, moments)
-        np.multiply(value - moments.state - moments.slow, seen[k], out=innovation[k])
-        moments = _correct(moments, innovation[k], variance[k])
-    np.copyto(variance, 1.0, where=~seen)
-    return Filtered(innovation, variance, moments)
+    start = problem.runs
+    noise = np.exp(2.0 * theta[..., start : start + 4])
+    noise[..., CYCLE] *= np.exp(-2.0 * log_step(problem, theta))
+    noise[..., MEMORY] = np.exp(-np.exp(-theta[..., start + MEMORY]))
+    coefficients = np.exp(theta[..., start + 4 :]).reshape(*theta.shape[:-1], 2, problem.law.coefficients)
+    return Vectors(np.ascontiguousarray(theta[..., :start]), noise, coefficients)
 
 
-def simulate(law: Law, theta: Floats, residuals: Floats) -> Floats:
-    """Invert `run_filter`: readings [T, 2, B] from standardised innovations [T, 2, B] and vectors [B, p]."""
-    at = unpack(law, theta[:, None])
+def innovations(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
+    """Innovations and their variances [B, M, N] of vectors [B, M, p]; 0 and 1 where there is no reading."""
+    error = np.empty((*theta.shape[:2], problem.readings.shape[1]))
+    variance = np.empty_like(error)
+    at = unpack(problem, theta)
+    filter_readings(problem.law.shape, at, problem.program, problem.readings, error, variance)
+    return error, variance
+
+
+def simulate(problem: Problem, theta: Floats, residuals: Floats) -> Floats:
+    """Readings [B, N] of vectors [B, p] with standardised innovations [B, N]: inverse of `innovations`."""
     readings = np.empty_like(residuals)
-    moments = _first(at)
-    for k, residual in enumerate(residuals[..., None]):
-        if k:
-            moments = _pulse(law, at, moments)
-        total = _total(at, moments)
-        error = np.sqrt(total) * residual
-        readings[k] = (moments.state + moments.slow + error)[..., 0]
-        moments = _correct(moments, error, total)
+    at = unpack(problem, theta[:, None])
+    simulate_readings(problem.law.shape, at, problem.program, residuals, readings)
     return readings
 
 
-def likelihood(law: Law, theta: Floats, readings: Floats) -> Likelihood:
-    """Gaussian log-likelihood (plus the law's prior) with derivatives by forward difference.
+def likelihood(problem: Problem, theta: Floats) -> Likelihood:
+    """Log-likelihood (plus the law's prior and the restriction) with derivatives by forward difference.
 
     With innovations e and variances S, log L = -sum(log S + e^2/S)/2 up to a constant and the information is
     sum(de de'/S + dS dS'/(2 S^2)) (Harvey 1989, Forecasting, Structural Time Series Models and the Kalman
-    Filter, section 3.4). Shapes as in `run_filter`, theta [B, p].
-    """
-    count = theta.shape[1]
-    filtered = run_filter(law, theta[:, None] + _DELTA * np.eye(count + 1, count, k=-1), readings)
-    flat = (-1, *filtered.innovation.shape[2:])
-    error = np.moveaxis(filtered.innovation.reshape(flat), 0, 1)
-    variance = np.moveaxis(filtered.variance.reshape(flat), 0, 1)
-    base = variance[..., :1]
-    shock = error[..., :1] / np.sqrt(base)
-    value = -0.5 * np.sum(np.log(base) + shock * shock, axis=(1, 2))
-    error = (error[..., 1:] - error[..., :1]) / (_DELTA * np.sqrt(base))
-    variance = (variance[..., 1:] / base - 1.0) / (_DELTA * np.sqrt(2.0))
-    score = np.sum((shock * shock - 1.0) / np.sqrt(2.0) * variance - shock * error, axis=1)
-    information = np.swapaxes(error, 1, 2) @ error + np.swapaxes(variance, 1, 2) @ variance
-    prior = np.zeros((count, count))
-    prior[len(SHARED) :, len(SHARED) :] = np.kron(np.eye(2), law.prior())
-    pull = theta @ prior
-    return Likelihood(value - 0.5 * np.sum(theta * pull, axis=1), score - pull, information + prior)
-
-
-def maximise(law: Law, theta: Floats, readings: Floats, limits: Floats, tolerance: float = 1e-6) -> Maximum:
-    """Maximise the likelihood of every data set by damped Fisher scoring inside box limits.
+    Filter, section 3.4).
 
     Parameters
     ----------
-    law : Law
-        Step law.
+    problem : Problem
+        Data sets and law.
+    theta : array [B, p]
+        A vector for each.
+    """
+    passes = 3 * (theta.shape[1] + 1)
+    parts = -(-theta.shape[0] * passes * problem.readings.shape[1] // _NUMBERS)
+    blocks = np.array_split(np.arange(len(theta)), max(parts, 1))
+    found = [_likelihood(problem.rows(block), theta[block]) for block in blocks]
+    return Likelihood(*(np.concatenate(part) for part in zip(*found, strict=True)))
+
+
+def _likelihood(problem: Problem, theta: Floats) -> Likelihood:
+    count = theta.shape[1]
+    error, variance = innovations(problem, theta[:, None] + _DELTA * np.eye(count + 1, count, k=-1))
+    base = variance[:, 0]
+    shock = error[:, 0] / np.sqrt(base)
+    seen = ~np.isnan(problem.readings)
+    plain = -0.5 * np.sum(seen * (np.log(base) + shock * shock), axis=1)
+    error = (error[:, 1:] - error[:, :1]) / (_DELTA * np.sqrt(base[:, None]))
+    variance = (variance[:, 1:] / base[:, None] - 1.0) / (_DELTA * np.sqrt(2.0))
+    turned = (shock * shock - 1.0) / np.sqrt(2.0)
+    score = (variance @ turned[..., None] - error @ shock[..., None])[..., 0]
+    information = error @ np.swapaxes(error, 1, 2) + variance @ np.swapaxes(variance, 1, 2)
+    prior = _prior(problem)
+    pull = theta @ prior
+    value = plain - 0.5 * np.sum(theta * pull, axis=1)
+    score -= pull
+    if problem.means is not None:
+        restriction, slope = _restriction(problem, theta)
+        levels, fall = _levels(problem, theta)
+        value, score = value + restriction + levels, score + slope + fall
+    return Likelihood(value, score, information + prior, plain)
+
+
+def _prior(problem: Problem) -> Floats:
+    first = problem.runs + len(NOISES)
+    prior = np.zeros((problem.limits.shape[1],) * 2)
+    prior[first:, first:] = np.kron(np.eye(2), problem.law.prior())
+    return prior
+
+
+def _levels(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
+    """Further terms [B] of the restricted likelihood and their gradient [B, p].
+
+    Where steps fall linearly by a share k per pulse, n pulses of wander find that share, and with it the
+    step, too large. As in restricted likelihood for autoregressions (Chen and Deo 2009), information is
+    counted on the levels that the runs approach, not on the steps: -log(k + 1/n) per direction. With
+    ``avoiding``, a small weight keeps both noises from 0: an interval of a step that takes an undetected
+    cycle noise for none is too short.
+    """
+    value, gradient = np.zeros(len(theta)), np.zeros_like(theta)
+    if problem.law.family in ("soft-bounds", "linear-step"):
+        for side, sign in enumerate((1, -1)):
+            place = problem.runs + len(NOISES) + side * problem.law.coefficients
+            fall = np.exp(theta[:, place] + theta[:, place + 1])
+            pulses = np.sum(np.maximum(sign * problem.program.pulses, 0))
+            value -= np.log(fall + 1.0 / pulses)
+            gradient[:, place : place + 2] -= (fall / (fall + 1.0 / pulses))[:, None]
+    if problem.avoiding:
+        places = [problem.runs + READ, problem.runs + CYCLE]
+        value += _AVOIDANCE * theta[:, places].sum(axis=1)
+        gradient[:, places] += _AVOIDANCE
+    return value, gradient
+
+
+def _restriction(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
+    """-log det(information on start states and coefficients)/2 [B] and its gradient [B, p] by the noises."""
+    means, noises = problem.mean_entries, problem.noise_entries
+    reference = theta if problem.means is None else problem.means
+    at = reference.copy()
+    at[:, problem.runs : problem.runs + 4] = theta[:, problem.runs : problem.runs + 4]
+    count = theta.shape[1]
+    moves = np.zeros((1 + len(noises), 1 + len(means), count))
+    moves[:, 1 + np.arange(len(means)), means] = _DELTA
+    moves[1 + np.arange(len(noises)), :, noises] += _NOISE_DELTA
+    error, variance = innovations(problem, at[:, None] + moves.reshape(-1, count))
+    shape = (len(theta), *moves.shape[:2], error.shape[-1])
+    error, variance = error.reshape(shape), variance.reshape(shape)[:, :, :1]
+    slopes = (error[:, :, 1:] - error[:, :, :1]) / (_DELTA * np.sqrt(variance))
+    information = slopes @ np.swapaxes(slopes, -1, -2) + _prior(problem)[np.ix_(means, means)]
+    information += 1e-9 * np.eye(len(means))
+    values = -0.5 * np.linalg.slogdet(information)[1]
+    gradient = np.zeros_like(theta)
+    gradient[:, noises] = (values[:, 1:] - values[:, :1]) / _NOISE_DELTA
+    return values[:, 0], gradient
+
+
+def maximise(
+    problem: Problem, theta: Floats, boxes: Floats | None = None, tolerance: float = 1e-4
+) -> Maximum:
+    """Maximise the likelihood of every data set by damped Fisher scoring inside limits.
+
+    Parameters
+    ----------
+    problem : Problem
+        Data sets and law.
     theta : array [B, p]
         Start vectors.
-    readings : array [T, 2, B]
-        Responses as in `run_filter`.
-    limits : array [2, B, p]
-        Lowest and highest value of each parameter.
+    boxes : array [2, B, p], optional
+        Lowest and highest value of each parameter; those of the problem by default.
     tolerance : float
-        Expected gain in log-likelihood below which a search has converged; at most 60 steps are tried.
+        Expected gain in log-likelihood below which a search has converged; at most 200 steps are tried.
     """
-    theta = np.clip(theta, *limits)
-    best = likelihood(law, theta, readings)
+    if boxes is None:
+        boxes = np.repeat(problem.limits[:, None], len(theta), axis=1)
+    theta = np.clip(theta, *boxes)
+    best = likelihood(problem, theta)
     damping = np.full(len(theta), 1e-3)
     converged = np.zeros(len(theta), dtype=bool)
-    for _ in range(60):
+    for _ in range(200):
         active = np.flatnonzero(~converged)
         here = Likelihood(*(part[active] for part in best))
-        move = _scoring_step(theta[active], here, damping[active], limits[:, active])
+        move = _scoring_step(theta[active], here, damping[active], boxes[:, active])
         done = np.sum(move * here.score, axis=1) < 2.0 * tolerance
         converged[active[done]] = True
         if converged.all():
             break
         active, move = active[~done], move[~done]
         trial = theta[active] + move
-        found = likelihood(law, trial, readings[..., active])
+        found = likelihood(problem.rows(active), trial)
         better = found.value > best.value[active]
         theta[active[better]] = trial[better]
         for kept, new in zip(best, found, strict=True):
@@ -253,9 +294,15 @@ def maximise(law: Law, theta: Floats, readings: Floats, limits: Floats, toleranc
     return Maximum(theta, best, converged)
 
 
+def held_entries(theta: Floats, score: Floats, boxes: Floats) -> NDArray[np.bool_]:
+    """Which parameters [B, p] press against a limit [2, B, p]."""
+    low, high = boxes
+    return np.asarray((theta <= low) & (score <= 0.0) | (theta >= high) & (score >= 0.0))
+
+
 def _scoring_step(theta: Floats, at: Likelihood, damping: Floats, limits: Floats) -> Floats:
     """Damped scoring step, clipped to the limits; a parameter pressed against its limit stays."""
-    held = (theta <= limits[0]) & (at.score < 0.0) | (theta >= limits[1]) & (at.score > 0.0)
+    held = held_entries(theta, at.score, limits)
     matrix = np.where(held[:, :, None] | held[:, None, :], 0.0, at.information)
     diagonal = np.einsum("bii->bi", matrix)
     diagonal += damping[:, None] * diagonal + np.where(held, 1.0, 1e-9)

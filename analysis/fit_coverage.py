@@ -1,0 +1,90 @@
+"""Do the 95 % intervals of a pulse-response fit hold the truth in 95 % of the cases?
+
+Soft-bounds cells are pulsed 150 (few: 60) times up from -0.6 and as often down from 0.6 and read after every
+pulse; every repeat has fresh noise and is fitted anew, with the choice of slow reading noise part of the fit.
+Simulated pulse by pulse, in code that knows nothing of the filter.
+
+Of the 35 coverages 27 lie within 93 to 97 % (one standard error is 0.7 %). Four are 92 to 93 %: bounds
+where cycle noise matters, as a run of one to three time constants finds the fall of the steps too large,
+which the restricted likelihood takes out only in part; and the symmetric point of the read-dominated cell.
+Four are 97 to 98 %, all of the cell without any cycle noise: readings that cannot show a cycle noise of 0.3
+steps (read-dominated) cannot tell these two cells apart, and one interval has to serve both.
+"""  # noqa: D400
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from sptrack.devices.measured.coverage import Setting, coverage
+from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.results import dataset, provenance
+
+SETTINGS = {
+    "balanced": Setting(readings=150, read_noise=0.02, cycle_noise=1.0),
+    "few readings": Setting(readings=60, read_noise=0.02, cycle_noise=1.0, scale=2.0),
+    "cycle-dominated": Setting(readings=150, read_noise=0.005, cycle_noise=2.0),
+    "no cycle noise": Setting(readings=150, read_noise=0.1, cycle_noise=0.0),
+    "read-dominated": Setting(readings=150, read_noise=0.1, cycle_noise=0.3),
+}
+NAMES = ("step_up", "step_down", "tau_max", "tau_min", "symmetric_point", "read_noise", "cycle_noise")
+
+
+def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
+    """Fit 1000 repeats of every setting (``small``: 20 of two); one thread, whatever ``threads``.
+
+    Returns
+    -------
+    Dataset
+        ``covered`` (share of the repeats), ``covered_ci`` (Wilson, 95 %), ``below``, ``above`` (shares in
+        which the truth lies below or above the interval), ``bias`` and ``scatter`` of the estimates (in units
+        of the truth) and ``missing`` (ends not found), over ``setting`` and ``parameter``.
+    """
+    repeats = 20 if small else 1000
+    chosen = dict(list(SETTINGS.items())[:2]) if small else SETTINGS
+    found = [
+        coverage(setting, NAMES, repeats=repeats, seed=seed + k) for k, setting in enumerate(chosen.values())
+    ]
+    over = ("setting", "parameter")
+    variables = {
+        name: (over, [[getattr(one[key], name) for key in NAMES] for one in found], {"units": "1"})
+        for name in ("covered", "below", "above", "bias", "scatter", "missing")
+    }
+    ends = [[one[key].covered_ci for key in NAMES] for one in found]
+    variables["covered_ci"] = ((*over, "end"), ends, {"units": "1"})
+    coordinates = {
+        "setting": (("setting",), list(chosen), {}),
+        "parameter": (("parameter",), list(NAMES), {}),
+    }
+    return dataset(
+        variables, coordinates, provenance(seed=seed, parameters={"settings": chosen, "repeats": repeats})
+    )
+
+
+def plot(data: xr.Dataset) -> Figure:
+    """Coverage of every parameter in every setting, over the band of 93 to 97 %."""
+    figure = new_figure(11.0, 5.6)
+    ax = figure.subplots()
+    names = data["parameter"].values.tolist()
+    x = np.arange(len(names), dtype=float)
+    ax.axhspan(93, 97, color="#dfeedd", label="93 to 97 %")
+    ax.axhline(95, color=GREY, linewidth=0.9, linestyle="--", label="nominal 95 %")
+    shifts = np.linspace(-0.3, 0.3, data.sizes["setting"])
+    for k, (shift, one) in enumerate(zip(shifts, data.transpose("setting", ...).setting.values, strict=True)):
+        part = data.sel(setting=one)
+        value = 100 * part["covered"].values
+        bars = np.abs(100 * part["covered_ci"].values.T - value)
+        ax.errorbar(
+            x + shift, value, bars, fmt="o", color=COLOURS[k], markersize=5, capsize=2, label=str(one)
+        )
+    for edge in x[:-1] + 0.5:
+        ax.axvline(edge, color="#dddddd", linewidth=0.8)
+    ax.set_xticks(x, [name.replace("_", " ") for name in names])
+    ax.set_ylim(min(88.0, 100 * float(data["covered_ci"].min()) - 1), 100.5)
+    ax.legend(fontsize=9, ncols=4, loc="lower left")
+    label(
+        ax,
+        "How often 95 % intervals hold the truth (points with Wilson intervals)",
+        "",
+        "repeats covered (%)",
+    )
+    return figure

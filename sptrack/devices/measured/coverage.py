@@ -1,0 +1,154 @@
+"""How often intervals hold the truth, on synthetic cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from sptrack.devices.measured._filter import Program
+from sptrack.devices.measured.estimate import estimate
+from sptrack.devices.measured.laws import Floats, Law
+from sptrack.errors import ParameterError
+
+__all__ = ["Coverage", "Setting", "coverage", "simulated_readings"]
+
+_BATCH = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A soft-bounds cell with bounds at -1 and 1, pulsed up from ``start[0]`` and down from ``start[1]``.
+
+    Parameters
+    ----------
+    readings : int
+        Readings per run, one pulse between them.
+    read_noise : float
+        Std of the white reading noise, weight units.
+    cycle_noise : float
+        Std of a step over its mean.
+    scale : float
+        Steps are 0.02 up and 0.016 down (weight units, at w = 0) times this.
+    start : (float, float)
+        First states, weight units.
+    """
+
+    readings: int = 150
+    read_noise: float = 0.02
+    cycle_noise: float = 1.0
+    scale: float = 1.0
+    start: tuple[float, float] = (-0.6, 0.6)
+
+    @property
+    def steps(self) -> tuple[float, float]:
+        """Mean steps up and down at w = 0, weight units."""
+        return 0.02 * self.scale, 0.016 * self.scale
+
+    @property
+    def truth(self) -> dict[str, float]:
+        """True values by the names of `MeasuredDevice`."""
+        up, down = self.steps
+        return {
+            "step_up": up,
+            "step_down": down,
+            "tau_max": 1.0,
+            "tau_min": -1.0,
+            "symmetric_point": (up - down) / (up + down),
+            "read_noise": self.read_noise,
+            "cycle_noise": self.cycle_noise,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Share of repeats whose interval holds the truth, with its Wilson 95 % interval, and how it fails.
+
+    ``below``, ``above``: shares in which the truth lies below or above the interval. ``bias``, ``scatter``:
+    mean and std of estimate minus truth, over the truth (over 1 if that is 0). ``missing``: share of
+    intervals of which an end was not found; they count as failures.
+    """
+
+    covered: float
+    covered_ci: tuple[float, float]
+    below: float
+    above: float
+    bias: float
+    scatter: float
+    missing: float
+
+
+def simulated_readings(setting: Setting, repeats: int, seed: int) -> Floats:
+    """Readings [repeats, 2 n]: up run, then down run, pulse by pulse with independent normal noises."""
+    generator = np.random.default_rng(seed)
+    out = np.empty((repeats, 2, setting.readings))
+    for side, sign in enumerate((1.0, -1.0)):
+        state = np.full(repeats, setting.start[side])
+        for k in range(setting.readings):
+            out[:, side, k] = state + setting.read_noise * generator.standard_normal(repeats)
+            step = setting.steps[side] * (1.0 - sign * state)
+            state = state + sign * step * (1.0 + setting.cycle_noise * generator.standard_normal(repeats))
+    return out.reshape(repeats, -1)
+
+
+def coverage(
+    setting: Setting, names: Sequence[str], *, repeats: int = 1000, seed: int = 0
+) -> dict[str, Coverage]:
+    """Fit many synthetic repeats and count how often each interval holds the truth.
+
+    Parameters
+    ----------
+    setting : Setting
+        The cell and its readings.
+    names : sequence of str
+        Parameters, by the names of `Setting.truth`.
+    repeats : int
+        Number of repeats, at least 1.
+    seed : int
+        Seed of the noise.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than 1 repeat, or an unknown name.
+    """
+    unknown = set(names) - set(setting.truth)
+    if repeats < 1 or unknown:
+        raise ParameterError(f"repeats = {repeats}, names {sorted(unknown)}: >= 1 and known names wanted")
+    readings = simulated_readings(setting, repeats, seed)
+    sign = np.r_[np.ones(setting.readings, np.int64), -np.ones(setting.readings, np.int64)]
+    program = Program(sign, (sign < 0).astype(np.int64))
+    low, high = (float(f(readings.mean(axis=0))) for f in (np.min, np.max))
+    law = Law(family="soft-bounds", low=low, high=high)
+    found: dict[str, list[Floats]] = {name: [] for name in names}
+    for batch in np.array_split(readings, -(-repeats // _BATCH)):
+        for _, fitted in estimate(law, program, batch):
+            ends, values = fitted.intervals(tuple(names)), fitted.named()
+            for name in names:
+                found[name].append(np.column_stack([values[name], ends[name]]))
+    return {name: _count(np.concatenate(rows), setting.truth[name]) for name, rows in found.items()}
+
+
+def _count(rows: Floats, truth: float) -> Coverage:
+    values, low, high = rows.T
+    below, above, missing = truth < low, truth > high, np.isnan(low + high)
+    share = 1.0 - float(np.mean(below | above | missing))
+    scaled = (values - truth) / (abs(truth) or 1.0)
+    return Coverage(
+        covered=share,
+        covered_ci=_wilson(share, values.size),
+        below=float(below.mean()),
+        above=float(above.mean()),
+        bias=float(scaled.mean()),
+        scatter=float(scaled.std()),
+        missing=float(missing.mean()),
+    )
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    z = float(norm.ppf(0.975))
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) / (1 + z * z / count)
+    return float(max(middle - half, 0.0)), float(min(middle + half, 1.0))

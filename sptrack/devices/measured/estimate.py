@@ -1,0 +1,223 @@
+"""Restricted maximum likelihood and profile intervals of many data sets under one pulse program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.devices.measured._filter import Program
+from sptrack.devices.measured.intervals import Quantity, profile_interval
+from sptrack.devices.measured.laws import Floats, Law
+from sptrack.devices.measured.statespace import (
+    CYCLE,
+    MEMORY,
+    NOISES,
+    OFF,
+    READ,
+    SLOW,
+    Problem,
+    log_step,
+    maximise,
+    unpack,
+)
+
+__all__ = ["CYCLE_LIMITS", "Estimates", "estimate", "natural", "pose", "run_starts", "speeds"]
+
+CYCLE_LIMITS = np.log([1e-2, 1e3])
+"""Logarithms of the cycle noises tried, shares of the mean step."""
+_NOISE_DEPTH = 6.0
+_FEWEST_FOR_SLOW = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Estimates:
+    """Fits of B data sets with the same law and the same noises.
+
+    ``theta`` [B, p] are the vectors, ``value`` [B] the restricted and ``plain`` [B] the plain log-likelihood
+    there, ``converged`` [B] says which searches ended.
+    """
+
+    problem: Problem
+    theta: Floats
+    value: Floats
+    plain: Floats
+    converged: NDArray[np.bool_]
+
+    @property
+    def slow(self) -> bool:
+        """Whether slow reading noise is part of the model."""
+        return bool(self.problem.limits[1, self.problem.runs + SLOW] > OFF)
+
+    def named(self) -> dict[str, Floats]:
+        """Natural parameters [B] by name."""
+        return natural(self.problem, self.theta)
+
+    def intervals(self, names: tuple[str, ...] | None = None) -> dict[str, Floats]:
+        """95 % profile-likelihood intervals [B, 2] by name, of all parameters or of some; NaN: not found."""
+        found = {}
+        avoiding = self.problem._replace(avoiding=True)
+        steady = maximise(avoiding, self.theta)
+        for name in names or tuple(self.named()):
+            quantity = Quantity(self._function(name), self._noise(name))
+            ends = []
+            for sign in (-1, 1):
+                if quantity.noise >= 0:
+                    end, done = profile_interval(self.problem, self.theta, self.value, quantity, sign)
+                else:
+                    end, done = profile_interval(
+                        avoiding, steady.theta, steady.likelihood.value, quantity, sign
+                    )
+                ends.append(np.where(done, end, np.nan))
+            found[name] = np.stack(ends, axis=1)
+        return found
+
+    def _function(self, name: str) -> Callable[[Floats], Floats]:
+        return lambda theta: natural(self.problem, theta)[name]
+
+    def _noise(self, name: str) -> int:
+        return self.problem.runs + NOISES.index(name) if name in NOISES[: SLOW + 1] else -1
+
+
+def natural(problem: Problem, theta: Floats) -> dict[str, Floats]:
+    """Named parameters [B] of vectors [B, p]: those of the law, then noises (slow ones if switched on)."""
+    noise = np.exp(theta[:, problem.runs : problem.runs + 4])
+    noise[:, CYCLE] /= np.exp(log_step(problem, theta))
+    shared = dict(zip(NOISES, noise.T, strict=True))
+    if problem.limits[1, problem.runs + SLOW] == OFF:
+        del shared["slow_noise"], shared["slow_memory"]
+    return problem.law.describe(unpack(problem, theta[:, None]).coefficients[:, 0]) | shared
+
+
+def speeds(program: Program, readings: Floats) -> Floats:
+    """Mean steps [B, 2] up and down, by least squares on a constant per run and two constant steps."""
+    new = np.diff(program.runs, prepend=-1) != 0
+    pulses = np.where(new, 0, program.pulses)
+    totals = []
+    for count in (np.maximum(pulses, 0), -np.minimum(pulses, 0)):
+        total = np.cumsum(count)
+        totals.append(total - total[new][program.runs])
+    runs = np.eye(int(program.runs[-1]) + 1)[program.runs]
+    design = np.column_stack([totals[0], -totals[1], runs])
+    return np.asarray(np.linalg.lstsq(design, readings.T, rcond=None)[0][:2].T)
+
+
+def run_starts(program: Program, readings: Floats) -> Floats:
+    """First states [B, R] of the runs, from the mean of the first twentieth of each."""
+    count = int(program.runs[-1]) + 1
+    pieces = [np.flatnonzero(program.runs == r) for r in range(count)]
+    return np.stack([readings[:, p[: p.size // 20 + 1]].mean(axis=1) for p in pieces], axis=1)
+
+
+def pose(law: Law, program: Program, readings: Floats) -> tuple[Problem, Floats]:
+    """Problem of readings [B, N] (weight units) and vectors [B, p] to start from, without slow noise."""
+    values = readings - law.origin
+    span = law.high - law.low
+    inside = np.diff(program.runs) == 0
+    scatter = max(float(np.std(np.diff(values, axis=1)[:, inside])) / np.sqrt(2.0), 1e-6 * span)
+    rates = np.maximum(speeds(program, values), 1e-3 * span / values.shape[1])
+    starts, runs = run_starts(program, values), int(program.runs[-1]) + 1
+    longest = max(int(np.bincount(program.runs).max()), 4)
+    middle, ends = law.start(np.median(rates, axis=0))
+    begin = np.tile(
+        np.r_[np.zeros(runs), np.log(scatter), 0.0, OFF, np.log(longest / 50.0 + 1.0)], (len(values), 1)
+    )
+    begin[:, :runs] = starts
+    shifted = middle + 0.0
+    coefficients = np.tile(shifted.ravel(), (len(values), 1)).reshape(-1, 2, law.coefficients)
+    coefficients[:, :, 0] += np.log(rates) - np.log(np.median(rates, axis=0))
+    head = np.array([np.full(runs, -3.0 * span), np.full(runs, 3.0 * span)])
+    noise = np.log(scatter) + np.array([[-_NOISE_DEPTH], [4.0]])
+    fixed = np.tile(begin[:1, runs + SLOW : runs + SLOW + 2], (2, 1))
+    wander = CYCLE_LIMITS[:, None] + np.log(rates).mean()
+    limits = np.hstack([head, noise, wander, fixed, ends.reshape(2, -1)])
+    return Problem(law, program, values, limits), np.hstack([begin, coefficients.reshape(len(values), -1)])
+
+
+def estimate(
+    law: Law, program: Program, readings: Floats, guess: Floats | None = None
+) -> list[tuple[NDArray[np.intp], Estimates]]:
+    """Fit every data set, with slow reading noise where the readings call for it.
+
+    Slow noise enters only if it raises the log-likelihood by more than log(readings), the Bayesian
+    information criterion for its two parameters: without it, low-frequency noise of the read-out would
+    pass for a huge cycle noise.
+
+    Parameters
+    ----------
+    law : Law
+        Family on the visited range.
+    program : Program
+        Pulses and runs of the readings.
+    readings : array [B, N]
+        Weight units.
+    guess : array [B, 2 n], optional
+        Logarithms of coefficients to start from.
+
+    Returns
+    -------
+    list of (rows, Estimates)
+        Fits without and with slow noise, each with the rows of its data sets; empty ones are left out.
+    """
+    problem, begin = pose(law, program, readings)
+    if guess is not None:
+        begin[:, problem.runs + len(NOISES) :] = guess
+    models = [_best(problem, begin, CYCLE, (0.3, 5.0))]
+    if readings.shape[1] >= _FEWEST_FOR_SLOW:
+        models.append(_best(*_with_slow(problem, begin), CYCLE, (0.3, 5.0)))
+    merit = [models[0].plain, *(m.plain - np.log(readings.shape[1]) for m in models[1:])]
+    chosen = np.argmax(merit, axis=0)
+    groups = []
+    for k, model in enumerate(models):
+        rows = np.flatnonzero(chosen == k)
+        if rows.size:
+            groups.append((rows, _restrict(model.problem.rows(rows), model.theta[rows])))
+    return groups
+
+
+def _with_slow(problem: Problem, begin: Floats) -> tuple[Problem, Floats]:
+    """The same problem with slow noise free, and its starts."""
+    first, limits, begin = problem.runs, problem.limits.copy(), begin.copy()
+    longest = int(np.bincount(problem.program.runs).max())
+    limits[:, first + SLOW] = limits[:, first + READ]
+    limits[:, first + MEMORY] = np.log([0.5, max(longest / 4.0, 2.0)])
+    begin[:, first + SLOW] = begin[:, first + READ]
+    return problem._replace(limits=limits), begin
+
+
+def _best(problem: Problem, begin: Floats, noise: int, starts: tuple[float, ...]) -> Estimates:
+    """Best of the maxima from several sizes of one noise."""
+    found = []
+    for size in starts:
+        theta = begin.copy()
+        theta[:, problem.runs + noise] = np.log(size) + log_step(problem, theta)
+        found.append(maximise(problem, theta))
+    values = np.stack([one.likelihood.value for one in found])
+    pick, rows = np.argmax(values, axis=0), np.arange(len(begin))
+    return Estimates(
+        problem=problem,
+        theta=np.stack([one.theta for one in found])[pick, rows],
+        value=values[pick, rows],
+        plain=np.stack([one.likelihood.plain for one in found])[pick, rows],
+        converged=np.stack([one.converged for one in found])[pick, rows],
+    )
+
+
+def _restrict(problem: Problem, theta: Floats) -> Estimates:
+    """Maximum of the restricted likelihood; its information is taken at its own maximum (two rounds)."""
+    for _ in range(2):
+        problem = problem._replace(means=theta)
+        low = _best(problem, theta, CYCLE, (0.3, 3.0))
+        again = maximise(problem, theta)
+        better = again.likelihood.value > low.value
+        theta = np.where(better[:, None], again.theta, low.theta)
+    final = maximise(problem, theta)
+    return Estimates(
+        problem=problem,
+        theta=final.theta,
+        value=final.likelihood.value,
+        plain=final.likelihood.plain,
+        converged=final.converged,
+    )
