@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from sptrack.calibration.methods import METHODS, calibrator
 from sptrack.cost import CostModel
@@ -13,13 +15,14 @@ from sptrack.devices import Cells, Device, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.intervals import Interval, summarise
 
-PILOT = (24, 24)
-_READS = (1, 3, 6, 13, 24, 48, 96, 192)
+Array = NDArray[Any]
+
+PILOT = (20, 20)
+_READS = (1, 6, 13, 24, 48, 96, 192)
 _GROWTH = 1.6
-_WORSE = 1.3
-_MOST = 8.0
-"""Most pulses tried, in numbers of states of the device."""
-_FEWEST = 64
+_WORSE = 2.0
+_SHORTEST, _MOST = 0.1, 8.0
+"""Fewest and most pulses tried, in numbers of states of the device."""
 
 Progress = Callable[[int, int], None]
 
@@ -38,8 +41,8 @@ class Candidate:
         Pulses that then bring the cells to their points; 0 where they end there.
     cost : float
         Of all of it, by the cost model, per cell.
-    rms, median : float
-        Errors on the pilot array, weight units, ``*_ci`` their 95 % intervals over its cells.
+    rms, median, mean : float
+        RMS and median |error| and mean error (bias), weight units, ``*_ci`` their 95 % intervals over cells.
     met : bool
         Whether the RMS error is at most the target.
     """
@@ -53,6 +56,8 @@ class Candidate:
     rms_ci: Interval
     median: float
     median_ci: Interval
+    mean: float
+    mean_ci: Interval
     met: bool
 
 
@@ -112,8 +117,32 @@ def trial(
         rms_ci=rms_ci,
         median=median,
         median_ci=median_ci,
+        mean=summary["mean"][0],
+        mean_ci=summary["mean"][1],
         met=rms <= target,
     )
+
+
+def least_errors(costs: ArrayLike, errors: ArrayLike, budgets: ArrayLike) -> Array:
+    """Index of the least error that a budget affords, -1 where it affords none.
+
+    Parameters
+    ----------
+    costs, errors : array_like [n]
+        Cost and error of every way.
+    budgets : array_like [m]
+        Budgets, in the units of the costs.
+
+    Returns
+    -------
+    int array [m]
+    """
+    price, error = np.asarray(costs, np.float64), np.asarray(errors, np.float64)
+    chosen = []
+    for budget in np.asarray(budgets, np.float64):
+        affordable = np.where(price <= budget, error, np.inf)
+        chosen.append(int(np.argmin(affordable)) if np.isfinite(affordable).any() else -1)
+    return np.array(chosen)
 
 
 def recommend(
@@ -128,8 +157,9 @@ def recommend(
 ) -> tuple[Candidate, ...]:
     """Cheapest way of every calibrator to the target, the cheapest first, those that miss it last.
 
-    For several numbers of reads the fewest pulses to the target are looked for on 24 x 24 cells of the device
-    that start at weight 0, by bisection on a grid and interpolation. The cells and draws are the same for all.
+    For several numbers of reads the fewest pulses to the target are looked for on 20 x 20 cells of the
+    device that start at weight 0: pulses grow until the target is met, then one step of interpolation. The cells and
+    draws are the same for all.
 
     Parameters
     ----------
@@ -200,7 +230,7 @@ class _Search:
 
         Pulses grow by a factor until the target is met, the cost is above ``dearest`` or the error grows.
         """
-        pulses = float(max(_FEWEST, 4 * reads))
+        pulses = max(_SHORTEST * self.cells.device.states, 4.0 * reads, 64.0)
         missed = best = self._trial(method, pulses, reads)
         while not best.met and best.cost < dearest and pulses < _MOST * self.cells.device.states:
             pulses *= _GROWTH

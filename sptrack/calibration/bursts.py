@@ -44,6 +44,12 @@ _POINTS = 3
 _FEWEST = 8
 _KNOWN = ("up", "down", "start")
 _FARTHEST = 1.2
+_PROBE = 32
+"""A stage over the pulses that show how large the steps are."""
+_FIRST_REACH = 0.8
+"""How far the first burst carries the median cell, in units of half the nominal range."""
+_MOST_PAIRS = 100
+_TINY = 1e-6
 
 
 def check_range(nominal: tuple[float, float]) -> tuple[float, float]:
@@ -75,7 +81,8 @@ class BurstFit:
     bounds : str
         "known": each cell's response ends at the nominal bounds; "unknown": the bounds are fitted too.
     reads : int
-        Reads of each cell per pulse count, shared by the turning points: at least 3 in a stage.
+        Reads of each cell per pulse count: one of the probe, the others shared by the turning points, at
+        least 3 in a stage.
     guess : float
         Share of the first count that goes to the guess from the nominal bounds, if they are unknown.
     nominal : (float, float)
@@ -125,7 +132,7 @@ class BurstFit:
     @property
     def fewest_reads(self) -> int:
         """Fewest reads of a cell per pulse count."""
-        return _POINTS if self.bounds == "known" else 2 * _POINTS
+        return 1 + (_POINTS if self.bounds == "known" else 2 * _POINTS)
 
     def calibrate(
         self,
@@ -178,9 +185,11 @@ class BurstFit:
 
     def _stages(self, *, first: bool) -> list[tuple[float, list[int]]]:
         """Share of the pulses left and reads at the points, of every stage of a pulse count."""
-        if self.bounds == "known" or not first:
+        if not first:
             return [(1.0, split_reads(self.reads, _POINTS))]
-        reads = split_reads(self.reads, 2 * _POINTS)
+        if self.bounds == "known":
+            return [(1.0, split_reads(self.reads - 1, _POINTS))]
+        reads = split_reads(self.reads - 1, 2 * _POINTS)
         return [(self.guess, reads[:_POINTS]), (1.0, reads[_POINTS:])]
 
 
@@ -195,6 +204,7 @@ class _Run:
         self._reads: list[Array] = []
         self._variances: list[float] = []
         self._fit: Fit | None = None
+        self._step = 0.0
 
     @property
     def fit(self) -> Fit:
@@ -212,6 +222,7 @@ class _Run:
         left = max(until - self.driver.pulses, 2 * _FEWEST)
         if self._fit is None:
             self._read(reads[0])
+            left -= self._probe(left)
         else:
             jump = self._jump(left)
             self._leg(jump, reads[0])
@@ -239,12 +250,19 @@ class _Run:
         start = np.maximum(start, 0.5 * (goal + bottom))
         return pulses_between(fit.theta, self._now(), start, left)
 
+    def _probe(self, left: float) -> int:
+        """A short burst and a read of it, which tell how large the steps of the array are."""
+        number = max(1, round(left / _PROBE))
+        self._leg(number, 1)
+        self._step = float(np.median(np.abs(self._reads[1] - self._reads[0]))) / number
+        return number
+
     def _pairs(self, left: float) -> int:
-        """Bursts up and down in a stage, so that the median cell stays within half a reach of its guess."""
-        if self._fit is None:
-            return 1
-        step = float(np.median(np.exp(self._fit.theta[:2])))
-        return max(1, math.ceil(0.5 * left * step / self.settings.reach))
+        """Bursts up and down in a stage, so that the median cell goes no farther than it may."""
+        step, reach = self._step, _FIRST_REACH
+        if self._fit is not None:
+            step, reach = float(np.median(np.exp(self._fit.theta[:2]))), self.settings.reach
+        return max(1, min(_MOST_PAIRS, math.ceil(0.5 * left * step / reach)))
 
     def _burst(self, left: float) -> float:
         return left / (2 * self._pairs(left))
@@ -276,8 +294,6 @@ class _Run:
 
     @staticmethod
     def _begin(data: Bursts) -> Array:
-        """Steps from the displacements over the array, with the nominal bounds."""
-        moved = [np.median(np.abs(np.diff(data.reads, axis=0)[k])) for k in range(2)]
-        count = np.abs(data.counts[0]).max()
-        steps = np.maximum(moved, 1e-6) / count
-        return np.log(np.array([*steps, 1.0, 1.0]))
+        """Steps as the probe shows them over the array, with the nominal bounds."""
+        step = max(float(np.median(np.abs(data.reads[1] - data.reads[0]))), _TINY) / data.counts[0].max()
+        return np.array([np.log(step), np.log(step), 0.0, 0.0])

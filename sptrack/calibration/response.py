@@ -29,7 +29,9 @@ from sptrack.errors import ParameterError
 Array = NDArray[Any]
 
 NAMES = ("up", "down", "top", "bottom", "start")
-_ITERATIONS = 20
+_ITERATIONS = 30
+_SETTLED = 1e-4
+_GENTLE = 1e-12
 _TINY_STEP = 1e-30
 _FLOOR = 1e-6
 _CHUNK = 1 << 14
@@ -262,32 +264,50 @@ class _Problem:
         self, data: Bursts, start: Array, free: list[int], cycle_noise: float, prior: Prior | None
     ) -> None:
         self.data, self.theta, self.free, self.cycle_noise = data, start.copy(), free, cycle_noise
+        self.prior = prior
         self.centre = np.zeros(5)
         self.precision = np.zeros((5, 5))
         if prior is not None:
             self.centre[:4] = prior.centre
             self.precision[:4, :4] = prior.precision
         low, high = np.log(_STEPS), np.log(_BOUNDS)
-        self.ends = np.array([[low[0]] * 2 + [high[0]] * 2 + [-np.inf], [low[1]] * 2 + [high[1]] * 2 + [np.inf]])
+        self.ends = np.array(
+            [[low[0]] * 2 + [high[0]] * 2 + [-np.inf], [low[1]] * 2 + [high[1]] * 2 + [np.inf]]
+        )
 
     def solve(self) -> tuple[Array, Array, Array, Array]:
-        damping = np.full(self.theta.shape[1], 1e-3)
+        """Fit all cells; those that have settled are left out of further steps."""
+        moving, damping = np.arange(self.theta.shape[1]), np.full(self.theta.shape[1], 1e-3)
         for _ in range(_ITERATIONS):
-            weight = self._weight()
-            jacobian = self._jacobian()
-            normal, gradient = self._normal(jacobian, weight)
-            scale = np.einsum("cii->ci", normal)[..., None] * np.eye(len(self.free))
-            step = np.linalg.solve(normal + damping[:, None, None] * scale + 1e-12 * np.eye(len(self.free)),
-                                   gradient[..., None])[..., 0]
-            trial = self.theta.copy()
-            trial[self.free] += np.clip(step.T, -1.0, 1.0)
-            trial = np.clip(trial, self.ends[0][:, None], self.ends[1][:, None])
-            better = self._cost(trial, weight) <= self._cost(self.theta, weight)
-            self.theta = np.where(better, trial, self.theta)
-            damping = np.where(better, damping / 10, damping * 10).clip(1e-9, 1e9)
-            if (np.abs(step).max(axis=1) < 1e-7).all():
+            part = self._of(moving)
+            moved, damping = part.iterate(damping)
+            self.theta[:, moving] = part.theta
+            moving, damping = moving[moved], damping[moved]
+            if not moving.size:
                 break
         return self._summary()
+
+    def _of(self, cells: Array) -> "_Problem":
+        """The same problem for some of the cells."""
+        data = self.data._replace(counts=self.data.counts[:, cells], reads=self.data.reads[:, cells])
+        return _Problem(data, self.theta[:, cells], self.free, self.cycle_noise, self.prior)
+
+    def iterate(self, damping: Array) -> tuple[Array, Array]:
+        """One damped Gauss-Newton step; which cells still move, and their damping."""
+        weight = self._weight()
+        normal, gradient = self._normal(self._jacobian(), weight)
+        eye = np.eye(len(self.free))
+        scale = np.einsum("cii->ci", normal)[..., None] * eye
+        step = np.linalg.solve(normal + damping[:, None, None] * scale + _GENTLE * eye, gradient[..., None])[
+            ..., 0
+        ]
+        trial = self.theta.copy()
+        trial[self.free] += np.clip(step.T, -1.0, 1.0)
+        trial = np.clip(trial, self.ends[0][:, None], self.ends[1][:, None])
+        better = self._cost(trial, weight) <= self._cost(self.theta, weight)
+        settled = better & (np.abs(trial - self.theta).max(axis=0) < _SETTLED)
+        self.theta = np.where(better, trial, self.theta)
+        return ~settled, np.where(better, damping / 10, damping * 10).clip(1e-9, 1e9)
 
     def _weight(self) -> Array:
         noise = covariance(self.theta, self.data, self.cycle_noise)
@@ -323,7 +343,7 @@ class _Problem:
         gradient = np.stack([self._slope(k) for k in self.free], axis=-1)
         normal, _ = self._normal(self._jacobian(), self._weight())
         size = np.sqrt(np.einsum("cii->ci", normal)) + 1e-150
-        scaled = normal / (size[:, :, None] * size[:, None, :]) + 1e-12 * np.eye(len(self.free))
+        scaled = normal / (size[:, :, None] * size[:, None, :]) + _GENTLE * np.eye(len(self.free))
         lever = np.linalg.solve(scaled, (gradient / size)[..., None])[..., 0] / size
         variance = np.einsum("ck,ck->c", lever, gradient).clip(0)
         prior = self.precision[np.ix_(self.free, self.free)]

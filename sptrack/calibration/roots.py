@@ -73,7 +73,7 @@ class RootFinding:
     stages: int = 3
     reads: int = 24
     nominal: tuple[float, float] = (-1.0, 1.0)
-    reach: float = 0.1
+    reach: float = 0.2
     slope_spread: float = 0.5
     curvature: float = 0.5
     within: float = 0.6
@@ -203,17 +203,19 @@ class _Search:
         before, turn, after = states
         noise = (self.driver.read_noise / self.half) ** 2
         least = max(float(np.median(np.abs(turn - before))) / burst, 1e-9) * 0.02
-        up, down = np.maximum((turn - before) / burst, least), np.maximum((turn - after) / burst, least)
         sent = pairs * burst
+        move = (after - before) / sent
+        up = np.maximum((turn - before) / burst, least)
+        down = np.maximum(up - move, least)
         cycle = self.settings.cycle_noise**2 * (up**2 + down**2) / sent
         reading = noise * (1 / reads[0] + 1 / reads[2]) / sent**2
         at = 0.5 * (before + after) + 0.25 * burst * (up + down)
-        self._moves.append(_Move(at, (after - before) / sent, cycle + reading + _TINY, up, down))
+        self._moves.append(_Move(at, move, cycle + reading + _TINY, up, down))
 
     def _zero(self) -> tuple[Array, Array]:
         """Zero of the weighted line through the moves, with its standard error."""
         last, settings = self._moves[-1], self.settings
-        expected = np.min([_nominal_slope(move) for move in self._moves], axis=0)
+        expected = np.mean([_nominal_slope(move) for move in self._moves], axis=0)
         normal = np.zeros((3, len(last.at)))
         right = np.zeros((2, len(last.at)))
         normal[2] = (settings.slope_spread * expected) ** -2

@@ -29,6 +29,7 @@ Array = NDArray[Any]
 PROGRAMS = {"cyclic": "alternating", "stochastic": "random"}
 _REPORTS = 20
 
+
 def settled(tolerance: float) -> StopRule:
     """Stop rule: the RMS change of the estimates between reads is at most ``tolerance`` (weight units).
 

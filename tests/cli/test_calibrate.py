@@ -184,7 +184,7 @@ def test_the_measured_device_of_the_literature(run, data_folder):
 )
 def test_bad_input_is_one_line_before_any_time_is_spent(capfd, monkeypatch, tmp_path, arguments, words):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sptrack.cli.calibrate.zero_shift", lambda *_, **__: pytest.fail("calibrated"))
+    monkeypatch.setattr("sptrack.cli.calibrate._run", lambda *_, **__: pytest.fail("calibrated"))
     size = [] if "--cells" in arguments else ["--cells", "4x4"]
     assert main(["calibrate", "--out", "made", *size, *arguments]) == 2
     out, err = capfd.readouterr()
@@ -215,7 +215,7 @@ def test_bad_files_are_named_with_place_value_and_range(run, tmp_path, name, tex
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_calibrating(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("sptrack.cli.calibrate.zero_shift", lambda *_, **__: pytest.fail("calibrated"))
+    monkeypatch.setattr("sptrack.cli.calibrate._run", lambda *_, **__: pytest.fail("calibrated"))
     (tmp_path / "file").write_text("mine")
     for place, words in (("file", "is a file"), ("no/where", "does not exist"), (".", "did not write")):
         status, _, err = run("--out", tmp_path / place)
@@ -230,7 +230,7 @@ def test_a_run_that_breaks_off_leaves_nothing_behind(run, monkeypatch, tmp_path,
     def stop(*_, **__):
         raise error
 
-    monkeypatch.setattr("sptrack.cli.calibrate.zero_shift", stop)
+    monkeypatch.setattr("sptrack.cli.calibrate._run", stop)
     found, out, err = run("--out", tmp_path / "made")
     assert (found, out, err.count("\n")) == (status, "", 1)
     assert list(tmp_path.iterdir()) == []
