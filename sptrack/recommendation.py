@@ -158,8 +158,8 @@ def recommend(
     """Cheapest way of every calibrator to the target, the cheapest first, those that miss it last.
 
     For several numbers of reads the fewest pulses to the target are looked for on 20 x 20 cells of the
-    device that start at weight 0: pulses grow until the target is met, then one step of interpolation. The cells and
-    draws are the same for all.
+    device that start at weight 0: pulses grow until the target is met, then one step of interpolation. The
+    cells and draws are the same for all.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Model-based calibration: bursts up and down, averaged reads where they turn, a fit of the response.
 
 The first stage sends one burst up and one down and fits the two step sizes of every cell with the nominal
-bounds. With unknown bounds further stages follow: every cell is sent near its guess, bursts up and down around
-it, and all reads so far are fitted together with the bounds as unknowns. Near the symmetric point the fit
-depends on the bounds least.
+bounds. With unknown bounds further stages follow: every cell is sent near its guess, bursts up and down
+around it, and all reads so far are fitted together with the bounds as unknowns. Near the symmetric point
+the fit depends on the bounds least.
 """
 
 import math

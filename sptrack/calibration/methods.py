@@ -101,4 +101,5 @@ def calibrator(name: str, device: Device, *, reads: int | None = None) -> Calibr
     if name not in _FACTORIES:
         raise ParameterError(f"method {name!r}: one of {', '.join(METHODS)} wanted{nearest(name, METHODS)}")
     made: Any = _FACTORIES[name](device)
-    return made if reads is None else replace(made, reads=reads)
+    chosen: Calibrator = made if reads is None else replace(made, reads=reads)
+    return chosen

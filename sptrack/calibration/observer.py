@@ -1,7 +1,7 @@
 """The input-aware observer on a calibration sequence: regression of moves on the pulses that caused them.
 
-Between two reads r_old and r a cell got N = ups - downs and A = ups + downs pulses. With F and G the symmetric
-and the antisymmetric part of its response, taken linear,
+Between two reads r_old and r a cell got N = ups - downs and A = ups + downs pulses. With F and G the
+symmetric and the antisymmetric part of its response, taken linear,
 
     r - r_old = N (f0 + f1 x) - A (g0 + g1 x),   x = (r + r_old)/2,
 
@@ -86,7 +86,7 @@ class Regression:
 
 
 def points_of(parameters: Array) -> tuple[Array, Array]:
-    """Symmetric points -g0/g1 [cells] and the slope g1 used: at least 0.3 of the mean step over half a range."""
+    """Symmetric points -g0/g1 [cells] and the slope g1 used, at least 0.3 of the mean step per half range."""
     f0, _, g0, g1 = parameters.T
     slope = np.maximum(g1, _LEAST_SLOPE * np.maximum(f0, _TINY))
     return -g0 / slope, slope

@@ -4,9 +4,9 @@ In units in which the nominal range is -1 .. 1, with x the weight, a pulse moves
 
     up  x <- x + z u (1 - x/t)        down  x <- x - z d (1 + x/b)
 
-with the steps u, d at the middle of the range, the distances t, b of the bounds from there, and z = 1 + sigma
-xi of every pulse (the linear device of Xiao et al. 2026, arXiv 2602.21321, eq. (7)). n pulses in one direction
-are affine in x, and so mean and covariance of reads taken between bursts follow in closed form:
+with the steps u, d at the middle of the range, the distances t, b of the bounds from there, and z = 1 +
+sigma xi of every pulse (the linear device of Xiao et al. 2026, arXiv 2602.21321, eq. (7)). n pulses in one
+direction are affine in x, and so mean and covariance of reads taken between bursts follow in closed form:
 
     mean      up  x <- t - (t - x) A^n,  A = 1 - u/t
     variance      V <- A^(2n) V + sigma^2 n s^2 A^(2(n-1)),  s = the step before the burst
@@ -63,7 +63,7 @@ class Bursts(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """Normal prior of the logarithms of u, d, t, b: centre [4] and precision [4, 4] (singular: flat there)."""
+    """Normal prior of the logarithms of u, d, t, b: centre [4], precision [4, 4] (singular: flat there)."""
 
     centre: Array
     precision: Array
@@ -335,14 +335,13 @@ class _Problem:
         prior = self.precision[np.ix_(self.free, self.free)]
         residual = (self.data.reads - mean_reads(theta, self.data)).T
         offset = self._offset(theta)
-        return np.einsum("ck,ckl,cl->c", residual, weight, residual) + np.einsum(
-            "ck,kl,cl->c", offset, prior, offset
-        )
+        misfit = np.einsum("ck,ckl,cl->c", residual, weight, residual)
+        return np.asarray(misfit + np.einsum("ck,kl,cl->c", offset, prior, offset))
 
     def _summary(self) -> tuple[Array, Array, Array, Array]:
         gradient = np.stack([self._slope(k) for k in self.free], axis=-1)
         normal, _ = self._normal(self._jacobian(), self._weight())
-        size = np.sqrt(np.einsum("cii->ci", normal)) + 1e-150
+        size = np.sqrt(np.einsum("cii->ci", normal)) + _GENTLE
         scaled = normal / (size[:, :, None] * size[:, None, :]) + _GENTLE * np.eye(len(self.free))
         lever = np.linalg.solve(scaled, (gradient / size)[..., None])[..., 0] / size
         variance = np.einsum("ck,ck->c", lever, gradient).clip(0)
@@ -367,4 +366,4 @@ def pulses_between(theta: Array, begin: Array, end: Array, limit: float) -> Arra
         left = np.clip((end - edge) / (begin - edge), 0.0, 1.0)
         number = np.log(left) / np.log1p(-loss)
     number = np.nan_to_num(number, nan=0.0, posinf=limit)
-    return np.where(up, 1, -1) * np.minimum(np.round(number), limit).astype(np.int64)
+    return np.asarray(np.where(up, 1, -1) * np.minimum(np.round(number), limit).astype(np.int64))

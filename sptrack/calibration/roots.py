@@ -1,9 +1,9 @@
 """Sequential root finding: where bursts up and down bring a cell back to where it was.
 
-A burst of n pulses up and one of n down move a cell by n (up step - down step), averaged over the way between:
-this net move vanishes at the symmetric point whatever the response. It is measured at two or more states and
-the zero of a line through the moves is taken. The response enters only as a guess of where to measure and as a
-weak prior of the line's slope, which keeps cells with two nearby states from a wild zero.
+A burst of n pulses up and one of n down move a cell by n (up step - down step), averaged over the way
+between: this net move vanishes at the symmetric point whatever the response. It is measured at two or more
+states and the zero of a line through the moves is taken. The response enters only as a guess of where to
+measure and as a weak prior of the line's slope, which keeps cells with two nearby states from a wild zero.
 """
 
 import math
@@ -182,7 +182,8 @@ class _Search:
         middle = 0.5 * (low + high)
         up = last.up * ((1 - middle) / (1 - last.at).clip(1e-2)).clip(0.1, 10.0)
         down = last.down * ((1 + middle) / (1 + last.at).clip(1e-2)).clip(0.1, 10.0)
-        return np.round((goal - self._now) / np.where(goal > self._now, up, down)).astype(np.int64)
+        number = np.round((goal - self._now) / np.where(goal > self._now, up, down))
+        return np.asarray(number.astype(np.int64))
 
     def _jump(self, left: float) -> Array:
         """Pulses to half a burst below the estimate; none to a state outside the nominal range."""
@@ -237,4 +238,4 @@ class _Search:
 
 def _nominal_slope(move: _Move) -> Array:
     """Slope of the net move per pulse, were the steps measured there to end at the nominal bounds."""
-    return -(move.up / (1 - move.at).clip(0.1) + move.down / (1 + move.at).clip(0.1))
+    return np.asarray(-(move.up / (1 - move.at).clip(0.1) + move.down / (1 + move.at).clip(0.1)))

@@ -191,7 +191,7 @@ class ZeroShifting:
         return record.estimates(stopped=stopped)
 
     def _places(self, begin: int, end: int) -> list[int]:
-        """Pulse counts at which the reads of a stretch are taken, the last at its end; even if they can be."""
+        """Pulse counts at which the reads of a stretch are taken, the last at its end; else even."""
         first = end - self.average * (end - begin)
         return [2 * round(n / 2) if n < end else end for n in np.linspace(end, first, self.reads)][::-1]
 

@@ -1,21 +1,22 @@
 """How well symmetric points can be known at all: Cramer-Rao bounds in pulses and reads, on linear devices.
 
-An experiment is a program of bursts with reads before, between and after them. On a linear device the reads are
-normal to a very good approximation (a burst is a sum of many independent steps), with mean mu and covariance
-Sigma that `moments` gives exactly. Their Fisher information about parameters theta is (Slepian 1954, Bangs 1971)
+An experiment is a program of bursts with reads before, between and after them. On a linear device the reads
+are normal to a very good approximation (a burst is a sum of many independent steps), with mean mu and
+covariance Sigma that `moments` gives exactly. Their Fisher information about parameters theta is (Slepian
+1954, Bangs 1971)
 
     I_ij = mu_i' Sigma^-1 mu_j + tr(Sigma^-1 Sigma_i Sigma^-1 Sigma_j) / 2,
 
-and no unbiased estimate of w*(theta) has a variance below g' I^-1 g with g the gradient of w*. With a prior of
-precision P the same holds on average with I + P (van Trees 1968). The parameters are the logarithms of the
-steps at weight zero and, if the bounds are unknown, of the two bounds; the start weight is unknown too.
+and no unbiased estimate of w*(theta) has a variance below g' I^-1 g with g the gradient of w*. With a prior
+of precision P the same holds on average with I + P (van Trees 1968). The parameters are the logarithms of
+the steps at weight zero and, if the bounds are unknown, of the two bounds; the start weight is unknown too.
 
 Whatever the experiment, pulses alone set a limit: with ever so many perfect reads N pulses give
 
     sd(w*) >= sigma q0 / (G' sqrt(N (1 + 2 sigma^2))),
 
-because each step is a draw with relative std sigma: an estimate of up and down step at w* by steps elsewhere is
-no better, as an average of larger and smaller steps has at least their mean noise.
+because each step is a draw with relative std sigma: an estimate of up and down step at w* by steps
+elsewhere is no better, as an average of larger and smaller steps has at least their mean noise.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ _PARAMETERS = {"known": 2, "unknown": 4}
 _DIFFERENCE = 1e-4
 _FLOOR = 1e-7
 _RIDGE = 1e-14
+_SHORT = 0.03
+"""Length of a short burst, in numbers of states."""
 
 
 class Experiment(NamedTuple):
@@ -48,13 +51,13 @@ class Experiment(NamedTuple):
 
     Attributes
     ----------
-    runs : tuple of int
-        Signed numbers of pulses: +500 is 500 up pulses.
+    runs : tuple of int or (int, int)
+        Signed numbers of pulses: +500 is 500 up pulses; (20, 50) is 50 times 20 up and 20 down.
     reads : tuple of int
         Reads averaged before the first and after every run; 0 is allowed.
     """
 
-    runs: tuple[int, ...]
+    runs: tuple[int | tuple[int, int], ...]
     reads: tuple[int, ...]
 
 
@@ -116,7 +119,10 @@ def read_moments(cells: Cells, experiment: Experiment, start: ArrayLike = 0.0) -
     mean, covariance = np.empty((cells.size, points)), np.zeros((cells.size, points, points))
     mean[:, 0] = point + begin
     for k, run in enumerate(experiment.runs):
-        burst = (up if run > 0 else down).repeated(abs(int(run)))
+        if isinstance(run, tuple):
+            burst = up.repeated(run[0]).then(down.repeated(run[0])).repeated(run[1])
+        else:
+            burst = (up if run > 0 else down).repeated(abs(run))
         state = burst.apply(state)
         keep = 1.0 - burst.loss.reshape(-1, 1)
         covariance[:, k + 1, : k + 1] = keep * covariance[:, k, : k + 1]
@@ -251,27 +257,34 @@ def pulse_floor(cells: Cells, pulses: float) -> Array:
 
 
 def simple_experiments(cells: Cells, pulses: int, reads: int) -> tuple[Experiment, ...]:
-    """Experiments to choose from: 1, 2 or 4 bursts up and down, the first longer or not, reads at the turns.
+    """Experiments to choose from.
 
-    Reads are equal, or most of them are at both ends; bursts that would carry the nominal cell beyond its
-    range several times over are left out.
+    One, two or four bursts up and down, the first pair longer or not, reads at every turn; trains of short
+    bursts up and down (single pulses: zero-shifting), alone or after one long pair, with reads on the way.
+    Reads are equal or most of them at both ends.
     """
+    programs: list[tuple[int | tuple[int, int], ...]] = []
+    for pairs, first in ((1, 1), (2, 1), (2, 3), (4, 1), (4, 3)):
+        burst = max(1, round(pulses / (2 * (pairs - 1 + first))))
+        programs.append((burst * first, -burst * first, *((burst, -burst) * (pairs - 1))))
+    longest = max(1, round(_SHORT * cells.device.states))
+    for burst in dict.fromkeys((1, longest)):
+        for parts in (1, 8, 24):
+            programs.append(((burst, pulses // (2 * burst * parts)),) * parts)
+        long = max(1, round(pulses / 8))
+        rest = round(pulses * 3 / 8) // (2 * burst)
+        programs.append((long, -long, (burst, rest), (burst, rest)))
     made = []
-    for pairs in (1, 2, 4, 8):
-        for first in (1.0, 3.0):
-            weights = np.array([first, first, *np.ones(2 * pairs - 2)]) if pairs > 1 else np.ones(2)
-            sizes = np.maximum(1, np.round(weights / weights.sum() * pulses)).astype(int)
-            runs = tuple(int(n) for n in sizes * np.array([1, -1] * pairs))
-            for ends in (1.0, 4.0):
-                shares = np.array([ends, *np.ones(2 * pairs - 1), ends])
-                numbers = np.floor(np.cumsum(shares) / shares.sum() * reads + 0.5).astype(int)
-                counts = tuple(int(n) for n in np.diff(numbers, prepend=0))
-                if counts[0] and counts[-1]:
-                    made.append(Experiment(runs, counts))
-            if pairs == 1:
-                break
-    longest = 4 * cells.device.states
-    return tuple(e for e in made if max(map(abs, e.runs)) <= longest) or tuple(made)
+    for runs in programs:
+        if any(isinstance(run, tuple) and not run[1] for run in runs):
+            continue
+        for ends in (1.0, 4.0):
+            shares = np.array([ends, *np.ones(len(runs) - 1), ends])
+            numbers = np.floor(np.cumsum(shares) / shares.sum() * reads + 0.5).astype(int)
+            counts = tuple(int(n) for n in np.diff(numbers, prepend=0))
+            if counts[0] and counts[-1]:
+                made.append(Experiment(runs, counts))
+    return tuple(made)
 
 
 def array_bound(

@@ -40,7 +40,7 @@ LIMITS |= {
     "root-finding": 0.002,
     "observer": 0.02,
 }
-"""Largest error on noiseless cells: half a step where zero-shifting rests, five sigma of the coins, weak priors."""
+"""Largest error on noiseless cells: half a step where zero-shifting rests, five sigma of coins, priors."""
 
 
 def device(noise=0.0, dw_min=0.001, width=1.0, shift=0.0):
@@ -212,8 +212,7 @@ class TestEveryCalibrator:
 
 @pytest.mark.parametrize("name", ["transient", "bursts-known", "bursts", "bursts-prior", "root-finding"])
 def test_stated_uncertainties_are_honest(name):
-    """1024 cells of the default array: RMS of error over its standard error near 1. A wide window: cells differ,
-    estimates are not linear."""
+    """1024 cells of the default array: RMS of error over standard error near 1."""
     cells = sample_cells(Device(), (32, 32), seed=1)
     estimates = calibrate(name, cells, 2000, read_noise=0.02)
     ratio = np.sqrt(np.mean((errors(estimates, cells) / estimates.uncertainty[-1]) ** 2))

@@ -46,8 +46,8 @@ def test_mean_and_covariance_of_the_reads_are_those_of_a_simulation():
 
 
 def test_read_noise_alone_has_the_closed_form_of_two_short_bursts():
-    """No cycle noise, n pulses up and down, so short that steps are constant: both displacements are n times a
-    step, read with variance 2 s^2 and covariance s^2, and dw* = (d dup - up dd)/... by the quotient rule."""
+    """No cycle noise, n pulses up and down, so few that steps are constant: both displacements are n times a
+    step, read with variance 2 s^2 and covariance s^2, and w* = (u - d)/(u + d) by the quotient rule."""
     cells, n, s = quiet(equal()), 20, 0.01
     up, down = STEPS["step_up"], STEPS["step_down"]
     found = point_bound(cells, Experiment((n, -n), (1, 1, 1)), s, bounds="known")[0, 0]
@@ -57,8 +57,7 @@ def test_read_noise_alone_has_the_closed_form_of_two_short_bursts():
 
 
 def test_a_read_after_every_pulse_reaches_the_floor_of_pulses():
-    """Perfect reads after each of 2 x 30 single pulses: sigma q0/(G' sqrt(N(1 + 2 sigma^2))), to the few per cent
-    by which steps change on the way."""
+    """Perfect reads after each of 2 x 30 pulses: sigma q0/(G' sqrt(N(1 + 2 sigma^2)))."""
     cells = equal()
     runs = (1, -1) * 30
     found = point_bound(cells, Experiment(runs, (1,) * 61), 0.0, bounds="known", start=cells.symmetric_point)
@@ -70,7 +69,8 @@ def test_no_experiment_beats_the_floor_of_pulses(bounds):
     cells = sample_cells(Device(), (4, 4), dtype=np.float64)
     floor = pulse_floor(cells, 1000)
     for experiment in simple_experiments(cells, 1000, 24):
-        assert sum(map(abs, experiment.runs)) == pytest.approx(1000, abs=16)
+        sent = [2 * run[0] * run[1] if isinstance(run, tuple) else abs(run) for run in experiment.runs]
+        assert 700 < sum(sent) <= 1000 + 2 * len(sent)
         assert sum(experiment.reads) == 24
         found = point_bound(cells, experiment, 1e-6, bounds=bounds, start=cells.symmetric_point)
         assert (found > 0.999 * floor).all()
@@ -102,8 +102,8 @@ def test_units_of_weight_do_not_matter():
 
 @pytest.mark.parametrize("read_noise", [0.002, 0.02])
 def test_the_burst_fit_with_known_bounds_reaches_the_bound(read_noise):
-    """2304 equal cells, one experiment: RMS error over bound within 4 sigma = 4/sqrt(2 x 2304) = 6 % plus 2 % for
-    the curvature of the fit; its own standard errors agree with the bound to 5 %."""
+    """2304 equal cells: RMS error over bound within 4 sigma = 4/sqrt(2 x 2304) = 6 %, 2 % more for curvature
+    of the fit; its own standard errors agree with the bound to 5 %. The probe is one read of the 25."""
     cells = equal((48, 48))
     estimates = BurstFit(bounds="known", reads=24).calibrate(
         Crossbar(cells, seed=5, threads=1), 700, read_noise=read_noise
