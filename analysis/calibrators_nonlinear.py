@@ -1,8 +1,8 @@
 """What does a calibrator that assumes a linear response cost on a device that is not linear?
 
-RMS error and bias (mean error over the cells) against pulses for a linear, a soft-exponential and a power-
-law device, with 96 reads of every cell at 1 % of the range. The fits assume steps that fall linearly to the
-bounds; root finding and the methods on zero-shifting do not.
+RMS error and bias (mean error over the cells) against pulses for a linear, an exponentially saturating and
+a power-law device, with 96 reads of every cell at 1 % of the range. The fits assume steps that fall
+linearly to the bounds; root finding and the methods on zero-shifting do not.
 """  # noqa: D400
 
 import math
@@ -115,6 +115,8 @@ def plot(data: xr.Dataset) -> Figure:
             x, y = ("", "RMS error") if row == 0 else ("pulses per cell", "bias: mean error")
             label(ax, str(device) if row == 0 else "", x, f"{y} (weight units)" if d == 0 else "")
             ax.set_xscale("log")
+            ax.set_xticks(data["pulses"].values, [f"{n}" for n in data["pulses"].values])
+            ax.minorticks_off()
             if row == 0:
                 ax.axhline(TARGET, color="#cc3311", linewidth=0.8, label="target: 1 % of the range")
                 ax.set_yscale("log")
