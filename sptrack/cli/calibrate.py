@@ -260,7 +260,8 @@ def _candidates(rows: list[Candidate]) -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(title="calibrators for this device, cheapest first", box=box.SIMPLE_HEAD)
+    title = "calibrators for this device, cheapest first"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("method", no_wrap=True)
     for heading in ("pulses", "reads", "placement", "cost", "RMS error (95 %)", "median"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -272,8 +273,8 @@ def _candidates(rows: list[Candidate]) -> "Table":
             str(row.reads),
             f"{row.placement:.0f}",
             f"{row.cost:.0f}" if row.met else "missed",
-            f"{row.rms:.4g} ± {half:.1g}",
-            f"{row.median:.4g}",
+            f"{row.rms:.3g} ± {half:.1g}",
+            f"{row.median:.3g}",
         )
     return table
 
