@@ -104,7 +104,8 @@ class ObserverFit:
         Blocks per pulse count, at least 5. Few blocks with averaged reads do better than many: the regression
         takes the noise of differences for white.
     reach : float
-        How far the bursts may carry the median cell from its start, in units of half the nominal range.
+        How far the bursts may carry the median cell, in units of half the nominal range; longer blocks end
+        with alternating pulses.
     nominal : (float, float)
         Nominal bounds, weight units.
     cycle_noise : float
@@ -124,7 +125,7 @@ class ObserverFit:
 
     reads: int = 24
     blocks: int = 12
-    reach: float = 1.0
+    reach: float = 0.5
     nominal: tuple[float, float] = (-1.0, 1.0)
     cycle_noise: float = 0.3
     ridge: float = 0.0
@@ -162,7 +163,7 @@ class ObserverFit:
         Parameters
         ----------
         array : PulsedArray
-            A `Crossbar` or a bench that takes "up" and "down".
+            A `Crossbar` or a bench that takes "up", "down" and "alternating".
         pulses : int or sequence of int
             Pulses per cell, the same for all; further counts go on and use all reads.
         read_noise : float
@@ -216,14 +217,23 @@ class _Watch:
         begin = self.driver.pulses
         for place, times in zip(np.linspace(begin, count, len(reads) + 1)[1:], reads, strict=True):
             number = round(place - self.driver.pulses)
-            self.driver.burst(self._direction * number)
+            burst = self._longest(number)
+            self.driver.burst(self._direction * burst)
+            self.driver.send("alternating", number - burst)
             new, noise = self._read(times)
-            self._note(new, number, self._noise + noise)
+            self._note(new, (self._direction * burst, number), self._noise + noise)
             self._moved += float(np.median(new - self._last))
             self._same += 1
             if self._same == _SAME or self._direction * self._moved > self.settings.reach:
                 self._direction, self._same = -self._direction, 0
             self._last, self._noise = new, noise
+
+    def _longest(self, number: int) -> int:
+        """Pulses of a block that go in one direction; an even number is left."""
+        if not self._step:
+            return number
+        longest = max(1, int(self.settings.reach / (_SAME * self._step)))
+        return number if number <= longest else longest + (number - longest) % 2
 
     def points(self) -> tuple[Array, Array, float]:
         """Symmetric points and standard errors [cells], and the mean share of the prior."""
@@ -251,10 +261,12 @@ class _Watch:
     def _variance(self, number: int, noise: float) -> float:
         return noise + number * (self.settings.cycle_noise * self._step) ** 2 + _TINY
 
-    def _note(self, new: Array, number: int, noise: float) -> None:
+    def _note(self, new: Array, sent: tuple[int, int], noise: float) -> None:
+        """Add a block with its net and total number of pulses."""
+        net, number = sent
         move = new - self._last
         if not self._step:
             self._step, self._block = max(float(np.median(np.abs(move))) / number, _TINY), float(number)
         midpoint = 0.5 * (new + self._last)
-        row = regressors(np.array(float(self._direction * number)), np.array(float(number)), midpoint)
+        row = regressors(np.array(float(net)), np.array(float(number)), midpoint)
         self._sums.add(row, move, 1.0 / self._variance(number, noise))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sptrack.calibration import BurstFit
+from sptrack.calibration import BurstFit, calibrator
 from sptrack.crossbar import Crossbar
 from sptrack.devices import CycleNoise, Device, ExpStep, SoftBounds, cells_from_parameters, sample_cells
 from sptrack.errors import ParameterError
@@ -113,6 +113,18 @@ def test_the_burst_fit_with_known_bounds_reaches_the_bound(read_noise):
     ratio = np.sqrt(np.mean(error**2)) / bound
     assert 0.94 < ratio < 1.08
     assert np.median(estimates.uncertainty[0]) == pytest.approx(bound, rel=0.05)
+
+
+@pytest.mark.parametrize("method", ["transient", "bursts-known", "bursts", "root-finding", "observer"])
+def test_no_calibrator_beats_the_bound_of_an_array(method):
+    """1024 equal cells, 1000 pulses, 24 reads: not below the bound for known bounds by more than 4 sigma."""
+    cells = equal((32, 32))
+    found = calibrator(method, Device(), reads=24).calibrate(
+        Crossbar(cells, seed=2, threads=1), 1000, read_noise=0.02
+    )
+    rms, _ = array_bound(equal(), int(found.pulses[0]), 24, 0.02, bounds="known")
+    error = found.points[0] - cells.symmetric_point
+    assert np.sqrt(np.mean(error**2)) > rms * (1 - 4 / np.sqrt(2 * cells.size))
 
 
 def test_cells_without_a_symmetric_point_are_left_out():
