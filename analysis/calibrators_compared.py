@@ -61,7 +61,7 @@ class _Size(NamedTuple):
 
 
 FULL = _Size(32, 100, (300, 600, 900, 1300, 1900, 2800, 4000, 6000, 9000), (1, 6, 13, 24, 48, 96, 192), 22)
-SMALL = _Size(8, 4, (600, 4000), (1, 6, 24), 8)
+SMALL = _Size(6, 2, (600, 4000), (1, 24), 6)
 
 
 def device() -> Device:
@@ -71,7 +71,7 @@ def device() -> Device:
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
-    """Calibrate 32 x 32 cells (``small``: 8 x 8) in every way, and bound the error on 100 (4) of them.
+    """Calibrate 32 x 32 cells (``small``: 6 x 6) in every way, and bound the error on 100 (2) of them.
 
     Returns
     -------
