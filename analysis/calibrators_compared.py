@@ -138,7 +138,7 @@ def _bounds(cells: Cells, size: _Size, costs: Any) -> Any:
     """Least errors [rms or median, read cost, bounds, cost]."""
     few = cells.thinned(size.bound_cells)
     made = np.full((2, len(READ_COSTS), len(BOUNDS), len(costs)), np.nan)
-    ways = [(n, r) for n in size.pulses for r in (*size.reads[1::2], size.reads[-1]) if 3 <= r <= n]
+    ways = [(n, r) for n in size.pulses for r in sorted({*size.reads[1::2], size.reads[-1]}) if 3 <= r <= n]
     for b, (bounds, prior) in enumerate(BOUNDS.items()):
         values = np.array([array_bound(few, n, r, READ_NOISE, bounds=bounds, prior=prior) for n, r in ways])
         for c, price in enumerate(READ_COSTS):
