@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sptrack.errors import ConvergenceError, ParameterError, SptrackError
 
 if TYPE_CHECKING:
-    from sptrack.calibration import zero_shift
+    from sptrack.calibration import calibrator, zero_shift
     from sptrack.certificate import certify
     from sptrack.cost import CostModel
     from sptrack.crossbar import Crossbar, PulseScheme
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from sptrack.devices.config import load_device
     from sptrack.devices.presets import preset
+    from sptrack.recommendation import recommend
     from sptrack.results import dataset, load, save
     from sptrack.tracking import Tracker, method, problem, track
     from sptrack.tracking.compare import compare
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES_IN = {
-    "sptrack.calibration": ("zero_shift",),
+    "sptrack.calibration": ("calibrator", "zero_shift"),
     "sptrack.certificate": ("certify",),
     "sptrack.cost": ("CostModel",),
     "sptrack.crossbar": ("Crossbar", "PulseScheme"),
@@ -61,6 +62,7 @@ _NAMES_IN = {
     ),
     "sptrack.devices.config": ("load_device",),
     "sptrack.devices.presets": ("preset",),
+    "sptrack.recommendation": ("recommend",),
     "sptrack.results": ("dataset", "load", "save"),
     "sptrack.tracking": ("Tracker", "method", "problem", "track"),
     "sptrack.tracking.compare": ("compare",),
@@ -90,6 +92,7 @@ __all__ = [
     "SymmetricPoints",
     "Tracker",
     "__version__",
+    "calibrator",
     "cells_from_parameters",
     "certify",
     "compare",
@@ -99,6 +102,7 @@ __all__ = [
     "method",
     "preset",
     "problem",
+    "recommend",
     "sample_cells",
     "save",
     "track",

@@ -1,23 +1,26 @@
 """The calibration certificate: how good the symmetric points are, held against truth and theory."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.calibration.zero_shifting import Estimates
+from sptrack.calibration.interface import Estimates
 from sptrack.cost import CostModel
 from sptrack.devices.cells import Cells
 from sptrack.devices.constants import response_constants
 from sptrack.devices.statistics import overshooting
 from sptrack.errors import ParameterError
 from sptrack.intervals import Interval, summarise
+from sptrack.recommendation import Candidate
 from sptrack.results import dataset, json_text, provenance
 from sptrack.scaling import crossing
 from sptrack.theory import (
     array_offset,
+    pulse_floor,
     pulses_to_target,
     small_step_moments,
     stationary_moments,
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+PLAIN = ("zero-shifting", "stochastic zero-shifting")
+"""Methods whose estimates are reads of the last state: what theory predicts."""
 DEFAULT_TARGET = 0.01
 """Default target: this share of the nominal range."""
 _BOUND_CELLS = 4096
@@ -56,17 +61,22 @@ class Certificate:
         bound covers.
     clip_fraction : float
         Share of the cells with a drawn parameter that had to be clipped.
-    mode : str
-        "cyclic" or "stochastic".
+    mode, method : str
+        "cyclic" or "stochastic", "bursts" for methods that send neither; name of the calibrator.
     target, read_noise : float
         Wanted RMS error; std of the reading noise.
-    pulses : list of int
-        Pulses per cell.
+    pulses, reads : list of int
+        Pulses and reads per cell.
+    placement : list of float
+        Pulses per cell that would still bring the cells to their points; 0 where they end there.
     rms_error, median_error, mean_offset, std_offset : list of float
         RMS and median |estimate - truth|; mean of estimate - truth; std of the estimates minus std of the
         truth.
     rms_theory : list of float or None
         RMS error predicted by exact moments, on linear devices.
+    rms_bound : list of float or None
+        Least RMS error that any unbiased method can have with these pulses, however well it reads; on linear
+        devices.
     floor : float or None
         RMS error that is left after ever more pulses: exact on linear devices, leading order in dw_min else;
         None where cells overshoot and neither holds.
@@ -83,11 +93,14 @@ class Certificate:
         no more than the first measured count whose interval lies below the target. None if nothing promises
         it.
     cost : float or None
-        Of the recommended calibration and its read, per cell, by the cost model.
+        Of the recommended calibration, its reads and the placement of the cells, per cell, by the cost model.
     met : bool
         Whether the last RMS error is at most the target.
     verdict, notes : str, list of str
         One line for a person, and what to know beside it.
+    candidates : list of Candidate
+        Calibrators that were tried for this device and price of reads, the cheapest first; empty if none
+        was asked for.
     """
 
     device: str
@@ -96,9 +109,12 @@ class Certificate:
     overshooting_cells: int
     clip_fraction: float
     mode: str
+    method: str
     target: float
     read_noise: float
     pulses: list[int]
+    reads: list[int]
+    placement: list[float]
     rms_error: list[float]
     rms_error_ci: list[Interval]
     median_error: list[float]
@@ -108,6 +124,7 @@ class Certificate:
     std_offset: list[float]
     std_offset_ci: list[Interval]
     rms_theory: list[float] | None
+    rms_bound: list[float] | None
     floor: float | None
     pulses_needed_theory: int | None
     theory: str
@@ -117,6 +134,7 @@ class Certificate:
     met: bool
     verdict: str
     notes: list[str] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,6 +154,7 @@ def certify(
     start: ArrayLike = 0.0,
     target: float | None = None,
     cost: CostModel | None = None,
+    candidates: Sequence[Candidate] = (),
 ) -> Calibration:
     """Certify estimates of symmetric points of simulated cells, whose truth is known.
 
@@ -144,13 +163,15 @@ def certify(
     cells : Cells
         The array; its true symmetric points are what the estimates are compared with.
     estimates : Estimates
-        What `sptrack.calibration.zero_shift` read from it.
+        What `sptrack.calibration.zero_shift` or another calibrator read from it.
     start : array_like, broadcastable to [R, C]
         Weights (visible) before the first pulse, weight units, for theory.
     target : float or None
         Wanted RMS error over live cells, weight units; None: 1 % of the nominal range.
     cost : CostModel or None
         Weights of pulses and reads.
+    candidates : sequence of Candidate
+        What `sptrack.recommendation.recommend` found, to be kept with the certificate.
 
     Returns
     -------
@@ -180,6 +201,7 @@ def certify(
     if not np.isfinite(begin).all():
         raise ParameterError(f"start = {begin[~np.isfinite(begin)][0]}: finite weights wanted")
     certificate = _assess(cells, estimates, begin, limit, CostModel() if cost is None else cost)
+    certificate = replace(certificate, candidates=list(candidates))
     return Calibration(certificate=certificate, cells=cells, estimates=estimates, start=begin)
 
 
@@ -201,12 +223,17 @@ def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
     """
     c, weight = calibration.certificate, {"units": "weight units"}
     variables: dict[str, Any] = {
+        "reads": ("pulses", np.array(c.reads), {"units": "reads per cell"}),
+        "placement": ("pulses", np.array(c.placement), {"units": "pulses per cell"}),
         "estimate": (("pulses", "row", "column"), calibration.estimates.points.astype(np.float32), weight),
         "symmetric_point": (("row", "column"), calibration.cells.target.astype(np.float32), weight),
     }
     for name in ("rms_error", "median_error", "mean_offset", "std_offset"):
         variables[name] = ("pulses", np.array(getattr(c, name)), weight)
         variables[f"{name}_ci"] = (("pulses", "end"), np.array(getattr(c, f"{name}_ci")), weight)
+    uncertainty = calibration.estimates.uncertainty
+    if uncertainty is not None:
+        variables["uncertainty"] = (("pulses", "row", "column"), uncertainty.astype(np.float32), weight)
     if c.rms_theory is not None:
         variables["rms_theory"] = ("pulses", np.array(c.rms_theory), weight)
     coordinates = {
@@ -215,6 +242,7 @@ def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
     }
     settings = {
         "mode": c.mode,
+        "method": c.method,
         "target": c.target,
         "read_noise": c.read_noise,
         "device": c.device,
@@ -271,9 +299,6 @@ def _assess(cells: Cells, estimates: Estimates, begin: Array, target: float, cos
     )
     recommended = _recommend(estimates, rms, target, safe)
     met = rms[-1][0] <= target
-    per_cell = (
-        None if recommended is None else cost.total(pulses=recommended, reads=1, columns=cells.shape[1])
-    )
     return Certificate(
         device=cells.device.source.name,
         cells=list(cells.shape),
@@ -281,18 +306,42 @@ def _assess(cells: Cells, estimates: Estimates, begin: Array, target: float, cos
         overshooting_cells=int(overshoot.sum()),
         clip_fraction=cells.clip_fraction,
         mode=estimates.mode,
+        method=estimates.method,
         target=target,
         read_noise=estimates.read_noise,
         pulses=[int(n) for n in estimates.pulses],
+        reads=[int(n) for n in estimates.reads_spent],
+        placement=[float(n) for n in estimates.placement_pulses],
         **_columns(summaries),
         **prediction,
+        rms_bound=_pulse_bound(cells, estimates.pulses),
         pulses_needed_measured=_first_below(estimates, [value for value, _ in rms], target),
         recommended_pulses=recommended,
-        cost=per_cell,
+        cost=None if recommended is None else _cost(estimates, recommended, cost, cells.shape[1]),
         met=bool(met),
         verdict=_verdict(met, rms[-1], target, int(estimates.pulses[-1]), recommended, prediction["floor"]),
         notes=_notes(cells, live, overshoot, estimates),
     )
+
+
+def _cost(estimates: Estimates, recommended: int, cost: CostModel, columns: int) -> float:
+    """Of a calibration with so many pulses. Reads on the way count if the method needs them."""
+    last = min(int(np.searchsorted(estimates.pulses, recommended)), len(estimates.pulses) - 1)
+    reads = estimates.reads_spent[0 if estimates.method in PLAIN else last]
+    pulses = recommended + float(estimates.placement_pulses[last])
+    return cost.total(pulses=pulses, reads=float(reads), columns=columns)
+
+
+def _pulse_bound(cells: Cells, pulses: Array) -> list[float] | None:
+    """RMS over cells of `pulse_floor`; None where it does not hold."""
+    noise = cells.cycle_noise
+    if cells.linear is None or noise.additive or noise.offset or noise.slope:
+        return None
+    one = pulse_floor(cells.thinned(_THEORY_CELLS), 1)
+    if not np.isfinite(one).any():
+        return None
+    rms = float(np.sqrt(np.nanmean(one**2)))
+    return [rms / math.sqrt(n) for n in pulses]
 
 
 def _columns(summaries: list[dict[str, tuple[float, Interval]]]) -> dict[str, Any]:
@@ -308,13 +357,17 @@ def _predict(
     cells: Cells, estimates: Estimates, begin: Array, target: float, margin: float
 ) -> tuple[dict[str, Any], int | None]:
     """What theory says of this calibration, and the pulses it wants for the target over ``margin``."""
+    if estimates.method not in PLAIN:
+        nothing = {"rms_theory": None, "floor": None, "pulses_needed_theory": None}
+        return nothing | {"theory": f"none for {estimates.method}"}, None
     live = np.isfinite(cells.symmetric_point)
     if overshooting(cells).sum() > _FEW * live.sum():
         nothing = {"rms_theory": None, "floor": None, "pulses_needed_theory": None}
         return nothing | {"theory": "no bound applies: cells overshoot (dw_min times slope >= 1)"}, None
     internal = begin if cells.reference is None else begin + cells.reference
     internal = np.clip(internal, cells.lower, cells.upper)
-    reading = math.hypot(estimates.read_noise, cells.device.write_noise * cells.dw_min)
+    read_noise = estimates.read_noise / math.sqrt(estimates.reads_spent[0])
+    reading = math.hypot(read_noise, cells.device.write_noise * cells.dw_min)
     noise = cells.cycle_noise
     if cells.linear is None or noise.offset or noise.slope:
         prediction = _predict_by_bound(cells, internal, target, reading, estimates.mode)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.calibration.zero_shifting import PROGRAMS, Progress, check_schedule
+from sptrack.calibration.interface import Progress
+from sptrack.calibration.zero_shifting import PROGRAMS, check_schedule
 from sptrack.crossbar.array import Crossbar
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices.cells import Cells

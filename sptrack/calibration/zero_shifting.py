@@ -4,12 +4,23 @@ Source: Kim et al. 2019 (the procedure); Xiao et al. 2026, arXiv 2602.21321, eq.
 C.4.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.calibration.interface import (
+    Driver,
+    Estimates,
+    Progress,
+    Record,
+    StopRule,
+    check_at_least,
+    check_counts,
+    check_read_noise,
+)
 from sptrack.crossbar.protocol import PulsedArray
 from sptrack.errors import ParameterError, nearest
 
@@ -17,36 +28,6 @@ Array = NDArray[Any]
 
 PROGRAMS = {"cyclic": "alternating", "stochastic": "random"}
 _REPORTS = 20
-
-Progress = Callable[[int, int], None]
-"""Called with the pulses sent so far and the last pulse count of the schedule."""
-
-StopRule = Callable[[int, Array, Array], bool]
-"""Called with the pulses sent, the new and the previous estimate [R, C]: True ends the calibration."""
-
-
-class Estimates(NamedTuple):
-    """Symmetric points read after each pulse count of the schedule.
-
-    Attributes
-    ----------
-    pulses : int64 array [n]
-        Pulses sent to each cell.
-    points : array [n, R, C]
-        Estimates, weight units.
-    mode : str
-        "cyclic" or "stochastic".
-    read_noise : float
-        Std of the reading noise asked for, weight units.
-    stopped : bool
-        Whether a stop rule ended the run before its schedule.
-    """
-
-    pulses: Array
-    points: Array
-    mode: str
-    read_noise: float
-    stopped: bool
 
 
 def settled(tolerance: float) -> StopRule:
@@ -86,18 +67,14 @@ def check_schedule(pulses: Sequence[int], mode: str, read_noise: float = 0.0) ->
     """
     if mode not in PROGRAMS:
         raise ParameterError(f"mode {mode!r}: one of {', '.join(PROGRAMS)} wanted{nearest(mode, PROGRAMS)}")
-    if not (np.isfinite(read_noise) and read_noise >= 0):
-        raise ParameterError(f"read_noise = {read_noise}: a finite number >= 0 (weight units) wanted")
-    rises = all(a < b for a, b in zip((0, *pulses), pulses, strict=False))
-    if not (len(pulses) and rises and all(n == int(n) for n in pulses)):
-        given = " ".join(map(str, pulses)) or "(none)"
-        raise ParameterError(f"pulses {given}: rising whole numbers from 1 on wanted")
-    odd = [n for n in pulses if n % 2]
+    check_read_noise(read_noise)
+    counts = check_counts(pulses)
+    odd = [n for n in counts if n % 2]
     if mode == "cyclic" and odd:
         raise ParameterError(
             f"pulses {odd[0]}: even counts wanted in cyclic mode (the bias changes sign with the last pulse)"
         )
-    return tuple(int(n) for n in pulses)
+    return counts
 
 
 def zero_shift(
@@ -137,19 +114,89 @@ def zero_shift(
     ParameterError
         See `check_schedule`.
     """
-    counts = check_schedule(pulses, mode, read_noise)
-    part = 2 * max(1, counts[-1] // (2 * _REPORTS))
-    points: list[Array] = []
-    sent = 0
-    for count in counts:
-        while sent < count:
-            step = min(part, count - sent)
-            array.pulse(PROGRAMS[mode], step)
-            sent += step
-            if progress is not None:
-                progress(sent, counts[-1])
-        points.append(array.read(read_noise))
-        if stop is not None and len(points) > 1 and stop(sent, points[-1], points[-2]):
-            break
-    done = np.array(counts[: len(points)], np.int64)
-    return Estimates(done, np.stack(points), mode, read_noise, len(points) < len(counts))
+    return ZeroShifting(mode=mode).calibrate(
+        array, pulses, read_noise=read_noise, progress=progress, stop=stop
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroShifting:
+    """Calibrator that pulses up and down until the cells rest at their symmetric points, and reads them.
+
+    Parameters
+    ----------
+    mode : str
+        "cyclic" or "stochastic".
+    average : float
+        Share of each stretch of pulses, at its end, over which the reads are spread and averaged; 0 averages
+        reads of the last state.
+    reads : int
+        Reads of each cell per pulse count.
+
+    Raises
+    ------
+    ParameterError
+        A setting outside its range.
+    """
+
+    mode: str = "cyclic"
+    average: float = 0.0
+    reads: int = 1
+
+    def __post_init__(self) -> None:
+        check_schedule((2,), self.mode)
+        check_at_least(1, reads=self.reads)
+        if not 0 <= self.average <= 1:
+            raise ParameterError(f"average = {self.average}: a share between 0 and 1 wanted")
+
+    @property
+    def name(self) -> str:
+        """Name of the method."""
+        kind = "zero-shifting" if self.mode == "cyclic" else "stochastic zero-shifting"
+        return f"{kind}, tail average" if self.average else kind
+
+    @property
+    def fewest_reads(self) -> int:
+        """Fewest reads of a cell per pulse count."""
+        return 1
+
+    def calibrate(
+        self,
+        array: PulsedArray,
+        pulses: int | Sequence[int],
+        *,
+        read_noise: float = 0.0,
+        progress: Progress | None = None,
+        stop: StopRule | None = None,
+    ) -> Estimates:
+        """Estimate the symmetric point of every cell; arguments, result and errors as `zero_shift`."""
+        schedule = check_counts(pulses)
+        counts = check_schedule(schedule, self.mode, read_noise)
+        driver = Driver(array, read_noise, progress, counts[-1])
+        record = Record(driver, self.name, self.mode, stop)
+        part = 2 * max(1, counts[-1] // (2 * _REPORTS))
+        stopped, begin = False, 0
+        for count in counts:
+            places = self._places(begin, count)
+            total: Array | None = None
+            for place in places:
+                _send(driver, PROGRAMS[self.mode], place, part)
+                reading = array.read(read_noise)
+                driver.reads += 1
+                total = reading if total is None else total + reading
+            begin = count
+            if record.add(np.asarray(total) if len(places) == 1 else np.asarray(total) / len(places)):
+                stopped = count != counts[-1]
+                break
+        return record.estimates(stopped=stopped)
+
+    def _places(self, begin: int, end: int) -> list[int]:
+        """Pulse counts at which the reads of a stretch are taken, the last at its end; else even."""
+        first = end - self.average * (end - begin)
+        return [2 * round(n / 2) if n < end else end for n in np.linspace(end, first, self.reads)][::-1]
+
+
+def _send(driver: Driver, program: str, until: int, part: int) -> None:
+    """Send pulses up to a count, in parts."""
+    while driver.pulses < until:
+        driver.send(program, int(min(part, until - driver.pulses)))

@@ -6,23 +6,34 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from sptrack.calibration.zero_shifting import PROGRAMS, check_schedule, zero_shift
+from sptrack.calibration import METHODS, Calibrator, Estimates, calibrator
+from sptrack.calibration.interface import check_counts, check_read_noise
+from sptrack.calibration.zero_shifting import PROGRAMS, check_schedule
 from sptrack.certificate import (
+    PLAIN,
     Calibration,
     Certificate,
     calibration_dataset,
     certify,
     check_target,
+    default_target,
     require_symmetric_points,
 )
 from sptrack.cli._input import ArrayInput
 from sptrack.cli._progress import progress_bar
+from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
+from sptrack.devices import Cells
+from sptrack.errors import ParameterError, nearest
+from sptrack.recommendation import Candidate, recommend
 from sptrack.results import json_text, output_folder, save, write_atomic
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _PILOT = 64
 _LONG = 60.0
@@ -50,28 +61,85 @@ class Output:
     quiet: bool = False
 
 
-_ARRAY, _OUTPUT = ArrayInput(), Output()
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodInput:
+    """How the array is calibrated.
+
+    Parameters
+    ----------
+    method
+        Calibrator (zero-shifting, stochastic, tail-average, transient, bursts-known, bursts, bursts-prior,
+        root-finding, observer), or auto: try all on a small array and take the cheapest.
+    mode
+        Of zero-shifting: cyclic (up, down, up, ...) or stochastic (a fair coin per cell and pulse).
+    reads
+        Reads of each cell per pulse count; default: the method's.
+    read_cost
+        Cost of one read of one cell in units of one pulse on one cell.
+    """
+
+    method: str = "zero-shifting"
+    mode: Literal["cyclic", "stochastic"] = "cyclic"
+    reads: int | None = None
+    read_cost: float = CostModel().read
+
+    @property
+    def name(self) -> str:
+        """Name of the calibrator that method and mode stand for, or "auto"."""
+        return "stochastic" if self.mode == "stochastic" else self.method
+
+    def check(self, pulses: tuple[int, ...] | None, read_noise: float) -> None:
+        """Refuse bad settings before anything is drawn.
+
+        Raises
+        ------
+        ParameterError
+            Unknown method, mode with another method than zero-shifting, reads with auto, a bad schedule.
+        """
+        names = (*METHODS, "auto")
+        if self.method not in names:
+            raise ParameterError(
+                f"method {self.method!r}: one of {', '.join(names)} wanted{nearest(self.method, names)}"
+            )
+        if self.mode == "stochastic" and self.method not in ("zero-shifting", "stochastic"):
+            raise ParameterError(f"mode 'stochastic' with method {self.method!r}: zero-shifting wanted")
+        if self.method == "auto" and self.reads is not None:
+            raise ParameterError(
+                f"reads = {self.reads} with method 'auto', which chooses them: leave one out"
+            )
+        CostModel(read=self.read_cost)
+        check_read_noise(read_noise)
+        if pulses is not None and self.name in ("zero-shifting", "tail-average", "transient"):
+            check_schedule(pulses, "cyclic")
+        elif pulses is not None:
+            check_counts(pulses)
+
+
+_ARRAY, _OUTPUT, _METHOD = ArrayInput(), Output(), MethodInput()
+_SCHEDULE = (500, 1000, 2000, 4000, 8000)
 
 
 def calibrate(
     *,
     array: ArrayInput = _ARRAY,
-    pulses: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (500, 1000, 2000, 4000, 8000),
-    mode: Literal["cyclic", "stochastic"] = "cyclic",
+    pulses: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True)] = None,
+    method: MethodInput = _METHOD,
     target: float | None = None,
     read_noise: float | None = None,
     output: Output = _OUTPUT,
 ) -> int:
-    """Find the symmetric point of every cell by zero-shifting and certify the result.
+    """Find the symmetric point of every cell and certify the result.
 
     Parameters
     ----------
     array
         Device, cells, seed, threads.
     pulses
-        Pulse counts after which the cells are read, rising; even in cyclic mode.
-    mode
-        cyclic: up, down, up, ...; stochastic: a fair coin per cell and pulse.
+        Pulse counts after which the points are estimated, rising; even for zero-shifting. Default: 500 1000
+        2000 4000 8000, or what method auto found to be enough.
+    method
+        Calibrator and price of reads.
     target
         Wanted RMS error, weight units; exit status 1 if it is missed. Default for the verdict: 1 % of the
         range.
@@ -80,19 +148,20 @@ def calibrate(
     output
         Folder and form of the results.
     """
-    schedule = check_schedule(pulses, mode, read_noise or 0.0)
+    method.check(pulses, read_noise or 0.0)
     if target is not None:
         check_target(target)
     with _folder(output.out) as folder:
         cells, fitted = array.draw()
         require_symmetric_points(cells)
+        noise = fitted if read_noise is None else read_noise
+        chosen, schedule, candidates = _choose(cells, method, pulses, target, noise, output.quiet)
         bar = Crossbar(cells, seed=array.seed, threads=array.threads)
         if not output.quiet:
-            _announce(bar, schedule, mode)
-        noise = fitted if read_noise is None else read_noise
-        with progress_bar("zero-shifting", "pulses", quiet=output.quiet) as progress:
-            estimates = zero_shift(bar, schedule, mode=mode, read_noise=noise, progress=progress)
-        result = certify(cells, estimates, target=target)
+            _announce(bar, schedule, method.mode)
+        estimates = _run(chosen, bar, schedule, noise, output.quiet)
+        cost = CostModel(read=method.read_cost)
+        result = certify(cells, estimates, target=target, cost=cost, candidates=candidates)
         if folder is not None:
             _write(result, folder, array.seed)
     if folder is not None and not output.quiet:
@@ -102,6 +171,38 @@ def calibrate(
     else:
         _print(result.certificate)
     return 1 if target is not None and not result.certificate.met else 0
+
+
+def _run(
+    chosen: Calibrator, bar: Crossbar, schedule: tuple[int, ...], noise: float, quiet: bool
+) -> Estimates:
+    with progress_bar(chosen.name, "pulses", quiet=quiet) as progress:
+        return chosen.calibrate(bar, schedule, read_noise=noise, progress=progress)
+
+
+def _choose(
+    cells: Cells,
+    wanted: MethodInput,
+    pulses: tuple[int, ...] | None,
+    target: float | None,
+    noise: float,
+    quiet: bool,
+) -> tuple[Calibrator, tuple[int, ...], tuple[Candidate, ...]]:
+    """The calibrator that is asked for or the cheapest, its schedule, and what was tried."""
+    if wanted.method != "auto":
+        made = calibrator(wanted.name, cells.device, reads=wanted.reads)
+        return made, pulses or _SCHEDULE, ()
+    with progress_bar("trying calibrators", "methods", quiet=quiet) as progress:
+        found = recommend(
+            cells.device,
+            target=default_target(cells) if target is None else target,
+            read_noise=noise,
+            cost=CostModel(read=wanted.read_cost),
+            progress=progress,
+        )
+    best = found[0]
+    enough = round(best.pulses * (best.rms_ci[1] / best.rms) ** 2)
+    return calibrator(best.method, cells.device, reads=best.reads), pulses or (enough + enough % 2,), found
 
 
 def _folder(out: Path | None) -> AbstractContextManager[Path | None]:
@@ -128,7 +229,11 @@ def _print(certificate: Certificate) -> None:
 
     c = certificate
     rows, columns = c.cells
-    table = Table(title=f"{c.device}, {rows} x {columns} cells, {c.mode} zero-shifting", box=box.SIMPLE_HEAD)
+    console = Console()
+    if c.candidates:
+        console.print(_candidates(c.candidates))
+    title = f"{c.device}, {rows} x {columns} cells, {method_title(c)}"
+    table = Table(title=title, box=box.SIMPLE_HEAD)
     for heading in ("pulses", "RMS error (95 %)", "theory", "median", "mean offset", "std offset"):
         table.add_column(heading, justify="right", no_wrap=True)
     for k, pulses in enumerate(c.pulses):
@@ -141,16 +246,45 @@ def _print(certificate: Certificate) -> None:
             f"{c.mean_offset[k]:+.4g}",
             f"{c.std_offset[k]:+.4g}",
         )
-    console = Console()
     console.print(table)
     for line in _summary(c):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def method_title(c: Certificate) -> str:
+    """The method as a heading says it."""
+    return f"{c.mode} zero-shifting" if c.method in PLAIN else c.method
+
+
+def _candidates(rows: list[Candidate]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    title = "calibrators for this device, cheapest first"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("method", no_wrap=True)
+    for heading in ("pulses", "reads", "placement", "cost", "RMS error (95 %)", "median"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        half = 0.5 * (row.rms_ci[1] - row.rms_ci[0])
+        table.add_row(
+            row.method,
+            str(row.pulses),
+            str(row.reads),
+            f"{row.placement:.0f}",
+            f"{row.cost:.0f}" if row.met else "missed",
+            f"{row.rms:.3g} ± {half:.1g}",
+            f"{row.median:.3g}",
+        )
+    return table
 
 
 def _summary(c: Certificate) -> Iterator[str]:
     def number(value: int | float | None) -> str:
         return "-" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
 
+    if c.method not in PLAIN:
+        yield f"reads of each cell      {number(c.reads[-1])}, placement {c.placement[-1]:,.0f} pulses"
     yield f"pulses for the target   theory {number(c.pulses_needed_theory)} ({c.theory})"
     yield f"                        measured {number(c.pulses_needed_measured)}"
     yield f"error floor             {number(c.floor)} weight units"

@@ -20,7 +20,9 @@ def certificate_figure(data: xr.Dataset) -> Figure:
     plot_distribution(middle, data)
     plot_agreement(right, data)
     rows, columns = certificate["cells"]
-    figure.suptitle(f"{certificate['device']}, {rows} x {columns} cells, {certificate['mode']} zero-shifting")
+    figure.suptitle(
+        f"{certificate['device']}, {rows} x {columns} cells, {certificate['mode']}, {certificate['method']}"
+    )
     return figure
 
 

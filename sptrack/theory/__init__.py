@@ -2,8 +2,8 @@
 
 Zero-shifting: `moments` and `zero_shifting` are exact on linear devices, `small_step` is the leading order
 on any smooth device, and `bounds` limits the error on every device whose response meets its premises.
-Tracking: `closed_loop` linearises the loop around the symmetric point, `budget` says what it reaches in a
-number of steps.
+Calibration by any method: `cramer_rao` says what it can reach. Tracking: `closed_loop` linearises the loop
+around the symmetric point, `budget` says what it reaches in a number of steps.
 """
 
 from sptrack.theory.bounds import (
@@ -25,6 +25,13 @@ from sptrack.theory.chopping import (
     telegraph_gain,
 )
 from sptrack.theory.closed_loop import VALIDITY_LIMITS, Loop, Prediction, Spectrum, linearise
+from sptrack.theory.cramer_rao import (
+    Experiment,
+    array_bound,
+    fisher_information,
+    point_bound,
+    pulse_floor,
+)
 from sptrack.theory.drive import CountMoments, GradientStatistics, count_moments, mean_size
 from sptrack.theory.moments import MomentMap, Moments, coin_map, down_map, program_map, up_map
 from sptrack.theory.sampling import array_offset_error
@@ -50,6 +57,7 @@ __all__ = [
     "Budget",
     "CountMoments",
     "CyclicLimits",
+    "Experiment",
     "GradientStatistics",
     "Loop",
     "MomentMap",
@@ -58,6 +66,7 @@ __all__ = [
     "Premise",
     "PulsesNeeded",
     "Spectrum",
+    "array_bound",
     "array_offset",
     "array_offset_error",
     "coin_map",
@@ -67,6 +76,7 @@ __all__ = [
     "demodulated_gain",
     "down_map",
     "error_after",
+    "fisher_information",
     "linearise",
     "loop_pole",
     "mean_size",
@@ -74,7 +84,9 @@ __all__ = [
     "passed_share",
     "passed_share_periodic",
     "periodic_gain",
+    "point_bound",
     "program_map",
+    "pulse_floor",
     "pulses_to_target",
     "settling",
     "small_step_moments",

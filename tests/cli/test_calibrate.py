@@ -128,6 +128,39 @@ def test_stochastic_mode_and_reading_noise(run):
     assert certificate["floor"] > 0.25
 
 
+def test_another_method_reports_its_reads_and_placement(run):
+    status, out, _ = run(
+        "--method", "bursts", "--pulses", 400, 800, "--read-noise", 0.01, "--reads", 14, "--json"
+    )
+    certificate = json.loads(out)
+    assert status == 0
+    assert (certificate["method"], certificate["mode"]) == ("bursts, unknown bounds", "bursts")
+    assert certificate["reads"] == [14, 28]
+    assert min(certificate["placement"]) > 0
+    assert certificate["rms_error"][1] < certificate["rms_error"][0]
+    assert certificate["rms_theory"] is None
+    assert np.all(np.array(certificate["rms_bound"]) < certificate["rms_error"])
+    assert certificate["candidates"] == []
+
+
+def test_auto_tries_all_and_takes_the_cheapest(run, monkeypatch):
+    monkeypatch.setattr("sptrack.recommendation.PILOT", (6, 6))
+    monkeypatch.setattr("sptrack.recommendation._READS", (1, 24))
+    words = ("--method", "auto", "--read-cost", 2, "--read-noise", 0.02, "--target", 0.1)
+    status, out, _ = run(*words, "--pulses", "500", "--json")
+    certificate = json.loads(out)
+    rows = certificate["candidates"]
+    assert status == 0
+    assert len(rows) == len({row["method"] for row in rows}) == 9
+    costs = [row["cost"] for row in rows if row["met"]]
+    assert costs == sorted(costs)
+    assert rows[0]["met"]
+    assert certificate["reads"][-1] == rows[0]["reads"]
+    text = run(*words, "--pulses", "500")[1]
+    assert "cheapest first" in text
+    assert all(row["method"] in text for row in rows)
+
+
 @pytest.mark.usefixtures("without_figures")
 def test_a_measured_cell_from_end_to_end(run, readings, tmp_path):
     """The symmetric points of the cells drawn scatter by the uncertainty of the fit about the truth."""
@@ -174,6 +207,11 @@ def test_the_measured_device_of_the_literature(run, data_folder):
         (["--pulses"], ["(none)", "from 1"]),
         (["--pulse", "10"], ["--pulse", "--pulses"]),
         (["--mode", "cylic"], ["cylic", "stochastic", 'Did you mean "cyclic"']),
+        (["--method", "burst"], ["'burst'", "did you mean 'bursts'"]),
+        (["--method", "auto", "--reads", "5"], ["reads = 5", "auto"]),
+        (["--method", "bursts", "--reads", "3"], ["reads = 3", ">= 7"]),
+        (["--method", "bursts", "--mode", "stochastic"], ["stochastic", "zero-shifting"]),
+        (["--read-cost", "-1"], ["cost of a read = -1.0", ">= 0"]),
         (["--target", "-1"], ["target = -1.0", "above 0"]),
         (["--target", "nan"], ["target = nan", "above 0"]),
         (["--read-noise", "-0.1"], ["read_noise = -0.1", ">= 0"]),
@@ -184,7 +222,7 @@ def test_the_measured_device_of_the_literature(run, data_folder):
 )
 def test_bad_input_is_one_line_before_any_time_is_spent(capfd, monkeypatch, tmp_path, arguments, words):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sptrack.cli.calibrate.zero_shift", lambda *_, **__: pytest.fail("calibrated"))
+    monkeypatch.setattr("sptrack.cli.calibrate._run", lambda *_, **__: pytest.fail("calibrated"))
     size = [] if "--cells" in arguments else ["--cells", "4x4"]
     assert main(["calibrate", "--out", "made", *size, *arguments]) == 2
     out, err = capfd.readouterr()
@@ -215,7 +253,7 @@ def test_bad_files_are_named_with_place_value_and_range(run, tmp_path, name, tex
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_calibrating(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("sptrack.cli.calibrate.zero_shift", lambda *_, **__: pytest.fail("calibrated"))
+    monkeypatch.setattr("sptrack.cli.calibrate._run", lambda *_, **__: pytest.fail("calibrated"))
     (tmp_path / "file").write_text("mine")
     for place, words in (("file", "is a file"), ("no/where", "does not exist"), (".", "did not write")):
         status, _, err = run("--out", tmp_path / place)
@@ -230,7 +268,7 @@ def test_a_run_that_breaks_off_leaves_nothing_behind(run, monkeypatch, tmp_path,
     def stop(*_, **__):
         raise error
 
-    monkeypatch.setattr("sptrack.cli.calibrate.zero_shift", stop)
+    monkeypatch.setattr("sptrack.cli.calibrate._run", stop)
     found, out, err = run("--out", tmp_path / "made")
     assert (found, out, err.count("\n")) == (status, "", 1)
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,175 @@
+"""The limit of zero-shifting from its transient: three or more reads of an exponential approach.
+
+Under alternating pulses the mean of a cell follows x_n = x_inf + (x_0 - x_inf) exp(-rate n). The rate is
+scanned on a logarithmic grid, limit and amplitude follow from it by least squares (variable projection), and
+the curvature of the scan at its minimum says how sure the limit is. Where the transient is too weak to show
+its rate, the limit is the last read's and a wrong rate hardly matters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.calibration.interface import (
+    Driver,
+    Estimates,
+    Progress,
+    Record,
+    StopRule,
+    check_at_least,
+    check_counts,
+    check_read_noise,
+)
+from sptrack.calibration.zero_shifting import check_schedule
+from sptrack.crossbar.protocol import PulsedArray
+
+Array = NDArray[Any]
+
+_RATES = 48
+_FASTEST, _SLOWEST = 30.0, 0.3
+"""Fastest and slowest rate that is looked for, in units of one over the pulses sent."""
+_GENTLE = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransientFit:
+    """Calibrator that extrapolates the transient of cyclic zero-shifting.
+
+    Parameters
+    ----------
+    reads : int
+        Reads of each cell per pulse count, at least 4: one at the start of the run, the others spread evenly.
+    spread : float
+        Std of the logarithm of the rates over the cells, about the rate of the whole array; it keeps cells
+        with a weak transient from a wild one. Infinity: no such prior.
+
+    Raises
+    ------
+    ParameterError
+        A setting outside its range.
+    """
+
+    reads: int = 24
+    spread: float = 0.6
+
+    def __post_init__(self) -> None:
+        check_at_least(self.fewest_reads, reads=self.reads)
+        if not self.spread > 0:
+            check_at_least(_GENTLE, spread=self.spread)
+
+    @property
+    def name(self) -> str:
+        """Name of the method."""
+        return "transient fit"
+
+    @property
+    def fewest_reads(self) -> int:
+        """Fewest reads of a cell per pulse count."""
+        return 4
+
+    def calibrate(
+        self,
+        array: PulsedArray,
+        pulses: int | Sequence[int],
+        *,
+        read_noise: float = 0.0,
+        progress: Progress | None = None,
+        stop: StopRule | None = None,
+    ) -> Estimates:
+        """Estimate the symmetric point of every cell.
+
+        Parameters
+        ----------
+        array : PulsedArray
+            A `Crossbar` or a bench that takes "alternating".
+        pulses : int or sequence of int
+            Even pulse counts; every count uses the reads of those before.
+        read_noise : float
+            Std of the reading noise, weight units.
+        progress, stop : callable or None
+            See `Progress`, `StopRule`.
+
+        Returns
+        -------
+        Estimates
+            Half a step from the symmetric points, as the limit of zero-shifting itself.
+
+        Raises
+        ------
+        ParameterError
+            Counts that are odd or do not rise, or a bad reading noise.
+        """
+        counts = check_schedule(check_counts(pulses, 2 * self.reads), "cyclic", check_read_noise(read_noise))
+        driver = Driver(array, read_noise, progress, counts[-1])
+        record = Record(driver, self.name, "cyclic", stop)
+        times, values = [0.0], [driver.read()]
+        begin, stopped = 0, False
+        for count in counts:
+            places = np.linspace(begin, count, self.reads + (begin > 0))[1:]
+            for place in places:
+                driver.send("alternating", 2 * round(place / 2) - int(driver.pulses))
+                times.append(driver.pulses)
+                values.append(driver.read())
+            begin = count
+            limit, sigma = fit_limits(
+                np.array(times), np.stack(values).reshape(len(times), -1), read_noise, self.spread
+            )
+            if record.add(limit.reshape(array.shape), uncertainty=sigma.reshape(array.shape)):
+                stopped = count != counts[-1]
+                break
+        return record.estimates(stopped=stopped)
+
+
+def fit_limits(times: Array, values: Array, read_noise: float, spread: float) -> tuple[Array, Array]:
+    """Limits of exponential transients and their standard errors.
+
+    Parameters
+    ----------
+    times : array [n]
+        Pulses sent at each read, rising.
+    values : array [n, cells]
+        Reads.
+    read_noise : float
+        Their std; what scatters beyond it is taken from the residuals of the whole array.
+    spread : float
+        Std of the prior of each cell's log rate about the array's.
+
+    Returns
+    -------
+    limit, sigma : array [cells]
+    """
+    rates = np.geomspace(_SLOWEST, _FASTEST, _RATES) / times[-1]
+    fitted = [_at_rate(rate, times, values) for rate in rates]
+    limits, costs = (np.stack(rows) for rows in zip(*fitted, strict=True))
+    freedom = max(1, len(times) - 3)
+    noise = max(float(np.median(costs.min(0))) / freedom, read_noise**2, _GENTLE)
+    scaled = costs / noise
+    logs = np.log(rates)
+    centre = logs[np.argmin(np.minimum(scaled - scaled.min(0), 9.0).sum(1))]
+    scaled = scaled + ((logs - centre) / spread)[:, None] ** 2
+    weights = np.exp(-0.5 * (scaled - scaled.min(0)))
+    weights /= weights.sum(0)
+    limit = (weights * limits).sum(0)
+    level = np.array([_level_variance(rate, times) for rate in rates])
+    variance = (weights * (limits - limit) ** 2).sum(0) + noise * weights.T @ level
+    return limit, np.sqrt(variance)
+
+
+def _design(rate: float, times: Array) -> Array:
+    return np.stack([np.ones(len(times)), np.exp(-rate * times)], axis=1)
+
+
+def _at_rate(rate: float, times: Array, values: Array) -> tuple[Array, Array]:
+    """Limit and sum of squared residuals [cells] at one rate."""
+    design = _design(rate, times)
+    solution = np.linalg.lstsq(design, values, rcond=None)[0]
+    return solution[0], ((values - design @ solution) ** 2).sum(0)
+
+
+def _level_variance(rate: float, times: Array) -> float:
+    """Variance of the limit per unit variance of a read."""
+    design = _design(rate, times)
+    return float(np.linalg.pinv(design.T @ design)[0, 0])
