@@ -35,6 +35,11 @@ app.command(
     name="explain",
     help="What the settings of a method amount to, with warnings.",
 )
+app.command(
+    "sptrack.cli.response:response",
+    name="response",
+    help="What a filter and a chopper pass, and what error that leaves.",
+)
 app.command("sptrack.cli.track:track", name="track", help="Run methods on a problem and compare them.")
 app.command(
     "sptrack.cli.verify:verify", name="verify", help="Hold the bounds on zero-shifting against simulation."

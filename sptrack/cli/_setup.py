@@ -46,6 +46,12 @@ class SetupInput:
             If the file or a name is refused.
         """
         setup = Setup() if self.config is None else load_setup(self.config)
+        for name in ("filter", "chopper"):
+            if getattr(setup, name) is not None:
+                raise ParameterError(
+                    f"{self.config}: table '{name}' is for `sptrack response`: here filter and chopper "
+                    "are those of the method (eta, estimator, chop)"
+                )
         if self.problem is not None:
             setup = replace(setup, problem=self.problem)
         if self.device is not None:

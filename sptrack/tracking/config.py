@@ -1,6 +1,6 @@
 """A method, a problem and their device as plain mappings and TOML text.
 
-A file has up to three tables, none of which is needed::
+A file has up to five tables, none of which is needed::
 
     [method]              # name of a factory, and the fields of `Method` that differ from it
     name = "e-rider"
@@ -15,7 +15,16 @@ A file has up to three tables, none of which is needed::
     [device]              # a device file's keys; or, without the table, device = "soft-bounds"
     dw_min = 0.002
 
+    [filter]              # a filter of `sptrack.blocks.spec`; or a text, filter = "ema:eta=0.01"
+    kind = "boxcar"
+    length = 200
+
+    [chopper]             # a chopper, likewise; or chopper = "periodic:half_period=50"
+    kind = "telegraph"
+    p = 0.1
+
 Without ``device`` the device is that of `ProblemSettings`; a ``device`` table describes a whole device.
+``filter`` and ``chopper`` are looked at on their own: a method has its own, eta and chop.
 """
 
 import os
@@ -23,6 +32,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sptrack.blocks import Block, SignSource
+from sptrack.blocks.spec import chopper_from, filter_from, spec_text
 from sptrack.devices.config import (
     build_described,
     device_from_mapping,
@@ -35,7 +46,8 @@ from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import PROBLEMS, ProblemSettings
 
-TABLES = ("method", "problem", "device")
+TABLES = ("method", "problem", "device", "filter", "chopper")
+_ALSO_TEXT = ("device", "filter", "chopper")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +62,17 @@ class Setup:
         Name of the problem.
     settings : ProblemSettings
         Its settings, with the device.
+    filter : Block or None
+        Filter, if the file describes one.
+    chopper : SignSource or None
+        Chopper, likewise.
     """
 
     method: Method | None = None
     problem: str = "quadratic"
     settings: ProblemSettings = field(default_factory=ProblemSettings)
+    filter: Block | None = None
+    chopper: SignSource | None = None
 
 
 def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setup:
@@ -63,7 +81,7 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
     Parameters
     ----------
     mapping : mapping
-        The tables "method", "problem" and "device".
+        The tables "method", "problem", "device", "filter" and "chopper".
     where : str
         What error texts call the mapping: the name of the file.
 
@@ -77,7 +95,8 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
             raise ParameterError(
                 f"{where}: unknown table '{name}': one of {', '.join(TABLES)} wanted{nearest(name, TABLES)}"
             )
-        if not isinstance(table, Mapping) and not (name == "device" and isinstance(table, str)):
+        known = isinstance(table, Mapping) or (name in _ALSO_TEXT and isinstance(table, str))
+        if not known and not (name == "filter" and isinstance(table, list)):
             raise ParameterError(f"{where}: {name} = {table!r}: a table wanted")
     chosen = _method(mapping["method"], where) if "method" in mapping else None
     settings = dict(mapping.get("problem", {}))
@@ -92,7 +111,13 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
     if "device" in mapping:
         settings["device"] = _device(mapping["device"], where)
     made: ProblemSettings = build_described(ProblemSettings, settings, "problem.", where)
-    return Setup(method=chosen, problem=name, settings=made)
+    return Setup(
+        method=chosen,
+        problem=name,
+        settings=made,
+        filter=filter_from(mapping["filter"], f"{where}: filter") if "filter" in mapping else None,
+        chopper=chopper_from(mapping["chopper"], f"{where}: chopper") if "chopper" in mapping else None,
+    )
 
 
 def _device(table: Mapping[str, Any] | str, where: str) -> dict[str, Any]:
@@ -128,6 +153,9 @@ def setup_to_mapping(setup: Setup) -> dict[str, Any]:
     problem = plain_mapping(setup.settings)
     device = problem.pop("device")
     tables = {"problem": {"name": setup.problem, **problem}, "device": device}
+    for name, block in (("filter", setup.filter), ("chopper", setup.chopper)):
+        if block is not None:
+            tables[name] = spec_text(block)
     return tables if setup.method is None else {"method": plain_mapping(setup.method), **tables}
 
 

@@ -11,7 +11,8 @@ from sptrack.tracking.methods import Method
 Array = NDArray[Any]
 
 
-def _block(method: Method, seed: int) -> Chopper | PeriodicChopper:
+def method_chopper(method: Method, seed: int) -> Chopper | PeriodicChopper:
+    """The chopper of a method as a block; a sample is a step, or, with scope "column", a column's read."""
     chop = method.chop
     scope: Any = chop.scope
     if chop.half_period:
@@ -30,10 +31,10 @@ def chopper_signs(method: Method, first: int, count: int, columns: int, seed: in
     if not chop.active:
         return np.ones((count + 1, 1), np.float32)
     if chop.scope == "array":
-        block = _block(method, seed)
+        block = method_chopper(method, seed)
         signs = block.signs(max(first - 1, 0), count + min(first, 1), 1)
         return np.asarray(signs if first > 0 else np.concatenate([signs[:1], signs]), np.float32)
-    block = _block(method, seed)
+    block = method_chopper(method, seed)
     every, turns = method.transfer.every, columns if method.transfer.by_column else 1
     reads_so_far = np.maximum(steps, 0) // every
     index = reads_so_far[:, None]

@@ -61,3 +61,11 @@ def test_refusals(run, words, text):
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
     assert text in err
+
+
+def test_a_filter_of_its_own_is_not_passed_over(run, tmp_path):
+    path = tmp_path / "setup.toml"
+    path.write_text('filter = "ema:eta=0.1"\n')
+    status, out, err = run("--config", path)
+    assert (status, out) == (2, "")
+    assert "table 'filter' is for `sptrack response`" in err

@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from sptrack import CustomResponse, Device, ParameterError, preset
+from sptrack.blocks import EMA, Boxcar, Chain, Chopper, PeriodicChopper
 from sptrack.tracking import METHODS, Chop, ProblemSettings, Transfer, method, with_settings
 from sptrack.tracking.config import Setup, load_setup, setup_from_mapping, setup_to_toml
 
@@ -33,6 +34,19 @@ def test_what_is_left_out_is_the_default():
     assert setup.problem == "quadratic"
 
 
+def test_a_filter_and_a_chopper_as_text_as_table_and_back(tmp_path):
+    text = 'filter = "ema:eta=0.1+boxcar:length=7"\n[chopper]\nkind = "periodic"\nhalf_period = 5\n'
+    setup = setup_from_mapping(tomllib.loads(text))
+    assert setup.filter == Chain(EMA(eta=0.1), Boxcar(length=7))
+    assert setup.chopper == PeriodicChopper(half_period=5)
+    path = tmp_path / "setup.toml"
+    path.write_text(setup_to_toml(setup), encoding="utf-8")
+    assert load_setup(path) == setup
+    rows = '[[filter]]\nkind = "ema"\neta = 0.1\n[[filter]]\nkind = "boxcar"\nlength = 7\n'
+    assert setup_from_mapping(tomllib.loads(rows)).filter == setup.filter
+    assert setup_from_mapping({"chopper": "telegraph:p=0.1"}).chopper == Chopper(p=0.1)
+
+
 def test_a_device_is_named_or_described():
     assert setup_from_mapping({"device": "soft-bounds"}).settings.device == preset("soft-bounds")
     assert setup_from_mapping({"device": {"dw_min": 0.01}}).settings.device == Device(dw_min=0.01)
@@ -58,6 +72,11 @@ def test_a_device_is_named_or_described():
         ({"device": "ecramm"}, "did you mean 'ecram"),
         ({"device": {"dw": 1}}, "unknown key 'dw'"),
         ({"device": 1}, "device = 1: a table"),
+        ({"filter": {"kind": "emma"}}, "my.toml: filter: kind 'emma'"),
+        ({"filter": "ema:eta=3"}, "my.toml: filter: ema: eta = 3"),
+        ({"filter": 1}, "filter = 1: a table"),
+        ({"chopper": [{}]}, "chopper = .*: a table"),
+        ({"chopper": {"kind": "telegraph"}}, "my.toml: chopper: telegraph: p wanted"),
     ],
 )
 def test_refusals(mapping, text):

@@ -1,0 +1,183 @@
+"""`sptrack response`: what a filter and a chopper do to a gradient on the cells of a device."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from sptrack.results import json_text, output_folder, save, write_atomic
+
+if TYPE_CHECKING:
+    from sptrack.response import ChainResponse, OpenLoop
+
+_FILE_WIDTH = 118
+_ROW_OF = {"bias of Q": "bias", "rms error of Q": "reference_rms", "rms error of P": "fast_rms"}
+"""Quantity beside which a measured term of the error stands."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainInput:
+    """Filter, chopper and device.
+
+    Parameters
+    ----------
+    filter
+        Filter, such as ema:eta=0.01, ema:eta=0.02,stages=2, boxcar:length=200, cic:length=100,order=2,
+        kalman:drift_std=...,read_std=..., fir:file=FILE or sos:file=FILE (.json, .npy, .npz); joined by +
+        in a row. Default: the method's reference filter.
+    chopper
+        Chopper: telegraph:p=0.1, periodic:half_period=50, mls:register=7 or none. Default: the method's.
+    config
+        TOML file with any of the tables [filter], [chopper], [method], [problem], [device]; the options go
+        before it.
+    device
+        Preset of the cells (see `sptrack devices list`); default: that of the file or of the problem.
+    """
+
+    filter: str | None = None
+    chopper: str | None = None
+    config: Path | None = None
+    device: str | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientInput:
+    """The gradient that is chopped.
+
+    Parameters
+    ----------
+    mean
+        Its mean. Default: rms over the cells of the problem's gradient at W = 0.
+    std
+        Std of its noise. Default: the problem's.
+    alpha
+        Rate of the pulses. Default: the method's.
+    seed
+        Root seed of cells, chopper, noise and pulses.
+    """
+
+    mean: Annotated[float | None, Parameter(allow_leading_hyphen=True)] = None
+    std: float | None = None
+    alpha: float | None = None
+    seed: int = 0
+
+
+_CHAIN, _GRADIENT = ChainInput(), GradientInput()
+
+
+def response(
+    *,
+    chain: ChainInput = _CHAIN,
+    gradient: GradientInput = _GRADIENT,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Magnitude, phase, delay, step, chopped spectrum, leakage and error of Q: theory beside measurement.
+
+    Parameters
+    ----------
+    chain
+        Filter, chopper, device, file.
+    gradient
+        Its mean and noise, rate, seed.
+    out
+        Folder for response.json, response.nc, response.png and response.svg.
+    json
+        Print JSON alone.
+    """
+    from sptrack.response import respond
+
+    low_pass, driven = _assemble(chain, gradient)
+    made = respond(low_pass, driven)
+    told = {"quantities": made.quantities, "errors": _rows(made), "warnings": made.warnings}
+    if out is not None:
+        with output_folder(out) as folder:
+            _write(made, told, folder)
+        print(f"wrote {out}", file=sys.stderr)
+    if json:
+        print(json_text(told), end="")
+    else:
+        _print(made, f"{low_pass}, {driven.chopper}")
+
+
+def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoop"]:
+    """Filter and driven cells from options, file and defaults."""
+    from sptrack.blocks.spec import chopper_from, filter_from
+    from sptrack.devices.presets import preset
+    from sptrack.response import OpenLoop
+    from sptrack.response.defaults import method_filter, method_signs, start_gradient
+    from sptrack.tracking.config import Setup, load_setup
+    from sptrack.tracking.methods import method
+    from sptrack.tracking.problems import problem
+
+    setup = Setup() if chain.config is None else load_setup(chain.config)
+    if chain.device is not None:
+        setup = replace(setup, settings=replace(setup.settings, device=preset(chain.device)))
+    chosen = method("e-rider") if setup.method is None else setup.method
+    tracked = problem(setup.problem, setup.settings, seed=gradient.seed)
+    low_pass = setup.filter if chain.filter is None else filter_from(chain.filter, "--filter")
+    signs = setup.chopper if chain.chopper is None else chopper_from(chain.chopper, "--chopper")
+    driven = OpenLoop(
+        cells=tracked.fast,
+        chopper=method_signs(chosen, seed=gradient.seed) if signs is None else signs,
+        alpha=chosen.alpha if gradient.alpha is None else gradient.alpha,
+        mean=start_gradient(tracked) if gradient.mean is None else gradient.mean,
+        std=tracked.gradient_noise if gradient.std is None else gradient.std,
+        seed=gradient.seed,
+    )
+    return method_filter(chosen) if low_pass is None else low_pass, driven
+
+
+def _rows(made: "ChainResponse") -> list[dict[str, Any]]:
+    """Predicted and measured terms of the error, one mapping each."""
+    columns = ("predicted", "measured", "half_width")
+    values = zip(*(made.data[name].values.tolist() for name in columns), strict=True)
+    terms = made.data["term"].values.tolist()
+    return [
+        {"term": term} | dict(zip(columns, row, strict=True)) for term, row in zip(terms, values, strict=True)
+    ]
+
+
+def _print(made: "ChainResponse", title: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    table.add_column("quantity", no_wrap=True)
+    for heading in ("predicted", "measured (95 %)"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    table.add_column("meaning")
+    measured = {_ROW_OF[row["term"]]: _estimate(row) for row in _rows(made) if row["term"] in _ROW_OF}
+    for item in made.quantities:
+        value = "-" if item.value is None else f"{item.value:.4g}"
+        table.add_row(item.name, value, measured.get(item.name, ""), item.unit, item.meaning)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    console.print(table)
+    for warning in made.warnings:
+        print(f"warning: {warning}")
+
+
+def _estimate(row: Mapping[str, Any]) -> str:
+    if row["measured"] != row["measured"]:
+        return "-"
+    return f"{row['measured']:.3g} ± {row['half_width']:.1g}"
+
+
+def _write(made: "ChainResponse", told: Mapping[str, Any], folder: Path) -> None:
+    from sptrack.plotting.response import response_figure
+    from sptrack.plotting.style import save_figure
+
+    write_atomic(folder / "response.json", json_text(told))
+    save(made.data, folder / "response.nc")
+    figure = response_figure(made.data)
+    for ending in ("png", "svg"):
+        save_figure(figure, folder / f"response.{ending}")

@@ -1,0 +1,377 @@
+"""One chain of chopper, cells and filter in numbers and curves.
+
+The chopper is measured with a sequence of its own for each cell (scope "cell"), so that the cells are
+independent; the spectra are those of any scope.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from sptrack.blocks import (
+    Block,
+    Chain,
+    Chopper,
+    LinearBlock,
+    SignSource,
+    enbw,
+    group_delay,
+    impulse_response,
+    settling,
+)
+from sptrack.blocks import step_response as block_step_response
+from sptrack.blocks.spec import spec_text
+from sptrack.errors import ParameterError
+from sptrack.explain import Quantity
+from sptrack.response.open_loop import OpenLoop, Record
+from sptrack.results import dataset, provenance
+from sptrack.spectrum import Spectrum, Welch
+from sptrack.theory import settling as chain_settling
+from sptrack.theory.chopping import chopped_power
+from sptrack.theory.closed_loop import Loop, Prediction
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = NDArray[Any]
+Linear = LinearBlock | Chain
+
+TERMS = ("bias of Q", "chopped gradient in Q", "noise in Q", "rms error of Q", "rms error of P")
+"""Parts of the error that are predicted; the first and the last two are measured as well."""
+_SEGMENTS, _LEAST, _MOST_WAIT = (512, 4096), 8192, 20000
+"""Shortest and longest segment of the spectra, fewest steps recorded, most waited before, steps."""
+_POINTS, _WORK, _STEPS_SHOWN = (150, 1200), 1e8, 1500
+"""Fewest and most points of each half of the omega grid; points times impulse response, at most; steps."""
+_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChainResponse:
+    """What `respond` returns.
+
+    Attributes
+    ----------
+    quantities : tuple of Quantity
+        Figures of merit in the order of the signal chain.
+    warnings : tuple of str
+        Why numbers may not hold.
+    data : Dataset
+        Curves: ``magnitude``, ``phase``, ``group_delay`` over omega; ``step_response`` over sample; densities
+        of the chopped gradient and of what passes (``chopped``, ``passed``, each with ``_low``, ``_high``,
+        ``_expected``) over bin, two-sided, per cycle per step; ``line_power`` over line; ``predicted``,
+        ``measured``, ``half_width`` over term, weight units.
+    """
+
+    quantities: tuple[Quantity, ...]
+    warnings: tuple[str, ...]
+    data: xr.Dataset
+
+    def __getitem__(self, name: str) -> float | None:
+        """Value of the quantity ``name``; KeyError if there is none of that name."""
+        for quantity in self.quantities:
+            if quantity.name == name:
+                return quantity.value
+        raise KeyError(name)
+
+
+def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
+    """Figures of merit, curves and measured spectra of a filter behind chopped cells.
+
+    Parameters
+    ----------
+    low_pass : LinearBlock or Chain of them
+        Filter with a gain at omega = 0, one sample a step.
+    driven : OpenLoop
+        Chopper, cells and gradient.
+
+    Returns
+    -------
+    ChainResponse
+
+    Raises
+    ------
+    ParameterError
+        A filter without a frequency response or without gain at omega = 0; no cell with a symmetric point.
+    ConvergenceError
+        A filter whose impulse response does not decay.
+    """
+    chosen = linear_filter(low_pass)
+    if not np.isfinite(driven.cells.symmetric_point).any():
+        raise ParameterError("no cell of the device has a symmetric point inside its bounds")
+    if isinstance(driven.chopper, Chopper):
+        driven = replace(driven, chopper=replace(driven.chopper, scope="cell"))
+    loop = driven.linear()
+    prediction = loop.predict(chosen, driven.chopper)
+    wait = chain_settling(loop, chosen, tolerance=_TOLERANCE)
+    longest = float(np.nanmax(wait))
+    settled = longest <= _MOST_WAIT
+    skip = int(2 * longest) if settled else _MOST_WAIT
+    record = driven.record(max(_LEAST, 8 * _segment(chosen)), skip=skip)
+    terms = _terms(loop, driven, chosen)
+    measured, half = _measured(record, chosen, prediction, skip)
+    if not settled:
+        measured[:], half[:] = np.nan, np.nan
+    late = f"settling takes {longest:.3g} steps: the errors were not measured, only predicted"
+    return ChainResponse(
+        quantities=(
+            *_filter_quantities(chosen),
+            *_chopper_quantities(driven.chopper, chosen),
+            *_device_quantities(loop, driven, prediction, terms, float(np.nanmean(wait))),
+        ),
+        warnings=(*prediction.warnings, *(() if settled else (late,))),
+        data=_dataset(chosen, driven, record, {"predicted": terms, "measured": measured, "half": half}),
+    )
+
+
+def linear_filter(low_pass: Block) -> Linear:
+    """The same block, if it is linear and does not change with time (ParameterError)."""
+    for part in low_pass.blocks if isinstance(low_pass, Chain) else (low_pass,):
+        if not isinstance(part, LinearBlock):
+            raise ParameterError(
+                f"{part} has no frequency response: a linear filter that does not change with time wanted"
+            )
+    if not isinstance(low_pass, LinearBlock | Chain):
+        raise ParameterError(f"{low_pass}: a filter or a chain of filters wanted")
+    return low_pass
+
+
+def _quantity(name: str, value: float | None, unit: str, meaning: str) -> Quantity:
+    known = None if value is None or not np.isfinite(value) else float(value)
+    return Quantity(name=name, value=known, unit=unit, meaning=meaning)
+
+
+def corner(low_pass: Linear) -> float | None:
+    """Lowest omega (rad per sample) at which the power falls to half of that at omega = 0; None if none.
+
+    Found on a logarithmic grid of 2000 points from 1e-6 to pi, and by bisection between two of them.
+    """
+    half = np.abs(low_pass.frequency_response(np.zeros(1)))[0] ** 2 / 2
+    grid = np.geomspace(1e-6, np.pi, 2000)
+    below = np.flatnonzero(np.abs(low_pass.frequency_response(grid)) ** 2 < half)
+    if below.size == 0:
+        return None
+    low, high = (grid[below[0] - 1] if below[0] else 0.0), grid[below[0]]
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (
+            (low, middle)
+            if np.abs(low_pass.frequency_response(np.array([middle])))[0] ** 2 < half
+            else (middle, high)
+        )
+    return float(high)
+
+
+def _filter_quantities(low_pass: Linear) -> tuple[Quantity, ...]:
+    return (
+        _quantity(
+            "dc_gain",
+            float(np.real(low_pass.frequency_response(np.zeros(1))[0])),
+            "1",
+            "gain of the filter at omega = 0",
+        ),
+        _quantity("corner", corner(low_pass), "rad/step", "omega at which it passes half the power (-3 dB)"),
+        _quantity("enbw", enbw(low_pass), "cycles/step", "equivalent noise bandwidth, two-sided"),
+        _quantity("group_delay", float(group_delay(low_pass)), "steps", "group delay at omega = 0"),
+        _quantity(
+            "settling",
+            settling(low_pass, _TOLERANCE),
+            "steps",
+            "its step response is within 1 % after so many",
+        ),
+    )
+
+
+def chopper_omega(chopper: SignSource) -> float | None:
+    """Where a chopper's power stands (rad per sample): its strongest line off 0, or its density's corner.
+
+    A telegraph's density is half that at omega = 0 where cos omega = (4 r - 1 - r^2)/(2 r), r = 1 - 2 p; None
+    if it nowhere is, or if nothing moves.
+    """
+    lines = chopper.lines()
+    moving = lines.omega > 0
+    if moving.any():
+        return float(lines.omega[moving][np.argmax(lines.power[moving])])
+    if not isinstance(chopper, Chopper) or chopper.p in (0, 0.5, 1):
+        return None
+    r = 1 - 2 * chopper.p
+    cosine = (4 * r - 1 - r**2) / (2 * r)
+    return float(np.arccos(cosine)) if abs(cosine) <= 1 else None
+
+
+def chopped_share(chopper: SignSource, low_pass: Linear) -> float:
+    """Share of the power of the chopper's signs that passes a filter, with what stands at omega = 0."""
+    moving = float(chopped_power(np.zeros(1), chopper, low_pass)[0])
+    lines = chopper.lines()
+    still = np.abs(lines.omega) < 1e-12
+    return moving + float(lines.power[still].sum() * np.abs(low_pass.frequency_response(np.zeros(1))[0]) ** 2)
+
+
+def _chopper_quantities(chopper: SignSource, low_pass: Linear) -> tuple[Quantity, ...]:
+    place = chopper_omega(chopper)
+    level = None if place is None else float(np.abs(low_pass.frequency_response(np.array([place])))[0])
+    decibel = None if not level else 20 * float(np.log10(level))
+    flips = (1 - float(chopper.autocorrelation(1))) / 2
+    return (
+        _quantity("flips", flips, "1/step", "sign changes of the chopper per step"),
+        _quantity("chopper_omega", place, "rad/step", "its strongest line, or the corner of its density"),
+        _quantity("gain_there", decibel, "dB", "gain of the filter at that omega"),
+        _quantity(
+            "chopped_share", chopped_share(chopper, low_pass), "1", "share of the chopper's power that passes"
+        ),
+    )
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.nanmean(values)))
+
+
+def _terms(loop: Loop, driven: OpenLoop, low_pass: Linear) -> Array:
+    """Predicted `TERMS`, root mean squares over the cells (the bias: its mean), weight units."""
+    prediction = loop.predict(low_pass, driven.chopper)
+    chopped = loop.chopped**2 * chopped_power(loop.pole, driven.chopper, low_pass)
+    return np.array(
+        [
+            float(np.nanmean(prediction.bias)),
+            _rms(chopped),
+            _rms(prediction.var_q - chopped),
+            _rms(prediction.rms_q**2),
+            _rms(prediction.rms_p**2),
+        ]
+    )
+
+
+def _measured(record: Record, low_pass: Linear, prediction: Prediction, skip: int) -> tuple[Array, Array]:
+    """Measured `TERMS`, and halves of their 95 % intervals over the cells.
+
+    The cells differ, and so do their predictions: the interval is that of measured less predicted.
+    """
+    live = np.isfinite(record.point)
+    p = record.error[:, live]
+    _, settled = low_pass.process(np.broadcast_to(p[:1], (skip, p.shape[1])))
+    q = low_pass.process(p, settled)[0][len(p) // 4 :]
+    found = {0: q.mean(axis=0), 3: (q**2).mean(axis=0), 4: (p**2).mean(axis=0)}
+    known = {0: prediction.bias, 3: prediction.rms_q**2, 4: prediction.rms_p**2}
+    value, half = np.full((2, len(TERMS)), np.nan)
+    for k, each in found.items():
+        error = stats.t.ppf(0.975, len(each) - 1) * stats.sem(each - known[k].ravel()[live])
+        root = np.sqrt(each.mean()) if k else 1.0
+        value[k], half[k] = (root, error / (2 * root)) if k else (each.mean(), error)
+    return value, half
+
+
+def _device_quantities(
+    loop: Loop, driven: OpenLoop, prediction: Prediction, terms: Array, wait: float
+) -> tuple[Quantity, ...]:
+    weight = "weight units"
+    names = ("bias", "chopped_rms", "noise_rms", "reference_rms", "fast_rms")
+    meanings = (
+        "mean of Q less the symmetric point",
+        "rms of Q from the chopped gradient that passes",
+        "rms of Q from gradient noise and whole pulses",
+        "rms of Q around the symmetric point, all together",
+        "rms of P around the symmetric point",
+    )
+    signal = float(np.sqrt(np.nanmean(prediction.demodulated**2)))
+    return (
+        _quantity("pulses", float(np.nanmean(loop.pulses)), "pulses/step", "pulses on a cell of P"),
+        _quantity("loop_pole", float(np.nanmean(loop.pole)), "1", "a = 1 - alpha E|g| G', mean of the cells"),
+        _quantity(
+            "chain_settling", wait, "steps", "cells and filter: mean of Q within 1 % of a start offset"
+        ),
+        _quantity("signal", signal, weight, "what the mean gradient leaves on P, demodulated"),
+        *(
+            _quantity(name, value, weight, meaning)
+            for name, value, meaning in zip(names, terms.tolist(), meanings, strict=True)
+        ),
+    )
+
+
+def _segment(low_pass: Linear) -> int:
+    """Samples of a segment that resolve the filter's corner: a power of two."""
+    wanted = 8 * np.pi / (corner(low_pass) or np.pi)
+    return int(np.clip(2 ** np.ceil(np.log2(wanted)), *_SEGMENTS))
+
+
+def _grid(low_pass: Linear) -> Array:
+    """Omega from far below the corner to pi, evenly spaced on a logarithmic and on a linear scale."""
+    lowest = min(1e-2, (corner(low_pass) or 0.1) / 30)
+    points = int(np.clip(_WORK / len(impulse_response(low_pass)), *_POINTS))
+    return np.unique(np.append(np.geomspace(lowest, np.pi, points), np.linspace(lowest, np.pi, points)))
+
+
+def _dataset(low_pass: Linear, driven: OpenLoop, record: Record, terms: dict[str, Array]) -> xr.Dataset:
+    omega = _grid(low_pass)
+    response = low_pass.frequency_response(omega)
+    shown = int(np.clip(2.5 * settling(low_pass, _TOLERANCE), 20, 1 << 20))
+    sample = np.unique(np.linspace(0, shown - 1, _STEPS_SHOWN).astype(int))
+    lines = driven.chopper.lines()
+    upper = lines.omega >= 0
+    variables = {
+        "magnitude": (("omega",), np.abs(response), {"units": "1"}),
+        "phase": (("omega",), np.unwrap(np.angle(response)), {"units": "rad"}),
+        "group_delay": (("omega",), group_delay(low_pass, omega), {"units": "steps"}),
+        "step_response": (("sample",), block_step_response(low_pass, shown)[sample], {"units": "1"}),
+        "line_power": (("line",), lines.power[upper] * driven.mean**2, {"units": "gradient units squared"}),
+        "predicted": (("term",), terms["predicted"], {"units": "weight units"}),
+        "measured": (("term",), terms["measured"], {"units": "weight units"}),
+        "half_width": (("term",), terms["half"], {"units": "weight units"}),
+    }
+    spectra, bins = _spectra(low_pass, driven, record)
+    coordinates = {
+        "omega": (("omega",), omega, {"units": "rad per step"}),
+        "sample": (("sample",), sample + 1, {"units": "steps"}),
+        "bin": (("bin",), bins, {"units": "rad per step"}),
+        "line": (("line",), lines.omega[upper], {"units": "rad per step"}),
+        "term": (("term",), list(TERMS), {}),
+    }
+    parameters = {
+        "filter": spec_text(low_pass),
+        "chopper": spec_text(driven.chopper),
+        "device": driven.cells.device.source.name,
+        "cells": driven.cells.size,
+        "gradient": {"mean": driven.mean, "std": driven.std},
+        "alpha": driven.alpha,
+        "law": driven.law,
+        "corner": corner(low_pass),
+        "chopper_omega": chopper_omega(driven.chopper),
+        "settling": settling(low_pass, _TOLERANCE),
+    }
+    return dataset(variables | spectra, coordinates, provenance(seed=driven.seed, parameters=parameters))
+
+
+def _spectra(low_pass: Linear, driven: OpenLoop, record: Record) -> tuple[dict[str, Any], Array]:
+    """Densities of the chopped gradient, and of what of it passes, measured and expected, by bin."""
+    chopper, welch = driven.chopper, Welch(segment=_segment(low_pass), centre="none")
+    mean, noise = driven.mean**2, driven.std**2
+    lines = chopper.lines()
+    chopped = record.chopped.astype(np.float64)
+    passed = low_pass.process(chopped)[0]
+    wait = len(chopped) // 4
+
+    def density(omega: Array) -> Array:
+        return np.asarray(mean * chopper.psd(omega) + noise)
+
+    def behind(omega: Array) -> Array:
+        return np.asarray(np.abs(low_pass.frequency_response(omega)) ** 2 * density(omega))
+
+    power = mean * lines.power
+    through = power * np.abs(low_pass.frequency_response(lines.omega)) ** 2
+    found: dict[str, tuple[Spectrum, Array]] = {
+        "chopped": (welch.estimate(chopped), welch.expected(density, (lines.omega, power))),
+        "passed": (welch.estimate(passed[wait:]), welch.expected(behind, (lines.omega, through))),
+    }
+    units = {"units": "gradient units squared per cycle per step"}
+    variables: dict[str, Any] = {}
+    for name, (made, expected) in found.items():
+        variables |= {
+            name: (("bin",), made.density, units),
+            f"{name}_low": (("bin",), made.low, units),
+            f"{name}_high": (("bin",), made.high, units),
+            f"{name}_expected": (("bin",), expected, units),
+        }
+    return variables, welch.omega
