@@ -42,7 +42,7 @@ _EFFORT = Effort()
 
 def design(
     *,
-    spec: Path,
+    spec: Path | None = None,
     device: str | None = None,
     effort: Effort = _EFFORT,
     out: Path | None = None,
@@ -55,7 +55,8 @@ def design(
     ----------
     spec
         TOML file with a table [require] (bias, rms, settling, converging, weights, pulses, reads, programs,
-        signal) and, if need be, device, steps, read_noise, curvature, train and [gradient].
+        signal) and, if need be, device, steps, read_noise, curvature, train and [gradient]. Default: an rms
+        of 5 % of half the range and a training that converges within 20000 steps.
     device
         Preset of the cells (see `sptrack devices list`); goes before that of the file.
     effort
@@ -68,11 +69,11 @@ def design(
     quiet
         No progress on stderr.
     """
+    from sptrack.design import Specification, load_specification
     from sptrack.design import design as run
-    from sptrack.design import load_specification
     from sptrack.devices.presets import preset
 
-    wanted = load_specification(spec)
+    wanted = Specification() if spec is None else load_specification(spec)
     if device is not None:
         wanted = replace(wanted, device=preset(device))
     with progress_bar("designing", "stages", quiet=quiet) as progress:
@@ -109,7 +110,7 @@ def report(made: "Design") -> dict[str, Any]:
         "beta": chosen.beta,
         "enbw": chosen.enbw,
         "quantities": [asdict(row) for row in made.check.rows],
-        "misses": [miss._asdict() for miss in made.search.misses],
+        "misses": [miss._asdict() for miss in made.misses],
         "training": made.check.training,
         "warnings": list(made.warnings),
     }
@@ -126,7 +127,9 @@ def _print(made: "Design") -> None:
     title = f"{told['device']}, {spec.steps} steps: {told['estimator']}, chopper {told['chopper']}"
     table = Table(title=title, box=box.SIMPLE_HEAD)
     for heading in ("quantity", "limit", "predicted", "measured (95 %)", "margin", "verdict", "unit"):
-        table.add_column(heading, justify="left" if heading in ("quantity", "unit") else "right", no_wrap=True)
+        table.add_column(
+            heading, justify="left" if heading in ("quantity", "unit") else "right", no_wrap=True
+        )
     for row in made.check.rows:
         half = (row.interval[1] - row.interval[0]) / 2
         spread = f" ± {half:.1g}" if half > 0 and half < float("inf") else ""
@@ -144,18 +147,20 @@ def _print(made: "Design") -> None:
         console.width = _FILE_WIDTH
     console.print(table)
     lines = [
-        f"alpha {told['alpha']:.4g}, eta {told['eta']:.4g}, gamma {told['gamma']:.3g}, beta {told['beta']:.4g}; "
-        f"ENBW {told['enbw']:.3g} cycles/step",
+        f"alpha {told['alpha']:.4g}, eta {told['eta']:.4g}, gamma {told['gamma']:.3g}, beta "
+        f"{told['beta']:.4g}; ENBW {told['enbw']:.3g} cycles/step",
         f"trained on the quadratic problem: |W - W*|² {told['training']['w']:.3g} "
         f"(untrained {told['training']['untrained']:.3g}), |Q - SP|² {told['training']['q']:.3g}",
-        *(_miss(miss) for miss in made.search.misses),
+        *(_miss(miss) for miss in made.misses),
         *(f"warning: {text}" for text in made.warnings),
     ]
     console.print("\n".join(lines), highlight=False)
 
 
 def _miss(miss: Any) -> str:
-    where = f"{miss.name} {miss.limit:g} cannot be met along with the others: nearest setting {miss.nearest:.4g}"
+    where = (
+        f"{miss.name} {miss.limit:g} cannot be met along with the others: nearest setting {miss.nearest:.4g}"
+    )
     if miss.reachable != miss.reachable:
         return f"{where}; no limit on it alone would do"
     return f"{where}; with {miss.name} {miss.reachable:.4g} the rest is feasible"

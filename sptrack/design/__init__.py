@@ -1,9 +1,11 @@
 """Design from a specification: settings that meet requirements by prediction, held against simulation."""
 
 from sptrack.design.candidates import Candidate, Setting
-from sptrack.design.check import Check, Row, check
+from sptrack.design.checking import Check, Row, check
 from sptrack.design.choice import Miss, Search, search
-from sptrack.design.design import Design, design
+from sptrack.design.dataset import design_dataset
+from sptrack.design.designing import Design, design
+from sptrack.design.pareto import Confirmed, confirm, front
 from sptrack.design.specification import (
     Gradient,
     Requirements,
@@ -15,6 +17,7 @@ from sptrack.design.specification import (
 __all__ = [
     "Candidate",
     "Check",
+    "Confirmed",
     "Design",
     "Gradient",
     "Miss",
@@ -24,7 +27,10 @@ __all__ = [
     "Setting",
     "Specification",
     "check",
+    "confirm",
     "design",
+    "design_dataset",
+    "front",
     "load_specification",
     "search",
     "specification_from_mapping",

@@ -260,7 +260,7 @@ def _column(values: Array, loop: Loop) -> Array:
 
 
 def _whole_periods(rates: Array, half_period: int, steps: int) -> Array:
-    """Lengths of boxcars over whole periods of a chopper, with the delays of the rates, up to half the run."""
+    """Lengths of boxcars over whole periods of a chopper with the delays of the rates, up to half a run."""
     period = 2 * half_period
     lengths = np.unique(np.maximum(np.rint((2 / rates - 1) / period), 1) * period)
     return lengths[lengths <= steps // 2]

@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 
 SEARCH_CELLS, FINAL_CELLS = 16, 64
 COARSE, REFINED, ROUNDS = 11, 5, 2
-UNCERTAIN = ("bias", "rms", "settling", "converging", "weights", "signal")
+MARGINED = ("bias", "rms", "settling", "converging", "weights", "signal")
 """Quantities of which a design keeps a margin: the others are counted, not predicted to first order."""
 _NEAR, _FINALISTS = 3, 40
 
@@ -61,8 +61,6 @@ class Search:
         Whether it meets all limits.
     margin : float
         Factor by which bias, rms, settling and signal were to stay within their limits.
-    misses : tuple of Miss
-        What is in the way, by how much; empty where feasible.
     candidates : tuple of Candidate
         All settings that were looked at and that the model covers.
     """
@@ -72,7 +70,6 @@ class Search:
     best: Candidate
     feasible: bool
     margin: float
-    misses: tuple[Miss, ...]
     candidates: tuple[Candidate, ...]
 
 
@@ -146,7 +143,6 @@ def search(
         best=best,
         feasible=feasible,
         margin=margin,
-        misses=() if feasible else misses(spec, covered, best),
         candidates=tuple(covered),
     )
 
@@ -203,7 +199,7 @@ def rank(
     worst = 1.0
     for name in QUANTITIES:
         excess = spec.requirements.excess(name, one.values[name] * correction.get(name, 1.0))
-        worst = max(worst, excess * (margin if name in UNCERTAIN else 1.0))
+        worst = max(worst, excess * (margin if name in MARGINED else 1.0))
     return worst, price(one, cost)
 
 
@@ -213,22 +209,33 @@ def price(one: Candidate, cost: CostModel) -> float:
     return cost.total(pulses=v["pulses"], reads=v["reads"], programs=v["programs"])
 
 
-def misses(spec: Specification, found: Iterable[Candidate], nearest: Candidate) -> tuple[Miss, ...]:
-    """Requirements that cannot be met along with the others, and what could be had instead."""
-    all_found = list(found)
+def misses(
+    spec: Specification,
+    found: Iterable[Candidate],
+    nearest: Candidate,
+    correction: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[Miss, ...]:
+    """Requirements that cannot be met along with the others, and what could be had instead.
+
+    ``correction`` multiplies the predictions, as in `pick`.
+    """
     limits, out = spec.requirements.limits, []
+    known = [
+        {name: one.values[name] * correction.get(name, 1.0) for name in limits} for one in (*found, nearest)
+    ]
+    own = known[-1]
     for name, limit in limits.items():
         others = [other for other in limits if other != name]
         meeting = [
-            one.values[name]
-            for one in all_found
-            if all(spec.requirements.excess(other, one.values[other]) <= 1 for other in others)
+            values[name]
+            for values in known
+            if all(spec.requirements.excess(other, values[other]) <= 1 for other in others)
         ]
         best = max if name == "signal" else min
         reachable = float(best(meeting)) if meeting else float("nan")
-        beyond = spec.requirements.excess(name, nearest.values[name]) > 1
+        beyond = spec.requirements.excess(name, own[name]) > 1
         if beyond or (meeting and spec.requirements.excess(name, reachable) > 1):
-            out.append(Miss(name, limit, reachable, nearest.values[name]))
+            out.append(Miss(name, limit, reachable, own[name]))
     return tuple(out)
 
 

@@ -213,7 +213,7 @@ class Specification:
         A value outside its range.
     """
 
-    requirements: Requirements
+    requirements: Requirements = field(default_factory=lambda: Requirements(rms=0.05))
     device: Device = field(default_factory=lambda: preset("soft-bounds"))
     gradient: Gradient = Gradient()
     steps: int = 20000
