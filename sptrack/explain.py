@@ -17,12 +17,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import erf, ndtri
+from numpy.typing import NDArray
 
-from sptrack.devices import Cells
-from sptrack.devices.constants import additive_levels, local_derivatives, noise_power
 from sptrack.kernels import objectives
+from sptrack.theory import (
+    GradientStatistics,
+    linearise,
+    loop_pole,
+    mean_size,
+    passed_share,
+    passed_share_periodic,
+    periodic_gain,
+    telegraph_gain,
+)
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
 
@@ -31,7 +38,6 @@ Array = NDArray[Any]
 FAST_FILTER = 0.9
 """Share of the chopper's power that a filter passes, above which it is called faster than the chopper."""
 _POWER_STEPS = 100
-_QUANTILES = 2001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,73 +78,6 @@ class _Loop(NamedTuple):
     pole_worst: float
     pole_residual: float
     variance: float
-
-
-def mean_size(mean: ArrayLike, std: float) -> Array:
-    """E|g| of a normal gradient with ``mean`` [n] and ``std``, [n].
-
-    std sqrt(2/pi) exp(-mean^2/(2 std^2)) + mean erf(mean/(std sqrt 2)): the folded normal.
-    """
-    m = np.abs(np.asarray(mean, np.float64))
-    if std == 0:
-        return m
-    z = m / (std * np.sqrt(2.0))
-    return np.asarray(std * np.sqrt(2.0 / np.pi) * np.exp(-(z**2)) + m * erf(z))
-
-
-def loop_pole(alpha: ArrayLike, gradient: ArrayLike, slope: ArrayLike) -> Array:
-    """Pole a = 1 - alpha E|g| G' of the drift to the symmetric point, from E|g| and the slope G' there.
-
-    The mean of eq. (18a) of Xiao et al. 2026 to first order in P - w*; stable for |a| < 1.
-    """
-    return np.asarray(1.0 - np.asarray(alpha) * np.asarray(gradient) * np.asarray(slope))
-
-
-def passed_share(pole: float, eta: float) -> float:
-    """Share of a signal's variance that the filter with rate ``eta`` lets through.
-
-    The signal has the autocorrelation pole^|n| (one pole: P around its symmetric point, or a telegraph with
-    pole r = 1 - 2 p). The sum of eta^2 b^(i + j) pole^|i - j| over i, j >= 0, with b = 1 - eta, is
-    eta (1 + pole b) / ((2 - eta) (1 - pole b)). Infinite if |pole| > 1.
-    """
-    if not abs(pole) <= 1:
-        return float("inf")
-    b = 1 - eta
-    return eta * (1 + pole * b) / ((2 - eta) * (1 - pole * b)) if pole * b < 1 else float("inf")
-
-
-def passed_share_periodic(half_period: float, eta: float) -> float:
-    """Share of the power of a periodic chopper, half period T in samples, that the filter lets through.
-
-    In each half the output settles to the sign, 1 - 2 b^k / (1 + b^T) after k = 1 .. T samples, b = 1 - eta
-    (the values at both ends are opposite): its mean square.
-    """
-    if eta == 0:
-        return 0.0
-    b, top = 1 - eta, 1 + (1 - eta) ** half_period
-    first = b * (1 - b**half_period) / (half_period * (1 - b))
-    second = b**2 * (1 - b ** (2 * half_period)) / (half_period * (1 - b**2))
-    return float(1 - 4 * first / top + 4 * second / top**2)
-
-
-def telegraph_gain(pole: float, correlation: float) -> float:
-    """Demodulated response 1/(1 - r a) of a loop with pole a to a drive chopped by a telegraph, r = 1 - 2 p.
-
-    From x' = a x + c: E[c x'] = a r E[c x'] + 1, since E[c_(k+1) c_k] = r. Infinite for r a = 1.
-    """
-    gap = 1.0 - correlation * pole
-    return float("inf") if gap <= 0 else 1.0 / gap
-
-
-def periodic_gain(pole: float, half_period: float) -> float:
-    """The same for a periodic chopper with half period T in steps.
-
-    c x' is (1 - 2 a^k/(1 + a^T))/(1 - a) after k = 1 .. T steps of a half; its mean, 1/2 in the limit a = 1.
-    """
-    if pole == 1:
-        return 0.5
-    mean = pole * (1 - pole**half_period) / (half_period * (1 - pole))
-    return float((1 - 2 * mean / (1 + pole**half_period)) / (1 - pole))
 
 
 def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanation:
@@ -198,15 +137,15 @@ def _linearise(problem: Problem, method: Method) -> _Loop:
     live = np.isfinite(point)
     if not live.any():
         return _Loop(*[float("nan")] * len(_Loop._fields))
-    derivatives = local_derivatives(cells)
-    slope = ((derivatives[0] + derivatives[1]) / 2).ravel()[live]
-    q0 = cells.F(np.nan_to_num(cells.symmetric_point)).ravel()[live]
+    at_rest = GradientStatistics(std=problem.gradient_noise)
+    cell_loops = linearise(cells, alpha=method.alpha, gradient=at_rest)
+    slope, q0 = cell_loops.slope.ravel()[live], cell_loops.response.ravel()[live]
     start = mean_size(_gradient(problem, np.zeros(len(problem.optimum))), problem.gradient_noise)[live]
     rest = float(mean_size(0.0, problem.gradient_noise))
     pole = float(loop_pole(method.alpha, rest, slope.mean()))
     worst = float(loop_pole(method.alpha, np.maximum(start, rest), slope).min())
     feedback = method.alpha * float(q0.max()) * _feedback(method) * _curvature(problem)
-    step = _step_variance(cells, method.alpha, problem.gradient_noise)
+    step = float(cell_loops.white.ravel()[live].mean())
     variance = step / (1 - pole**2) if abs(pole) < 1 else float("inf")
     return _Loop(
         float(q0.mean()),
@@ -222,28 +161,6 @@ def _linearise(problem: Problem, method: Method) -> _Loop:
 def _feedback(method: Method) -> float:
     """How much of a displacement of the pulsed array reaches the gradient: gamma, or 1 in analog SGD."""
     return 1.0 if method.direct else method.gamma
-
-
-def _step_variance(cells: Cells, alpha: float, noise: float) -> float:
-    """Variance of what one step adds to P at the optimum, where g is noise alone; mean over cells.
-
-    alpha^2 q0^2 noise^2 for the increments, q0^2 dw^2 E[f (1 - f)] for rounding |alpha g|/dw = N + f to whole
-    pulses (floor plus a Bernoulli of the fraction f), and E|alpha g|/dw times the noise of a pulse.
-    """
-    point = np.asarray(cells.symmetric_point, np.float64)
-    q0 = cells.F(np.nan_to_num(point))
-    g = noise * ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
-    pulses = np.abs(alpha * g) / cells.dw_min
-    fraction = pulses % 1.0
-    level = np.hypot(*additive_levels(cells)) / np.sqrt(2)
-    one = noise_power(cells, q0, level, point)
-    dw2 = cells.dw_min**2
-    return float(
-        np.nanmean(
-            q0**2 * ((alpha * noise) ** 2 + dw2 * np.mean(fraction * (1 - fraction)))
-            + dw2 * one * pulses.mean()
-        )
-    )
 
 
 def _drive(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
@@ -276,7 +193,7 @@ def _chain(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
         out.append(_quantity("chopper_period", period, "steps", "mean length of a + and a - half"))
     if method.reference == "filter":
         out.append(_quantity("filter_time", _ratio(interval, method.eta), "steps", "1/eta, in steps"))
-        noise = passed_share(loop.pole**interval, method.eta) * loop.variance
+        noise = float(passed_share(loop.pole**interval, method.eta)) * loop.variance
         out.append(_quantity("reference_rms", float(np.sqrt(noise)), "weight units",
                              "rms of Q around the SP from noise alone"))  # fmt: skip
         if method.chop.active:
@@ -371,8 +288,8 @@ def _flip_steps(problem: Problem, method: Method) -> float:
 def _demodulated_gain(problem: Problem, method: Method, pole: float) -> float:
     half = _flip_steps(problem, method)
     if method.chop.half_period:
-        return periodic_gain(pole, half)
-    return telegraph_gain(pole, 1 - 2 / half)
+        return float(periodic_gain(pole, half))
+    return float(telegraph_gain(pole, 1 - 2 / half))
 
 
 def _chopped_share(method: Method) -> float:
@@ -381,7 +298,7 @@ def _chopped_share(method: Method) -> float:
     per_read = 1 if chop.scope == "column" else method.transfer.every
     if chop.half_period:
         return passed_share_periodic(chop.half_period / per_read, method.eta)
-    return passed_share((1 - 2 * chop.probability) ** per_read, method.eta)
+    return float(passed_share((1 - 2 * chop.probability) ** per_read, method.eta))
 
 
 def _time(pole: float) -> float | None:

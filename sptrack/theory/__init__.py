@@ -1,7 +1,9 @@
-"""Predictions about zero-shifting, without simulation: exact moments, small-step limits, and bounds.
+"""Predictions about zero-shifting and about tracking, without simulation.
 
-`moments` and `zero_shifting` are exact on linear devices, `small_step` is the leading order on any smooth
-device, and `bounds` limits the error on every device whose response meets its premises.
+Zero-shifting: `moments` and `zero_shifting` are exact on linear devices, `small_step` is the leading order
+on any smooth device, and `bounds` limits the error on every device whose response meets its premises.
+Tracking: `closed_loop` linearises the loop around the symmetric point, `budget` says what it reaches in a
+number of steps.
 """
 
 from sptrack.theory.bounds import (
@@ -13,6 +15,17 @@ from sptrack.theory.bounds import (
     corollary_pulses,
     zero_shifting_bounds,
 )
+from sptrack.theory.budget import Budget, error_after, optimal_eta, settling, transient
+from sptrack.theory.chopping import (
+    demodulated_gain,
+    loop_pole,
+    passed_share,
+    passed_share_periodic,
+    periodic_gain,
+    telegraph_gain,
+)
+from sptrack.theory.closed_loop import VALIDITY_LIMITS, Loop, Prediction, Spectrum, linearise
+from sptrack.theory.drive import CountMoments, GradientStatistics, count_moments, mean_size
 from sptrack.theory.moments import MomentMap, Moments, coin_map, down_map, program_map, up_map
 from sptrack.theory.sampling import array_offset_error
 from sptrack.theory.small_step import small_step_moments
@@ -30,25 +43,45 @@ from sptrack.theory.zero_shifting import (
 
 __all__ = [
     "BOUND_NAMES",
+    "VALIDITY_LIMITS",
     "ArrayOffset",
     "Bound",
     "BoundKind",
+    "Budget",
+    "CountMoments",
     "CyclicLimits",
+    "GradientStatistics",
+    "Loop",
     "MomentMap",
     "Moments",
+    "Prediction",
     "Premise",
     "PulsesNeeded",
+    "Spectrum",
     "array_offset",
     "array_offset_error",
     "coin_map",
     "corollary_pulses",
+    "count_moments",
     "cyclic_limits",
+    "demodulated_gain",
     "down_map",
+    "error_after",
+    "linearise",
+    "loop_pole",
+    "mean_size",
+    "optimal_eta",
+    "passed_share",
+    "passed_share_periodic",
+    "periodic_gain",
     "program_map",
     "pulses_to_target",
+    "settling",
     "small_step_moments",
     "start_moments",
     "stationary_moments",
+    "telegraph_gain",
+    "transient",
     "up_map",
     "zero_shifting_bounds",
     "zero_shifting_map",

@@ -1,0 +1,173 @@
+"""Pulse counts under a normal gradient: mean, variance and second factorial moment of each count law.
+
+A wanted increment D of a cell with granularity h asks for |D|/h = L pulses on average, in the direction of
+D. With D = -alpha c g, g normal with mean m and std s, the moments over g are closed forms:
+
+    E|g| = s sqrt(2/pi) exp(-m^2/2s^2) + |m| erf(|m|/(s sqrt 2))          folded normal
+    E Var(N|g) = E[f (1 - f)], f the fraction of L      rounded: floor plus a Bernoulli of the fraction
+                 E L - E L^2/BL                         binomial: BL Bernoulli slots
+                 E L                                    poisson
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import erf, ndtr
+
+from sptrack.errors import ParameterError
+
+Array = NDArray[np.float64]
+CountLaw = Literal["rounded", "binomial", "poisson"]
+
+_SERIES_ABOVE, _SERIES_TERMS, _REACH = 0.4, 5, 9.0
+_CELLS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GradientStatistics:
+    """Open-loop gradient g = mean + std xi with independent standard normals xi, one per step and cell.
+
+    Parameters
+    ----------
+    mean, std : array_like
+        Dimensionless (per unit of the loss), broadcastable to the shape of the cells; std at least 0.
+
+    Raises
+    ------
+    ParameterError
+        A value that is not finite, or a negative std.
+    """
+
+    mean: ArrayLike = 0.0
+    std: ArrayLike = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            values = np.asarray(getattr(self, name), np.float64)
+            bad = ~np.isfinite(values) | (values < 0 if name == "std" else False)
+            if bad.any():
+                wanted = "a finite number >= 0" if name == "std" else "a finite number"
+                raise ParameterError(f"gradient {name} = {values[bad].flat[0]}: {wanted} wanted")
+            object.__setattr__(self, name, values)
+
+
+class CountMoments(NamedTuple):
+    """Moments over the gradient of the number N of pulses of a step, arrays of one shape, pure numbers.
+
+    Attributes
+    ----------
+    mean : ndarray
+        E N.
+    variance : ndarray
+        E Var(N | g): what the count law adds to the variance of the wanted increment, in pulses squared.
+    factorial : ndarray
+        E N (N - 1), twice the number of pairs of pulses.
+    overload : ndarray
+        Probability that the wanted number exceeds the slots of the binomial law; 0 for the others.
+    """
+
+    mean: Array
+    variance: Array
+    factorial: Array
+    overload: Array
+
+
+def mean_size(mean: ArrayLike, std: ArrayLike) -> Array:
+    """E|g| of a normal gradient with ``mean`` and ``std``, broadcast together.
+
+    std sqrt(2/pi) exp(-mean^2/(2 std^2)) + mean erf(mean/(std sqrt 2)): the folded normal.
+    """
+    m, s = np.broadcast_arrays(np.abs(np.asarray(mean, np.float64)), np.asarray(std, np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(s > 0, m / (s * np.sqrt(2.0)), np.inf)
+    return np.asarray(s * np.sqrt(2.0 / np.pi) * np.exp(-(z**2)) + m * np.where(s > 0, erf(z), 1.0))
+
+
+def rounding_variance(mean: ArrayLike, std: ArrayLike) -> Array:
+    """E[f (1 - f)] with f the fraction of |y|, y normal: variance of rounding y up or down at random.
+
+    Parameters
+    ----------
+    mean, std : array_like
+        Of y, pulses; broadcast together.
+
+    Returns
+    -------
+    ndarray
+        Pulses squared; between 0 and 1/4, 1/6 for a wide y. f (1 - f) is even and has the period 1: for a
+        std above 0.4 its Fourier series 1/6 - sum cos(2 pi n y)/(pi n)^2, whose terms fall as exp(-2 (pi n
+        std)^2), below it the integrals of the parabolas over each whole pulse.
+    """
+    m, s = np.broadcast_arrays(np.asarray(mean, np.float64) % 1.0, np.asarray(std, np.float64))
+    flat_mean, flat_std = m.ravel(), s.ravel()
+    result = np.empty(flat_mean.shape)
+    for first in range(0, result.size, _CELLS_AT_ONCE):
+        cut = slice(first, first + _CELLS_AT_ONCE)
+        wide = _by_series(flat_mean[cut], flat_std[cut])
+        result[cut] = np.where(flat_std[cut] > _SERIES_ABOVE, wide, _by_pieces(flat_mean[cut], flat_std[cut]))
+    return result.reshape(m.shape)
+
+
+def _by_series(mean: Array, std: Array) -> Array:
+    n = np.arange(1, _SERIES_TERMS + 1)[:, None]
+    terms = np.cos(2 * np.pi * n * mean) * np.exp(-2 * (np.pi * n * std) ** 2) / (np.pi * n) ** 2
+    return np.asarray(1 / 6 - terms.sum(axis=0))
+
+
+def _by_pieces(mean: Array, std: Array) -> Array:
+    """Integral of (y - k)(k + 1 - y) over k < y < k + 1 for each whole k within 9 std of the mean."""
+    reach = int(np.ceil(_REACH * _SERIES_ABOVE)) + 1
+    k = np.arange(-reach, reach + 1)[:, None]
+    scale = np.where((std > 0) & (std <= _SERIES_ABOVE), std, 1.0)
+    low, high = (k - mean) / scale, (k + 1 - mean) / scale
+    share = ndtr(high) - ndtr(low)
+    density_low, density_high = (np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi) for z in (low, high))
+    first = scale * (density_low - density_high)
+    second = scale**2 * (share + low * density_low - high * density_high)
+    offset = mean - k
+    total = (offset * (1 - offset) * share + (1 - 2 * offset) * first - second).sum(axis=0)
+    return np.where(std > 0, total, mean * (1 - mean))
+
+
+def count_moments(
+    mean: ArrayLike, std: ArrayLike, *, law: CountLaw = "rounded", slots: int = 31
+) -> CountMoments:
+    """Moments of the pulses of a step whose wanted signed number is normal.
+
+    Parameters
+    ----------
+    mean, std : array_like
+        Of the wanted number, pulses; broadcast together.
+    law : {"rounded", "binomial", "poisson"}
+        Count law, as in `Crossbar.apply`.
+    slots : int
+        Slots BL of the binomial law; the limit at BL pulses is left out (see `CountMoments.overload`).
+
+    Raises
+    ------
+    ParameterError
+        Unknown law, or less than one slot.
+    """
+    if law not in get_args(CountLaw):
+        raise ParameterError(f"count law {law!r}: one of {', '.join(get_args(CountLaw))} wanted")
+    if slots < 1:
+        raise ParameterError(f"slots = {slots}: at least 1 wanted")
+    m, s = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(std, np.float64))
+    size, square = mean_size(m, s), m**2 + s**2
+    if law == "rounded":
+        variance = rounding_variance(m, s)
+    else:
+        variance = size - square / slots if law == "binomial" else size
+    overload = _beyond(m, s, slots) if law == "binomial" else np.zeros(m.shape)
+    return CountMoments(size, variance, square - size + variance, overload)
+
+
+def _beyond(mean: Array, std: Array, limit: float) -> Array:
+    """Probability of |y| > limit for normal y."""
+    scale = np.where(std > 0, std, 1.0)
+    tails = ndtr((mean - limit) / scale) + ndtr((-mean - limit) / scale)
+    return np.where(std > 0, tails, np.where(np.abs(mean) > limit, 1.0, 0.0))
