@@ -1,7 +1,7 @@
 """The tracking recursion in plain Python: the same steps as the fused one, for any gradient and any array.
 
 The order of a step is that of `sptrack.kernels.tracking`. Slower by orders of magnitude, it takes what the
-fused recursion does not: matrices [R, C], objectives of one's own, write noise, float64, other arrays.
+fused recursion does not: matrices [R, C], objectives of one's own, float64, other arrays.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from sptrack.kernels.estimators import run_estimator, tell_drive
 from sptrack.kernels.random import fill_normals, normals_tile, stream_key, words_tile
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
-from sptrack.tracking.references import kernel_estimator, start_memory
+from sptrack.tracking.references import kernel_estimator, quantum, start_memory
 from sptrack.tracking.signs import chopper_signs
 
 Array = NDArray[Any]
@@ -29,8 +29,8 @@ Gradient = Callable[[Array, int], Array]
 class TrackedArray(Protocol):
     """What the recursion needs of an array: a `Crossbar`, or anything with these names.
 
-    Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer, and by an input-aware
-    observer the device, whose response and noise it has to know.
+    Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer, by an input-aware observer
+    the device, whose response and noise it has to know, and by a fixed-point Q its nominal range.
     """
 
     name: str
@@ -43,6 +43,11 @@ class TrackedArray(Protocol):
 
         Signed, [R, C]; only an observer that knows the pulses sent needs it.
         """
+        ...
+
+    @property
+    def rest(self) -> Callable[[int], None]:
+        """Lets a number of steps of time pass."""
         ...
 
     @property
@@ -148,6 +153,7 @@ class PlainTracker:
         self._memory = memory.reshape(len(memory), *shape)
         if reference is not None:
             self._memory[0] = reference
+        self._quantum = dtype.type(quantum(method, fast.cells.device) if method.bits else 0.0)
         self._flipped = np.zeros(shape, np.bool_)
         self._held, self._buffer = self.reference.copy(), np.zeros(shape, dtype)
 
@@ -170,6 +176,8 @@ class PlainTracker:
         signs = signs.astype(self.reference.dtype)
         for before, now in zip(signs[:-1], signs[1:], strict=True):
             self._advance(np.broadcast_to(before != now, self.reference.shape), now)
+            for array in (self.main, self.fast):
+                array.rest(1)
             self.step += 1
 
     def _advance(self, flips: Array, chop: Array) -> None:
@@ -201,6 +209,8 @@ class PlainTracker:
         run_estimator(self._estimator, memory, reads, flips, np.empty_like(reads))
         self._memory[:, *part] = memory.reshape(self._memory[:, *part].shape)
         self._flipped[part] = False
+        if self._quantum > 0:
+            self._memory[0] = self._quantum * np.rint(self._memory[0] / self._quantum)
 
     def _renew(self, flips: Array) -> None:
         """Copy the reference, at every step or where the chopper has flipped (which is programming)."""
