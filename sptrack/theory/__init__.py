@@ -3,7 +3,7 @@
 Zero-shifting: `moments` and `zero_shifting` are exact on linear devices, `small_step` is the leading order
 on any smooth device, and `bounds` limits the error on every device whose response meets its premises.
 Tracking: `closed_loop` linearises the loop around the symmetric point, `budget` says what it reaches in a
-number of steps.
+number of steps, `moving` what a drift of the symmetric point costs.
 """
 
 from sptrack.theory.bounds import (
@@ -27,6 +27,16 @@ from sptrack.theory.chopping import (
 from sptrack.theory.closed_loop import VALIDITY_LIMITS, Loop, Prediction, Spectrum, linearise
 from sptrack.theory.drive import CountMoments, GradientStatistics, count_moments, mean_size
 from sptrack.theory.moments import MomentMap, Moments, coin_map, down_map, program_map, up_map
+from sptrack.theory.moving import (
+    MovingGain,
+    Recalibration,
+    kalman_gain,
+    moving_gain,
+    observer_gain,
+    recalibration,
+    recalibration_within,
+    tracking_rate,
+)
 from sptrack.theory.sampling import array_offset_error
 from sptrack.theory.small_step import small_step_moments
 from sptrack.theory.zero_shifting import (
@@ -54,9 +64,11 @@ __all__ = [
     "Loop",
     "MomentMap",
     "Moments",
+    "MovingGain",
     "Prediction",
     "Premise",
     "PulsesNeeded",
+    "Recalibration",
     "Spectrum",
     "array_offset",
     "array_offset_error",
@@ -67,20 +79,26 @@ __all__ = [
     "demodulated_gain",
     "down_map",
     "error_after",
+    "kalman_gain",
     "linearise",
     "loop_pole",
     "mean_size",
+    "moving_gain",
+    "observer_gain",
     "optimal_eta",
     "passed_share",
     "passed_share_periodic",
     "periodic_gain",
     "program_map",
     "pulses_to_target",
+    "recalibration",
+    "recalibration_within",
     "settling",
     "small_step_moments",
     "start_moments",
     "stationary_moments",
     "telegraph_gain",
+    "tracking_rate",
     "transient",
     "up_map",
     "zero_shifting_bounds",
