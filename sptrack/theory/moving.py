@@ -271,7 +271,7 @@ def recalibration_within(
 
 
 class _Calibration(NamedTuple):
-    """Mean square error ``square`` after ``pulses``, plus linear T + quadratic T^2 when T steps have passed."""
+    """Mean square error ``square`` after ``pulses``, plus linear T + quadratic T^2 after T steps."""
 
     pulses: int
     square: float
