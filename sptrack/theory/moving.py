@@ -26,6 +26,7 @@ from sptrack.theory.zero_shifting import Mode, zero_shifting_moments
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
+    from sptrack.theory.closed_loop import Loop
 
 _SETTLED = 20.0
 _CANDIDATES = 80
@@ -134,6 +135,16 @@ def observer_gain(forget: float, *, every: int = 1) -> MovingGain:
     first, second = (m - 1) / (2 * m), (m - 1) * (2 * m - 1) / (6 * m**2)
     kept = b**2 + 2 * b * (1 - b) * first + (1 - b) ** 2 * second
     return MovingGain(np.asarray(m / (1 - b)), np.asarray((m + 1) / 2 + m * kept / (1 - b**2)))
+
+
+def observer_density(loop: Loop, *, every: int = 1, read_noise: float = 0.0) -> Array:
+    """Density S_0 of what an input-aware observer averages, weight units squared, shape of the cells.
+
+    The increments asked for are known to it, so the gradient's noise is not in it: of the low density of P
+    only the noise of the pulses is left, Var b/(1 - a)^2, plus 2 read_noise^2 for the two reads of each block
+    of ``every`` steps. Forgetting the share eta per step, it leaves the variance eta S_0/2.
+    """
+    return np.asarray((loop.pulse_variance + 2 * read_noise**2 / every) / (1 - loop.pole) ** 2)
 
 
 def kalman_gain(drift: ArrayLike, noise: ArrayLike) -> Array:
