@@ -10,11 +10,13 @@ Above: how old what an estimator says is. A filter waits for P to drift to its p
 its own delay; an observer does not, its age is its memory. Below: the error of Q against the drift. The
 valley between noise and lag is what a rate can choose from; the dashed lines are the best choice.
 
-What to use: the observer wherever increments are known, its forgetting from `tracking_rate`; a filter as fast
-as the drift asks for else. Zero-shifting again pays where points move slower than it costs to find them, and
-stops training meanwhile. A drift that moves a point by P's own fluctuation within the memory breaks the
-observer's regression (its points leave the line at the right end); E-RIDER's copy of Q is older still, by 1/p
-steps.
+What to use: the observer where increments are known and points move slowly (`tracking_rate` gives the rate
+to leading order), its forgetting not above P's own rate 1 - a, for it has to see P on both sides of its
+point. A drift that moves the point by as much as P fluctuates (dotted) within the memory, or within P's own
+time, breaks its regression: points leave the lines. Its estimates are limited to a share of the nominal
+range, which a moving point can leave: `Observing(limit=...)` is raised here. A filter as fast as the drift
+asks for is never best but never breaks. Zero-shifting again, with as many pulses as training has, is best
+where points move fast and training can wait. E-RIDER's copy of Q is older than Q by another 1/p steps.
 """  # noqa: D400
 
 from dataclasses import replace
@@ -24,6 +26,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
 from sptrack.blocks import Boxcar, Chopper
@@ -39,9 +42,8 @@ from sptrack.theory import (
     observer_density,
     observer_gain,
     recalibration_within,
-    tracking_rate,
 )
-from sptrack.tracking import Method, Tracker, method
+from sptrack.tracking import Method, Observing, Tracker, method
 from sptrack.tracking.compare import mean_interval
 from sptrack.tracking.problems import default_device, open_loop
 
@@ -53,6 +55,8 @@ EVERY = 16
 DEFAULTS = {"filter": 0.005, "observer": 0.0002}
 FASTEST, SLOWEST = 0.2, 2e-4
 """Limits of the rates that are chosen for a drift."""
+LIMIT = 10.0
+"""Estimates of the observer stay within so many times the nominal bounds: points leave them."""
 LOOKS = {
     "filter": ("moving average of P", COLOURS[1], "o"),
     "boxcar": ("boxcar of the same delay", COLOURS[4], "s"),
@@ -92,7 +96,8 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     Dataset
         ``lag``, ``lag_ci``, ``lag_theory`` (steps) over ``estimator`` and ``rate``; by kind of drift (KIND is
         steady or walk) ``KIND_rms``, ``KIND_ci`` over ``follower``, ``setting`` (default, best) and
-        ``KIND_drift``; ``KIND_theory`` and ``KIND_rate`` over ``KIND_line``.
+        ``KIND_drift``; ``KIND_theory`` over ``KIND_line``; ``fluctuation`` of P, its ``own_rate`` 1 - a and
+        ``pulses`` per step.
     """
     amount = _SMALL if small else _FULL
     variables: dict[str, Any] = {}
@@ -120,6 +125,8 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         float(_fluctuation(_loop(_cells(amount, seed)))),
         {"units": "weight units"},
     )
+    own = np.mean(1 - _loop(_cells(amount, seed)).pole)
+    variables["own_rate"] = ((), float(own), {"units": "1/step"})
     variables["pulses"] = ((), float(_loop(_cells(amount, seed)).pulses.mean()), {"units": "pulses/step"})
     parameters = {"alpha": ALPHA, "gradient": (MEAN, STD), "flips": FLIPS, "amount": amount}
     return dataset(variables, coordinates, provenance(seed=seed, parameters=parameters))
@@ -141,7 +148,8 @@ def _fluctuation(loop: Loop) -> Any:
 
 def _method(estimator: str, rate: float) -> Method:
     if estimator == "observer":
-        return method("o-rider", alpha=ALPHA, beta=0.0, gamma=0.0, eta=rate, every=EVERY, p=FLIPS)
+        chosen = method("o-rider", alpha=ALPHA, beta=0.0, gamma=0.0, eta=rate, every=EVERY, p=FLIPS)
+        return replace(chosen, observing=Observing(limit=LIMIT))
     chosen = method("e-rider", alpha=ALPHA, beta=0.0, gamma=0.0, eta=rate, p=FLIPS)
     return replace(chosen, estimator="boxcar" if estimator == "boxcar" else "ema")
 
@@ -183,37 +191,38 @@ def _lags(amount: _Amount, seed: int, threads: int | None) -> dict[str, Any]:
     }
 
 
+def _law(name: str, rate: float, kind: str, size: float, loop: Loop) -> float:
+    """RMS error of a tracker by the laws, over the cells."""
+    if name == "filter":
+        settled, gain = loop.predict(rate, Chopper(p=FLIPS)), moving_gain(loop.pole, rate)
+        bias, variance = settled.bias, settled.var_q
+    else:
+        gain = observer_gain(rate, every=EVERY)
+        bias, variance = 0.0, rate / 2 * observer_density(loop, every=EVERY)
+    mean, spread = gain.error(**{"velocity" if kind == "steady" else "walk": size})
+    return float(np.sqrt(np.mean((bias + mean) ** 2 + variance + spread)))
+
+
 def _rates(kind: str, size: float, loop: Loop) -> dict[str, tuple[float, float]]:
-    """Default and best rate of each tracker, from mean densities over the cells."""
-    low = {
-        "filter": loop.predict(1.0, Chopper(p=FLIPS)).low_density.mean(),
-        "observer": observer_density(loop, every=EVERY).mean(),
-    }
-    drift = {"velocity": size} if kind == "steady" else {"walk": size}
-    return {
-        name: (DEFAULTS[name], float(np.clip(tracking_rate(density, **drift), SLOWEST, FASTEST)))
-        for name, density in low.items()
-    }
+    """Default and, of a grid, best rate of each tracker by its law; observers stay within 1 - a."""
+    out = {}
+    for name, fastest in (("filter", FASTEST), ("observer", float(np.mean(1 - loop.pole)))):
+        grid = np.geomspace(SLOWEST, fastest, 25).tolist()
+        out[name] = (
+            DEFAULTS[name],
+            grid[int(np.argmin([_law(name, rate, kind, size, loop) for rate in grid]))],
+        )
+    return out
 
 
 def _theory(kind: str, size: float, amount: _Amount, seed: int) -> list[list[float]]:
     """RMS error [follower, setting] by the laws."""
     cells = _cells(amount, seed, **{KINDS[kind]: size})
     loop = _loop(cells)
-    drift = {"velocity": size} if kind == "steady" else {"walk": size}
-    rows = []
-    for name, rates in _rates(kind, size, loop).items():
-        row = []
-        for rate in rates:
-            if name == "filter":
-                settled, gain = loop.predict(rate, Chopper(p=FLIPS)), moving_gain(loop.pole, rate)
-                bias, variance = settled.bias, settled.var_q
-            else:
-                gain = observer_gain(rate, every=EVERY)
-                bias, variance = 0.0, rate / 2 * observer_density(loop, every=EVERY)
-            mean, spread = gain.error(**drift)
-            row.append(float(np.sqrt(np.mean((bias + mean) ** 2 + variance + spread))))
-        rows.append(row)
+    rows = [
+        [_law(name, rate, kind, size, loop) for rate in rates]
+        for name, rates in _rates(kind, size, loop).items()
+    ]
     plan = recalibration_within(cells, float(loop.pulses.mean()), start=float(_fluctuation(loop)))
     return [*rows, [np.nan, plan.mean]]
 
@@ -271,13 +280,21 @@ def _plot_lag(ax: Axes, data: xr.Dataset) -> None:
     for name in data["estimator"].values.tolist():
         text, colour, marker = LOOKS[name]
         one = data.sel(estimator=name)
-        ax.plot(one["rate"], one["lag_theory"], color=colour, label=f"{text}: theory")
+        line, size, fill = (":", 10, "none") if name == "boxcar" else ("-", 6, colour)
+        ax.plot(one["rate"], one["lag_theory"], line, color=colour, linewidth=2, label=f"{text}: theory")
         reach = np.abs(one["lag_ci"].values - one["lag"].values[:, None]).T
-        ax.errorbar(
-            one["rate"], one["lag"], reach, fmt=marker, color=colour, capsize=3, label=f"{text}: simulation"
-        )
-    ax.set(xscale="log", yscale="log")
-    ax.legend(fontsize=9, ncols=3, loc="upper right")
+        style = {"fmt": marker, "markersize": size, "mfc": fill, "color": colour, "capsize": 3}
+        ax.errorbar(one["rate"], one["lag"], reach, label=f"{text}: simulation", **style)
+    own = float(data["own_rate"])
+    ax.axvline(own, color=COLOURS[5], linewidth=0.8, linestyle=":")
+    note = " P's own rate 1 - a; an observer with a\n shorter memory cannot see the slope"
+    ax.annotate(note, (own, 0.05), xycoords=ax.get_xaxis_transform(), fontsize=9)
+    ax.set(xscale="log", yscale="log", xlim=(1.7e-3, 0.16), ylim=(15, 1200))
+    for axis, places in ((ax.yaxis, (30, 100, 300, 1000)), (ax.xaxis, (0.002, 0.005, 0.01, 0.02, 0.05))):
+        axis.set_major_locator(FixedLocator(places))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
+    ax.legend(fontsize=9, loc="upper right")
     label(ax, "How old is what an estimator says: its lag behind a moving point over the velocity",
           "rate of the filter, share forgotten per step by the observer", "lag/velocity (steps)")  # fmt: skip
 
@@ -295,6 +312,10 @@ def _plot_error(ax: Axes, data: xr.Dataset, kind: str, title: str, x: str) -> No
             value = one[f"{kind}_rms"].values
             reach = np.abs(one[f"{kind}_ci"].values - value[:, None]).T
             ax.errorbar(one[f"{kind}_drift"], value, reach, fmt=marker, color=colour, mfc=fill, capsize=3)
-    ax.axhline(float(data["fluctuation"]), color=COLOURS[5], linewidth=0.8, linestyle=":")
-    ax.set(xscale="log", yscale="log", ylim=(3e-4, 2))
+    level = float(data["fluctuation"])
+    ax.axhline(level, color=COLOURS[5], linewidth=0.8, linestyle=":")
+    ax.annotate(
+        "rms of P around a point at rest", (0.02, level * 1.1), xycoords=ax.get_yaxis_transform(), fontsize=8
+    )
+    ax.set(xscale="log", yscale="log", ylim=(5e-4, 5))
     label(ax, title, x, "")

@@ -120,9 +120,9 @@ def observer_gain(forget: float, *, every: int = 1) -> MovingGain:
     """Lag and walk of an input-aware observer that forgets the share ``forget`` per step.
 
     It averages what the steps say of the symmetric point with weights b^n, b = (1 - forget)^m, over blocks
-    of m = ``every`` steps: sum r_k = m/(1 - b), its memory 1/forget. P's pole does not enter. Holds while the
-    drift within the memory is small against the fluctuation of P: beyond, the regression takes the slope for
-    flatter than it is.
+    of m = ``every`` steps: sum r_k = m/(1 - b), its memory 1/forget. P's pole does not enter. Holds for a
+    memory longer than P's own time 1/(1 - a), which P needs to show the slope, and while the drift within
+    the memory is small against the fluctuation of P: the regression is misled otherwise.
 
     Raises
     ------
