@@ -7,8 +7,9 @@ default forgetting and at the best one; and by zero-shifting repeated with as ma
 sends anyway, in the number per calibration that is best for the drift, from where training has left P.
 
 Above: how old what an estimator says is. A filter waits for P to drift to its point, 1/(1 - a) steps, before
-its own delay; an observer does not, its age is its memory. Below: the error of Q against the drift. The
-valley between noise and lag is what a rate can choose from; the dashed lines are the best choice.
+its own delay; an observer does not, its age is its memory. Below: the error of Q against the drift, at one
+rate and, dashed, at the rate that balances noise and lag best. Lines of the observer hold the noise of pulses
+alone, which it reaches within a factor.
 
 What to use: the observer where increments are known and points move slowly (`tracking_rate` gives the rate
 to leading order), its forgetting not above P's own rate 1 - a, for it has to see P on both sides of its
@@ -198,7 +199,7 @@ def _law(name: str, rate: float, kind: str, size: float, loop: Loop) -> float:
         bias, variance = settled.bias, settled.var_q
     else:
         gain = observer_gain(rate, every=EVERY)
-        bias, variance = 0.0, rate / 2 * observer_density(loop, every=EVERY)
+        bias, variance = 0.0, rate / 2 * observer_density(loop)
     mean, spread = gain.error(**{"velocity" if kind == "steady" else "walk": size})
     return float(np.sqrt(np.mean((bias + mean) ** 2 + variance + spread)))
 
