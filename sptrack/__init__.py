@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sptrack.errors import ConvergenceError, ParameterError, SptrackError
 
 if TYPE_CHECKING:
+    from sptrack.budget import error_budget
     from sptrack.calibration import zero_shift
     from sptrack.certificate import certify
     from sptrack.cost import CostModel
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         CustomResponse,
         CycleNoise,
         Device,
+        Drift,
         ExpStep,
         LinearStep,
         PiecewiseStep,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES_IN = {
+    "sptrack.budget": ("error_budget",),
     "sptrack.calibration": ("zero_shift",),
     "sptrack.certificate": ("certify",),
     "sptrack.cost": ("CostModel",),
@@ -47,6 +50,7 @@ _NAMES_IN = {
         "CustomResponse",
         "CycleNoise",
         "Device",
+        "Drift",
         "ExpStep",
         "LinearStep",
         "PiecewiseStep",
@@ -76,6 +80,7 @@ __all__ = [
     "CustomResponse",
     "CycleNoise",
     "Device",
+    "Drift",
     "ExpStep",
     "LinearStep",
     "ParameterError",
@@ -94,6 +99,7 @@ __all__ = [
     "certify",
     "compare",
     "dataset",
+    "error_budget",
     "load",
     "load_device",
     "method",

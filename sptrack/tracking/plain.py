@@ -5,7 +5,7 @@ fused recursion does not: matrices [R, C], objectives of one's own, float64, oth
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,13 +46,17 @@ class TrackedArray(Protocol):
         ...
 
     @property
-    def rest(self) -> Callable[[int], None]:
-        """Lets a number of steps of time pass."""
-        ...
-
-    @property
     def weights(self) -> Array:
         """Visible weights [R, C], without read noise, weight units."""
+        ...
+
+
+@runtime_checkable
+class AgeingArray(Protocol):
+    """An array that has to be told of time, such as a `Crossbar`; others age by themselves or not at all."""
+
+    def rest(self, steps: int) -> None:
+        """Let ``steps`` steps of time pass."""
         ...
 
 
@@ -146,6 +150,7 @@ class PlainTracker:
             )
         self.method, self.gradient, self.main, self.fast = method, gradient, main, fast
         self.seed, self.step = int(seed), 0
+        self._ageing = [array for array in (main, fast) if isinstance(array, AgeingArray)]
         self._options = options
         self._reader = Reader(fast, read_noise, self.seed)
         self._estimator = kernel_estimator(method, fast.cells, read_noise, dtype)
@@ -176,7 +181,7 @@ class PlainTracker:
         signs = signs.astype(self.reference.dtype)
         for before, now in zip(signs[:-1], signs[1:], strict=True):
             self._advance(np.broadcast_to(before != now, self.reference.shape), now)
-            for array in (self.main, self.fast):
+            for array in self._ageing:
                 array.rest(1)
             self.step += 1
 
