@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sptrack.errors import ConvergenceError, ParameterError, SptrackError
 
 if TYPE_CHECKING:
+    from sptrack.budget import error_budget
     from sptrack.calibration import calibrator, zero_shift
     from sptrack.certificate import certify
     from sptrack.cost import CostModel
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         CustomResponse,
         CycleNoise,
         Device,
+        Drift,
         ExpStep,
         LinearStep,
         PiecewiseStep,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES_IN = {
+    "sptrack.budget": ("error_budget",),
     "sptrack.calibration": ("calibrator", "zero_shift"),
     "sptrack.certificate": ("certify",),
     "sptrack.cost": ("CostModel",),
@@ -48,6 +51,7 @@ _NAMES_IN = {
         "CustomResponse",
         "CycleNoise",
         "Device",
+        "Drift",
         "ExpStep",
         "LinearStep",
         "PiecewiseStep",
@@ -78,6 +82,7 @@ __all__ = [
     "CustomResponse",
     "CycleNoise",
     "Device",
+    "Drift",
     "ExpStep",
     "LinearStep",
     "ParameterError",
@@ -97,6 +102,7 @@ __all__ = [
     "certify",
     "compare",
     "dataset",
+    "error_budget",
     "load",
     "load_device",
     "method",

@@ -25,6 +25,8 @@ from sptrack.theory import (
     linearise,
     loop_pole,
     mean_size,
+    moving_gain,
+    observer_gain,
     passed_share,
     passed_share_periodic,
     periodic_gain,
@@ -98,7 +100,7 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     """
     loop = _linearise(problem, method)
     quantities = _drive(problem, method, loop)
-    quantities += _chain(problem, method, loop)
+    quantities += _chain(problem, method, loop) + _moving(problem, method, loop)
     if not method.direct:
         quantities += _transfer(problem, method, loop)
     if _filters(method):
@@ -186,6 +188,27 @@ def _chain(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
             out.append(_quantity("chopped_share", share, "1",
                                  "share of the chopper's power that the filter passes"))  # fmt: skip
     return out
+
+
+def _moving(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+    """What a drift of the symmetric points costs; boxcars taken for moving averages of the same delay."""
+    rates, interval = problem.fast.drift, _interval(problem, method)
+    if rates is None or method.reference != "filter" or not (0 < method.eta < 1 and abs(loop.pole) < 1):
+        return []
+    gain = (
+        observer_gain(method.eta, every=interval)
+        if method.observes
+        else moving_gain(loop.pole, method.eta, every=interval)
+    )
+    pulses = method.alpha * loop.gradient_optimum / problem.fast.dw_min
+    mean, variance = gain.error(rates.per_step + pulses * rates.per_pulse, rates.walk)
+    size = float(np.mean(rates.per_step + pulses * rates.per_pulse))
+    return [
+        _quantity("drift", size, "weight units/step", "mean move of the SP per step, by time and pulses"),
+        _quantity("reference_lag", float(gain.lag), "steps", "how old what Q says of a moving SP is"),
+        _quantity("drift_rms", float(np.sqrt(np.mean(mean**2 + variance))), "weight units",
+                  "rms of Q around the SP from drift alone, lag and random walk"),
+    ]  # fmt: skip
 
 
 def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:

@@ -1,12 +1,16 @@
 """Explanations: formulas against closed forms and against simulation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sptrack import preset
+from sptrack.devices import Drift
 from sptrack.explain import explain
 from sptrack.rates import problem_premise
 from sptrack.tracking import METHODS, Chop, Method, ProblemSettings, Tracker, method, problem, with_settings
+from sptrack.tracking.problems import default_device
 
 QUIET = problem(settings=ProblemSettings(size=256, spread=0.0), name="separable")
 """Optimum 0, where W starts: the gradient is noise alone as long as W rests."""
@@ -137,3 +141,25 @@ def test_without_gradient_noise_the_premise_holds_at_the_start_and_ends_at_the_o
     made = explain(problem(settings=ProblemSettings(gradient_noise=0.0)), method("rider"))
     assert (made["premise_level"], made["premise_start"], made["premise_distance"]) == (0.0, 1.0, 0.0)
     assert "premise of T3.7 ends at the optimum" in made.warnings[-1]
+
+
+@pytest.mark.compiled
+def test_drift_is_explained():
+    """Lag and error of Q under drift: those of the theory, and of a run at the optimum within 10 %."""
+    device = replace(default_device(), drift=Drift(per_step=1e-4, per_pulse=1e-6))
+    made = problem("separable", ProblemSettings(device=device, spread=0.0, size=256))
+    chosen = method("rider", alpha=0.05, beta=0.0, gamma=0.0, eta=0.02)
+    told = explain(made, chosen)
+    assert told["reference_lag"] == pytest.approx(1 / (1 - told["loop_pole"]) + 49, rel=1e-9)
+    assert told["drift"] == pytest.approx(1e-4 + 1e-6 * told["pulses_optimum"], rel=1e-9)
+    assert told["drift_rms"] == pytest.approx(told["drift"] * told["reference_lag"], rel=1e-9)
+    lags = []
+    for one in (made, problem("separable", ProblemSettings(spread=0.0, size=256))):
+        tracker = Tracker(one, chosen)
+        tracker.run(2000, samples=1)
+        recording = tracker.record(2000)
+        lags.append(np.mean(recording.target - recording.q))
+    assert lags[0] - lags[1] == pytest.approx(told["drift_rms"], rel=0.1)
+    with pytest.raises(KeyError):
+        explain(problem("separable"), chosen)["drift"]
+    assert explain(made, method("o-rider"))["reference_lag"] == pytest.approx(1 / 0.0002, rel=0.01)

@@ -24,6 +24,11 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(
+    "sptrack.cli.budget:budget",
+    name="budget",
+    help="What limits the symmetric points that a method tracks, source by source.",
+)
+app.command(
     "sptrack.cli.calibrate:calibrate",
     name="calibrate",
     help="Find symmetric points by zero-shifting and certify them.",

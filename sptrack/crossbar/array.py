@@ -9,15 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from sptrack.crossbar import inputs
 from sptrack.crossbar.checkpoint import read_state, write_state
+from sptrack.crossbar.curves import STATE, ResponseCurves
 from sptrack.crossbar.ledger import Ledger
-from sptrack.crossbar.outer import PulseScheme, Trains, deterministic_counts, lines, plan_trains, quantise
+from sptrack.crossbar.outer import PulseScheme, Trains, deterministic_counts, lines, plan_trains, quantised
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices.cells import Cells
 from sptrack.errors import ParameterError
 from sptrack.kernels import counts as count_laws
 from sptrack.kernels import pulses, updates
 from sptrack.kernels._jit import uncached
-from sptrack.kernels.random import fill_normals, fill_uniforms, stream_key
+from sptrack.kernels.random import fill_normals, stream_key
 from sptrack.kernels.responses import LinearLaw, cacheable
 
 Array = NDArray[Any]
@@ -28,7 +29,8 @@ MOST_SLOTS = 1000
 """Longest train of the binomial count law (its probabilities are summed from (1 - p)**slots on)."""
 MOST_PULSES = 10**8
 """Most pulses that one increment may ask of a cell."""
-_CHUNK = 4096
+MOST_STEPS = 10**8
+"""Most steps of one rest."""
 
 
 class Block(NamedTuple):
@@ -42,7 +44,8 @@ class Crossbar:
     """An array of cells that can be pulsed, updated and read.
 
     The same cells, seed and calls give the same bytes for any number of threads and any cutting of the pulse
-    trains.
+    trains. Response curves of a device with drift move with every pulse of a train, after the pulses of an
+    update, and with the time that `rest` lets pass.
 
     Parameters
     ----------
@@ -85,7 +88,8 @@ class Crossbar:
         self.ledger.open(name, cells.shape)
         self._dtype = cells.law.cell.dtype
         self._noise = cells.kernel_noise
-        self._clock = {"train": 0, "alternation": 0, "event": 0, "read": 0}
+        self._clock = {"train": 0, "alternation": 0, "event": 0, "read": 0, "time": 0}
+        self._curves = ResponseCurves(cells, self._key("walk"), self.threads)
         self._visible: Array | None = None
         self.set_weights(weights)
 
@@ -96,13 +100,24 @@ class Crossbar:
 
     @property
     def hidden(self) -> Array:
-        """Internal weights [R, C] that pulses act on (a copy), weight units."""
+        """Internal weights [R, C] that pulses act on (a copy), weight units, relative to curves that move."""
         return self._weight.reshape(self.shape).copy()
 
     @property
     def weights(self) -> Array:
         """Visible weights [R, C] (a copy): internal plus write noise minus reference, without read noise."""
-        return self._present(self._weight if self._visible is None else self._visible)
+        internal = self._weight if self._visible is None else self._visible
+        return self._present(self._curves.seen(internal))
+
+    @property
+    def moved(self) -> Array:
+        """How far the response curves have moved [R, C], weight units."""
+        return self._curves.moved
+
+    @property
+    def symmetric_point(self) -> Array:
+        """Symmetric points as they are read now [R, C], weight units; NaN where there is none."""
+        return np.asarray(self.cells.target + self.moved)
 
     def set_weights(self, weights: ArrayLike) -> None:
         """Set the visible weights without pulses (start of a simulation; not counted). Limited to the bounds.
@@ -114,7 +129,7 @@ class Crossbar:
         """
         full = inputs.over_cells(weights, "weights", self.shape)
         internal = full if self.cells.reference is None else full + self.cells.reference
-        bounded = np.clip(internal, self.cells.lower, self.cells.upper)
+        bounded = np.clip(internal - self.moved, self.cells.lower, self.cells.upper)
         self._weight = np.ascontiguousarray(bounded, self._dtype).ravel()
         self._clock["event"] += 1
         self._visible = self._written(self._weight, "write", self._clock["event"])
@@ -137,7 +152,7 @@ class Crossbar:
         ParameterError
             Unknown program, negative count, or directions other than +1, -1, 0.
         """
-        for source, directions, number in self._programs(program, count):
+        for source, directions, number in inputs.cut_program(program, count, self.shape, self._clock):
             self._train(source, directions, number, phase, np.empty((0, self.cells.size), self._dtype))
 
     def stream(
@@ -169,7 +184,9 @@ class Crossbar:
         if every < 1 or samples < 1:
             raise ParameterError(f"every = {every}, samples = {samples}: both at least 1 wanted")
         sent = 0
-        for source, directions, number in self._programs(program, count, every * samples):
+        for source, directions, number in inputs.cut_program(
+            program, count, self.shape, self._clock, every * samples
+        ):
             rows, rest = divmod(number, every)
             record = np.empty((rows, self.cells.size), self._dtype)
             self._train(source, directions[: rows * every], rows * every, phase, record)
@@ -280,13 +297,28 @@ class Crossbar:
         if trains is None:
             return
         if scheme.resolution:
-            trains = self._quantised(trains, scheme, draws)
+            trains = quantised(trains, scheme, self._key, draws.event)
         if scheme.pulse_type == "stochastic-compressed":
             self._coincide(trains, x, d, draws, phase)
         else:
             signs = -np.sign(np.multiply.outer(d, x)).astype(np.int32)
             counts = np.ascontiguousarray((deterministic_counts(trains, scheme) * signs).ravel())
             self._apply_counts(counts, draws, phase, burst=False)
+
+    def rest(self, steps: int) -> None:
+        """Let ``steps`` steps of time pass without pulses: the response curves of a device that drifts move.
+
+        Raises
+        ------
+        ParameterError
+            A negative number, or more than 1e8.
+        """
+        if not 0 <= steps <= MOST_STEPS:
+            raise ParameterError(f"steps = {steps}: 0 to {MOST_STEPS} wanted")
+        before = self._weight.copy()
+        self._curves.by_steps(self._weight, self._clock["time"], int(steps))
+        self._clock["time"] += int(steps)
+        self._visible = None if self._visible is None else self._visible + (self._weight - before)
 
     def read(self, noise: float = 0.0, *, phase: str = "calibrate") -> Array:
         """Read all cells.
@@ -322,6 +354,7 @@ class Crossbar:
         }
         if self._visible is not None:
             state["visible"] = self._visible.copy()
+        state |= self._curves.state()
         return state | {f"ledger|{key}": np.array(value) for key, value in self.ledger.state().items()}
 
     def resume(self, state: dict[str, Array]) -> None:
@@ -343,6 +376,9 @@ class Crossbar:
             )
         if ("visible" in state) != (self._visible is not None):
             raise ParameterError("checkpoint and device disagree about write noise")
+        if any((name in state) != self._curves.move for name in STATE):
+            raise ParameterError("checkpoint and device disagree about drift")
+        self._curves.restore(state)
         self._clock = dict(zip(self._clock, (int(v) for v in state["clock"]), strict=True))
         self._weight = weight.copy()
         self._visible = np.array(state["visible"]) if "visible" in state else None
@@ -365,33 +401,14 @@ class Crossbar:
         """
         self.resume(read_state(path))
 
-    def _programs(
-        self, program: str | Array, count: int | None, chunk: int = _CHUNK
-    ) -> Iterator[tuple[int, Array, int]]:
-        """Cut a program into (source, directions, number) of at most ``chunk`` pulses each."""
-        if not isinstance(program, str):
-            source, table = inputs.explicit(np.asarray(program), self.shape)
-            if count not in (None, len(table)):
-                raise ParameterError(f"count = {count}: the program holds {len(table)} pulses")
-            for start in range(0, len(table), chunk):
-                part = table[start : start + chunk]
-                yield source, part, len(part)
-            return
-        inputs.check_choice("program", program, inputs.PROGRAMS)
-        if count is None or count < 0:
-            raise ParameterError(f"count = {count}: a number of pulses >= 0 wanted")
-        for start in range(0, count, chunk):
-            number = min(chunk, count - start)
-            source, directions = inputs.named(program, number, self._clock["alternation"])
-            self._clock["alternation"] += number if program == "alternating" else 0
-            yield source, directions, number
-
     def _train(self, source: int, directions: Array, number: int, phase: str, record: Array) -> None:
         program = pulses.Program(source, directions, self._clock["train"], number)
         draws = pulses.Draws(self._key("cycle"), self._key("coin"), np.uint32(0), np.uint32(0))
         kernel = self._kernel(pulses.train)
         over_blocks(
-            lambda cells: kernel(self.cells.law, self._noise, draws, self._weight, cells, program, record),
+            lambda cells: kernel(
+                self.cells.law, self._noise, draws, self._weight, cells, program, record, self._curves.kernel
+            ),
             self.cells.size,
             self.threads,
         )
@@ -414,6 +431,7 @@ class Crossbar:
             self.threads,
         )
         number = np.abs(counts)
+        self._curves.by_pulses(self._weight, number)
         self._renew_visible(number)
         self.ledger.add_pulses(phase, self.name, number)
 
@@ -431,16 +449,9 @@ class Crossbar:
             self.threads,
             block=max(1, 4096 // columns),
         )
+        self._curves.by_pulses(self._weight, pulsed)
         self._renew_visible(pulsed)
         self.ledger.add_pulses(phase, self.name, pulsed)
-
-    def _quantised(self, trains: Trains, scheme: PulseScheme, draws: Any) -> Trains:
-        uniform = np.empty((2, max(self.shape)), np.float32)
-        for row, side in zip(uniform, ("columns", "rows"), strict=True):
-            fill_uniforms(row, self._key(f"round-{side}"), draws.event)
-        p_x = quantise(trains.p_x, scheme, uniform[0, : self.shape[1]])
-        p_d = quantise(trains.p_d, scheme, uniform[1, : self.shape[0]])
-        return Trains(p_x, p_d, trains.length)
 
     def _key(self, stream: str) -> Any:
         return stream_key(self.seed, f"{self.name}/{stream}")

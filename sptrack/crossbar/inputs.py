@@ -1,5 +1,6 @@
 """What callers hand in, checked and laid out for the kernels: pulse programs, arrays over cells, vectors."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from sptrack.kernels import pulses
 Array = NDArray[Any]
 
 PROGRAMS = ("up", "down", "alternating", "random")
+CHUNK = 4096
+"""Most pulses of one part of a program."""
 
 
 def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
@@ -51,6 +54,36 @@ def explicit(program: Array, shape: tuple[int, int]) -> tuple[int, Array]:
     if program.ndim == 1:
         return pulses.SHARED, table.reshape(len(table), 1)
     return pulses.PER_CELL, table.reshape(len(table), shape[0] * shape[1])
+
+
+def cut_program(
+    program: str | Array, count: int | None, shape: tuple[int, int], clock: dict[str, int], chunk: int = CHUNK
+) -> Iterator[tuple[int, Array, int]]:
+    """Cut a program into (source, directions, number) of at most ``chunk`` pulses each.
+
+    ``clock["alternation"]`` counts the pulses of the alternating program and is moved on.
+
+    Raises
+    ------
+    ParameterError
+        An unknown program, a count that is missing, negative or not the directions', and as `explicit`.
+    """
+    if not isinstance(program, str):
+        source, table = explicit(np.asarray(program), shape)
+        if count not in (None, len(table)):
+            raise ParameterError(f"count = {count}: the program holds {len(table)} pulses")
+        for start in range(0, len(table), chunk):
+            part = table[start : start + chunk]
+            yield source, part, len(part)
+        return
+    check_choice("program", program, PROGRAMS)
+    if count is None or count < 0:
+        raise ParameterError(f"count = {count}: a number of pulses >= 0 wanted")
+    for start in range(0, count, chunk):
+        number = min(chunk, count - start)
+        source, directions = named(program, number, clock["alternation"])
+        clock["alternation"] += number if program == "alternating" else 0
+        yield source, directions, number
 
 
 def over_cells(values: ArrayLike, name: str, shape: tuple[int, int]) -> Array:

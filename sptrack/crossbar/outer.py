@@ -1,5 +1,6 @@
 """Rank-1 updates with pulse trains: probabilities, train length, lines that fire (as in aihwkit 1.2.0)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError, nearest
+from sptrack.kernels.random import fill_uniforms
 from sptrack.kernels.updates import Lines
 
 Array = NDArray[Any]
@@ -113,6 +115,16 @@ def quantise(p: Array, scheme: PulseScheme, uniform: Array) -> Array:
     steps = p / scheme.resolution
     steps = np.floor(steps + uniform) if scheme.stochastic_rounding else np.rint(steps)
     return np.asarray(steps * scheme.resolution)
+
+
+def quantised(trains: Trains, scheme: PulseScheme, key: Callable[[str], Any], event: Any) -> Trains:
+    """``trains`` at the resolution of the scheme; ``key`` gives keys of streams, ``event`` is the update."""
+    uniform = np.empty((2, max(len(trains.p_x), len(trains.p_d))), np.float32)
+    for row, side in zip(uniform, ("columns", "rows"), strict=True):
+        fill_uniforms(row, key(f"round-{side}"), event)
+    p_x = quantise(trains.p_x, scheme, uniform[0, : len(trains.p_x)])
+    p_d = quantise(trains.p_d, scheme, uniform[1, : len(trains.p_d)])
+    return Trains(p_x, p_d, trains.length)
 
 
 def deterministic_counts(trains: Trains, scheme: PulseScheme) -> Array:

@@ -1,12 +1,13 @@
 """What a cell is: response families, spreads, noise, presets, measured parameters."""
 
-from sptrack.devices.cells import Cells
+from sptrack.devices.cells import Cells, DriftRates
 from sptrack.devices.config import device_from_mapping, device_to_toml, load_device
 from sptrack.devices.constants import Constants, response_constants
 from sptrack.devices.device import (
     Asymmetry,
     CycleNoise,
     Device,
+    Drift,
     OneSidedAsymmetry,
     Reference,
     Source,
@@ -35,6 +36,8 @@ __all__ = [
     "CustomResponse",
     "CycleNoise",
     "Device",
+    "Drift",
+    "DriftRates",
     "ExpStep",
     "LinearStep",
     "OneSidedAsymmetry",

@@ -30,6 +30,22 @@ class LinearSteps(NamedTuple):
     slope_down: Array
 
 
+class DriftRates(NamedTuple):
+    """How response curves move: arrays [R, C], weight units; see `Drift`.
+
+    Attributes
+    ----------
+    per_pulse, per_step : float64 arrays [R, C]
+        Move per pulse received and per step of time.
+    walk : float64 array [R, C]
+        Std of the normal move per step.
+    """
+
+    per_pulse: Array
+    per_step: Array
+    walk: Array
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cells:
     """Per-cell parameters of an R x C array.
@@ -48,6 +64,9 @@ class Cells:
         Weight subtracted from reads, weight units.
     clip_fraction : float
         Share of the cells with a drawn parameter that had to be clipped.
+    drift : DriftRates or None
+        How their response curves move; symmetric points, steps and bounds of `Cells` are those before any
+        move.
     """
 
     device: Device
@@ -55,6 +74,7 @@ class Cells:
     shape: tuple[int, int]
     reference: Array | None = None
     clip_fraction: float = 0.0
+    drift: DriftRates | None = None
     _checked: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +86,8 @@ class Cells:
         if not self._checked and not np.isfinite(self.law.cell).all():
             row, cell = np.argwhere(~np.isfinite(self.law.cell))[0]
             raise ParameterError(f"parameter row {row} of cell {divmod(int(cell), columns)} is not finite")
+        if self.drift is not None and any(rate.shape != self.shape for rate in self.drift):
+            raise ParameterError(f"drift rates of shape {self.drift[0].shape}: shape {self.shape} wanted")
         object.__setattr__(self, "_checked", True)
 
     @property
@@ -126,7 +148,10 @@ class Cells:
             return self
         law = self.law._replace(cell=np.ascontiguousarray(self.law.cell[:, ::every]))
         reference = None if self.reference is None else self.reference.reshape(1, -1)[:, ::every]
-        return replace(self, law=law, shape=(1, law.cell.shape[1]), reference=reference)
+        drift = self.drift
+        if drift is not None:
+            drift = DriftRates(*(rate.reshape(1, -1)[:, ::every] for rate in drift))
+        return replace(self, law=law, shape=(1, law.cell.shape[1]), reference=reference, drift=drift)
 
     def _chunks(self) -> Iterator[tuple[slice, Any]]:
         for start in range(0, self.size, _CHUNK):

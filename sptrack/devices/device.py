@@ -9,6 +9,8 @@ from sptrack.errors import ParameterError
 
 MAX_ASYMMETRY = 0.95
 """|r| is clipped at this share of the gain g, so that both scales g + r and g - r stay positive."""
+MOST_DRIFT = 0.1
+"""Fastest drift of a response curve, weight units per pulse or step."""
 
 
 def _at_least_zero(**values: float) -> None:
@@ -139,6 +141,40 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """Response curves that move along the weight axis: with pulses (cycling), with time, at random.
+
+    A curve that has moved by s responds at w as it once did at w - s: symmetric point and bounds move with
+    it. Rates are drawn per cell; cells that are stuck do not move. Rates down to 1e-12 are followed in
+    float32, in moves of 1e-6 each.
+
+    Parameters
+    ----------
+    per_pulse, per_pulse_std : float
+        Mean over cells, and std, of the move per pulse received, up or down, weight units.
+    per_step, per_step_std : float
+        The same per step of time: a step of training, or of `Crossbar.rest`.
+    walk : float
+        Std of a normal move per step, weight units, the same in every cell.
+    """
+
+    per_pulse: float = 0.0
+    per_pulse_std: float = 0.0
+    per_step: float = 0.0
+    per_step_std: float = 0.0
+    walk: float = 0.0
+
+    def __post_init__(self) -> None:
+        _normal("drift.per_pulse", self.per_pulse, self.per_pulse_std)
+        _normal("drift.per_step", self.per_step, self.per_step_std)
+        _at_least_zero(**{"drift.walk": self.walk})
+        for name in ("per_pulse", "per_pulse_std", "per_step", "per_step_std", "walk"):
+            value = getattr(self, name)
+            if abs(value) > MOST_DRIFT:
+                raise ParameterError(f"drift.{name} = {value}: at most {MOST_DRIFT:g} in size wanted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where a description comes from: name and citation; the note says what to know before using it."""
 
@@ -169,6 +205,8 @@ class Device:
         pulse.
     reference : Reference or None
         What is subtracted from reads.
+    drift : Drift or None
+        How response curves move; None: they stay.
     one_sided : bool
         The cell can only be pulsed up; a weight is the difference of two such cells.
     source : Source
@@ -188,6 +226,7 @@ class Device:
     cycle_noise: CycleNoise = field(default_factory=lambda: CycleNoise(std=0.3))
     write_noise: float = 0.0
     reference: Reference | None = None
+    drift: Drift | None = None
     one_sided: bool = False
     source: Source = field(default_factory=Source)
 
@@ -196,6 +235,8 @@ class Device:
         if not (np.isfinite(self.dw_min) and 0 < self.dw_min < width):
             raise ParameterError(f"dw_min = {self.dw_min}: above 0 and below the range {width:g} wanted")
         _at_least_zero(write_noise=self.write_noise)
+        if self.one_sided and self.drift is not None:
+            raise ParameterError("drift of a one-sided device: it has no symmetric point that could move")
 
     @property
     def states(self) -> float:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.devices.cells import Cells, build_law
+from sptrack.devices.cells import Cells, DriftRates, build_law
 from sptrack.devices.device import (
     MAX_ASYMMETRY,
+    MOST_DRIFT,
     Asymmetry,
     Device,
     OneSidedAsymmetry,
@@ -78,6 +79,7 @@ def sample_cells(device: Device, shape: tuple[int, int], *, seed: int = 0, dtype
         law=law,
         shape=(rows, columns),
         clip_fraction=float((clipped | gain_clipped | skew_clipped).mean()),
+        drift=_drift(device, draw, scales, (rows, columns)),
     )
     return _subtract_reference(cells, device.reference, draw)
 
@@ -177,6 +179,24 @@ def _corrupt(device: Device, draw: Any, scales: Array) -> None:
     scales[laws.LOWER :, stuck] = value[stuck]
 
 
+def _drift(device: Device, draw: Any, scales: Array, shape: tuple[int, int]) -> DriftRates | None:
+    """Rates of every cell; 0 where it is stuck."""
+    drift = device.drift
+    if drift is None:
+        return None
+    free = (scales[laws.LOWER] < scales[laws.UPPER]).reshape(shape)
+
+    def rate(stream: str, mean: float, std: float) -> Array:
+        drawn = mean + std * draw(stream) if std else np.full(free.size, mean)
+        return np.asarray(np.clip(drawn, -MOST_DRIFT, MOST_DRIFT).reshape(shape) * free)
+
+    return DriftRates(
+        rate("drift-pulse", drift.per_pulse, drift.per_pulse_std),
+        rate("drift-step", drift.per_step, drift.per_step_std),
+        drift.walk * free,
+    )
+
+
 def _subtract_reference(cells: Cells, reference: Reference | None, draw: Any) -> Cells:
     if reference is None:
         return cells
@@ -199,7 +219,8 @@ def cells_from_parameters(
     Parameters
     ----------
     device : Device
-        Gives family, shared shape parameters, granularity and noise; its spread is not used.
+        Gives family, shared shape parameters, granularity, noise and the mean rates of its drift; spreads
+        are not used.
     parameters : mapping of str to array [R, C]
         ``step_up``, ``step_down`` (scale of the step, weight units), ``w_max``, ``w_min`` (bounds), and the
         family's own rows, where they differ from the nominal ones: `Response.row_names`. Missing ones are
@@ -244,7 +265,9 @@ def cells_from_parameters(
         if name in arrays:
             rows[k] = arrays[name].ravel()
     law = build_law(response, np.concatenate([scales, rows]), dtype)
-    return Cells(device=device, law=law, shape=(shape[0], shape[1])).with_reference(reference)
+    drift = _drift(device, lambda name: np.zeros(scales.shape[1]), scales, (shape[0], shape[1]))
+    cells = Cells(device=device, law=law, shape=(shape[0], shape[1]), drift=drift)
+    return cells.with_reference(reference)
 
 
 def _check_scales(scales: Array, shape: tuple[int, ...]) -> None:

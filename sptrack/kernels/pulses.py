@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sptrack.kernels._jit import inline, kernel
 from sptrack.kernels.random import normals_tile, words_tile
 from sptrack.kernels.responses import DOWN, LOWER, UP, UPPER, is_linear, step_down, step_up
+from sptrack.kernels.wander import after_pulse, is_still, seen_weight
 
 Array = NDArray[Any]
 
@@ -205,11 +206,13 @@ def load_tile(law: Any, weight: Any, start: Any, n: Any, cell: Any, w: Any, inde
 
 
 @kernel
-def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: Any, record: Array) -> None:
+def train(
+    law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: Any, record: Array, curves: Any
+) -> None:
     """Apply a pulse train to the cells ``cells[0]`` to ``cells[1]`` of ``weight`` [cells], in place.
 
     ``record`` [samples, cells] receives the weights after every (length // samples)-th pulse; no rows, no
-    record.
+    record. ``curves`` (`sptrack.kernels.wander`) move with every pulse, or are `Still`.
     """
     samples = record.shape[0]
     every = program.length // samples if samples > 0 else program.length + 1
@@ -233,7 +236,8 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
                 normals_tile(z, words, n, 1)
             sent = 1
             if program.source == SHARED:
-                if is_linear(law) and step & 3 == 0 and k % every + 4 <= every and is_cycle(program, k):
+                in_fours = is_linear(law) and is_still(curves)
+                if in_fours and step & 3 == 0 and k % every + 4 <= every and is_cycle(program, k):
                     cycle_tile(law, noise, cell, w, z, n)
                     sent = 4
                 elif program.directions[k, 0] > 0:
@@ -243,9 +247,14 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
             else:
                 own_signs(program, draws, k, start, (coins, index), sign, n)
                 signed_tile(law, noise, cell, w, z[step & 3], sign, n)
+            if not is_still(curves):
+                if program.source == SHARED:
+                    for i in range(n):
+                        sign[i] = program.directions[k, 0]
+                after_pulse(curves, cell, w, sign, start, n)
             k += sent
             if k % every == 0:
                 for i in range(n):
-                    record[k // every - 1, start + i] = w[i]
+                    record[k // every - 1, start + i] = seen_weight(curves, start + i, w[i])
         for i in range(n):
             weight[start + i] = w[i]

@@ -86,10 +86,10 @@ def _pulse(drive: Any, side: Any, n: Any, step: Any, fresh: Any, counted: Any, t
 
 @inline
 def _side(which: Any, t: Any) -> Any:
-    """What wanders of W (0) or P (1): internal weight, offset, write noise, visible symmetric point."""
+    """What wanders of W (0) or P (1), in the order of `after_pulses`."""
     if which == 0:
-        return t.main, t.offset_main, t.written_main, t.truth_main
-    return t.fast, t.offset_fast, t.written_fast, t.truth
+        return t.cell_main, t.main, t.offset_main, t.written_main, t.truth_main, t.due_main
+    return t.cell_fast, t.fast, t.offset_fast, t.written_fast, t.truth, t.due_fast
 
 
 @inline
@@ -186,26 +186,30 @@ def _transfer(rule: Any, n: Any, t: Any) -> Any:
 
 @inline
 def _refer(estimator: Any, rule: Any, n: Any, t: Any) -> None:
-    """Tell the reference estimator of the reads; Q is row 0 of its memory."""
+    """Tell the reference estimator of the reads; Q is row 0 of its memory, kept in fixed point if wanted."""
     if rule.columns == 0:
         for i in range(n):
             update_reference(estimator, t.memory, i, t.read[i], t.flip[i] != 0)
         for i in range(n):
             t.flip[i] = 0
-        return
-    for i in range(n):
-        if t.active[i] != 0:
-            update_reference(estimator, t.memory, i, t.read[i], t.flip[i] != 0)
-            t.flip[i] = 0
+    else:
+        for i in range(n):
+            if t.active[i] != 0:
+                update_reference(estimator, t.memory, i, t.read[i], t.flip[i] != 0)
+                t.flip[i] = 0
+    if rule.quantum > 0:
+        for i in range(n):
+            t.memory[0, i] = rule.quantum * np.rint(t.memory[0, i] / rule.quantum)
 
 
 @inline
 def _record(record: Any, k: Any, start: Any, n: Any, t: Any) -> None:
-    """W, P and Q as read, without reading noise, at the end of step ``k``."""
+    """W, P and Q as read, without reading noise, and P's symmetric point, at the end of step ``k``."""
     for i in range(n):
         record[0, k, start + i] = t.main[i] - t.offset_main[i]
         record[1, k, start + i] = t.fast[i] - t.offset_fast[i]
         record[2, k, start + i] = t.memory[0, i]
+        record[3, k, start + i] = t.truth[i]
 
 
 @inline
@@ -234,8 +238,8 @@ def track(
 
     ``arrays`` = (`Drive` of W, `Drive` of P). ``out`` = (first, last, tile size, errors [tiles, samples,
     3] (sums over the cells of a tile, averaged over the steps of a sample), tally [tiles, 2] and pulsed
-    [2, cells] of W and P (both added to), work [samples of data], record [3, steps or 0, cells] of W, P and
-    Q). An objective that is not separable needs one tile that holds all cells.
+    [2, cells] of W and P (both added to), work [samples of data], record [4, steps or 0, cells] of W, P, Q
+    and P's symmetric point). An objective that is not separable needs one tile that holds all cells.
     """
     first, last, size, errors, tally, pulsed, work, record = out
     t = room(arrays, state, size)

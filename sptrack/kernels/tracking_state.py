@@ -32,7 +32,8 @@ class Rule(NamedTuple):
     ``read_every``: steps between reads of P. ``transfer_every``: steps between transfers. ``columns``: 0
     moves all cells at a transfer, else one of so many columns in turn. ``threshold``: 0 transfers
     directly, else the buffer sends whole pulses of which one is worth so much; ``keep`` of the buffer
-    stays after a pulse (``forget``) or is not taken off; at most ``most`` pulses.
+    stays after a pulse (``forget``) or is not taken off; at most ``most`` pulses. ``quantum``: least
+    difference of two values of Q, 0 for floating point.
     """
 
     alpha: Any
@@ -47,6 +48,7 @@ class Rule(NamedTuple):
     keep: Any
     forget: bool
     most: int
+    quantum: Any
 
 
 class Noises(NamedTuple):
@@ -64,8 +66,8 @@ class State(NamedTuple):
     Internal weights ``main`` and ``fast``, the copy ``held`` of the reference, the transfer ``buffer``,
     ``flipped`` (1 from a flip of the chopper to the next read), the ``memory`` [slots, cells] of the
     reference estimator, whose row 0 is the reference Q, as read; of W and P [2, cells] the ``offset``
-    (internal minus visible weight) and the write noise ``written`` in it, and the visible symmetric point
-    ``truth`` [2, cells] of both.
+    (internal minus visible weight) and the write noise ``written`` in it, the visible symmetric point
+    ``truth`` and the moves ``due`` of their curves.
     """
 
     main: Array
@@ -77,6 +79,7 @@ class State(NamedTuple):
     offset: Array
     written: Array
     truth: Array
+    due: Array
 
 
 class Span(NamedTuple):
@@ -116,6 +119,8 @@ class Tile(NamedTuple):
     written_fast: Array
     truth_main: Array
     truth: Array
+    due_main: Array
+    due_fast: Array
     optimum: Array
     active: Array
     total: Array
@@ -144,6 +149,8 @@ def room(arrays: Any, state: Any, size: Any) -> Any:
         np.empty((main.law.cell.shape[0], size), dtype),
         np.empty((fast.law.cell.shape[0], size), dtype),
         np.zeros((state.memory.shape[0], size), dtype),
+        np.zeros(size, dtype),
+        np.zeros(size, dtype),
         np.zeros(size, dtype),
         np.zeros(size, dtype),
         np.zeros(size, dtype),
@@ -195,6 +202,8 @@ def load(arrays: Any, state: Any, span: Any, start: Any, n: Any, t: Any) -> None
         t.written_fast[i] = state.written[1, k]
         t.truth_main[i] = state.truth[0, k]
         t.truth[i] = state.truth[1, k]
+        t.due_main[i] = state.due[0, k]
+        t.due_fast[i] = state.due[1, k]
         t.optimum[i] = span.optimum[k]
         t.active[i] = 1
         t.pulsed_main[i] = 0
@@ -225,5 +234,7 @@ def store(state: Any, pulsed: Any, start: Any, n: Any, t: Any) -> None:
         state.written[1, k] = t.written_fast[i]
         state.truth[0, k] = t.truth_main[i]
         state.truth[1, k] = t.truth[i]
+        state.due[0, k] = t.due_main[i]
+        state.due[1, k] = t.due_fast[i]
         for row in range(t.memory.shape[0]):
             state.memory[row, k] = t.memory[row, i]

@@ -3,7 +3,8 @@
 Zero-shifting: `moments` and `zero_shifting` are exact on linear devices, `small_step` is the leading order
 on any smooth device, and `bounds` limits the error on every device whose response meets its premises.
 Calibration by any method: `cramer_rao` says what it can reach. Tracking: `closed_loop` linearises the loop
-around the symmetric point, `budget` says what it reaches in a number of steps.
+around the symmetric point, `budget` says what it reaches in a number of steps, `moving` what a drift of the
+symmetric point costs.
 """
 
 from sptrack.theory.bounds import (
@@ -34,6 +35,17 @@ from sptrack.theory.cramer_rao import (
 )
 from sptrack.theory.drive import CountMoments, GradientStatistics, count_moments, mean_size
 from sptrack.theory.moments import MomentMap, Moments, coin_map, down_map, program_map, up_map
+from sptrack.theory.moving import (
+    MovingGain,
+    Recalibration,
+    kalman_gain,
+    moving_gain,
+    observer_density,
+    observer_gain,
+    recalibration,
+    recalibration_within,
+    tracking_rate,
+)
 from sptrack.theory.sampling import array_offset_error
 from sptrack.theory.small_step import small_step_moments
 from sptrack.theory.zero_shifting import (
@@ -62,9 +74,11 @@ __all__ = [
     "Loop",
     "MomentMap",
     "Moments",
+    "MovingGain",
     "Prediction",
     "Premise",
     "PulsesNeeded",
+    "Recalibration",
     "Spectrum",
     "array_bound",
     "array_offset",
@@ -77,9 +91,13 @@ __all__ = [
     "down_map",
     "error_after",
     "fisher_information",
+    "kalman_gain",
     "linearise",
     "loop_pole",
     "mean_size",
+    "moving_gain",
+    "observer_density",
+    "observer_gain",
     "optimal_eta",
     "passed_share",
     "passed_share_periodic",
@@ -88,11 +106,14 @@ __all__ = [
     "program_map",
     "pulse_floor",
     "pulses_to_target",
+    "recalibration",
+    "recalibration_within",
     "settling",
     "small_step_moments",
     "start_moments",
     "stationary_moments",
     "telegraph_gain",
+    "tracking_rate",
     "transient",
     "up_map",
     "zero_shifting_bounds",

@@ -19,6 +19,8 @@ OBSERVERS = ("observer", "direction-observer", "scalar-observer")
 ESTIMATORS = ("ema", "corrected-ema", "boxcar", "last", "period-mean", *OBSERVERS)
 PRIORS = ("flat", "population")
 SCOPES = ("array", "column")
+MOST_BITS = 22
+"""Widest register of Q: what float32 holds exactly over the range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,9 @@ class Method:
         Zero-shifting pulses per cell before training, even.
     observing : Observing
         Settings of an input-aware observer.
+    bits : int
+        Width of the fixed-point register that holds Q: after every read it is rounded to a multiple of the
+        nominal range over 2**bits. 0: floating point.
     """
 
     name: str
@@ -183,6 +188,7 @@ class Method:
     transfer: Transfer = Transfer()
     pulses: int = 0
     observing: Observing = Observing()
+    bits: int = 0
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "gamma", "eta"):
@@ -209,6 +215,8 @@ class Method:
             )
         if self.pulses < 0 or self.pulses % 2:
             raise ParameterError(f"pulses = {self.pulses}: an even number >= 0 wanted")
+        if not 0 <= self.bits <= MOST_BITS:
+            raise ParameterError(f"bits = {self.bits}: 0 (floating point) to {MOST_BITS} wanted")
 
     @property
     def observes(self) -> bool:

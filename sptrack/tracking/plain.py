@@ -1,11 +1,11 @@
 """The tracking recursion in plain Python: the same steps as the fused one, for any gradient and any array.
 
 The order of a step is that of `sptrack.kernels.tracking`. Slower by orders of magnitude, it takes what the
-fused recursion does not: matrices [R, C], objectives of one's own, write noise, float64, other arrays.
+fused recursion does not: matrices [R, C], objectives of one's own, float64, other arrays.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,7 @@ from sptrack.kernels.estimators import run_estimator, tell_drive
 from sptrack.kernels.random import fill_normals, normals_tile, stream_key, words_tile
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
-from sptrack.tracking.references import kernel_estimator, start_memory
+from sptrack.tracking.references import kernel_estimator, quantum, start_memory
 from sptrack.tracking.signs import chopper_signs
 
 Array = NDArray[Any]
@@ -29,8 +29,8 @@ Gradient = Callable[[Array, int], Array]
 class TrackedArray(Protocol):
     """What the recursion needs of an array: a `Crossbar`, or anything with these names.
 
-    Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer, and by an input-aware
-    observer the device, whose response and noise it has to know.
+    Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer, by an input-aware observer
+    the device, whose response and noise it has to know, and by a fixed-point Q its nominal range.
     """
 
     name: str
@@ -48,6 +48,15 @@ class TrackedArray(Protocol):
     @property
     def weights(self) -> Array:
         """Visible weights [R, C], without read noise, weight units."""
+        ...
+
+
+@runtime_checkable
+class AgeingArray(Protocol):
+    """An array that has to be told of time, such as a `Crossbar`; others age by themselves or not at all."""
+
+    def rest(self, steps: int) -> None:
+        """Let ``steps`` steps of time pass."""
         ...
 
 
@@ -141,6 +150,7 @@ class PlainTracker:
             )
         self.method, self.gradient, self.main, self.fast = method, gradient, main, fast
         self.seed, self.step = int(seed), 0
+        self._ageing = [array for array in (main, fast) if isinstance(array, AgeingArray)]
         self._options = options
         self._reader = Reader(fast, read_noise, self.seed)
         self._estimator = kernel_estimator(method, fast.cells, read_noise, dtype)
@@ -148,6 +158,7 @@ class PlainTracker:
         self._memory = memory.reshape(len(memory), *shape)
         if reference is not None:
             self._memory[0] = reference
+        self._quantum = dtype.type(quantum(method, fast.cells.device) if method.bits else 0.0)
         self._flipped = np.zeros(shape, np.bool_)
         self._held, self._buffer = self.reference.copy(), np.zeros(shape, dtype)
 
@@ -170,6 +181,8 @@ class PlainTracker:
         signs = signs.astype(self.reference.dtype)
         for before, now in zip(signs[:-1], signs[1:], strict=True):
             self._advance(np.broadcast_to(before != now, self.reference.shape), now)
+            for array in self._ageing:
+                array.rest(1)
             self.step += 1
 
     def _advance(self, flips: Array, chop: Array) -> None:
@@ -201,6 +214,8 @@ class PlainTracker:
         run_estimator(self._estimator, memory, reads, flips, np.empty_like(reads))
         self._memory[:, *part] = memory.reshape(self._memory[:, *part].shape)
         self._flipped[part] = False
+        if self._quantum > 0:
+            self._memory[0] = self._quantum * np.rint(self._memory[0] / self._quantum)
 
     def _renew(self, flips: Array) -> None:
         """Copy the reference, at every step or where the chopper has flipped (which is programming)."""

@@ -200,6 +200,12 @@ def _symmetric(triangle: Array) -> Array:
     return np.asarray(full + np.triu(full, 1).T)
 
 
+def quantum(method: Method, device: Device) -> float:
+    """Least difference of two values of Q in its fixed-point register, weight units; 0: floating point."""
+    response = device.response
+    return (response.w_max - response.w_min) / 2**method.bits if method.bits else 0.0
+
+
 def operations_per_read(method: Method) -> int:
     """Digital multiplications and additions per cell read: difference and scale, buffer, reference.
 

@@ -21,7 +21,7 @@ from sptrack.kernels.random import stream_key
 from sptrack.kernels.responses import LinearLaw
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
-from sptrack.tracking.references import kernel_estimator, operations_per_read, start_memory
+from sptrack.tracking.references import kernel_estimator, operations_per_read, quantum, start_memory
 from sptrack.tracking.signs import chopper_signs
 
 Array = NDArray[Any]
@@ -29,10 +29,10 @@ Array = NDArray[Any]
 SAMPLES = 100
 MOST_PER_UNIT = 1e6
 MOST_RECORDED = 100_000_000
-"""Most steps times cells that `Tracker.record` keeps (1.2 GB)."""
+"""Most steps times cells that `Tracker.record` keeps (1.6 GB)."""
 _CHUNK_VALUES = 1 << 20
 _NO_DRIVE = np.zeros((0, 1), np.float32)
-_NO_RECORD = np.zeros((3, 0, 0), np.float32)
+_NO_RECORD = np.zeros((4, 0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,8 +52,8 @@ class Track:
         units squared.
     ledger : Ledger
         Pulses, reads and programming events by phase and array.
-    weights, reference : arrays [cells]
-        W as read and Q at the end, weight units.
+    weights, reference, target : arrays [cells]
+        W as read, Q, and P's symmetric point at the end, weight units.
     """
 
     method: str
@@ -64,6 +64,7 @@ class Track:
     ledger: Ledger
     weights: Array
     reference: Array
+    target: Array
 
     def tail(self, share: float = 0.1) -> Array:
         """Mean errors [3] over the last ``share`` of the steps."""
@@ -80,12 +81,15 @@ class Recording(NamedTuple):
         Sign of the chopper in each step.
     w, p, q : arrays [steps, cells]
         W, P and the reference Q after each step.
+    target : array [steps, cells]
+        Symmetric point of P after each step, which moves if the device drifts; 0 where there is none.
     """
 
     signs: Array
     w: Array
     p: Array
     q: Array
+    target: Array
 
 
 class Tracker:
@@ -161,6 +165,7 @@ class Tracker:
         cells, n = self.problem.fast, self._size
         pair = (self.problem.main, cells)
         offset = np.stack([_offset(one) for one in pair])
+        truth = np.stack([_single(np.nan_to_num(one.target)) for one in pair])
         main, fast = (np.clip(row, *_bounds(one)) for row, one in zip(offset, pair, strict=True))
         memory = start_memory(self.method, self._estimator, n)
         if self.method.reference == "true":
@@ -170,11 +175,12 @@ class Tracker:
             estimates = zero_shift(array, (self.method.pulses,), read_noise=self.problem.read_noise)
             memory[0] = estimates.points[-1].ravel()
             fast = array.hidden.ravel()
+            offset[1] -= array.moved.ravel()
+            truth[1] += array.moved.ravel()
         buffer, flags = np.zeros((2, n), np.float32)
-        truth = np.stack([_single(np.nan_to_num(one.target)) for one in pair])
-        written = np.zeros_like(offset)
+        written, due = np.zeros_like(offset), np.zeros_like(offset)
         return tracking_state.State(
-            main, fast, memory[0].copy(), buffer, flags, memory, offset, written, truth
+            main, fast, memory[0].copy(), buffer, flags, memory, offset, written, truth, due
         )
 
     def run(self, steps: int, *, samples: int = SAMPLES) -> None:
@@ -193,7 +199,7 @@ class Tracker:
             self._advance(every, min(per_chunk, samples - first))
 
     def record(self, steps: int, *, drive: ArrayLike | None = None) -> "Recording":
-        """Go on for ``steps`` steps and keep W, P and Q of every one; `run` goes on from there.
+        """Go on for ``steps`` steps and keep W, P, Q and P's symmetric point of each; then `run` goes on.
 
         Parameters
         ----------
@@ -212,7 +218,7 @@ class Tracker:
                 f"steps = {steps} of {self._size} cells: 1 to {MOST_RECORDED // self._size} steps wanted"
             )
         added = _NO_DRIVE if drive is None else self._checked_drive(drive, steps)
-        record = np.zeros((3, steps, self._size), np.float32)
+        record = np.zeros((4, steps, self._size), np.float32)
         signs = self._advance(steps, 1, added=added, record=record)
         return Recording(signs[1:], *record)
 
@@ -241,7 +247,7 @@ class Tracker:
         errors, tally = np.zeros((tiles, samples, 3)), np.zeros((tiles, 2), np.int64)
         pulsed = np.zeros((2, self._size), np.int64)
         work = zeros_like_objective(self.problem.objective)
-        rule, noises, estimator = _rule(self.method, self._size), self._noises(), self._estimator
+        rule, noises, estimator = _rule(self.method, self.problem.fast), self._noises(), self._estimator
 
         def part(tiles: tuple[int, int]) -> None:
             out = (tiles[0], tiles[1], tile, errors, tally, pulsed, work, record)
@@ -289,6 +295,7 @@ class Tracker:
             ledger=self.ledger,
             weights=self._state.main - self._state.offset[0],
             reference=self._state.memory[0].copy(),
+            target=self._state.truth[1].copy(),
         )
 
     def checkpoint(self) -> dict[str, Array]:
@@ -350,16 +357,19 @@ def _drive(cells: Cells, name: str, seed: int, size: tuple[int, int], applicatio
 
 
 def _wander(cells: Cells, name: str, seed: int) -> Any:
-    """Write noise of the device."""
-    if not cells.device.write_noise:
-        return wander.Still(0)
-    rest, real = np.zeros(cells.size, np.float32), np.float32
-    write = real(cells.device.write_noise * cells.dw_min)
-    keys = (stream_key(seed, f"{name}/track-write"), stream_key(seed, f"{name}/track-walk"))
-    return wander.Wander(write, keys[0], rest, rest, real(0), keys[1])
+    """Write noise and drift of the device."""
+    drift = cells.drift
+    if not cells.device.write_noise and drift is None:
+        return wander.STILL
+    write = np.float32(cells.device.write_noise * cells.dw_min)
+    still = np.zeros(cells.size, np.float32)
+    pulse, step, walk = (still, still, still) if drift is None else (_single(rate) for rate in drift)
+    drifts = int(pulse.any() or step.any() or walk.any())
+    keys = (stream_key(seed, f"{name}/track-write"), stream_key(seed, f"{name}/walk"))
+    return wander.Wander(write, keys[0], drifts, pulse, step, walk, int(walk.any()), keys[1])
 
 
-def _rule(method: Method, columns: int) -> Any:
+def _rule(method: Method, cells: Cells) -> Any:
     t, real = method.transfer, np.float32
     return tracking_state.Rule(
         real(method.alpha),
@@ -369,11 +379,12 @@ def _rule(method: Method, columns: int) -> Any:
         method.direct,
         t.every,
         t.every,
-        columns if t.by_column else 0,
+        cells.size if t.by_column else 0,
         real(t.threshold),
         real(t.keep),
         t.forget,
         t.most,
+        real(quantum(method, cells.device)),
     )
 
 
