@@ -35,8 +35,8 @@ def design_dataset(made: Design, *, seed: int = 0) -> xr.Dataset:
         "predicted": (("quantity",), [row.predicted for row in rows], mixed),
         "measured": (("quantity",), [row.measured for row in rows], mixed),
         "measured_ci": (("quantity", "end"), [row.interval for row in rows], mixed),
-        "verdict": (("quantity",), [row.verdict for row in rows], {}),
-        "quantity_units": (("quantity",), [UNITS[row.name] for row in rows], {}),
+        "verdict": (("quantity",), [row.verdict for row in rows], {"units": "1"}),
+        "quantity_units": (("quantity",), [UNITS[row.name] for row in rows], {"units": "1"}),
         "left_measured": (("sample",), made.check.left_measured, {"units": "1"}),
         "left_predicted": (("sample",), made.check.left_predicted, {"units": "1"}),
         "rms_measured": (("sample",), made.check.rms_measured, {"units": "weight units"}),
@@ -82,8 +82,8 @@ def candidate_variables(found: tuple[Candidate, ...]) -> dict[str, Any]:
     }
     settings = [one.setting for one in found]
     out |= {
-        "estimator": (over, [s.estimator for s in settings], {}),
-        "chopper": (over, [chopper_text(one) for one in found], {}),
+        "estimator": (over, [s.estimator for s in settings], {"units": "1"}),
+        "chopper": (over, [chopper_text(one) for one in found], {"units": "1"}),
         "eta": (over, [s.eta for s in settings], {"units": "1/step"}),
         "alpha": (over, [s.alpha for s in settings], {"units": "weight units per unit of gradient"}),
     }
