@@ -38,6 +38,8 @@ def count_variance(pulses: ArrayLike, law: str = "rounded", train: int = 31) -> 
 
 def mean_count_variance(size: float, law: str = "rounded", train: int = 31) -> float:
     """Mean of `count_variance` over normal increments of mean 0, ``size`` pulses being the mean of |n|."""
+    if law == "poisson":
+        return size
     std = size * np.sqrt(np.pi / 2)
     n = std * np.abs(ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES))
     return float(count_variance(n, law, train).mean())

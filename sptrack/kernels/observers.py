@@ -49,8 +49,9 @@ class Limits(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """Variance of what a stretch of A pulses adds, dw_min squared: 2 reading + pulse A + F^2 (relative A + C).
+    """Variance of what a stretch of A pulses adds: 2 reading + pulse A + F^2 (relative A + C).
 
+    In units of dw_min squared.
     C is the variance of the number of pulses by the count ``law`` (a code of `sptrack.kernels.counts`, -1
     where the number is known) with ``train`` slots, summed over the steps.
     """

@@ -14,6 +14,16 @@ from sptrack.theory.bounds import (
     zero_shifting_bounds,
 )
 from sptrack.theory.moments import MomentMap, Moments, coin_map, down_map, program_map, up_map
+from sptrack.theory.observer import (
+    NormalDrive,
+    ObservedCell,
+    ObserverAdvice,
+    ObserverError,
+    observer_error,
+    recommend_observer,
+    slope_kept,
+    tracking_forgetting,
+)
 from sptrack.theory.sampling import array_offset_error
 from sptrack.theory.small_step import small_step_moments
 from sptrack.theory.zero_shifting import (
@@ -36,6 +46,10 @@ __all__ = [
     "CyclicLimits",
     "MomentMap",
     "Moments",
+    "NormalDrive",
+    "ObservedCell",
+    "ObserverAdvice",
+    "ObserverError",
     "Premise",
     "PulsesNeeded",
     "array_offset",
@@ -44,11 +58,15 @@ __all__ = [
     "corollary_pulses",
     "cyclic_limits",
     "down_map",
+    "observer_error",
     "program_map",
     "pulses_to_target",
+    "recommend_observer",
+    "slope_kept",
     "small_step_moments",
     "start_moments",
     "stationary_moments",
+    "tracking_forgetting",
     "up_map",
     "zero_shifting_bounds",
     "zero_shifting_map",

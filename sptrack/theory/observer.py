@@ -11,16 +11,16 @@ for t = R/(V + 2 R). The residual of the regression is then v + e' - e - (N F' -
 the regressors (N, N x, -A, -A x) has the mean (0, -N, 0, A) (N F' - A G') E u^2, E u^2 = R (1 - t): this is
 what the observer takes off the information, after which the estimating equations have mean zero at the truth.
 With any other t, or without the correction, they do not: with the midpoint, t = 1/2, the slope of stationary
-data shrinks to `slope_kept` of its value. That moves the symmetric point by (1/kept - 1) times the distance of
-the mean read from it: nothing while the mean gradient is zero, without bound when it is not. What is left is
-of third order: s uses the estimates themselves, and v is taken as if it came at the mean of the path, which
-errs by E|D| m G' of the (small) share that noise has in a displacement.
+data shrinks to `slope_kept` of its value. That moves the symmetric point by (1/kept - 1) times the distance
+of the mean read from it: nothing while the mean gradient is zero, without bound when it is not. What is left
+is of third order: s uses the estimates themselves, and v is taken as if it came at the mean of the path,
+which errs by E|D| m G' of the (small) share that noise has in a displacement.
 
-**Error.** With levers l = w A, w = 1/(2 R + V), and k = A G' the estimate errs by the sum of l (1 + k t) v and
-of what is left of each read, which enters two residuals with opposite signs: the change of the levers and l k.
-The variance of a stretch is then E l^2 (V (1 + k t)^2 + R k^2) + 2 R Var l, over (G' E l A)^2, and not that of
-independent differences; the first and the last read count in full. In the limit R = 0, k = 0:
-(q0/G')^2 kappa/pulses, kappa being the count law's variance per pulse plus sigma^2. Known pulses leave sigma^2.
+**Error.** With levers l = w A, w = 1/(2 R + V), and k = A G' the estimate errs by the sum of l (1 + k t) v
+and of what is left of each read, which enters two residuals with opposite signs: the change of the levers and
+l k. The variance of a stretch is E l^2 (V (1 + k t)^2 + R k^2) + 2 R Var l, over (G' E l A)^2, not that of
+independent differences; the first and the last read count in full. In the limit R = 0, k = 0: (q0/G')^2
+kappa/pulses, kappa being the count law's variance per pulse plus sigma^2. Known pulses leave sigma^2.
 """
 
 import math
@@ -127,10 +127,10 @@ class ObservedCell:
 class ObserverError(NamedTuple):
     """What an observer does not know, weight units where nothing else is said.
 
-    ``rms``: of the symmetric point; ``centre``: that of the zero of G seen from the mean weight, slope known;
-    ``slope_error``: std of G' over G' (block form); ``pulses``: those remembered; ``read_part``: variance from
-    reading over that from pulses; ``decay``: E|D| m G', the way back to the symmetric point in a stretch;
-    ``offset``: mean of the weight from the symmetric point, ``spread`` its std.
+    ``rms``: of the symmetric point; ``centre``: the same with the slope known; ``slope_error``: relative std
+    of G' (block form); ``pulses``: those remembered; ``read_part``: variance from reading over that from
+    pulses; ``decay``: E|D| m G', the way back to the symmetric point in a stretch; ``offset``: mean of the
+    weight from the symmetric point, ``spread`` its std.
     """
 
     rms: float
@@ -262,8 +262,8 @@ def tracking_forgetting(per_step: float, *, walk: float = 0.0, ramp: float = 0.0
 
     With forgetting h the noise is ``per_step`` h/2, ``per_step`` being the variance of an observer without
     forgetting times its steps; a random walk of std ``walk`` per step lags by the variance walk^2/(2 h), a
-    ramp by ramp/h. The walk alone is best followed with h = walk/sqrt(per_step), error walk sqrt(per_step); the
-    ramp alone with h^3 = 4 ramp^2/per_step. Both: the root of the derivative, by bisection.
+    ramp by ramp/h. The walk alone is best followed with h = walk/sqrt(per_step), variance walk
+    sqrt(per_step); the ramp alone with h^3 = 4 ramp^2/per_step. Both: the derivative's root, by bisection.
 
     Raises
     ------

@@ -74,8 +74,8 @@ def kernel_estimator(
 ) -> tuple[Any, Array]:
     """The estimator of `sptrack.kernels.estimators` that a method asks for, and its memory [slots, cells].
 
-    Its numbers and the memory, as it is before the first read, are of ``dtype``; other arguments and errors as
-    in `observer_of`.
+    Its numbers and the memory, as it is before the first read, are of ``dtype``; other arguments and errors
+    as in `observer_of`.
     """
     if method.observes:
         observer = observer_of(method, cells, read_noise, counts)

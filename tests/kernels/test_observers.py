@@ -9,6 +9,7 @@ from sptrack.kernels import counts, estimators, observers
 
 DW, KEEP, READ, PULSE, RELATIVE = 0.01, 0.97, 1.5, 0.2, 0.09
 LIMITS = observers.Limits(-0.95, 0.95, 0.1, 0.1)
+FREE = observers.Limits(-100.0, 100.0, 1e-6, 1e-6)
 NOISE = observers.Noise(READ, PULSE, RELATIVE, counts.ROUNDED, 31)
 F0, G1, START = 0.9, 0.8, 0.1
 
@@ -114,9 +115,9 @@ def believed(prior):
 @pytest.mark.parametrize(("reading", "tolerance", "first"), [(0.0, 1e-7, 1), (READ, 0.02, 59)])
 def test_the_block_observer_is_a_corrected_ridge_regression(reading, tolerance, first):
     """Exactly without reading noise; with it, pivots held up at the start leave their trace."""
-    prior = prior_of(4, 1, np.array([1.0, 0.0, 0.0, 1.0]))
+    prior = tuple(20 * part for part in prior_of(4, 1, np.array([1.0, 0.0, 0.0, 1.0])))
     observer = observers.BlockObserver(
-        observers.BLOCK_SLOTS, KEEP, NOISE._replace(reading=reading), DW, False, block_rows(*prior), LIMITS
+        observers.BLOCK_SLOTS, KEEP, NOISE._replace(reading=reading), DW, False, block_rows(*prior), FREE
     )
     drive, reads = stretches(8)
     point, variance, share = run(observer, drive, reads, 8)
@@ -165,9 +166,7 @@ def test_the_direction_observer_is_a_regression_per_direction():
 
 def test_the_scalar_observer_is_a_weighted_mean():
     prior = np.array([2.0, 2.0 * START])
-    observer = observers.ScalarObserver(
-        observers.SCALAR_SLOTS, KEEP, NOISE, DW, False, prior, LIMITS, F0, G1
-    )
+    observer = observers.ScalarObserver(observers.SCALAR_SLOTS, KEEP, NOISE, DW, False, prior, LIMITS, F0, G1)
     drive, reads = stretches(8)
     out = run(observer, drive, reads, 8)
     for cell in range(3):
@@ -259,6 +258,7 @@ def test_float32_stays_finite_and_close_to_float64(keep, size):
     reads = np.array(reads)
     single = run(observer, np.float32(drive), np.float32(reads), 8, np.float32)
     double = run(observer, drive, reads, 8)
-    assert np.isfinite(single).all() and (single[1] >= 0).all()
+    assert np.isfinite(single).all()
+    assert (single[1] >= 0).all()
     if size == 0.02:
         assert abs(single[0] - double[0]).max() < 0.1 * np.sqrt(double[1].min())

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from sptrack import CustomResponse, Device, ParameterError, preset
-from sptrack.tracking import METHODS, Chop, ProblemSettings, Transfer, method, with_settings
+from sptrack.tracking import METHODS, Chop, Observing, ProblemSettings, Transfer, method, with_settings
 from sptrack.tracking.config import Setup, load_setup, setup_from_mapping, setup_to_toml
 
 OWN = with_settings(
@@ -15,7 +15,16 @@ OWN = with_settings(
 )
 
 
-@pytest.mark.parametrize("chosen", [*map(method, METHODS), OWN, None])
+OBSERVED = with_settings(
+    method("o-rider"),
+    estimator="predictor-observer",
+    observing=Observing(
+        prior="population", weight=0.1, limit=0.9, floor=0.2, sent=True, drive=3e-4, point_bits=9
+    ),
+)
+
+
+@pytest.mark.parametrize("chosen", [*map(method, METHODS), OWN, OBSERVED, None])
 def test_text_and_back(tmp_path, chosen):
     settings = ProblemSettings(size=5, gradient_noise=0.1 + 0.2, device=preset("reram-es"))
     setup = Setup(method=chosen, problem="logistic", settings=settings)
@@ -31,6 +40,14 @@ def test_what_is_left_out_is_the_default():
     assert setup.method == method("e-rider", alpha=0.02, p=0.001)
     assert setup.settings == ProblemSettings(read_noise=0.02)
     assert setup.problem == "quadratic"
+
+
+def test_what_an_observer_knows_is_a_table_of_its_own():
+    text = '[method]\nname = "o-rider"\n[method.observing]\nprior = "population"\nsent = true\n'
+    chosen = setup_from_mapping(tomllib.loads(text)).method
+    assert chosen == with_settings(method("o-rider"), observing=Observing(prior="population", sent=True))
+    with pytest.raises(ParameterError, match="did you mean 'prior'"):
+        setup_from_mapping(tomllib.loads(text.replace("prior", "priors")))
 
 
 def test_a_device_is_named_or_described():
