@@ -214,7 +214,7 @@ def test_an_observer_is_predicted_as_it_is_measured():
     [
         ({"read_noise": 0.02, "every": 1}, "read noise adds"),
         ({"every": 1000}, "reads too rare"),
-        ({"alpha": 1e-6}, "no excitation"),
+        ({"alpha": 1e-7}, "no excitation"),
         ({"gradient_noise": 0.0}, "no excitation"),
     ],
 )
