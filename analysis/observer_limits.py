@@ -7,12 +7,13 @@ step; the two accumulators at 0.37 and at 2.5. E-RIDER with its default settings
 
 Limits, as drawn: with read noise the regression fails on the power law (its W is worse than doing nothing),
 whose slopes vanish towards the bounds; fixed gains survive there, no worse than E-RIDER. At 0.37 pulses a
-step fixed gains made for the nominal response fail on exp-step cells, and are three times worse than E-RIDER
-on the piecewise law. Write noise counts as read noise in Q; what it does to W is the same for all. A drive
-that is overestimated twice costs 1.2 to 2 times in W. Twelve bits of the symmetric point are enough; the
-expected weight wants 10 bits at 2.5 pulses a step, and 14 at 0.37, whose increments else round to nothing.
-The nominal level and slope that fixed gains assume are wrong here as cells spread: F is 0.19 to 1 times
-nominal."""  # noqa: D400
+step fixed gains made for the nominal response fail on exp-step cells, and are three times worse than
+E-RIDER on the piecewise law. Write noise counts as read noise in Q; what it does to W is the same for all.
+A drive that is overestimated twice costs 1.2 to 2 times in W. Twelve bits of the symmetric point are
+enough; the expected weight wants 10 bits at 2.5 pulses a step, and 14 at 0.37, whose increments else round
+to nothing. The nominal level and slope that fixed gains assume are wrong here as cells spread: F is 0.19 to
+1 times nominal.
+"""  # noqa: D400
 
 from dataclasses import replace
 from typing import Any
@@ -67,14 +68,14 @@ def _method(form: str, **observing: Any) -> Method:
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
-    """Run every form through every change: 20000 steps, 4 seeds (``small``: 1000, 2 and a third of the
-    changes).
-        Returns
-        -------
-        Dataset
-            ``response_w``, ``response_q`` over ``response``; ``write_*`` over ``write`` (steps), ``wrong_*`` over
-            ``wrong``, ``weight_bits_*`` and ``point_bits_*`` over ``bits``; each with ``form`` and ``end`` (mean
-            squared error over the last tenth, then the ends of its 95 % interval), weight units squared.
+    """Run every form through every change: 20000 steps, 4 seeds (``small``: 1000, 2, a third of the changes).
+
+    Returns
+    -------
+    Dataset
+        ``response_w``, ``response_q`` over ``response``; ``write_*`` over ``write`` (steps), ``wrong_*`` over
+        ``wrong``, ``weight_bits_*`` and ``point_bits_*`` over ``bits``; each with ``form`` and ``end`` (mean
+        squared error over the last tenth, then the ends of its 95 % interval), weight units squared.
     """
     amount = {"steps": 1000 if small else 20000, "seeds": 2 if small else 4, "seed": seed, "threads": threads}
     skip = 3 if small else 1
