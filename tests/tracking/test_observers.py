@@ -82,7 +82,7 @@ def test_two_accumulators_do_with_read_noise_and_few_pulses():
 
 
 def test_a_chopper_is_neither_wanted_nor_harmful_to_the_reference():
-    """Rare flips cost nothing; with one in ten P cannot collect the gradient, as in E-RIDER, and W is lost."""
+    """Rare flips cost nothing; with one in ten P cannot collect the gradient, as in E-RIDER."""
     calm = rider("observer", 64, eta=2e-4, **MANY)
     rare, often = (errors(with_settings(calm, chop=Chop(probability=p)), 0.02) for p in (0.001, 0.1))
     assert rare[0] < 0.0016
