@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.blocks.responses import response_line
 from sptrack.rates import problem_premise
 from sptrack.theory import (
     GradientStatistics,
@@ -32,13 +33,26 @@ from sptrack.theory import (
     periodic_gain,
     telegraph_gain,
 )
+from sptrack.theory.observer import (
+    LEAST_STRETCHES,
+    MOST_DECAY,
+    NormalDrive,
+    ObservedCell,
+    observer_error,
+    recommend_observer,
+)
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
+from sptrack.tracking.references import observer_of, steps_between
 
 Array = NDArray[Any]
 
 FAST_FILTER = 0.9
 """Share of the chopper's power that a filter passes, above which it is called faster than the chopper."""
+MOST_PRIOR = 0.5
+"""Share of an observer's information that may be its prior's, above which it is called unexcited."""
+MOST_READING = 2.0
+"""Variance from an observer's reads over that from pulses, above which other reads are advised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +114,7 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     """
     loop = _linearise(problem, method)
     quantities = _drive(problem, method, loop)
-    quantities += _chain(problem, method, loop) + _moving(problem, method, loop)
+    quantities += _chain(problem, method, loop, steps) + _moving(problem, method, loop)
     if not method.direct:
         quantities += _transfer(problem, method, loop)
     if _filters(method):
@@ -160,7 +174,7 @@ def _drive(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
     ]  # fmt: skip
 
 
-def _chain(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+def _chain(problem: Problem, method: Method, loop: _Loop, steps: int) -> list[Quantity]:
     """Loop, chopper and filter."""
     interval = _interval(problem, method)
     out = [
@@ -178,6 +192,7 @@ def _chain(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
     if method.observes:
         out.append(_quantity("observer_memory", _ratio(1.0, method.eta), "steps",
                              "1/eta, after which the observer has forgotten"))  # fmt: skip
+        return out + _observer(problem, method, steps)
     if _filters(method):
         out.append(_quantity("filter_time", _ratio(interval, method.eta), "steps", "1/eta, in steps"))
         noise = float(passed_share(loop.pole**interval, method.eta)) * loop.variance
@@ -209,6 +224,62 @@ def _moving(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
         _quantity("drift_rms", float(np.sqrt(np.mean(mean**2 + variance))), "weight units",
                   "rms of Q around the SP from drift alone, lag and random walk"),
     ]  # fmt: skip
+
+
+def _observer(problem: Problem, method: Method, steps: int) -> list[Quantity]:
+    """What an input-aware observer can know after ``steps`` steps at the optimum, and how often to read.
+
+    The typical cell is the mean over cells of level and slope; the prior counts as information on the
+    symmetric point (`sptrack.theory.observer`).
+    """
+    every = steps_between(method, problem.fast.shape[1])
+    known = observer_of(method, problem.fast, problem.read_noise)
+    line = response_line(problem.fast)
+    errors, level = known.errors, float(np.mean(line.f0 - line.f1 * line.g0 / line.g1))
+    cell = ObservedCell(
+        dw_min=known.dw_min,
+        level=level,
+        slope=float(np.mean(line.g1)),
+        read_noise=errors.read_noise,
+        pulse=errors.pulse,
+        relative=errors.relative,
+        counts=errors.counts,
+    )
+    std = method.alpha * problem.gradient_noise
+    if std == 0 or steps < 2 * every:
+        return [_quantity("observer_rms", known.prior.point_information**-0.5, "weight units",
+                          "rms error of the SP: no drive at the optimum, the prior alone")]  # fmt: skip
+    drive, form = NormalDrive(std=std), "block" if known.form in ("block", "direction") else "scalar"
+    error = observer_error(cell, drive, every=every, forgetting=method.eta, steps=float(steps), form=form)
+    share = error.rms**2 / (error.rms**2 + 1 / known.prior.point_information)
+    advice = recommend_observer(cell, drive, steps=max(steps, LEAST_STRETCHES))
+    return [
+        _quantity("reads_per_step", 1 / every, "1/step", "reads of a cell"),
+        _quantity("observer_rms", error.rms * np.sqrt(1 - share), "weight units",
+                  "rms error of the SP from pulses and reads at the optimum, prior included"),
+        _quantity("observer_share", share, "1", "part of the information on the SP that is the prior's"),
+        _quantity("observer_pulses", error.pulses, "pulses", "pulses that the observer remembers"),
+        _quantity("observer_reading", error.read_part, "1", "variance from reads over that from pulses"),
+        _quantity("observer_decay", error.decay, "1", "way back to the SP between two reads"),
+        _quantity("observer_every", advice.every, "steps", "steps between reads that the rule advises"),
+    ]  # fmt: skip
+
+
+def _observer_warnings(values: Mapping[str, float | None]) -> list[str]:
+    if "observer_share" not in values:
+        return ["no excitation: no drive at the optimum, the observer says what its prior says"]
+    out, advised = [], values["observer_every"] or 1.0
+    share, reading, decay = (values[f"observer_{name}"] or 0.0 for name in ("share", "reading", "decay"))
+    if share > MOST_PRIOR:
+        out.append(f"no excitation: {100 * share:.0f} % of what the observer says is its prior")
+    if reading > MOST_READING:
+        out.append(f"read noise adds {reading:.2g} times the variance of the pulses: read every "
+                   f"{advised:.0f} steps")  # fmt: skip
+    if decay > 2 * MOST_DECAY:
+        most = max(1.0, MOST_DECAY / decay / (values["reads_per_step"] or 1.0))
+        out.append(f"reads too rare: {decay:.2g} times the way back to the SP between two: read every "
+                   f"{most:.0f} steps")  # fmt: skip
+    return out
 
 
 def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
@@ -283,6 +354,8 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
     pulses = values["pulses_optimum"] or values["pulses_start"] or 0.0
     if pulses < 1:
         out.append(f"drive below one pulse: {pulses:.2g} pulses a step, most steps send none")
+    if method.observes:
+        out += _observer_warnings(values)
     if _filters(method) and not method.chop.active:
         out.append("filter reference without a chopper: W - (beta/eta) Q is conserved by an ideal W, so W "
                    "cannot reach the optimum and Q the symmetric point")  # fmt: skip

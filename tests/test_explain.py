@@ -9,7 +9,17 @@ from sptrack import preset
 from sptrack.devices import Drift
 from sptrack.explain import explain
 from sptrack.rates import problem_premise
-from sptrack.tracking import METHODS, Chop, Method, ProblemSettings, Tracker, method, problem, with_settings
+from sptrack.tracking import (
+    METHODS,
+    Chop,
+    Method,
+    ProblemSettings,
+    Tracker,
+    method,
+    problem,
+    track,
+    with_settings,
+)
 from sptrack.tracking.problems import default_device
 
 QUIET = problem(settings=ProblemSettings(size=256, spread=0.0), name="separable")
@@ -163,3 +173,34 @@ def test_drift_is_explained():
     with pytest.raises(KeyError):
         explain(problem("separable"), chosen)["drift"]
     assert explain(made, method("o-rider"))["reference_lag"] == pytest.approx(1 / 0.0002, rel=0.01)
+
+
+def test_an_observer_is_predicted_as_it_is_measured():
+    """rms of Q over three runs within a factor of two of the error law, with and without reading noise."""
+    for read_noise in (0.0, 0.02):
+        settings = ProblemSettings(read_noise=read_noise)
+        expected = explain(problem(settings=settings), method("o-rider"))["observer_rms"]
+        errors = [
+            track(problem(settings=settings, seed=seed), method("o-rider"), 20000, seed=seed).tail()[2]
+            for seed in (200, 201, 202)
+        ]
+        assert 0.5 < np.sqrt(np.mean(errors)) / expected < 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"read_noise": 0.02, "every": 1}, "read noise adds"),
+        ({"every": 1000}, "reads too rare"),
+        ({"alpha": 1e-7}, "no excitation"),
+        ({"gradient_noise": 0.0}, "no excitation"),
+    ],
+)
+def test_warnings_of_an_observer(settings, text):
+    chosen = {name: value for name, value in settings.items() if name in ("every", "alpha")}
+    rest = {name: value for name, value in settings.items() if name not in chosen}
+    made = explain(problem(settings=ProblemSettings(**rest)), method("o-rider", **chosen))
+    assert any(text in warning for warning in made.warnings)
+    plain = explain(problem(), method("o-rider"))
+    assert plain.warnings == ()
+    assert plain["reads_per_step"] == 1 / 64

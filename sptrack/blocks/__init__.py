@@ -13,6 +13,7 @@ from sptrack.blocks.choppers import (
 from sptrack.blocks.demodulation import Demodulator, LockIn
 from sptrack.blocks.filters import CIC, EMA, FIR, SOS, Boxcar, CorrectedEMA, SteadyKalman
 from sptrack.blocks.linear import enbw, group_delay, impulse_response, settling, step_response
+from sptrack.blocks.observers import DriveErrors, FixedGains, InputAwareObserver, Observed, PointLimits
 from sptrack.blocks.references import (
     BoxcarReference,
     EMAReference,
@@ -23,6 +24,7 @@ from sptrack.blocks.references import (
     Reference,
     ReferenceTracker,
 )
+from sptrack.blocks.responses import ResponsePrior
 
 __all__ = [
     "CIC",
@@ -36,18 +38,24 @@ __all__ = [
     "Chopper",
     "CorrectedEMA",
     "Demodulator",
+    "DriveErrors",
     "EMAReference",
+    "FixedGains",
     "FixedReference",
+    "InputAwareObserver",
     "KalmanReference",
     "LastReference",
     "LinearBlock",
     "LockIn",
     "MaximumLengthChopper",
+    "Observed",
     "PatternChopper",
     "PeriodMeanReference",
     "PeriodicChopper",
+    "PointLimits",
     "Reference",
     "ReferenceTracker",
+    "ResponsePrior",
     "SignSource",
     "SpectralLines",
     "State",

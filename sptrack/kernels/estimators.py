@@ -19,11 +19,14 @@ from sptrack.kernels.observers import (
     VARIANCE,
     BlockObserver,
     DirectionObserver,
+    PredictorObserver,
     ScalarObserver,
     collect,
     observe_block,
     observe_direction,
+    observe_predicted,
     observe_scalar,
+    predict,
 )
 
 Array = NDArray[Any]
@@ -157,8 +160,15 @@ _UPDATES: dict[type, Any] = {
     BlockObserver: observe_block,
     DirectionObserver: observe_direction,
     ScalarObserver: observe_scalar,
+    PredictorObserver: observe_predicted,
 }
-OBSERVERS = (BlockObserver, DirectionObserver, ScalarObserver)
+_TOLD: dict[type, Any] = {
+    BlockObserver: collect,
+    DirectionObserver: collect,
+    ScalarObserver: collect,
+    PredictorObserver: predict,
+}
+OBSERVERS = tuple(_TOLD)
 """Estimators that are told of the drive."""
 
 
@@ -183,7 +193,7 @@ def _update_reference(estimator: Any, memory: Any, i: Any, read: Any, flipped: A
 def note_drive(estimator: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
     """Tell an observer of a step: increments ``wanted`` (weight units) or signed ``pulses`` sent, [>= n]."""
     if isinstance(estimator, OBSERVERS):
-        collect(estimator, memory, wanted, pulses, n)
+        _TOLD[type(estimator)](estimator, memory, wanted, pulses, n)
 
 
 @inline
@@ -193,7 +203,7 @@ def _not_told(estimator: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> 
 
 @overload(note_drive)
 def _note_drive(estimator: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> Any:
-    law = collect if estimator.instance_class in OBSERVERS else _not_told
+    law = _TOLD.get(estimator.instance_class, _not_told)
 
     def compiled(estimator: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
         law(estimator, memory, wanted, pulses, n)

@@ -1,16 +1,18 @@
 """Input-aware observers: the response of a cell identified from increments asked for and reads.
 
-Between two reads a cell was asked for increments D; with N = sum D, A = sum |D|, and x the midpoint of the
-two reads, its weight has moved by y = N F(x) - A G(x) plus noise (eq. (2) of Xiao et al. 2026, arXiv
-2602.21321). N and A are known digitally, so F = f0 + f1 x and G = g0 + g1 x follow by recursive least
-squares, and with them the symmetric point -g0/g1, free of the gradient's noise. x is the midpoint of the
-*same* two reads as y: their noises are then uncorrelated, with any other weight they are not and the slopes
-are biased.
+Between two reads a cell was asked for increments D; with N = sum D, A = sum |D| its weight has moved by
+y = N F(x) - A G(x) plus noise (eq. (2) of Xiao et al. 2026, arXiv 2602.21321). N and A are known digitally,
+so F = f0 + f1 x and G = g0 + g1 x follow by recursive least squares, and with them the symmetric point
+-g0/g1, free of the gradient's noise.
+
+x is a point of the path whose error is uncorrelated with that of y: with R the variance of a read and V that
+of the pulses between two, x = old + mean of the expected path + R/(2 R + V) (y - expected). Without reading
+noise it follows from the old read alone, with much of it it is the midpoint of both. What the remaining error
+of x, of variance R (R + V)/(2 R + V), adds to the normal equations is known and taken off. With both, the
+estimate is consistent on linear cells (`sptrack.theory.observer`).
 
 Increments are counted in pulses (over dw_min). Information is the inverse variance of what it is about, so
-that sums of it add up to a posterior with the prior's. Row 0 of a memory is the symmetric point, rows `SUM`,
-`SIZE`, `READ` hold N, A and the last read, `SEEN` whether there was one, `VARIANCE` and `SHARE` the variance
-of the symmetric point and the part of the information on it that is the prior's.
+that sums of it add up to a posterior with the prior's.
 """
 
 import math
@@ -19,35 +21,60 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import inline
+from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
 
 Array = NDArray[Any]
 
-POINT, SUM, SIZE, READ, SEEN, VARIANCE, SHARE, INFORMATION = range(8)
-"""Rows of the memory; the information starts at the last of them."""
+POINT, VARIANCE, SHARE, SEEN, READ, SUM, SIZE, COUNT, LEVEL, SLOPE, LEVER, SQUARED, NOISY, INFORMATION = (
+    range(14)
+)
+"""Rows of a memory: symmetric point, its variance, the prior's share of the information on it; whether there
+was a read, and the last one; N, A, the variance of the number of pulses; F and G' at the symmetric point;
+weight of the last change, variance of the sum of all, information taken off; then the information itself."""
 BLOCK_SLOTS, DIRECTION_SLOTS, SCALAR_SLOTS = INFORMATION + 14, INFORMATION + 10, INFORMATION + 1
+PREDICTED, PREDICTOR_SLOTS = READ, READ + 1
+"""A predictor keeps the weight that it expects where the others keep the last read, and nothing after it."""
 
 
 class Limits(NamedTuple):
-    """Where estimates may lie: ``low`` <= symmetric point <= ``high`` (weight units), g1 >= ``floor``."""
+    """Where estimates may lie: ``low`` <= symmetric point <= ``high`` (weight units).
+
+    g1 >= ``floor``, and F >= ``level`` where noise is reckoned from it.
+    """
 
     low: Any
     high: Any
     floor: Any
+    level: Any
+
+
+class Noise(NamedTuple):
+    """Variance of what a stretch of A pulses adds: 2 reading + pulse A + F^2 (relative A + C).
+
+    In units of dw_min squared.
+    C is the variance of the number of pulses by the count ``law`` (a code of `sptrack.kernels.counts`, -1
+    where the number is known) with ``train`` slots, summed over the steps.
+    """
+
+    reading: Any
+    pulse: Any
+    relative: Any
+    law: int
+    train: int
 
 
 class BlockObserver(NamedTuple):
     """F and G by one regression on [N, N x, -A, -A x] per stretch between reads.
 
-    ``keep`` is what a stretch leaves of earlier information. A stretch of A pulses has the variance 2 reading
-    + pulse A (dw_min squared). ``prior`` [14]: the upper triangle of the prior's information on (f0, f1, g0,
-    g1), row by row, then that matrix times the prior's mean. ``sent``: count the pulses that were sent
-    instead of those asked for.
+    ``keep`` is what a stretch leaves of earlier information. ``sent``: count the pulses that were sent
+    instead of those asked for. ``prior`` [18]: the upper triangle of the prior's information on (f0, f1, g0,
+    g1), row by row, that matrix times the prior's mean, and its pivots (squared diagonal of its Cholesky
+    factor). No pivot of a sum with the prior can be less.
     """
 
     slots: int
     keep: Any
-    reading: Any
-    pulse: Any
+    noise: Noise
     dw_min: Any
     sent: bool
     prior: Array
@@ -57,14 +84,13 @@ class BlockObserver(NamedTuple):
 class DirectionObserver(NamedTuple):
     """Up and down response each by a regression of y/|D| on x, for cells that are read at every step.
 
-    Fields as in `BlockObserver`; ``prior`` [10]: per direction the information on intercept and slope (three
-    entries) and that times the mean (two).
+    Fields as in `BlockObserver`; ``prior`` [12]: per direction the information on intercept and slope (three
+    entries), that times the mean (two), the second pivot.
     """
 
     slots: int
     keep: Any
-    reading: Any
-    pulse: Any
+    noise: Noise
     dw_min: Any
     sent: bool
     prior: Array
@@ -74,22 +100,41 @@ class DirectionObserver(NamedTuple):
 class ScalarObserver(NamedTuple):
     """The symmetric point alone, with the same known F and slope of G for all cells.
 
-    y = N ``f0`` - A ``g1`` (x - symmetric point): one unknown, whose information is one number. ``steady``
-    above 0 is used for that number instead: two accumulators and the last read are all that is left.
-    ``prior`` [2]: information on the symmetric point, and that times its mean.
+    y = N ``f0`` - A ``g1`` (x - symmetric point): one unknown, whose information is one number. ``prior``
+    [2]: information on the symmetric point, and that times its mean.
     """
 
     slots: int
     keep: Any
-    reading: Any
-    pulse: Any
+    noise: Noise
     dw_min: Any
     sent: bool
     prior: Array
     limits: Limits
     f0: Any
     g1: Any
-    steady: Any
+
+
+class PredictorObserver(NamedTuple):
+    """Two accumulators a cell: the weight expected from the increments, and the symmetric point.
+
+    Each increment D moves the expected weight p by D ``f0`` - |D| ``g1`` (p - symmetric point), each read r
+    then moves it by ``weight_gain`` (r - p) and the symmetric point by ``point_gain`` (r - p): a Kalman
+    filter with fixed gains. Above 0, ``weight_grid`` and ``point_grid`` are the steps of fixed-point numbers
+    to which the two are rounded each time. ``variance`` is that of the symmetric point in the long run.
+    """
+
+    slots: int
+    dw_min: Any
+    sent: bool
+    limits: Limits
+    f0: Any
+    g1: Any
+    weight_gain: Any
+    point_gain: Any
+    weight_grid: Any
+    point_grid: Any
+    variance: Any
 
 
 @inline
@@ -99,21 +144,38 @@ def _bounded(point: Any, limits: Any) -> Any:
 
 
 @inline
-def _begin(observer: Any, memory: Any, i: Any, read: Any) -> Any:
-    """Close the stretch that ends with ``read``: N, A (pulses), midpoint, change in pulses, its weight.
+def _path(decay: Any) -> Any:
+    """A relaxation by exp(-decay): its displacement and its mean way from the start, per initial slope."""
+    if decay < 0.01:
+        return 1 - decay / 2, 0.5 + decay / 12
+    left = math.exp(-decay)
+    return (1 - left) / decay, 1 / (1 - left) - 1 / decay
 
-    The weight, the inverse variance of the change, is 0 where nothing can be learned.
+
+@inline
+def _begin(observer: Any, memory: Any, i: Any, read: Any) -> Any:
+    """Close the stretch that ends with ``read``: N, A (pulses), x, y (pulses), weight, variance of x.
+
+    The weight, the inverse variance of the residual, is 0 where nothing can be learned.
     """
-    n, a = memory[SUM, i] / observer.dw_min, memory[SIZE, i] / observer.dw_min
-    middle = (read + memory[READ, i]) / 2
-    change = (read - memory[READ, i]) / observer.dw_min
-    variance = 2 * observer.reading + observer.pulse * a
+    noise, dw, old = observer.noise, observer.dw_min, memory[READ, i]
+    n, a, level = memory[SUM, i] / dw, memory[SIZE, i] / dw, memory[LEVEL, i]
+    change = (read - old) / dw
+    pulses = noise.pulse * a + level * level * (noise.relative * a + memory[COUNT, i])
+    variance = 2 * noise.reading + pulses
     known = (memory[SEEN, i] != 0) & (a > 0) & (variance > 0)
+    steep = a * memory[SLOPE, i]
+    displaced, middle = _path(steep * dw)
+    expected = (n * level - steep * (old - memory[POINT, i])) * displaced
+    share = noise.reading / variance if known else 0 * a
+    x = old + dw * (middle * expected + share * (change - expected))
+    excess = noise.reading * (1 - share) * dw * dw
     memory[SUM, i] = 0
     memory[SIZE, i] = 0
+    memory[COUNT, i] = 0
     memory[READ, i] = read
     memory[SEEN, i] = 1
-    return n, a, middle, change, (1 / variance if known else 0 * a)
+    return n, a, x, change, (1 / (variance + steep * steep * excess) if known else 0 * a), excess
 
 
 @inline
@@ -123,23 +185,38 @@ def _scale(memory: Any, i: Any, first: Any, count: Any, factor: Any) -> None:
 
 
 @inline
+def _age(observer: Any, memory: Any, i: Any, weight: Any, lever: Any, noisy: Any) -> None:
+    """Variance of the sum of the changes, each times its ``lever``, of which age takes its share.
+
+    The error of a read enters two changes with opposite signs: levers that change little all but cancel it.
+    """
+    keep, reading = observer.keep, observer.noise.reading
+    step = lever - keep * memory[LEVER, i]
+    own = 1 / weight - 2 * reading if weight > 0 else 0 * weight
+    memory[SQUARED, i] = keep * keep * memory[SQUARED, i] + own * lever * lever + reading * step * step
+    memory[NOISY, i] = keep * memory[NOISY, i] + noisy
+    memory[LEVER, i] = lever
+
+
+@inline
 def observe_block(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) -> Any:
     """One more read of a `BlockObserver`; returns the symmetric point."""
-    n, a, x, y, weight = _begin(observer, memory, i, read)
+    n, a, x, y, weight, excess = _begin(observer, memory, i, read)
     base = INFORMATION
     _scale(memory, i, base, 14, observer.keep)
+    _age(observer, memory, i, weight, weight * a, weight * a * a * excess)
     if weight > 0:
         p0, p1, p2, p3 = n, n * x, -a, -a * x
         memory[base, i] += weight * p0 * p0
         memory[base + 1, i] += weight * p0 * p1
         memory[base + 2, i] += weight * p0 * p2
         memory[base + 3, i] += weight * p0 * p3
-        memory[base + 4, i] += weight * p1 * p1
+        memory[base + 4, i] += weight * (p1 * p1 - n * n * excess)
         memory[base + 5, i] += weight * p1 * p2
-        memory[base + 6, i] += weight * p1 * p3
+        memory[base + 6, i] += weight * (p1 * p3 + n * a * excess)
         memory[base + 7, i] += weight * p2 * p2
         memory[base + 8, i] += weight * p2 * p3
-        memory[base + 9, i] += weight * p3 * p3
+        memory[base + 9, i] += weight * (p3 * p3 - a * a * excess)
         memory[base + 10, i] += weight * p0 * y
         memory[base + 11, i] += weight * p1 * y
         memory[base + 12, i] += weight * p2 * y
@@ -148,27 +225,35 @@ def observe_block(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) -
 
 
 @inline
+def _root(pivot: Any, least: Any) -> Any:
+    return math.sqrt(max(pivot, least))
+
+
+@inline
 def _solve_block(observer: Any, memory: Any, i: Any) -> Any:
     """Symmetric point, its variance and the prior's share from the information, by Cholesky in float64."""
     p, base, limits = observer.prior, INFORMATION, observer.limits
-    l00 = math.sqrt(float(memory[base, i]) + p[0])
+    l00 = _root(float(memory[base, i]) + p[0], p[14])
     l10 = (float(memory[base + 1, i]) + p[1]) / l00
     l20 = (float(memory[base + 2, i]) + p[2]) / l00
     l30 = (float(memory[base + 3, i]) + p[3]) / l00
-    l11 = math.sqrt(float(memory[base + 4, i]) + p[4] - l10 * l10)
+    l11 = _root(float(memory[base + 4, i]) + p[4] - l10 * l10, p[15])
     l21 = (float(memory[base + 5, i]) + p[5] - l20 * l10) / l11
     l31 = (float(memory[base + 6, i]) + p[6] - l30 * l10) / l11
-    l22 = math.sqrt(float(memory[base + 7, i]) + p[7] - l20 * l20 - l21 * l21)
+    l22 = _root(float(memory[base + 7, i]) + p[7] - l20 * l20 - l21 * l21, p[16])
     l32 = (float(memory[base + 8, i]) + p[8] - l30 * l20 - l31 * l21) / l22
-    l33 = math.sqrt(float(memory[base + 9, i]) + p[9] - l30 * l30 - l31 * l31 - l32 * l32)
+    l33 = _root(float(memory[base + 9, i]) + p[9] - l30 * l30 - l31 * l31 - l32 * l32, p[17])
     z0 = (float(memory[base + 10, i]) + p[10]) / l00
     z1 = (float(memory[base + 11, i]) + p[11] - l10 * z0) / l11
     z2 = (float(memory[base + 12, i]) + p[12] - l20 * z0 - l21 * z1) / l22
     z3 = (float(memory[base + 13, i]) + p[13] - l30 * z0 - l31 * z1 - l32 * z2) / l33
     g1 = z3 / l33
     g0 = (z2 - l32 * g1) / l22
+    f1 = (z1 - l21 * g0 - l31 * g1) / l11
+    f0 = (z0 - l10 * f1 - l20 * g0 - l30 * g1) / l00
     slope = max(g1, float(limits.floor))
-    point = _bounded(-g0 / slope, limits)
+    centre = (float(memory[base + 8, i]) + p[8]) / (float(memory[base + 7, i]) + p[7])
+    point = _bounded(centre - (g0 + g1 * centre) / slope, limits)
     # the symmetric point moves with (g0, g1) as -(1, point)/slope: d = covariance times (0, 0, 1, point)
     u2 = 1 / l22
     u3 = (point - l32 * u2) / l33
@@ -176,13 +261,34 @@ def _solve_block(observer: Any, memory: Any, i: Any) -> Any:
     d2 = (u2 - l32 * d3) / l22
     d1 = -(l21 * d2 + l31 * d3) / l11
     d0 = -(l10 * d1 + l20 * d2 + l30 * d3) / l00
-    spread = u2 * u2 + u3 * u3
     crossed = d0 * (p[1] * d1 + p[2] * d2 + p[3] * d3) + d1 * (p[5] * d2 + p[6] * d3) + p[8] * d2 * d3
-    own = p[0] * d0 * d0 + p[4] * d1 * d1 + p[7] * d2 * d2 + p[9] * d3 * d3
+    own = p[0] * d0 * d0 + p[4] * d1 * d1 + p[7] * d2 * d2 + p[9] * d3 * d3 + 2 * crossed
     memory[POINT, i] = point
-    memory[VARIANCE, i] = spread / (slope * slope)
-    memory[SHARE, i] = (own + 2 * crossed) / spread
+    memory[LEVEL, i] = max(f0 + f1 * point, float(limits.level))
+    memory[SLOPE, i] = slope
+    _uncertainty(observer, memory, i, u2 * u2 + u3 * u3, own, (d3, float(memory[base + 7, i]), slope))
     return memory[POINT, i]
+
+
+@inline
+def _squared(observer: Any, memory: Any, i: Any) -> Any:
+    """Variance of the sum of the changes; the last read has entered one of them only."""
+    return memory[SQUARED, i] + observer.noise.reading * memory[LEVER, i] * memory[LEVER, i]
+
+
+@inline
+def _uncertainty(observer: Any, memory: Any, i: Any, spread: Any, own: Any, found: Any) -> None:
+    """Variance and prior's share; ``spread`` is that of slope times the point if nothing were forgotten.
+
+    The changes' part of it is as much larger or smaller as the variance of their sum is than the information
+    that they left (`sptrack.theory.observer`). ``found`` = (how the point leans on what was taken off,
+    information on G, slope of G).
+    """
+    leaning, information, slope = found
+    aged = _squared(observer, memory, i) / information if information > 0 else 1.0
+    fresh = max(spread - own, 0.0) + memory[NOISY, i] * leaning * leaning
+    memory[VARIANCE, i] = (own + aged * fresh) / (slope * slope)
+    memory[SHARE, i] = min(own / spread, 1.0)
 
 
 @inline
@@ -191,15 +297,17 @@ def observe_direction(observer: Any, memory: Any, i: Any, read: Any, flipped: An
 
     A stretch in which a cell was asked to move both ways tells nothing of either direction alone.
     """
-    n, a, x, y, weight = _begin(observer, memory, i, read)
+    n, a, x, y, weight, excess = _begin(observer, memory, i, read)
+    weight = weight if abs(n) == a else 0 * weight
     _scale(memory, i, INFORMATION, 10, observer.keep)
-    if (weight > 0) & (abs(n) == a):
+    _age(observer, memory, i, weight, weight * a, weight * a * a * excess)
+    weight *= a * a
+    if weight > 0:
         base = INFORMATION if n > 0 else INFORMATION + 5
         change = y / a if n > 0 else -y / a
-        weight = weight * a * a
         memory[base, i] += weight
         memory[base + 1, i] += weight * x
-        memory[base + 2, i] += weight * x * x
+        memory[base + 2, i] += weight * (x * x - excess)
         memory[base + 3, i] += weight * change
         memory[base + 4, i] += weight * x * change
     return _solve_direction(observer, memory, i)
@@ -213,9 +321,10 @@ def _line(memory: Any, i: Any, base: Any, prior: Any, first: Any) -> Any:
     s2 = float(memory[base + 2, i]) + prior[first + 2]
     y0 = float(memory[base + 3, i]) + prior[first + 3]
     y1 = float(memory[base + 4, i]) + prior[first + 4]
-    determinant = s0 * s2 - s1 * s1
-    a, b, c = s2 / determinant, -s1 / determinant, s0 / determinant
-    return a * y0 + b * y1, b * y0 + c * y1, a, b, c
+    mean = s1 / s0
+    c = 1 / max(s2 - s1 * mean, prior[first + 5])
+    slope = c * (y1 - mean * y0)
+    return y0 / s0 - mean * slope, slope, 1 / s0 + mean * mean * c, -mean * c, c
 
 
 @inline
@@ -225,17 +334,23 @@ def _prior_part(prior: Any, first: Any, d0: Any, d1: Any) -> Any:
 
 @inline
 def _solve_direction(observer: Any, memory: Any, i: Any) -> Any:
-    p, limits = observer.prior, observer.limits
-    up0, up1, ua, ub, uc = _line(memory, i, INFORMATION, p, 0)
-    down0, down1, da, db, dc = _line(memory, i, INFORMATION + 5, p, 5)
+    p, base, limits = observer.prior, INFORMATION, observer.limits
+    up0, up1, ua, ub, uc = _line(memory, i, base, p, 0)
+    down0, down1, da, db, dc = _line(memory, i, base + 5, p, 6)
     slope = max((down1 - up1) / 2, float(limits.floor))
-    point = _bounded((up0 - down0) / (2 * slope), limits)
+    information = float(memory[base, i]) + float(memory[base + 5, i])
+    moment = float(memory[base + 1, i]) + float(memory[base + 6, i])
+    centre = (moment + p[1] + p[7]) / (information + p[0] + p[6])
+    drift = (down0 - up0 + (down1 - up1) * centre) / 2
+    point = _bounded(centre - drift / slope, limits)
     u0, u1 = ua + ub * point, ub + uc * point
     d0, d1 = da + db * point, db + dc * point
-    spread = u0 + u1 * point + d0 + d1 * point
+    own = _prior_part(p, 0, u0, u1) + _prior_part(p, 6, d0, d1)
     memory[POINT, i] = point
-    memory[VARIANCE, i] = spread / (4 * slope * slope)
-    memory[SHARE, i] = (_prior_part(p, 0, u0, u1) + _prior_part(p, 5, d0, d1)) / spread
+    memory[LEVEL, i] = max((up0 + down0 + (up1 + down1) * point) / 2, float(limits.level))
+    memory[SLOPE, i] = slope
+    spread = u0 + u1 * point + d0 + d1 * point
+    _uncertainty(observer, memory, i, spread, own, (math.hypot(u1, d1), information, 2 * slope))
     return memory[POINT, i]
 
 
@@ -245,24 +360,69 @@ def observe_scalar(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) 
 
     The point moves by the share of the new information times what the new stretch says beyond the old one.
     """
-    n, a, x, y, weight = _begin(observer, memory, i, read)
+    n, a, x, y, weight, _ = _begin(observer, memory, i, read)
     prior, point = observer.prior[0], memory[POINT, i]
     fresh = weight * a * a * observer.g1 * observer.g1
+    _age(observer, memory, i, weight, weight * a * observer.g1, 0 * fresh)
     info = memory[INFORMATION, i] * observer.keep + fresh
-    total = info + prior if observer.steady == 0 else observer.steady
+    total = info + prior
     news = x + (y - n * observer.f0) / (a * observer.g1) - point if weight > 0 else 0 * x
     pull = (1 - observer.keep) * (observer.prior[1] - prior * point)
     memory[POINT, i] = _bounded(point + (fresh * news + pull) / total, observer.limits)
     memory[INFORMATION, i] = info
-    memory[VARIANCE, i] = 1 / total
+    memory[VARIANCE, i] = (_squared(observer, memory, i) + prior) / (total * total)
     memory[SHARE, i] = prior / total
+    return memory[POINT, i]
+
+
+@inline
+def _rounded(value: Any, grid: Any) -> Any:
+    return math.floor(value / grid + 0.5) * grid if grid > 0 else value
+
+
+@inline
+def observe_predicted(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) -> Any:
+    """One more read of a `PredictorObserver`; returns the symmetric point."""
+    surprise = read - memory[PREDICTED, i]
+    if memory[SEEN, i] == 0:
+        memory[PREDICTED, i] = _rounded(read, observer.weight_grid)
+    else:
+        known = memory[PREDICTED, i] + observer.weight_gain * surprise
+        memory[PREDICTED, i] = _rounded(known, observer.weight_grid)
+        point = _bounded(memory[POINT, i] + observer.point_gain * surprise, observer.limits)
+        memory[POINT, i] = _rounded(point, observer.point_grid)
+    memory[SEEN, i] = 1
+    memory[VARIANCE, i] = observer.variance
     return memory[POINT, i]
 
 
 @inline
 def collect(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
     """Add a step's increments ``wanted`` or ``pulses`` sent to N and A of the first n cells."""
+    noise = observer.noise
     for i in range(n):
         drive = observer.dw_min * pulses[i] if observer.sent else wanted[i]
         memory[SUM, i] += drive
         memory[SIZE, i] += abs(drive)
+    if noise.law == ROUNDED:
+        for i in range(n):
+            number = abs(wanted[i]) / observer.dw_min
+            part = number - math.floor(number)
+            memory[COUNT, i] += part * (1 - part)
+    elif noise.law == BINOMIAL:
+        for i in range(n):
+            number = abs(wanted[i]) / observer.dw_min
+            memory[COUNT, i] += max(number - number * number / noise.train, 0 * number)
+    elif noise.law == POISSON:
+        for i in range(n):
+            memory[COUNT, i] += abs(wanted[i]) / observer.dw_min
+
+
+@inline
+def predict(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+    """Move the expected weights of a `PredictorObserver` by a step's increments."""
+    for i in range(n):
+        drive = observer.dw_min * pulses[i] if observer.sent else wanted[i]
+        away = memory[PREDICTED, i] - memory[POINT, i]
+        expected = memory[PREDICTED, i] + drive * observer.f0 - abs(drive) * observer.g1 * away
+        memory[PREDICTED, i] = _rounded(expected, observer.weight_grid)

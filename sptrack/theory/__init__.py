@@ -46,6 +46,16 @@ from sptrack.theory.moving import (
     recalibration_within,
     tracking_rate,
 )
+from sptrack.theory.observer import (
+    NormalDrive,
+    ObservedCell,
+    ObserverAdvice,
+    ObserverError,
+    observer_error,
+    recommend_observer,
+    slope_kept,
+    tracking_forgetting,
+)
 from sptrack.theory.sampling import array_offset_error
 from sptrack.theory.small_step import small_step_moments
 from sptrack.theory.zero_shifting import (
@@ -75,6 +85,10 @@ __all__ = [
     "MomentMap",
     "Moments",
     "MovingGain",
+    "NormalDrive",
+    "ObservedCell",
+    "ObserverAdvice",
+    "ObserverError",
     "Prediction",
     "Premise",
     "PulsesNeeded",
@@ -97,6 +111,7 @@ __all__ = [
     "mean_size",
     "moving_gain",
     "observer_density",
+    "observer_error",
     "observer_gain",
     "optimal_eta",
     "passed_share",
@@ -108,11 +123,14 @@ __all__ = [
     "pulses_to_target",
     "recalibration",
     "recalibration_within",
+    "recommend_observer",
     "settling",
+    "slope_kept",
     "small_step_moments",
     "start_moments",
     "stationary_moments",
     "telegraph_gain",
+    "tracking_forgetting",
     "tracking_rate",
     "transient",
     "up_map",

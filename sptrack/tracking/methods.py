@@ -15,12 +15,18 @@ import numpy as np
 from sptrack.errors import ParameterError, nearest
 
 REFERENCES = ("zero", "calibrated", "true", "filter")
-OBSERVERS = ("observer", "direction-observer", "scalar-observer")
+OBSERVERS = {
+    "observer": "block",
+    "direction-observer": "direction",
+    "scalar-observer": "scalar",
+    "predictor-observer": "predictor",
+}
+"""Estimators that are told of the increments, with the forms of `sptrack.blocks.InputAwareObserver`."""
 ESTIMATORS = ("ema", "corrected-ema", "boxcar", "last", "period-mean", *OBSERVERS)
 PRIORS = ("flat", "population")
 SCOPES = ("array", "column")
 MOST_BITS = 22
-"""Widest register of Q: what float32 holds exactly over the range."""
+"""Widest fixed-point numbers: what float32 holds exactly over the range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +119,11 @@ class Observing:
         Least slope of G used, as a share of the nominal one.
     sent : bool
         The pulses that were sent are known, not only the increments asked for.
+    drive : float
+        Mean |increment| per step, weight units, that the gains of a predictor-observer are made for.
+    weight_bits, point_bits : int
+        Width of a predictor-observer's fixed-point numbers, expected weight and symmetric point; 0: floating
+        point.
     """
 
     prior: str = "flat"
@@ -120,13 +131,19 @@ class Observing:
     limit: float = 0.95
     floor: float = 0.3
     sent: bool = False
+    drive: float = 0.002
+    weight_bits: int = 0
+    point_bits: int = 0
 
     def __post_init__(self) -> None:
         if self.prior not in PRIORS:
             raise ParameterError(
                 f"prior {self.prior!r}: one of {', '.join(PRIORS)} wanted{nearest(self.prior, PRIORS)}"
             )
-        for name in ("weight", "limit", "floor"):
+        for name in ("weight_bits", "point_bits"):
+            if not 0 <= getattr(self, name) <= MOST_BITS:
+                raise ParameterError(f"observer {name} = {getattr(self, name)}: 0 to {MOST_BITS} wanted")
+        for name in ("weight", "limit", "floor", "drive"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
                 raise ParameterError(f"observer {name} = {value}: a finite number above 0 wanted")
@@ -157,7 +174,8 @@ class Method:
         reads (the same mean delay), "last", or "period-mean" (an EMA taken over at flips). Input-aware, from
         the increments that P was asked for: "observer" (a regression per stretch between reads),
         "direction-observer" (one per direction, for reads at every step), "scalar-observer" (the symmetric
-        point alone, with nominal level and slope of the response).
+        point alone, with nominal level and slope of the response), "predictor-observer" (the same with fixed
+        gains, two accumulators a cell).
     sync : bool
         The copy R of Q is renewed at every step, not only when the chopper flips.
     direct : bool
@@ -209,10 +227,14 @@ class Method:
             raise ParameterError(
                 f"eta = {self.eta}: below 1 wanted for an observer, which would keep nothing"
             )
-        if self.estimator == "direction-observer" and self.transfer.every > 1:
+        slow = self.transfer.every > 1 or self.transfer.by_column
+        if self.observes and self.estimator == "direction-observer" and slow:
             raise ParameterError(
-                f"transfer every {self.transfer.every} steps: a direction-observer wants reads at every step"
+                f"transfer every {self.transfer.every} steps, by column {self.transfer.by_column}: "
+                "a direction-observer wants all cells read at every step"
             )
+        if self.observes and self.estimator == "predictor-observer" and self.eta == 0:
+            raise ParameterError(f"eta = {self.eta}: above 0 wanted for a predictor-observer's fixed gains")
         if self.pulses < 0 or self.pulses % 2:
             raise ParameterError(f"pulses = {self.pulses}: an even number >= 0 wanted")
         if not 0 <= self.bits <= MOST_BITS:

@@ -17,7 +17,7 @@ from sptrack.kernels.estimators import run_estimator, tell_drive
 from sptrack.kernels.random import fill_normals, normals_tile, stream_key, words_tile
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
-from sptrack.tracking.references import kernel_estimator, quantum, start_memory
+from sptrack.tracking.references import kernel_estimator, quantum
 from sptrack.tracking.signs import chopper_signs
 
 Array = NDArray[Any]
@@ -153,8 +153,8 @@ class PlainTracker:
         self._ageing = [array for array in (main, fast) if isinstance(array, AgeingArray)]
         self._options = options
         self._reader = Reader(fast, read_noise, self.seed)
-        self._estimator = kernel_estimator(method, fast.cells, read_noise, dtype)
-        memory = start_memory(method, self._estimator, fast.weights.size).astype(dtype)
+        counts = (options.get("law", "rounded"), options.get("slots", 31))
+        self._estimator, memory = kernel_estimator(method, fast.cells, read_noise, dtype, counts)
         self._memory = memory.reshape(len(memory), *shape)
         if reference is not None:
             self._memory[0] = reference

@@ -21,7 +21,7 @@ from sptrack.kernels.random import stream_key
 from sptrack.kernels.responses import LinearLaw
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
-from sptrack.tracking.references import kernel_estimator, operations_per_read, quantum, start_memory
+from sptrack.tracking.references import kernel_estimator, operations_per_read, quantum
 from sptrack.tracking.signs import chopper_signs
 
 Array = NDArray[Any]
@@ -155,19 +155,20 @@ class Tracker:
             _drive(problem.main, "W", self.seed, size, application),
             _drive(problem.fast, "P", self.seed, size, application),
         )
-        self._estimator = kernel_estimator(method, problem.fast, problem.read_noise)
-        self._state = self._start()
+        self._estimator, memory = kernel_estimator(
+            method, problem.fast, problem.read_noise, counts=(law, slots)
+        )
+        self._state = self._start(memory)
         self._errors: list[Array] = []
         self._steps: list[int] = []
 
-    def _start(self) -> Any:
+    def _start(self, memory: Array) -> Any:
         """Weights at 0 as read, or, after a calibration, P where that left it and Q what it found."""
         cells, n = self.problem.fast, self._size
         pair = (self.problem.main, cells)
         offset = np.stack([_offset(one) for one in pair])
         truth = np.stack([_single(np.nan_to_num(one.target)) for one in pair])
         main, fast = (np.clip(row, *_bounds(one)) for row, one in zip(offset, pair, strict=True))
-        memory = start_memory(self.method, self._estimator, n)
         if self.method.reference == "true":
             memory[0] = np.nan_to_num(cells.target.ravel())
         elif self.method.reference == "calibrated":
@@ -270,7 +271,7 @@ class Tracker:
         self.ledger.add_pulses("transfer", "W", pulsed[0])
         reads = int(tally[kernels.READS])
         self.ledger.add_reads("transfer", "P", reads)
-        self.ledger.add_operations("transfer", "P", reads * operations_per_read(self.method))
+        self.ledger.add_operations("transfer", "P", reads * operations_per_read(self.method, self._size))
         if self.method.reference == "filter" and not self.method.sync:
             self.ledger.add_programs("program", "P", int(tally[kernels.PROGRAMS]))
 

@@ -6,7 +6,7 @@ import pytest
 
 from sptrack import CustomResponse, Device, ParameterError, preset
 from sptrack.blocks import EMA, Boxcar, Chain, Chopper, PeriodicChopper
-from sptrack.tracking import METHODS, Chop, ProblemSettings, Transfer, method, with_settings
+from sptrack.tracking import METHODS, Chop, Observing, ProblemSettings, Transfer, method, with_settings
 from sptrack.tracking.config import Setup, load_setup, setup_from_mapping, setup_to_toml
 
 OWN = with_settings(
@@ -16,7 +16,16 @@ OWN = with_settings(
 )
 
 
-@pytest.mark.parametrize("chosen", [*map(method, METHODS), OWN, None])
+OBSERVED = with_settings(
+    method("o-rider"),
+    estimator="predictor-observer",
+    observing=Observing(
+        prior="population", weight=0.1, limit=0.9, floor=0.2, sent=True, drive=3e-4, point_bits=9
+    ),
+)
+
+
+@pytest.mark.parametrize("chosen", [*map(method, METHODS), OWN, OBSERVED, None])
 def test_text_and_back(tmp_path, chosen):
     settings = ProblemSettings(size=5, gradient_noise=0.1 + 0.2, device=preset("reram-es"))
     setup = Setup(method=chosen, problem="logistic", settings=settings)
@@ -45,6 +54,14 @@ def test_a_filter_and_a_chopper_as_text_as_table_and_back(tmp_path):
     rows = '[[filter]]\nkind = "ema"\neta = 0.1\n[[filter]]\nkind = "boxcar"\nlength = 7\n'
     assert setup_from_mapping(tomllib.loads(rows)).filter == setup.filter
     assert setup_from_mapping({"chopper": "telegraph:p=0.1"}).chopper == Chopper(p=0.1)
+
+
+def test_what_an_observer_knows_is_a_table_of_its_own():
+    text = '[method]\nname = "o-rider"\n[method.observing]\nprior = "population"\nsent = true\n'
+    chosen = setup_from_mapping(tomllib.loads(text)).method
+    assert chosen == with_settings(method("o-rider"), observing=Observing(prior="population", sent=True))
+    with pytest.raises(ParameterError, match="did you mean 'prior'"):
+        setup_from_mapping(tomllib.loads(text.replace("prior", "priors")))
 
 
 def test_a_device_is_named_or_described():

@@ -72,6 +72,17 @@ def test_every_method_is_the_fused_one(name):
     assert_equal_runs(made, replace(chosen, observing=Observing(weight=1000.0)))
 
 
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("estimator", "every"),
+    [("direction-observer", 1), ("scalar-observer", 4), ("predictor-observer", 4)],
+)
+def test_every_observer_is_the_fused_one(estimator, every):
+    made = problem("quadratic", ProblemSettings(size=16), seed=5)
+    chosen = method("o-rider", alpha=0.05, beta=0.02, every=every)
+    assert_equal_runs(made, replace(chosen, estimator=estimator, observing=Observing(weight=1000.0)))
+
+
 @pytest.mark.parametrize("name", ["sgd", "rider", "e-rider", "agad"])
 def test_a_few_steps_are_the_fused_ones(name):
     """Ten steps of three weights, which kernels run as plain Python manage too."""

@@ -1,0 +1,399 @@
+"""Input-aware observers as blocks: increments asked for and reads in, symmetric point with its std out.
+
+The laws stand in `sptrack.kernels.observers`, their error laws in `sptrack.theory.observer`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
+
+from sptrack.blocks.block import (
+    Shape,
+    State,
+    as_samples,
+    as_shape,
+    floating,
+    frozen,
+    refuse_unbounded,
+    whole,
+    within,
+    writable_memory,
+)
+from sptrack.blocks.responses import ResponsePrior
+from sptrack.devices.counts import COUNTS, mean_count_variance
+from sptrack.errors import ParameterError, nearest
+from sptrack.kernels import estimators, observers
+from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
+
+Array = NDArray[Any]
+
+FORMS = ("block", "direction", "scalar", "predictor")
+_LAWS = {"rounded": ROUNDED, "binomial": BINOMIAL, "poisson": POISSON, "known": -1}
+_LEAST_READ = 1e-3
+"""Least std of a read, in pulses, that fixed gains are made for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriveErrors:
+    """What stands between the increments asked for and the reads.
+
+    Parameters
+    ----------
+    read_noise : float
+        Std of a read, write noise included, weight units.
+    pulse, relative : float
+        Variance that a pulse adds, over dw_min squared: pulse + relative F^2.
+    counts : str
+        Count law: "rounded", "binomial", "poisson", or "known" where the pulses sent are told.
+    train : int
+        Slots of the binomial law.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+    """
+
+    read_noise: float = 0.0
+    pulse: float = 0.01
+    relative: float = 0.0
+    counts: str = "rounded"
+    train: int = 31
+
+    def __post_init__(self) -> None:
+        for name in ("read_noise", "pulse", "relative"):
+            value = getattr(self, name)
+            within(name, value, value >= 0, "a number >= 0")
+        whole("train", self.train, 1)
+        if self.counts not in COUNTS:
+            raise ParameterError(
+                f"counts {self.counts!r}: one of {', '.join(COUNTS)} wanted{nearest(self.counts, COUNTS)}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointLimits:
+    """Where an observer's estimates may lie.
+
+    Parameters
+    ----------
+    low, high : float
+        Least and greatest symmetric point, weight units.
+    floor : float
+        Least slope of G that is used, per weight unit, above 0; F is taken for no less than the same share of
+        its prior.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+    """
+
+    low: float = -0.95
+    high: float = 0.95
+    floor: float = 0.3
+
+    def __post_init__(self) -> None:
+        within("low", self.low, self.low < self.high, f"a number below high = {self.high}")
+        within("high", self.high, True, "a finite number")
+        within("floor", self.floor, self.floor > 0, "a number above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedGains:
+    """What fixed gains are made for, and how wide the numbers are.
+
+    Parameters
+    ----------
+    drive : float
+        Mean |increment| per step, weight units, above 0.
+    weight_bits, point_bits : int
+        Bits of the expected weight and of the symmetric point over a range of -1.28 .. 1.28 weight units,
+        sign included; 0: floating point.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+    """
+
+    drive: float
+    weight_bits: int = 0
+    point_bits: int = 0
+
+    def __post_init__(self) -> None:
+        within("drive", self.drive, self.drive > 0, "a number above 0")
+        whole("weight_bits", self.weight_bits, 0)
+        whole("point_bits", self.point_bits, 0)
+
+
+class Observed(NamedTuple):
+    """What an observer says after each read, arrays [reads, *shape].
+
+    ``point``: symmetric point, ``std``: its standard deviation, weight units; ``share``: the part of the
+    information on it that is the prior's, 1 without excitation, near 0 after enough of it.
+    """
+
+    point: Array
+    std: Array
+    share: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputAwareObserver:
+    """Symmetric point of each cell from the increments that it was asked for and its reads.
+
+    Parameters
+    ----------
+    dw_min : float
+        Granularity, weight units.
+    prior : ResponsePrior
+        What is known of level and slopes of the response.
+    errors : DriveErrors
+        Reading and pulse noise.
+    form : str
+        "block": level and slopes of F and G by one regression per stretch between reads; "direction": up and
+        down response by a regression each, for reads at every step; "scalar": the symmetric point alone, with
+        the prior's F and slope of G; "predictor": the same with fixed gains, two accumulators a cell.
+    every : int
+        Steps between reads.
+    forgetting : float
+        Share of what is known that is forgotten per step, 0 <= forgetting < 1.
+    limits : PointLimits
+        Where estimates may lie.
+    gains : FixedGains or None
+        Of a predictor, which also wants some forgetting.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range, settings that do not go together.
+    """
+
+    dw_min: float
+    prior: ResponsePrior
+    errors: DriveErrors = DriveErrors()
+    form: str = "block"
+    every: int = 1
+    forgetting: float = 0.0
+    limits: PointLimits = PointLimits()
+    gains: FixedGains | None = None
+
+    def __post_init__(self) -> None:
+        within("dw_min", self.dw_min, self.dw_min > 0, "a number above 0")
+        whole("every", self.every, 1)
+        within("forgetting", self.forgetting, 0 <= self.forgetting < 1, "0 <= forgetting < 1")
+        if self.form not in FORMS:
+            raise ParameterError(
+                f"form {self.form!r}: one of {', '.join(FORMS)} wanted{nearest(self.form, FORMS)}"
+            )
+        if self.form == "direction" and self.every > 1:
+            raise ParameterError(f"every = {self.every}: 1 wanted for a direction observer")
+        if self.form == "predictor" and (self.gains is None or self.forgetting == 0):
+            raise ParameterError(
+                f"gains = {self.gains}, forgetting = {self.forgetting}: "
+                "gains and forgetting above 0 wanted for a predictor"
+            )
+
+    @property
+    def keep(self) -> float:
+        """Share of the information that is left after a stretch between reads."""
+        return float((1 - self.forgetting) ** self.every)
+
+    def law(self, dtype: DTypeLike) -> Any:
+        """The law of `sptrack.kernels.observers` that this describes, its numbers of ``dtype``."""
+        real: Any = np.dtype(dtype).type
+        bounds, known = self.limits, self.prior
+        least = bounds.floor * abs(known.level) / known.slope
+        limits = observers.Limits(real(bounds.low), real(bounds.high), real(bounds.floor), real(least))
+        sent = self.errors.counts == "known"
+        if self.form == "predictor":
+            return self._predictor(limits, sent, real)
+        error = self.errors
+        noise = observers.Noise(
+            real((error.read_noise / self.dw_min) ** 2),
+            real(error.pulse),
+            real(error.relative),
+            _LAWS[error.counts],
+            error.train,
+        )
+        common = (real(self.keep), noise, real(self.dw_min), sent)
+        if self.form == "scalar":
+            f0, g1 = self.prior.level, self.prior.slope
+            told = self.prior.point_information * np.array([1.0, self.prior.point])
+            return observers.ScalarObserver(observers.SCALAR_SLOTS, *common, told, limits, real(f0), real(g1))
+        if self.form == "block":
+            return observers.BlockObserver(observers.BLOCK_SLOTS, *common, self.prior.rows(), limits)
+        return observers.DirectionObserver(
+            observers.DIRECTION_SLOTS, *common, self.prior.direction_rows(), limits
+        )
+
+    def _predictor(self, limits: Any, sent: bool, real: Any) -> Any:
+        gains = self.gains or FixedGains(drive=1.0)
+        f0, g1 = self.prior.level, self.prior.slope
+        weight, point, variance = self.steady_gains()
+        grids = (2.56 / 2**bits if bits else 0.0 for bits in (gains.weight_bits, gains.point_bits))
+        numbers = (f0, g1, weight, point, *grids, variance)
+        return observers.PredictorObserver(
+            observers.PREDICTOR_SLOTS, real(self.dw_min), sent, limits, *map(real, numbers)
+        )
+
+    def steady_gains(self) -> tuple[float, float, float]:
+        """Gains of a predictor on weight and point per read, and the variance of its point in the long run.
+
+        The Kalman filter of (weight, point) under the drive that it is made for, older reads weighing less by
+        the forgetting (a discrete Riccati equation); the variance is that of these gains on cells as the
+        prior's mean, with a drive as assumed (a Lyapunov equation), weight units squared.
+
+        Raises
+        ------
+        ParameterError
+            Not a predictor.
+        """
+        if self.gains is None or self.forgetting == 0:
+            raise ParameterError(f"form {self.form!r}: a predictor wanted")
+        error, level, asked = self.errors, self.prior.level, self.gains.drive / self.dw_min
+        counted = level**2 * mean_count_variance(asked, error.counts, error.train)
+        each = asked * (error.pulse + error.relative * level**2) + counted
+        left = math.exp(-self.gains.drive * self.every * self.prior.slope)
+        move = np.array([[left, 1 - left], [0.0, 1.0]])
+        added = np.diag([self.every * each * self.dw_min**2, 0.0])
+        read = max(error.read_noise, _LEAST_READ * self.dw_min) ** 2
+        seen = np.array([[1.0, 0.0]])
+        aged = move / math.sqrt(self.keep)
+        p = solve_discrete_are(aged.T, seen.T, added, np.array([[read]]))
+        gain = p[:, :1] / (p[0, 0] + read)
+        rest = np.eye(2) - gain @ seen
+        error_of = solve_discrete_lyapunov(rest @ move, rest @ added @ rest.T + read * gain @ gain.T)
+        return float(gain[0, 0]), float(gain[1, 0]), float(error_of[1, 1])
+
+    def init(self, shape: Shape = (), dtype: DTypeLike = np.float32) -> State:
+        """State before the first step: what the prior says.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+            Shape of the cells; () for a single one.
+        dtype : {float32, float64}
+            Precision.
+
+        Raises
+        ------
+        ParameterError
+            An empty shape or another precision.
+        """
+        cells, precision = as_shape(shape), floating(dtype)
+        memory = np.zeros((self.law(precision).slots, *cells), precision)
+        memory[observers.POINT] = np.clip(self.prior.point, self.limits.low, self.limits.high)
+        memory[observers.VARIANCE] = 1 / self.prior.point_information
+        memory[observers.SHARE] = 1
+        if self.form == "predictor":
+            memory[observers.SHARE] = 0
+        else:
+            memory[observers.LEVEL], memory[observers.SLOPE] = self.prior.level, self.prior.slope
+        return State(0, frozen(memory))
+
+    def step(
+        self, state: State, drive: ArrayLike, read: ArrayLike | None = None, pulses: ArrayLike | None = None
+    ) -> tuple[State, Observed | None]:
+        """Next state after one step; what is observed if the step ends with a read, else None.
+
+        Parameters
+        ----------
+        state : State
+            Not modified.
+        drive : array_like, shape [*shape]
+            Increments asked for, weight units.
+        read : array_like, shape [*shape], or None
+            Read after the step, wanted where (steps so far) is a multiple of ``every``.
+        pulses : array_like of int, shape [*shape], or None
+            Signed pulses sent, wanted with counts "known".
+
+        Raises
+        ------
+        ParameterError
+            As `process`.
+        """
+        asked = np.asarray(drive, state.memory.dtype)[None]
+        reads = np.empty((0, *asked.shape[1:]), asked.dtype) if read is None else np.asarray(read)[None]
+        sent = None if pulses is None else np.asarray(pulses)[None]
+        made, after = self.process(asked, reads, state, sent)
+        return after, None if read is None else Observed(*(one[0] for one in made))
+
+    def process(
+        self,
+        drive: ArrayLike,
+        reads: ArrayLike,
+        state: State | None = None,
+        pulses: ArrayLike | None = None,
+    ) -> tuple[Observed, State]:
+        """What is observed after each read of a stretch of steps, and the state after them.
+
+        Parameters
+        ----------
+        drive : array_like, shape [steps, *shape]
+            Increments asked for, weight units: computed on in float32 if they are that, else in float64.
+        reads : array_like, shape [reads, *shape]
+            Reads after every ``every``-th step since the start, weight units.
+        state : State, optional
+            State before the first step, not modified; that of `init` when not given.
+        pulses : array_like of int, shape [steps, *shape], or None
+            Signed pulses sent, wanted with counts "known".
+
+        Returns
+        -------
+        Observed, State
+            However the steps are cut into stretches, the bytes are the same.
+
+        Raises
+        ------
+        ParameterError
+            Shapes that do not fit, NaN or infinity, pulses missing.
+        """
+        asked = as_samples(drive, None if state is None else state.memory.dtype)
+        cells = asked.shape[1:]
+        before = self.init(cells, asked.dtype) if state is None else state
+        seen = as_samples(reads, asked.dtype)
+        count = (before.sample + len(asked)) // self.every - before.sample // self.every
+        if seen.shape != (count, *cells):
+            raise ParameterError(
+                f"reads of shape {list(seen.shape)}: {[count, *cells]} wanted, "
+                f"steps {before.sample} to {before.sample + len(asked)} with a read every {self.every}"
+            )
+        for one in (asked, seen):
+            if not np.isfinite(one).all():
+                refuse_unbounded(one)
+        law = self.law(asked.dtype)
+        memory = writable_memory(before, law.slots, cells)
+        flat = math.prod(cells)
+        out = np.empty((3, count, flat), asked.dtype)
+        estimators.run_observer(
+            law,
+            memory,
+            asked.reshape(len(asked), flat),
+            self._sent(pulses, asked),
+            (before.sample, self.every),
+            seen.reshape(count, flat),
+            out,
+        )
+        point, variance, share = out.reshape(3, count, *cells)
+        after = State(before.sample + len(asked), frozen(memory.reshape(-1, *cells)))
+        return Observed(point, np.sqrt(variance), share), after
+
+    def _sent(self, pulses: ArrayLike | None, asked: Array) -> Array:
+        """Pulses [steps, cells] as the kernel wants them."""
+        if self.errors.counts != "known":
+            return np.zeros((len(asked), math.prod(asked.shape[1:])), np.int32)
+        sent = np.asarray(0 if pulses is None else pulses)
+        if sent.shape != asked.shape or not np.issubdtype(sent.dtype, np.integer):
+            raise ParameterError(
+                f"pulses of shape {list(sent.shape)}, type {sent.dtype}: whole numbers {list(asked.shape)} "
+                "wanted with counts 'known'"
+            )
+        return np.ascontiguousarray(sent.reshape(len(asked), -1), np.int32)
