@@ -63,7 +63,7 @@ def design(
         Seeds and margin.
     out
         Folder for design.toml (read by track, response and explain), design.json, design.nc, design.png,
-        design.svg, pareto.png, pareto.svg, and the filter for other tools: filter.npz, filter.csv.
+        design.svg, pareto.png, pareto.svg, and a filter for other tools: filter.npz, filter.csv.
     json
         Print JSON alone.
     quiet
@@ -102,7 +102,8 @@ def report(made: "Design") -> dict[str, Any]:
         "feasible": made.search.feasible,
         "attempts": made.attempts,
         "estimator": s.estimator,
-        "filter": str(chosen.filter),
+        "filter": str(chosen.filter) if chosen.filter is not None else None,
+        "read_every": s.every,
         "chopper": str(chosen.chopper) if chosen.chopper is not None else "none",
         "alpha": s.alpha,
         "eta": s.eta,
@@ -148,13 +149,20 @@ def _print(made: "Design") -> None:
     console.print(table)
     lines = [
         f"alpha {told['alpha']:.4g}, eta {told['eta']:.4g}, gamma {told['gamma']:.3g}, beta "
-        f"{told['beta']:.4g}; ENBW {told['enbw']:.3g} cycles/step",
+        f"{told['beta']:.4g}; {_bandwidth(made)}",
         f"trained on the quadratic problem: |W - W*|² {told['training']['w']:.3g} "
         f"(untrained {told['training']['untrained']:.3g}), |Q - SP|² {told['training']['q']:.3g}",
         *(_miss(miss) for miss in made.misses),
         *(f"warning: {text}" for text in made.warnings),
     ]
     console.print("\n".join(lines), highlight=False)
+
+
+def _bandwidth(made: "Design") -> str:
+    enbw = made.chosen.enbw
+    return (
+        f"a read every {made.chosen.setting.every} steps" if enbw is None else f"ENBW {enbw:.3g} cycles/step"
+    )
 
 
 def _miss(miss: Any) -> str:
@@ -175,8 +183,9 @@ def _write(made: "Design", told: dict[str, Any], folder: Path) -> None:
     data = design_dataset(made)
     write_atomic(folder / "design.toml", design_to_toml(made.search.specification, made.chosen))
     write_atomic(folder / "design.json", json_text(told))
-    write_atomic(folder / "filter.npz", filter_npz(made.chosen))
-    write_atomic(folder / "filter.csv", filter_csv(made.chosen))
+    if made.chosen.filter is not None:
+        write_atomic(folder / "filter.npz", filter_npz(made.chosen))
+        write_atomic(folder / "filter.csv", filter_csv(made.chosen))
     save(data, folder / "design.nc")
     for name, figure in (("design", design_figure(data)), ("pareto", pareto_figure(data))):
         for ending in ("png", "svg"):

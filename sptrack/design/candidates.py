@@ -27,6 +27,7 @@ from sptrack.theory.windows import (
     corrected_transient,
 )
 from sptrack.tracking import Chop, Method
+from sptrack.tracking.methods import o_rider
 
 Array = NDArray[Any]
 
@@ -41,12 +42,13 @@ _SHORTEST_LOOP = 4.0
 
 
 class Setting(NamedTuple):
-    """A point of the search: rate of the gradient pulses, chopper, estimator and its rate."""
+    """A point of the search: rate of the gradient pulses, chopper, estimator, its rate, steps of a read."""
 
     alpha: float
     chop: Chop
     estimator: str
     eta: float
+    every: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class Candidate:
     def method(self) -> Method:
         """The setting as a method of the tracking recursion."""
         s = self.setting
+        if self.observes:
+            return o_rider(alpha=s.alpha, beta=self.beta, gamma=self.gamma, eta=s.eta, every=s.every)
         return Method(
             name="e-rider",
             alpha=s.alpha,
@@ -92,9 +96,14 @@ class Candidate:
         )
 
     @property
-    def filter(self) -> LinearBlock:
-        """The estimator once settled, as a filter: an EMA, or a moving average."""
-        return settled_filter(self.setting)
+    def observes(self) -> bool:
+        """Whether the reference is an input-aware observer, which is no filter of the reads."""
+        return self.setting.estimator == "observer"
+
+    @property
+    def filter(self) -> LinearBlock | None:
+        """The estimator once settled, as a filter: an EMA, or a moving average; None for an observer."""
+        return None if self.observes else settled_filter(self.setting)
 
     @property
     def chopper(self) -> SignSource | None:
@@ -102,9 +111,9 @@ class Candidate:
         return chopper_block(self.setting.chop)
 
     @property
-    def enbw(self) -> float:
-        """Equivalent noise bandwidth of the filter, cycles per step."""
-        return noise_bandwidth(self.filter)
+    def enbw(self) -> float | None:
+        """Equivalent noise bandwidth of the filter, cycles per step; None for an observer."""
+        return None if self.filter is None else noise_bandwidth(self.filter)
 
 
 def settled_filter(setting: Setting) -> LinearBlock:
@@ -283,7 +292,7 @@ def _predicted(
     bias = float(np.sqrt(_mean(about.bias.reshape(1, -1) ** 2)[0]))
     response = float(np.nanmean(loop.response))
     gamma = gamma_by_rule(spec, loop.alpha, response)
-    reach = float(_mean(np.sqrt(2 / np.pi * about.var_p).reshape(1, -1))[0])
+    reach = float(_mean(mean_size(about.demodulated, np.sqrt(about.var_p)).reshape(1, -1))[0])
     programs = _programs(chop, spec.steps)
     signal = float(np.nanmean((1 - loop.pole) * demodulated_gain(loop.pole, chopper_block(chop))))
     for k, eta in enumerate(rates):

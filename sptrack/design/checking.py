@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from sptrack.design.candidates import Candidate, left_curve, loop_of
+from sptrack.design.observed import error_after
 from sptrack.design.specification import QUANTITIES, Specification
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
@@ -141,10 +142,11 @@ def check(
     late = np.stack([run["late"] for run in runs])[:, live] - point
     steps = np.array(runs[0]["steps"])
     left = (error - late.mean(axis=0)) @ -point / float(point @ point)
-    predicted = left_curve(loop, chosen.setting, steps)
+    predicted = _left(spec, cells, chosen, loop, steps)
     measured = _measure(error, runs)
     measured |= {"bias": _bias(late), "converging": _UNKNOWN}
-    measured["settling"] = _settling(chosen, left, steps, loop)
+    stretched = np.stack([_left(spec, cells, chosen, loop, steps / s) for s in _STRETCHES])
+    measured["settling"] = _settling(chosen, left, stretched)
     trained = _training(spec, chosen, range(seed, seed + seeds))
     measured["weights"] = _root(trained["w"])
     measured["signal"] = _signal(np.stack([run["signal"] for run in runs])[:, live], loop, live)
@@ -194,13 +196,21 @@ def _measure(error: Array, runs: list[Any]) -> dict[str, tuple[float, Interval]]
     return out
 
 
-def _settling(chosen: Candidate, left: Array, steps: Array, loop: Loop) -> tuple[float, Interval]:
-    """Settling by the shape of the curve left [seeds, samples]: the stretch in time of the predicted one.
+def _left(spec: Specification, cells: Cells, chosen: Candidate, loop: Loop, steps: Array) -> Array:
+    """Predicted share of the start offset left after ``steps`` [samples]."""
+    if not chosen.observes:
+        return left_curve(loop, chosen.setting, steps)
+    after = error_after(spec, cells, loop, chosen.setting)
+    few = np.unique(np.geomspace(max(1.0, steps[0]), steps[-1], 25))
+    return np.interp(np.log(np.maximum(steps, 1.0)), np.log(few), [after(k)[1] for k in few])
+
+
+def _settling(chosen: Candidate, left: Array, curves: Array) -> tuple[float, Interval]:
+    """Settling by the shape of the curve left [seeds, samples]: which of the stretched predictions fits best.
 
     Chopping moves all cells alike, so that single crossings of a level are a matter of chance; the interval
     is a jackknife over the seeds.
     """
-    curves = np.stack([left_curve(loop, chosen.setting, steps / s) for s in _STRETCHES])
 
     def stretch(curve: Array) -> float:
         return float(_STRETCHES[np.argmin(((curves - curve) ** 2).sum(axis=1))])

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sptrack.cost import CostModel
-from sptrack.design.candidates import Candidate, alphas, chops, etas, evaluate
+from sptrack.design.candidates import Candidate, alphas, chops, etas, evaluate, loop_of
+from sptrack.design.observed import evaluate_observers, predict_observer
 from sptrack.design.specification import QUANTITIES, Specification
 from sptrack.devices import Cells, sample_cells
 from sptrack.errors import ParameterError
@@ -118,6 +119,7 @@ def search(
     grid = [(float(a), c) for a in alphas(spec, cells, COARSE) for c in chops(spec, COARSE // 2)]
     rates = etas(spec, COARSE)
     found = list(evaluate(spec, cells, grid, rates))
+    found += evaluate_observers(spec, cells, alphas(spec, cells, 2 * COARSE))
     covered = [one for one in found if one.valid]
     if not covered:
         raise ParameterError(
@@ -129,6 +131,10 @@ def search(
         factor = (grid_step(spec, cells)) ** (0.5**done)
         near = sorted(covered, key=lambda one: rank(spec, one, margin, weights))[:_NEAR]
         for one in near:
+            if one.observes:
+                finer = one.setting.alpha * np.geomspace(1 / factor, factor, REFINED)
+                covered += [more for more in evaluate_observers(spec, cells, finer) if more.valid]
+                continue
             around, close = _around(one, factor)
             own = (one.setting.estimator,)
             covered += [more for more in evaluate(spec, cells, around, close, own) if more.valid]
@@ -164,7 +170,11 @@ def pick(
     again: list[Candidate] = []
     for one in first:
         s = one.setting
-        again += evaluate(spec, cells, [(s.alpha, s.chop)], np.array([s.eta]), (s.estimator,))
+        if one.observes:
+            loops = loop_of(spec, cells, s.alpha), loop_of(spec, cells, s.alpha, optimum=True)
+            again.append(predict_observer(spec, cells, loops, s, one.gamma, one.beta))
+        else:
+            again += evaluate(spec, cells, [(s.alpha, s.chop)], np.array([s.eta]), (s.estimator,))
     return min(again, key=lambda one: rank(spec, one, margin, cost, given))
 
 

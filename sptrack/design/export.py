@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sptrack.design.candidates import Candidate, boxcar_length
 from sptrack.design.specification import Specification
+from sptrack.errors import ParameterError
 from sptrack.tracking import ProblemSettings
 from sptrack.tracking.config import Setup, setup_to_toml
 
@@ -37,7 +38,15 @@ def design_to_toml(spec: Specification, chosen: Candidate) -> str:
 
 
 def transfer_function(chosen: Candidate) -> tuple[Real, Real]:
-    """Coefficients b and a of the settled filter, as `scipy.signal.lfilter` takes them."""
+    """Coefficients b and a of the settled filter, as `scipy.signal.lfilter` takes them.
+
+    Raises
+    ------
+    ParameterError
+        An observer, which is no filter of the reads.
+    """
+    if chosen.observes:
+        raise ParameterError("an input-aware observer has no transfer function: a filter wanted")
     if chosen.setting.estimator == "boxcar":
         length = boxcar_length(chosen.setting.eta)
         return np.full(length, 1.0 / length), np.ones(1)
