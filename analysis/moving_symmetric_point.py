@@ -11,13 +11,13 @@ its own delay; an observer does not, its age is its memory. Below: the error of 
 rate and, dashed, at the rate that balances noise and lag best. Lines of the observer hold the noise of pulses
 alone, which it reaches within a factor.
 
-What to use: the observer where increments are known and points move slowly (`tracking_rate` gives the rate
-to leading order), its forgetting not above P's own rate 1 - a, for it has to see P on both sides of its
-point. A drift that moves the point by as much as P fluctuates (dotted) within the memory, or within P's own
-time, breaks its regression: points leave the lines. Its estimates are limited to a share of the nominal
-range, which a moving point can leave: `Observing(limit=...)` is raised here. A filter as fast as the drift
-asks for is never best but never breaks. Zero-shifting again, with as many pulses as training has, is best
-where points move fast and training can wait. E-RIDER's copy of Q is older than Q by another 1/p steps.
+What to use: the observer where increments are known and points move slowly (`tracking_rate` gives the rate to
+leading order), its forgetting not above P's own rate 1 - a, for it has to see P on both sides of its point:
+with a shorter memory its regression cannot tell a drift from a slope, and points leave the line (above, rate
+.02). Its estimates are limited to a share of the nominal range, which a moving point can leave:
+`Observing(limit=...)` is raised here. A filter as fast as the drift asks for is never best. Zero-shifting
+again, with as many pulses as training has, is best where points move fast and training can wait. E-RIDER's
+copy of Q is older than Q by another 1/p steps.
 """  # noqa: D400
 
 from dataclasses import replace

@@ -93,20 +93,21 @@ def _wanted(**options: str) -> Callable[[Crossbar], float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Loop(Case):
-    """The fused recursion of E-RIDER on the separable quadratic; ``alpha`` sets the pulses a step."""
+    """The fused recursion of a method on the separable quadratic; ``alpha`` sets the pulses a step."""
 
     work: Callable[[Any], float] = field(default=lambda tracker: _run(tracker))
     unit: str = "cell-steps/s"
     load: float = 3 * _NORMAL + 40.0
+    rule: str = "e-rider"
     alpha: float = 0.006
     application: str = "burst"
 
     def subject(self) -> Tracker:
         """A tracker of as many weights as the array has cells."""
         settings = ProblemSettings(size=SIDE * SIDE)
-        rule = method("e-rider", alpha=self.alpha)
         made = problem("separable", settings)
-        return Tracker(made, rule, application=self.application, threads=self.threads)
+        chosen = method(self.rule, alpha=self.alpha)
+        return Tracker(made, chosen, application=self.application, threads=self.threads)
 
 
 def _run(tracker: Tracker) -> float:
@@ -147,5 +148,6 @@ LOOPS = {
     "E-RIDER, burst, one pulse a step": Loop(target=2e8),
     "E-RIDER, sequential, one pulse a step": Loop(application="sequential", target=2e8),
     "E-RIDER, sequential, nine pulses a step": Loop(alpha=0.05, application="sequential", target=5e7),
+    "O-RIDER, burst, one pulse a step": Loop(rule="o-rider"),
 }
 CASES = TRAINS | UPDATES | LOOPS

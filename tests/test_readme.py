@@ -13,6 +13,8 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 SHELL = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 COMMANDS = [line for line in SHELL if line.startswith("sptrack ")]
+FILES = {text.splitlines()[0].removeprefix("# "): text for language, text in BLOCKS if language == "toml"}
+"""Files that are shown, by the name in their first line."""
 
 
 def promised(text):
@@ -40,6 +42,8 @@ def test_python_snippets_print_what_they_say(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_succeed(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     assert main(shlex.split(command)[1:]) == 0
     assert capsys.readouterr().out
     for option, ending in (("--plot", "ecram.png"), ("--out", "ecram/certificate.json")):

@@ -17,6 +17,7 @@ STYLES = {
     "residual": (COLOURS[0], ":"),
     "rider": (COLOURS[1], ":"),
     "e-rider": (COLOURS[1], "-"),
+    "o-rider": (COLOURS[2], "--"),
     "two-stage": (COLOURS[0], "-"),
     "oracle": (COLOURS[2], "-"),
 }

@@ -121,8 +121,9 @@ def observer_gain(forget: float, *, every: int = 1) -> MovingGain:
 
     It averages what the steps say of the symmetric point with weights b^n, b = (1 - forget)^m, over blocks
     of m = ``every`` steps: sum r_k = m/(1 - b), its memory 1/forget. P's pole does not enter. Holds for a
-    memory longer than P's own time 1/(1 - a), which P needs to show the slope, and while the drift within
-    the memory is small against the fluctuation of P: the regression is misled otherwise.
+    memory longer than P's own time 1/(1 - a), which P needs to show the slope, while the drift within the
+    memory is small against the fluctuation of P, the regression being misled otherwise, and for short
+    stretches: the lag is 3 to 5 % longer for m (1 - a) = .02 and 13 to 15 % for .08 (measured).
 
     Raises
     ------

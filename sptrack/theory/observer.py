@@ -32,6 +32,7 @@ from scipy.special import erf
 
 from sptrack.devices.counts import mean_count_variance
 from sptrack.errors import ParameterError
+from sptrack.theory.drive import mean_size
 
 MOST_DECAY = 0.2
 """Largest share of its distance from the symmetric point that a cell should go back between two reads."""
@@ -62,11 +63,7 @@ class NormalDrive:
     @property
     def size(self) -> float:
         """E|D|, weight units."""
-        if self.std == 0:
-            return abs(self.mean)
-        z = self.mean / (self.std * math.sqrt(2))
-        folded = self.std * math.sqrt(2 / math.pi) * math.exp(-z * z)
-        return float(folded + self.mean * erf(z))
+        return float(mean_size(self.mean, self.std))
 
     @property
     def signed_square(self) -> float:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from sptrack.devices.counts import rounding_variance
 from sptrack.errors import ParameterError
 from sptrack.theory import GradientStatistics, count_moments, mean_size
-from sptrack.theory.drive import rounding_variance
 
 from .openloop import drawn_counts
 

