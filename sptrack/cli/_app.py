@@ -42,6 +42,9 @@ app.command(
 )
 app.command("sptrack.cli.track:track", name="track", help="Run methods on a problem and compare them.")
 app.command(
+    "sptrack.cli.tune:tune", name="tune", help="Tune the settings of a method, scored on held-out problems."
+)
+app.command(
     "sptrack.cli.verify:verify", name="verify", help="Hold the bounds on zero-shifting against simulation."
 )
 

@@ -1,4 +1,4 @@
-"""What `track` and `explain` read from their command line: a problem, its device, a method's settings."""
+"""What `track`, `explain`, `tune` read from their command line: problem, device, a method's settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

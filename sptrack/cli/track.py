@@ -1,7 +1,6 @@
 """`sptrack track`: methods run on a problem, side by side."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,10 +8,11 @@ from typing import Annotated, Any
 import xarray as xr
 from cyclopts import Parameter
 
+from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
 from sptrack.errors import ParameterError
-from sptrack.results import json_text, output_folder, save, write_atomic
+from sptrack.results import json_text, save, write_atomic
 from sptrack.tracking.compare import compare as run_comparison
 from sptrack.tracking.compare import comparison_rows
 from sptrack.tracking.config import Setup
@@ -97,7 +97,7 @@ def track(
     loaded = setup.load()
     names = (setup.method,) if setup.method is not None else compare
     methods = chosen_methods(loaded, tuple(METHODS) if names == () else names or ())
-    with _folder(output.out) as folder:
+    with kept_folder(output.out) as folder:
         data = _run(loaded, methods, amount, output)
         rows = comparison_rows(data)
         if folder is not None:
@@ -108,16 +108,6 @@ def track(
         print(json_text(rows), end="")
     else:
         _print(rows, loaded, amount)
-
-
-def _folder(out: Path | None) -> AbstractContextManager[Path | None]:
-    """Folder to write results into; it is made first, since states are kept in it meanwhile."""
-    if out is None:
-        return nullcontext()
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        with output_folder(out):
-            pass
-    return output_folder(out)
 
 
 def _run(setup: Setup, methods: tuple[Method, ...], amount: Amount, output: Output) -> xr.Dataset:

@@ -132,15 +132,18 @@ def compare(
 
 
 def mean_interval(values: ArrayLike) -> tuple[float, float]:
-    """95 % interval of the mean of normal ``values`` [n], by Student's t with n - 1 degrees; NaN for n = 1.
+    """`student_interval` of squared errors, whose mean is not negative: cut at 0."""
+    low, high = student_interval(values)
+    return float(np.maximum(0.0, low)), high
 
-    The values are squared errors, whose mean is not negative: the interval is cut at 0.
-    """
+
+def student_interval(values: ArrayLike) -> tuple[float, float]:
+    """95 % interval of the mean of normal ``values`` [n], by Student's t (n - 1 degrees); NaN for n = 1."""
     x = np.asarray(values, np.float64)
     if x.size < 2:
         return float("nan"), float("nan")
     half = float(student.ppf(0.975, x.size - 1) * x.std(ddof=1) / np.sqrt(x.size))
-    return float(np.maximum(0.0, x.mean() - half)), float(x.mean()) + half
+    return float(x.mean()) - half, float(x.mean()) + half
 
 
 def has_reference(method: Method) -> bool:

@@ -1,6 +1,6 @@
 """A method, a problem and their device as plain mappings and TOML text.
 
-A file has up to five tables, none of which is needed::
+A file has up to six tables, none of which is needed::
 
     [method]              # name of a factory, and the fields of `Method` that differ from it
     name = "e-rider"
@@ -22,6 +22,9 @@ A file has up to five tables, none of which is needed::
     [chopper]             # a chopper, likewise; or chopper = "periodic:half_period=50"
     kind = "telegraph"
     p = 0.1
+
+    [tune]                # what `sptrack tune` does with them, see `sptrack.tuning.plan.table_values`
+    trials = 200
 
 Without ``device`` the device is that of `ProblemSettings`; a ``device`` table describes a whole device.
 ``filter`` and ``chopper`` are looked at on their own: a method has its own, eta and chop.
@@ -46,7 +49,7 @@ from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import PROBLEMS, ProblemSettings
 
-TABLES = ("method", "problem", "device", "filter", "chopper")
+TABLES = ("method", "problem", "device", "filter", "chopper", "tune")
 _ALSO_TEXT = ("device", "filter", "chopper")
 
 
@@ -81,7 +84,7 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
     Parameters
     ----------
     mapping : mapping
-        The tables "method", "problem", "device", "filter" and "chopper".
+        The tables "method", "problem", "device", "filter" and "chopper"; "tune" is let pass.
     where : str
         What error texts call the mapping: the name of the file.
 

@@ -1,0 +1,276 @@
+"""`sptrack tune`: settings of a method tuned on a problem, start and best compared on held-out problems."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import xarray as xr
+from cyclopts import Parameter
+
+from sptrack.cli._folder import kept_folder
+from sptrack.cli._progress import progress_bar
+from sptrack.cli._setup import SetupInput, chosen_methods
+from sptrack.devices.config import read_toml
+from sptrack.results import json_text, save, write_atomic
+from sptrack.tracking.config import Setup, setup_to_toml
+from sptrack.tracking.methods import Method
+from sptrack.tuning import Budget, Found, Plan, Search, Task, hold_out, search, tuning_dataset, tuning_record
+from sptrack.tuning.plan import table_values
+from sptrack.tuning.space import parse_space
+
+_FILE_WIDTH = 110
+_JOURNAL = "tune.journal"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searching:
+    """What is varied and what for; what is not given is taken from the table [tune] of the file.
+
+    Parameters
+    ----------
+    vary
+        Settings to vary: NAME=LOW:HIGH (with :log or :linear if need be), NAME=ONE|OTHER, or NAME alone for
+        its default range; default: those of the method that are above 0.
+    objective
+        What to make small: w, q, pulses, reads, programs, cost; several for the front between them.
+    sampler
+        tpe or random.
+    prune
+        When a trial is given up: seeds, steps or none.
+    """
+
+    vary: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)] = None
+    objective: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)] = None
+    sampler: str | None = None
+    prune: str | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much is run; what is not given is taken from the table [tune] of the file.
+
+    Parameters
+    ----------
+    trials
+        Trials of the study in all (100), those of earlier calls and of other processes included.
+    seeds
+        Problems on which a trial is scored (4).
+    finalists
+        Best trials that are run on 10 further problems before one is taken (5).
+    held_out
+        Problems, unseen by any trial, on which start and best are compared (10).
+    steps
+        Steps of each run, a multiple of 200 (20000).
+    seed
+        First problem, and root of the sampler's draws (0).
+    """
+
+    trials: int | None = None
+    seeds: int | None = None
+    finalists: int | None = None
+    held_out: int | None = None
+    steps: int | None = None
+    seed: int | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where results go.
+
+    Parameters
+    ----------
+    study
+        Journal file of the study: the same call goes on with it after an interrupt, and several processes or
+        machines can share it; default: tune.journal in the folder of --out, else memory.
+    out
+        Folder for the result as JSON, the trials as dataset, the figure, and the best method as TOML for
+        `sptrack track --config`.
+    json
+        Print JSON alone.
+    quiet
+        No progress on stderr.
+    """
+
+    study: Path | None = None
+    out: Path | None = None
+    json: bool = False
+    quiet: bool = False
+
+
+_SETUP, _SEARCHING, _AMOUNT, _OUTPUT = SetupInput(), Searching(), Amount(), Output()
+
+
+def tune(
+    *,
+    setup: SetupInput = _SETUP,
+    searching: Searching = _SEARCHING,
+    amount: Amount = _AMOUNT,
+    output: Output = _OUTPUT,
+) -> None:
+    """Tune the settings of a method on a problem, from a start.
+
+    Parameters
+    ----------
+    setup
+        Method, problem, device, file.
+    searching
+        Settings, objectives, sampler.
+    amount
+        Trials, problems, steps.
+    output
+        Journal, folder and form of the results.
+    """
+    loaded = setup.load()
+    (start,) = chosen_methods(loaded, () if setup.method is None else (setup.method,))
+    plan = _plan(loaded, start, setup.config, (searching, amount))
+    journal = output.out / _JOURNAL if output.study is None and output.out is not None else output.study
+    with kept_folder(output.out) as folder:
+        with progress_bar("tuning", "trials", quiet=output.quiet) as progress:
+            found = search(plan, journal, progress)
+        with progress_bar("held-out problems", "methods", quiet=output.quiet) as progress:
+            data = tuning_dataset(found, hold_out(found, progress))
+        record = tuning_record(found, data)
+        if folder is not None:
+            _write(found, data, record, folder)
+    if output.out is not None and not output.quiet:
+        print(f"wrote {output.out}", file=sys.stderr)
+    if output.json:
+        print(json_text(record), end="")
+    else:
+        _print(record)
+
+
+def _plan(loaded: Setup, start: Method, config: Path | None, options: tuple[Searching, Amount]) -> Plan:
+    values = {} if config is None else table_values(read_toml(config).get("tune", {}), str(config))
+    for given in options:
+        own = {name: getattr(given, name) for name in type(given).__dataclass_fields__}
+        values |= {name: value for name, value in own.items() if value is not None}
+    texts = values.pop("vary", ())
+    chosen: dict[str, Any] = {name: values.pop(name) for name in ("sampler", "prune") if name in values}
+    if "objective" in values:
+        chosen["objectives"] = values.pop("objective")
+    steps = values.pop("steps", Task().steps)
+    of_file = config is not None and loaded.method == start
+    return Plan(
+        start=start,
+        source=f"settings of {config}" if of_file else f"defaults of {start.name}",
+        task=Task(problem=loaded.problem, settings=loaded.settings, steps=steps),
+        search=Search(space=parse_space(texts, start), **chosen),
+        budget=Budget(**values),
+    )
+
+
+def _print(record: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    (chosen,) = [one for one in record["candidates"] if one["trial"] == record["chosen"]]
+    if len(record["objectives"]) > 1:
+        console.print(_front_table(record))
+    console.print(_settings_table(record, chosen))
+    console.print(_scores_table(record, chosen))
+    for line in _sentences(record, chosen):
+        console.print(line, highlight=False)
+
+
+def _table(title: str, headings: tuple[str, ...]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    table.add_column(headings[0])
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _settings_table(record: dict[str, Any], chosen: dict[str, Any]) -> Any:
+    title = f"{record['method']} on {record['problem']}, {record['steps']} steps: trial {chosen['trial']}"
+    table = _table(title, ("setting", "start", "tuned", "tuned / start"))
+    for name, values in chosen["settings"].items():
+        ratio = "-" if values["moved"] is None else f"{values['moved']:.3g}"
+        table.add_row(name, _text(values["start"]), _text(values["tuned"]), ratio)
+    return table
+
+
+def _scores_table(record: dict[str, Any], chosen: dict[str, Any]) -> Any:
+    title = f"means over {len(record['held_out_seeds'])} held-out problems"
+    headings = ("score", "start", "tuned", "difference", "95 % interval", "tuned is", "on tuning seeds")
+    table = _table(title, headings)
+    for name, values in chosen["scores"].items():
+        low, high = values["difference_ci"]
+        table.add_row(
+            f"{name} *" if name in record["objectives"] else name,
+            *(f"{values[key]:.4g}" for key in ("start", "tuned")),
+            f"{values['difference']:+.3g}",
+            f"{low:+.3g} .. {high:+.3g}",
+            values["verdict"],
+            f"{values['tuning']:.4g}",
+        )
+    return table
+
+
+def _front_table(record: dict[str, Any]) -> Any:
+    names = record["objectives"]
+    headings = ("trial", *names, *record["start"]["settings"])
+    table = _table("start and front, means over held-out problems; <: taken", headings)
+    first = record["candidates"][0]["scores"]
+    settings = record["start"]["settings"]
+    table.add_row("start", *(f"{first[n]['start']:.4g}" for n in names), *map(_text, settings.values()))
+    for one in record["candidates"]:
+        scores = [f"{one['scores'][name]['tuned']:.4g}" for name in names]
+        tuned = [_text(values["tuned"]) for values in one["settings"].values()]
+        mark = " <" if one["trial"] == record["chosen"] else ""
+        table.add_row(f"{one['trial']}{mark}", *scores, *tuned)
+    return table
+
+
+def _sentences(record: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
+    counts = ", ".join(f"{n} {state}" for state, n in record["trials"].items() if n)
+    lines = [f"Start: {record['start']['source']}. Trials: {counts}. * objective."]
+    if record["start"]["outside"]:
+        names = ", ".join(record["start"]["outside"])
+        lines.append(f"The start lies outside the range of {names}: the first trial is the nearest point.")
+    for name in record["objectives"]:
+        values = chosen["scores"][name]
+        lines.append(f"{name}: {_SAYS[values['verdict']]}")
+    if record["trials"]["running"]:
+        lines.append("Other workers are still at trials: call again when they are done.")
+    return lines
+
+
+_SAYS = {
+    "better": "the tuned settings are better than the start on held-out problems.",
+    "worse": "the tuned settings are worse than the start on held-out problems.",
+    "same": "the tuned settings do exactly as the start does.",
+    "not told apart": "the interval of the difference includes zero: no gain shown on held-out problems.",
+}
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _write(found: Found, data: xr.Dataset, record: dict[str, Any], folder: Path) -> None:
+    from sptrack.plotting.style import save_figure
+    from sptrack.plotting.tuning import tuning_figure
+
+    task = found.plan.task
+    files = {"best.toml": found.method}
+    if len(found.best) > 1:
+        pairs = zip(found.best, found.methods[1:], strict=True)
+        files |= {f"front-{trial.slot}.toml": method for trial, method in pairs}
+    for name, method in files.items():
+        made = Setup(method=method, problem=task.problem, settings=task.settings)
+        write_atomic(folder / name, setup_to_toml(made))
+    write_atomic(folder / "tune.json", json_text(record))
+    save(data, folder / "tune.nc")
+    figure = tuning_figure(data)
+    for ending in ("png", "svg"):
+        save_figure(figure, folder / f"tune.{ending}")

@@ -1,0 +1,155 @@
+"""What a method reaches on some problems, and at what price: what tuning and Pareto views weigh."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.cost import CostModel
+from sptrack.errors import ParameterError, nearest
+from sptrack.tracking.compare import QUANTITIES, SAMPLE, TAIL, has_reference
+from sptrack.tracking.methods import Method
+from sptrack.tracking.problems import ProblemSettings, problem
+from sptrack.tracking.run import Tracker
+
+Array = NDArray[Any]
+Scores = dict[str, Array]
+Watch = Callable[[Scores], None]
+
+OBJECTIVES: dict[str, str] = {
+    "w": "weight units squared",
+    "q": "weight units squared",
+    "pulses": "pulses/cell",
+    "reads": "reads/cell",
+    "programs": "programs/cell",
+    "cost": "pulse units/cell",
+}
+"""What can be made small, with units: |W - W*|^2 and |Q - symmetric point|^2, means over the weights and the
+last tenth of the steps; pulses, reads, programming events and cost of a whole run, W and P together,
+calibration included, per weight of the problem."""
+STRETCHES = 5
+"""Parts into which a run is cut: between them it can be watched, and an interrupt is noticed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What methods are scored on.
+
+    Parameters
+    ----------
+    problem : str
+        Name of the problem.
+    settings : ProblemSettings
+        Its settings, with the device.
+    steps : int
+        Steps of each run, a multiple of 200.
+    cost : CostModel
+        What pulses, reads and programming events weigh.
+    """
+
+    problem: str = "quadratic"
+    settings: ProblemSettings = field(default_factory=ProblemSettings)
+    steps: int = 20000
+    cost: CostModel = CostModel()
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.steps % SAMPLE:
+            raise ParameterError(f"steps = {self.steps}: a positive multiple of {SAMPLE} wanted")
+
+
+def check_objectives(objectives: Sequence[str], method: Method) -> None:
+    """Refuse objectives that are unknown, repeated, or mean nothing for ``method``.
+
+    Raises
+    ------
+    ParameterError
+        As said; "q" for a method that neither estimates nor is told the symmetric point.
+    """
+    if not objectives or len(set(objectives)) < len(objectives):
+        raise ParameterError(
+            f"objectives {', '.join(objectives) or '(none)'}: at least one, each once wanted"
+        )
+    for name in objectives:
+        if name not in OBJECTIVES:
+            raise ParameterError(
+                f"objective {name!r}: one of {', '.join(OBJECTIVES)} wanted{nearest(name, OBJECTIVES)}"
+            )
+    if "q" in objectives and not has_reference(method):
+        raise ParameterError(f"objective 'q': {method.name} has no estimate of the symmetric point")
+
+
+def evaluate(
+    method: Method,
+    task: Task,
+    seeds: Sequence[int],
+    *,
+    by_steps: bool = False,
+    watch: Watch | None = None,
+) -> Scores:
+    """Run ``method`` on the problems of ``seeds`` and score it.
+
+    Parameters
+    ----------
+    method : Method
+        Settings of the recursion.
+    task : Task
+        Problem, steps, cost.
+    seeds : sequence of int
+        Each a problem of its own with its own noise, as in `sptrack.tracking.compare.compare`.
+    by_steps : bool
+        All runs move on together, a stretch at a time, instead of one after the other.
+    watch : callable or None
+        Called with the scores so far, before the end: after every run but the last, or, ``by_steps``, after
+        every stretch but the last. What it raises ends the evaluation.
+
+    Returns
+    -------
+    dict
+        Every name of `OBJECTIVES` to its values [seeds]; "q" is NaN where the method has no estimate.
+
+    Raises
+    ------
+    ParameterError
+        A problem or device that is refused, rates out of range.
+    """
+    trackers: list[Tracker] = []
+    if by_steps:
+        trackers = [_tracker(method, task, seed) for seed in seeds]
+        for k, samples in enumerate(stretches(task.steps)):
+            for tracker in trackers:
+                tracker.run(samples * SAMPLE, samples=samples)
+            if watch is not None and k + 1 < len(stretches(task.steps)):
+                watch(_scores(trackers, task))
+    else:
+        for k, seed in enumerate(seeds):
+            trackers.append(_tracker(method, task, seed))
+            for samples in stretches(task.steps):
+                trackers[-1].run(samples * SAMPLE, samples=samples)
+            if watch is not None and k + 1 < len(seeds):
+                watch(_scores(trackers, task))
+    return _scores(trackers, task)
+
+
+def stretches(steps: int) -> list[int]:
+    """Samples of each of the (at most five) stretches of a run, as even as can be."""
+    samples = steps // SAMPLE
+    edges = [samples * k // STRETCHES for k in range(STRETCHES + 1)]
+    return [b - a for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+
+
+def _tracker(method: Method, task: Task, seed: int) -> Tracker:
+    return Tracker(problem(task.problem, task.settings, seed=seed), method, seed=seed)
+
+
+def _scores(trackers: Sequence[Tracker], task: Task) -> Scores:
+    size = task.settings.size
+    rows = []
+    for tracker in trackers:
+        w, _, q = tracker.result.tail(TAIL)
+        counts = {name: tracker.ledger.total(name) for name in QUANTITIES}
+        cost = task.cost.total(**counts, columns=size)
+        known = q if has_reference(tracker.method) else np.nan
+        rows.append([w, known, *(count / size for count in counts.values()), cost / size])
+    return dict(zip(OBJECTIVES, np.array(rows, np.float64).T, strict=True))

@@ -1,0 +1,319 @@
+"""What tuning varies: settings of a method by name, their ranges, and the way from a point to a method."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sptrack.errors import ParameterError, nearest
+from sptrack.tracking.methods import ESTIMATORS, METHODS, REFERENCES, SCOPES, Method, with_settings
+
+Value = float | int | str | bool
+
+PATHS: dict[str, tuple[str, ...]] = {
+    **{name: (name,) for name in ("alpha", "beta", "gamma", "eta", "pulses")},
+    **{name: (name,) for name in ("reference", "estimator", "sync", "direct")},
+    "p": ("chop", "probability"),
+    "half_period": ("chop", "half_period"),
+    "scope": ("chop", "scope"),
+    **{name: ("transfer", name) for name in ("every", "threshold", "keep", "most", "by_column", "forget")},
+    "tail": (),
+}
+"""Settings that can be varied: the keywords of the factories and the other fields of `Method`, `Chop` and
+`Transfer`, with their place. ``tail`` is eta/p: eta = min(tail p, 1), as in AGAD."""
+CHOICES: dict[str, tuple[Value, ...]] = {
+    "reference": REFERENCES,
+    "estimator": ESTIMATORS,
+    "scope": SCOPES,
+    **dict.fromkeys(("sync", "direct", "by_column", "forget"), (False, True)),
+}
+"""Settings that are not numbers, with all their values."""
+_MULTIPLES = {"pulses": 2, "half_period": 1, "every": 1, "most": 1}
+_FORM = "LOW:HIGH, with :log or :linear if need be"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both included.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends, in the unit of the setting.
+    log : bool
+        Even in the logarithm instead of in the number itself.
+    multiple : int
+        If above 0, whole multiples of it only.
+
+    Raises
+    ------
+    ParameterError
+        Ends that are not finite, reversed or equal, not above 0 though ``log``, or no multiples.
+    """
+
+    low: float
+    high: float
+    log: bool = True
+    multiple: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ParameterError(
+                f"range {self.low:g}:{self.high:g}: a finite low end below the high end wanted"
+            )
+        if self.log and self.low <= 0:
+            raise ParameterError(f"range {self.low:g}:{self.high:g}: low end above 0 wanted, or :linear")
+        if self.multiple and (self.low % self.multiple or self.high % self.multiple):
+            raise ParameterError(f"range {self.low:g}:{self.high:g}: multiples of {self.multiple} wanted")
+
+    def hold(self, value: float) -> float:
+        """``value`` moved into the range, and to the nearest multiple."""
+        inside = min(max(value, self.low), self.high)
+        return self.multiple * round(inside / self.multiple) if self.multiple else inside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One of some values.
+
+    Parameters
+    ----------
+    values : tuple
+        At least two, of texts or truth values.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than two values, or one twice.
+    """
+
+    values: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.values) < 2 or len(set(self.values)) < len(self.values):
+            raise ParameterError(f"choice {self.values}: at least two different values wanted")
+
+
+Space = Mapping[str, Range | Choice]
+
+RANGES: dict[str, Range] = {
+    "alpha": Range(low=1e-4, high=0.5),
+    "beta": Range(low=1e-4, high=0.3),
+    "gamma": Range(low=0.05, high=4.0),
+    "eta": Range(low=3e-5, high=0.1),
+    "p": Range(low=3e-4, high=0.3),
+    "half_period": Range(low=2, high=5000, multiple=1),
+    "tail": Range(low=0.2, high=10.0),
+    "every": Range(low=1, high=64, multiple=1),
+    "threshold": Range(low=1e-4, high=0.1),
+    "keep": Range(low=0.0, high=1.0, log=False),
+    "most": Range(low=1, high=100, multiple=1),
+    "pulses": Range(low=500, high=8000, multiple=2),
+}
+"""Default ranges: those over which the defaults of `METHODS` were compared, wide and the same for all."""
+BUFFERED = {"beta": Range(low=1e-3, high=10.0)}
+"""Instead, for a transfer through a buffer, where only beta / threshold matters."""
+BY_COLUMN = {"p": Range(low=1e-3, high=0.5)}
+"""Instead, for a chopper per column, which can flip at its reads alone."""
+
+
+def setting_name(name: str) -> str:
+    """Name of a setting in `PATHS` from that, or from its place, such as "chop.probability".
+
+    Raises
+    ------
+    ParameterError
+        Unknown setting.
+    """
+    places = {".".join(path): key for key, path in PATHS.items() if path}
+    found = places.get(name, name)
+    if found not in PATHS:
+        raise ParameterError(f"setting {name!r}: one of {', '.join(PATHS)} wanted{nearest(name, PATHS)}")
+    return found
+
+
+def read_setting(method: Method, name: str) -> Value:
+    """Value of a setting of ``method``.
+
+    Of a chopper that is periodic ``p`` is 1/half_period, of a random one ``half_period`` is 1/p: the mean
+    length of a half. ``tail`` is eta/p (0 without a chopper).
+    """
+    chop = method.chop
+    if name == "tail":
+        p = read_setting(method, "p")
+        return method.eta / float(p) if p else 0.0
+    if name == "p" and chop.half_period:
+        return 1.0 / chop.half_period
+    if name == "half_period" and chop.probability:
+        return round(1.0 / chop.probability)
+    value: Any = method
+    for key in PATHS[name]:
+        value = getattr(value, key)
+    found: Value = value
+    return found
+
+
+def with_point(base: Method, point: Mapping[str, Value]) -> Method:
+    """``base`` with the settings of ``point``.
+
+    ``p`` makes the chopper random, ``half_period`` periodic, and neither moves eta; ``tail`` sets it to
+    min(tail p, 1).
+
+    Raises
+    ------
+    ParameterError
+        If `Method` refuses them.
+    """
+    changed: dict[tuple[str, ...], dict[str, Any]] = {(): {}, ("chop",): {}, ("transfer",): {}}
+    for name, value in point.items():
+        if PATHS[name]:
+            *where, key = PATHS[name]
+            changed[tuple(where)][key] = value
+    chop = changed[("chop",)]
+    if "p" in point:
+        chop["half_period"] = 0
+    if "half_period" in point:
+        chop["probability"] = 0.0
+    fields = changed[()]
+    fields["chop"] = replace(base.chop, **chop)
+    fields["transfer"] = replace(base.transfer, **changed[("transfer",)])
+    if "tail" in point:
+        fields["eta"] = min(float(point["tail"]) * fields["chop"].probability, 1.0)
+    return with_settings(base, **fields)
+
+
+def default_range(name: str, method: Method) -> Range | Choice:
+    """Default range of a setting, stretched to hold the value that ``method`` has; or all its choices."""
+    if name in CHOICES:
+        return Choice(values=CHOICES[name])
+    own = RANGES | (BUFFERED if method.transfer.threshold > 0 else {})
+    own |= BY_COLUMN if method.chop.scope == "column" else {}
+    value = float(read_setting(method, name))
+    if value <= 0:
+        return own[name]
+    return replace(own[name], low=min(own[name].low, value), high=max(own[name].high, value))
+
+
+def default_space(method: Method) -> dict[str, Range | Choice]:
+    """Settings that the factory of ``method`` has and that are above 0, over their default ranges.
+
+    All but the threshold of a buffer: beta / threshold alone matters.
+    """
+    factory = METHODS.get(method.name)
+    names = list(RANGES) if factory is None else list(factory.__kwdefaults__ or {})
+    wanted = [name for name in names if name != "threshold" and float(read_setting(method, name)) > 0]
+    if factory is None:
+        wanted = [name for name in wanted if name in ("alpha", "beta", "gamma", "eta", "pulses")]
+    return {name: default_range(name, method) for name in wanted}
+
+
+def parse_space(texts: Iterable[str], method: Method) -> dict[str, Range | Choice]:
+    """Search space from texts: "alpha=1e-3:0.1", "keep=0:1:linear", "estimator=ema|boxcar", "eta".
+
+    A name alone stands for its default range or all its choices.
+
+    Raises
+    ------
+    ParameterError
+        Unknown setting or choice, a setting given twice, a text of another form, a range that is refused.
+    """
+    space: dict[str, Range | Choice] = {}
+    for text in texts:
+        given, _, what = text.partition("=")
+        name = setting_name(given.strip())
+        if name in space:
+            raise ParameterError(f"setting {name!r} is to be varied twice: once wanted")
+        space[name] = parse_range(name, what.strip(), method) if "=" in text else default_range(name, method)
+    return space
+
+
+def parse_range(name: str, text: str, method: Method) -> Range | Choice:
+    """Range or choice of one setting from its text, see `parse_space`."""
+    if name in CHOICES:
+        known = {str(value).lower(): value for value in CHOICES[name]}
+        words = [word.strip() for word in text.split("|")]
+        for word in words:
+            if word.lower() not in known:
+                raise ParameterError(
+                    f"{name} {word!r}: some of {' | '.join(known)} wanted{nearest(word, known)}"
+                )
+        return Choice(values=tuple(known[word.lower()] for word in words))
+    *ends, scale = text.split(":") if text.count(":") == 2 else [*text.split(":"), ""]
+    default = default_range(name, method)
+    log = default.log if isinstance(default, Range) and not scale else scale == "log"
+    try:
+        low, high = (float(end) for end in ends)
+    except ValueError as error:
+        raise ParameterError(f"{name}={text}: {_FORM} wanted") from error
+    if scale not in ("", "log", "linear"):
+        raise ParameterError(f"{name}={text}: {_FORM} wanted")
+    try:
+        return Range(low=low, high=high, log=log, multiple=_MULTIPLES.get(name, 0))
+    except ParameterError as error:
+        raise ParameterError(f"{name}: {error}") from error
+
+
+def check_space(space: Space, method: Method) -> None:
+    """Refuse a space that says nothing, or says two things about one setting.
+
+    Raises
+    ------
+    ParameterError
+        No setting; both p and half_period, or both eta and tail; a tail without a random chopper; a setting
+        that has no effect on the method; settings that `Method` refuses at an end of their range.
+    """
+    if not space:
+        raise ParameterError(f"{method.name}: no setting to vary; some of {', '.join(PATHS)} wanted")
+    for one, other in (("p", "half_period"), ("eta", "tail")):
+        if one in space and other in space:
+            raise ParameterError(f"{one} and {other} both varied: only one of them wanted")
+    if "tail" in space and "p" not in space and not method.chop.probability > 0:
+        raise ParameterError(f"tail = eta/p of {method.name}: a chopper probability above 0 wanted")
+    for name in space:
+        reason = _idle(name, space, method)
+        if reason:
+            raise ParameterError(f"{name} has no effect on {method.name}: {reason}")
+        for value in _ends(space[name]):
+            with_point(method, {name: value})
+
+
+def _ends(range_: Range | Choice) -> tuple[Value, ...]:
+    return (
+        range_.values if isinstance(range_, Choice) else (range_.hold(range_.low), range_.hold(range_.high))
+    )
+
+
+def _idle(name: str, space: Space, method: Method) -> str:
+    """Why a setting that is varied changes nothing; empty if it does."""
+    if {"reference", "direct"} & set(space):
+        return ""
+    if method.direct and name not in ("alpha", "direct"):
+        return "gradient pulses go straight onto W"
+    if name in ("eta", "tail", "estimator", "sync") and method.reference != "filter":
+        return "it has no reference filter"
+    if name == "pulses" and method.reference != "calibrated":
+        return "it is not calibrated before training"
+    if name in ("keep", "forget", "most") and not (method.transfer.threshold > 0 or "threshold" in space):
+        return "it has no buffer"
+    return ""
+
+
+def start_point(space: Space, start: Method) -> dict[str, Value]:
+    """Point of ``space`` nearest to ``start``: every setting as there, or at the near end of its range."""
+    point: dict[str, Value] = {}
+    for name, range_ in space.items():
+        value = read_setting(start, name)
+        if isinstance(range_, Range):
+            point[name] = range_.hold(float(value))
+        else:
+            point[name] = value if value in range_.values else range_.values[0]
+    return point
+
+
+def moved(space: Space, start: Method, end: Method) -> dict[str, float | None]:
+    """How far each setting moved: value at the end over value at the start; None where that is no number."""
+    ratios: dict[str, float | None] = {}
+    for name, range_ in space.items():
+        first, last = read_setting(start, name), read_setting(end, name)
+        ratios[name] = float(last) / float(first) if isinstance(range_, Range) and first else None
+    return ratios

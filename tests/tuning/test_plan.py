@@ -1,0 +1,109 @@
+"""Plans: what fixes the trials, and the table [tune] of a file."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from sptrack.errors import ParameterError
+from sptrack.tracking import ProblemSettings, method
+from sptrack.tuning import Budget, Plan, Search, Task, parse_space
+from sptrack.tuning.plan import difference, table_values
+
+PLAN = Plan(start=method("e-rider"))
+
+
+def test_trials_and_held_out_problems_do_not_fix_the_trials():
+    more = replace(PLAN, source="elsewhere", budget=Budget(trials=7, held_out=3, finalists=0))
+    assert more.identity() == PLAN.identity()
+    assert json.loads(json.dumps(PLAN.identity())) == PLAN.identity()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"start": method("e-rider", alpha=0.04)}, "start.alpha: 0.05 there, 0.04 here"),
+        ({"task": Task(steps=400)}, "steps: 20000 there, 400 here"),
+        (
+            {"task": Task(settings=ProblemSettings(read_noise=0.02))},
+            "settings.read_noise: 0.0 there, 0.02 here",
+        ),
+        ({"search": Search(objectives=("q",))}, "objectives"),
+        ({"search": Search(sampler="random")}, 'sampler: "tpe" there, "random" here'),
+        ({"search": Search(space=parse_space(["eta"], method("e-rider")))}, "vary.alpha"),
+        ({"budget": Budget(seeds=5)}, "seeds: 4 there, 5 here"),
+        ({"budget": Budget(seed=1)}, "seed: 0 there, 1 here"),
+    ],
+)
+def test_the_first_difference_is_named(changes, says):
+    assert says in difference(PLAN.identity(), replace(PLAN, **changes).identity())
+
+
+def test_no_problem_is_used_twice():
+    budget = Budget(seeds=90, held_out=10, seed=3)
+    used = [*budget.tuning_seeds, *budget.final_seeds, *budget.held_out_seeds]
+    assert used == list(range(3, 113))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"trials": 0}, {"seeds": 0}, {"seeds": 91}, {"finalists": -1}, {"held_out": 1}, {"seed": -1}],
+)
+def test_refused_budgets(bad):
+    with pytest.raises(ParameterError, match=rf"{next(iter(bad))} = {next(iter(bad.values()))}"):
+        Budget(**bad)
+
+
+def test_refused_searches():
+    with pytest.raises(ParameterError, match="did you mean 'random'"):
+        Search(sampler="randon")
+    with pytest.raises(ParameterError, match="did you mean 'steps'"):
+        Search(prune="step")
+
+
+def test_a_table_of_a_file():
+    table = {
+        "trials": 30,
+        "objective": "q",
+        "sampler": "random",
+        "vary": {
+            "alpha": "1e-3:0.1",
+            "chop": {"probability": [0.001, 0.1]},
+            "estimator": ["ema", "last"],
+            "sync": [True, False],
+            "eta": True,
+        },
+    }
+    values = table_values(table, "x.toml")
+    assert values == {
+        "trials": 30,
+        "objective": ("q",),
+        "sampler": "random",
+        "vary": (
+            "alpha=1e-3:0.1",
+            "chop.probability=0.001:0.1",
+            "estimator=ema|last",
+            "sync=True|False",
+            "eta",
+        ),
+    }
+    assert list(parse_space(values["vary"], method("e-rider"))) == ["alpha", "p", "estimator", "sync", "eta"]
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"trial": 3}, "did you mean 'trials'"),
+        ({"trials": 3.5}, "a whole number"),
+        ({"trials": True}, "a whole number"),
+        ({"sampler": 1}, "a text"),
+        ({"objective": [1]}, "a name or a list"),
+        ({"vary": ["alpha"]}, "a table"),
+        ({"vary": {"alpha": [1, 2, 3]}}, "choices or true"),
+        ({"vary": {"alpha": False}}, "choices or true"),
+        (3, "a table"),
+    ],
+)
+def test_refused_tables(table, says):
+    with pytest.raises(ParameterError, match=rf"x.toml: .*{says}"):
+        table_values(table, "x.toml")

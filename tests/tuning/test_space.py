@@ -1,0 +1,154 @@
+"""Settings by name: ranges, texts, and the way from a point to a method and back."""
+
+import inspect
+from dataclasses import fields
+
+import pytest
+
+from sptrack.errors import ParameterError
+from sptrack.tracking.methods import METHODS, Chop, Method, Transfer, method
+from sptrack.tuning.space import (
+    CHOICES,
+    PATHS,
+    RANGES,
+    Choice,
+    Range,
+    check_space,
+    default_range,
+    default_space,
+    moved,
+    parse_space,
+    read_setting,
+    setting_name,
+    start_point,
+    with_point,
+)
+
+KEYWORDS = [(name, key) for name, made in METHODS.items() for key in inspect.signature(made).parameters]
+
+
+def test_every_field_of_a_method_can_be_varied():
+    nested = {"chop": Chop, "transfer": Transfer}
+    wanted = {(item.name,) for item in fields(Method)} - {("name",), ("chop",), ("transfer",)}
+    wanted |= {(name, item.name) for name, kind in nested.items() for item in fields(kind)}
+    assert {path for path in PATHS.values() if path} == wanted
+    assert set(PATHS) == set(RANGES) | set(CHOICES)
+
+
+@pytest.mark.parametrize(("name", "key"), KEYWORDS)
+def test_a_keyword_of_a_factory_is_the_setting_of_that_name(name, key):
+    default = METHODS[name].__kwdefaults__[key]
+    assert read_setting(method(name), key) == pytest.approx(default, rel=1e-15)
+    other = 2 * default + 4 if key in ("pulses", "every") else 0.7 * default + 0.001
+    point = {key: other} | ({"tail": 1.1} if (name, key) == ("agad", "p") else {})
+    assert with_point(method(name), point) == method(name, **{key: other})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_point_of_a_method_gives_the_method(name):
+    start = method(name)
+    space = default_space(start)
+    point = start_point(space, start)
+    again = with_point(start, point)
+    assert {key: read_setting(again, key) for key in space} == pytest.approx(point, rel=1e-14)
+    assert moved(space, start, again) == pytest.approx(dict.fromkeys(space, 1.0), rel=1e-14)
+
+
+def test_default_ranges_are_those_of_the_comparison_at_equal_budget():
+    ranges = default_space(method("e-rider"))
+    assert {name: (one.low, one.high, one.log) for name, one in ranges.items()} == {
+        "alpha": (1e-4, 0.5, True),
+        "beta": (1e-4, 0.3, True),
+        "gamma": (0.05, 4.0, True),
+        "eta": (3e-5, 0.1, True),
+        "p": (3e-4, 0.3, True),
+    }
+    assert list(default_space(method("sgd"))) == ["alpha"]
+    assert list(default_space(method("two-stage"))) == ["alpha", "beta", "gamma", "pulses"]
+    assert list(default_space(method("tt-v2"))) == ["alpha", "beta", "keep"]
+    assert list(default_space(method("agad"))) == ["alpha", "beta", "keep", "p", "tail"]
+    assert default_space(method("agad"))["beta"].high == 10
+
+
+def test_a_default_range_is_stretched_to_hold_the_start():
+    assert default_range("eta", method("e-rider", eta=0.4)).high == 0.4
+    assert default_range("alpha", method("e-rider", alpha=1e-6)).low == 1e-6
+
+
+def test_a_chopper_is_random_or_periodic():
+    periodic = with_point(method("e-rider"), {"half_period": 250})
+    assert periodic.chop == Chop(half_period=250)
+    assert read_setting(periodic, "p") == 1 / 250
+    assert with_point(periodic, {"p": 0.01}).chop == Chop(probability=0.01)
+    assert read_setting(method("e-rider", p=0.002), "half_period") == 500
+
+
+def test_tail_sets_eta():
+    made = with_point(method("e-rider"), {"p": 0.01, "tail": 3.0})
+    assert made.eta == 0.03
+    assert with_point(method("e-rider"), {"p": 0.2, "tail": 10.0}).eta == 1.0
+
+
+def test_texts():
+    start = method("e-rider")
+    texts = ["alpha=1e-3:0.1", "transfer.keep=0:1", "p=0.1:0.2:linear", "estimator=last|ema", "sync", "eta"]
+    space = parse_space([*texts, "pulses=10:20:log"], start)
+    assert space == {
+        "alpha": Range(low=1e-3, high=0.1),
+        "keep": Range(low=0, high=1, log=False),
+        "p": Range(low=0.1, high=0.2, log=False),
+        "estimator": Choice(values=("last", "ema")),
+        "sync": Choice(values=(False, True)),
+        "eta": RANGES["eta"],
+        "pulses": Range(low=10, high=20, multiple=2),
+    }
+    assert setting_name("chop.probability") == "p"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("alpa", "did you mean 'alpha'"),
+        ("alpha=", "LOW:HIGH"),
+        ("alpha=1", "LOW:HIGH"),
+        ("alpha=1:2:3:4", "LOW:HIGH"),
+        ("alpha=a:b", "LOW:HIGH"),
+        ("alpha=1:2:cubic", "LOW:HIGH"),
+        ("alpha=0.1:0.01", "below the high end"),
+        ("alpha=0.1:0.1", "below the high end"),
+        ("alpha=0.1:inf", "finite"),
+        ("alpha=nan:1", "finite"),
+        ("alpha=0:1", ":linear"),
+        ("pulses=501:1000", "multiples of 2"),
+        ("estimator=ema|emu", "did you mean 'ema'"),
+        ("estimator=ema", "two different"),
+    ],
+)
+def test_refused_texts(text, says):
+    with pytest.raises(ParameterError, match=says):
+        parse_space([text], method("e-rider"))
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "says"),
+    [
+        ("e-rider", ["alpha", "alpha=1e-3:1"], "varied twice"),
+        ("e-rider", ["p", "half_period"], "only one of them"),
+        ("e-rider", ["p", "eta", "tail"], "only one of them"),
+        ("rider", ["tail"], "chopper probability"),
+        ("sgd", ["gamma"], "no effect"),
+        ("oracle", ["eta"], "no effect"),
+        ("e-rider", ["pulses"], "no effect"),
+        ("e-rider", ["keep"], "no effect"),
+        ("e-rider", ["eta=0.5:2"], "0 to 1"),
+        ("e-rider", [], "no setting"),
+    ],
+)
+def test_refused_spaces(name, texts, says):
+    with pytest.raises(ParameterError, match=says):
+        check_space(parse_space(texts, method(name)), method(name))
+
+
+def test_a_start_outside_of_the_space_goes_to_its_near_end():
+    space = {"alpha": Range(low=0.1, high=0.2), "estimator": Choice(values=("last", "boxcar"))}
+    assert start_point(space, method("e-rider")) == {"alpha": 0.1, "estimator": "last"}

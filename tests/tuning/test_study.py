@@ -1,0 +1,382 @@
+"""Studies: the same trials in one go, in pieces, after a crash, and with several workers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import optuna
+import pytest
+from scipy.stats import ttest_1samp
+
+from sptrack.errors import ParameterError
+from sptrack.tracking import ProblemSettings, method
+from sptrack.tuning import (
+    Budget,
+    Plan,
+    Search,
+    Task,
+    _study,
+    evaluate,
+    hold_out,
+    parse_space,
+    search,
+    tune,
+    tuning_dataset,
+    tuning_record,
+)
+
+SETTINGS = ProblemSettings(size=8)
+TASK = Task(settings=SETTINGS, steps=400)
+START = method("e-rider")
+TRIALS = 16
+"""More than the ten random ones that come before the sampler looks at results."""
+
+
+def plan(*vary, trials=TRIALS, seeds=2, finalists=2, **chosen):
+    return Plan(
+        start=START,
+        task=TASK,
+        search=Search(space=parse_space(vary, START), **chosen),
+        budget=Budget(trials=trials, seeds=seeds, finalists=finalists, held_out=4, seed=3),
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken():
+    return search(plan())
+
+
+def plain(trials):
+    """Trials for comparison; what was not seen is None."""
+    return [one._replace(seen=None if np.isnan(one.seen) else one.seen) for one in trials]
+
+
+def interrupt(monkeypatch, *after):
+    """Ctrl-C in the evaluations of those numbers, counted from now on."""
+    calls = []
+
+    def evaluation(*args, **options):
+        calls.append(len(calls))
+        if calls[-1] in after:
+            raise KeyboardInterrupt
+        return evaluate(*args, **options)
+
+    monkeypatch.setattr(_study, "evaluate", evaluation)
+
+
+def test_the_first_trial_is_the_start(unbroken):
+    first = unbroken.trials[0]
+    assert first.point == {"alpha": 0.05, "beta": 0.0025, "gamma": 0.45, "eta": 0.005, "p": 0.002}
+    scores = evaluate(START, TASK, range(3, 5))
+    assert first.scores == {name: values.mean() for name, values in scores.items()}
+
+
+def test_trials_lie_in_the_space_and_differ(unbroken):
+    space = unbroken.plan.space
+    for one in unbroken.trials:
+        assert all(space[name].low <= value <= space[name].high for name, value in one.point.items())
+    assert len({tuple(one.point.values()) for one in unbroken.trials}) == TRIALS
+
+
+def test_the_sampler_looks_at_results(unbroken):
+    """After the start and ten finished trials the draws differ from those of random search."""
+    blind = search(plan(sampler="random")).trials
+    same = [one.point == other.point for one, other in zip(unbroken.trials, blind, strict=True)]
+    assert all(same[:10])
+    assert not any(same[10:])
+
+
+def test_the_same_plan_makes_the_same_trials(unbroken, tmp_path):
+    assert plain(search(plan()).trials) == plain(unbroken.trials)
+    assert plain(search(plan(), tmp_path / "a").trials) == plain(unbroken.trials)
+    other = Plan(start=START, task=TASK, search=Search(), budget=Budget(trials=3, seeds=2, seed=4))
+    assert [one.point for one in search(other).trials[1:]] != [one.point for one in unbroken.trials[1:3]]
+
+
+def test_more_trials_are_the_same_study(unbroken, tmp_path):
+    search(plan(trials=5), tmp_path / "a")
+    found = search(plan(), tmp_path / "a")
+    assert plain(found.trials) == plain(unbroken.trials)
+    assert found.finals == unbroken.finals
+    assert found.methods == unbroken.methods
+
+
+def test_interrupted_and_resumed_is_unbroken(unbroken, tmp_path, monkeypatch):
+    """Interrupts in the start, in a random trial, twice in a row, and in a trial of the sampler."""
+    path = tmp_path / "a"
+    for after in (0, 3, 0, 9, 1):
+        with monkeypatch.context() as patch:
+            interrupt(patch, after)
+            with pytest.raises(KeyboardInterrupt):
+                search(plan(), path)
+    kept = optuna.load_study(study_name="sptrack", storage=_study._storage(path))
+    states = [one.state.name for one in kept.trials]
+    assert states.count("FAIL") == 5
+    assert states[-1] == "WAITING"
+    assert "RUNNING" not in states
+    found = search(plan(), path)
+    assert plain(found.trials) == plain(unbroken.trials)
+    assert (
+        tuning_dataset(found, hold_out(found))
+        .drop_attrs()
+        .identical(tuning_dataset(unbroken, hold_out(unbroken)).drop_attrs())
+    )
+
+
+def test_ctrl_c_waits_for_the_journal(tmp_path):
+    """A signal within a block that writes is raised after it."""
+    done = []
+
+    def write():
+        with _study._uninterrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("written")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert done == ["written"]
+
+
+def test_a_study_can_be_run_from_any_thread():
+    found = []
+    worker = threading.Thread(target=lambda: found.append(search(plan("alpha", trials=2, finalists=0))))
+    worker.start()
+    worker.join()
+    assert len(found[0].trials) == 2
+
+
+CRASH = """
+import os, sys
+sys.path.insert(0, {folder!r})
+from pathlib import Path
+import test_study
+test_study._study.evaluate = lambda *a, **k: os._exit(7)
+test_study.search(test_study.plan(), Path({path!r}))
+"""
+SHARE = """
+import sys
+sys.path.insert(0, {folder!r})
+from pathlib import Path
+import test_study
+test_study.share(Path({path!r}), {me}, {other})
+"""
+
+
+def script(text, **values):
+    folder = os.path.dirname(__file__)
+    return [sys.executable, "-c", text.format(folder=folder, **values)]
+
+
+def share(path, me, other):
+    """Work on a study beside another process: the second trial waits until the other has taken its first."""
+    calls = []
+
+    def progress(done, total):
+        calls.append(done)
+        if len(calls) == 2:
+            path.with_name(f"{me}").touch()
+            while not path.with_name(f"{other}").exists():
+                time.sleep(0.01)
+
+    search(plan("alpha", "eta", trials=20, finalists=0, sampler="random"), path, progress)
+
+
+def test_a_process_that_was_killed_leaves_a_trial_to_be_repeated(unbroken, tmp_path):
+    path = tmp_path / "a"
+    search(plan(trials=4), path)
+    assert subprocess.run(script(CRASH, path=str(path)), check=False).returncode == 7
+    found = search(plan(), path)
+    assert plain(found.trials) == plain(unbroken.trials)
+
+
+def test_two_processes_share_a_study(tmp_path):
+    """Together they make the trials that one makes alone, none twice, none too many."""
+    path = tmp_path / "shared"
+    workers = [subprocess.Popen(script(SHARE, path=str(path), me=k, other=1 - k)) for k in (0, 1)]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    asked = plan("alpha", "eta", trials=20, finalists=0, sampler="random", prune="none")
+    alone = search(asked)
+    kept = optuna.load_study(study_name="sptrack", storage=_study._storage(path))
+    assert len(kept.trials) == 20
+    assert {one.user_attrs["worker"][1] for one in kept.trials} == {worker.pid for worker in workers}
+    together = search(plan("alpha", "eta", trials=20, finalists=0, sampler="random"), path)
+    assert [one.point for one in together.trials] == [one.point for one in alone.trials]
+    complete = {one.slot: one.scores for one in together.trials if one.state == "complete"}
+    assert complete == {one.slot: one.scores for one in alone.trials if one.slot in complete}
+    assert len(complete) >= 5
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["0", "1", "shared"]
+
+
+@pytest.mark.parametrize("prune", ["seeds", "steps"])
+def test_a_trial_is_given_up_when_worse_than_the_median(prune):
+    found = search(plan(prune=prune, sampler="random", finalists=0))
+    whole = search(plan(prune="none", sampler="random", finalists=0))
+    assert [one.point for one in found.trials] == [one.point for one in whole.trials]
+    assert {one.state for one in whole.trials} == {"complete"}
+    pruned = [one for one in found.trials if one.state == "pruned"]
+    assert pruned
+    assert min(one.slot for one in pruned) >= 5
+    for one, other in zip(found.trials, whole.trials, strict=True):
+        assert one.state == "pruned" or one.scores == other.scores
+        if one.state == "pruned" and prune == "seeds":
+            tuned = _study.with_point(START, one.point)
+            first = evaluate(tuned, TASK, range(3, 4))["w"][0]
+            before = [
+                evaluate(_study.with_point(START, o.point), TASK, range(3, 4))["w"][0]
+                for o in found.trials[: one.slot]
+                if o.state == "complete"
+            ]
+            assert one.seen == first > np.median(before)
+
+
+def test_settings_that_are_refused_are_failed_trials():
+    """Rates of 1e6 pulses per unit and more, here beta of 1000, are refused; the buffer sends 31 at most."""
+    buffered = method("tt-v2")
+    space = parse_space(["beta=1:1e5"], buffered)
+    budget = Budget(trials=TRIALS, seeds=1, finalists=0)
+    found = search(Plan(start=buffered, task=TASK, search=Search(space=space), budget=budget))
+    failed = [one for one in found.trials if one.state == "failed"]
+    assert failed
+    assert all("pulses per unit" in one.reason and one.point["beta"] > 999 for one in failed)
+    assert all(one.point["beta"] < 1001 for one in found.trials if one.state == "complete")
+
+
+def test_a_study_without_a_complete_trial_is_refused_and_removed(tmp_path):
+    with pytest.raises(ParameterError, match="without a complete trial.*pulses per unit"):
+        search(plan("alpha=1e4:1e5", trials=3), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_that_are_no_numbers_and_whole_numbers():
+    found = search(plan("estimator=ema|last", "every=1:3", "sync", trials=12, finalists=0))
+    assert {one.point["estimator"] for one in found.trials} == {"ema", "last"}
+    assert {one.point["every"] for one in found.trials} == {1, 2, 3}
+    assert {one.point["sync"] for one in found.trials} == {True, False}
+    data = tuning_dataset(found, hold_out(found))
+    assert set(data["setting_estimator"].values.tolist()) == {"ema", "last"}
+    assert np.isnan(data["moved"].sel(setting="estimator")).all()
+
+
+def test_pulses_are_even():
+    two_stage = method("two-stage")
+    space = parse_space(["pulses=10:40"], two_stage)
+    budget = Budget(trials=12, seeds=1, finalists=0)
+    found = search(Plan(start=two_stage, task=TASK, search=Search(space=space), budget=budget))
+    values = [one.point["pulses"] for one in found.trials]
+    assert values[0] == 40
+    assert all(value % 2 == 0 and 10 <= value <= 40 for value in values)
+    assert len(set(values)) > 3
+
+
+def test_finalists_are_chosen_on_further_problems(unbroken):
+    ranked = sorted((one for one in unbroken.trials if one.scores), key=lambda one: one.scores["w"])
+    assert set(unbroken.finals) == {0, *(one.slot for one in ranked[:2])}
+    for slot, value in unbroken.finals.items():
+        tuned = _study.with_point(START, unbroken.trials[slot].point)
+        assert value == evaluate(tuned, TASK, range(5, 15))["w"].mean()
+    assert unbroken.best[0].slot == min(unbroken.finals, key=unbroken.finals.get)
+    plainly = search(plan(finalists=0))
+    assert plainly.best[0].slot == ranked[0].slot
+
+
+def test_start_and_best_are_compared_on_problems_that_no_trial_saw(unbroken):
+    data = tuning_dataset(unbroken, hold_out(unbroken))
+    assert data["seed"].values.tolist() == [103, 104, 105, 106]
+    start, best = (evaluate(one, TASK, range(103, 107)) for one in (START, unbroken.method))
+    for name in ("w", "q", "cost"):
+        change = best[name] - start[name]
+        np.testing.assert_allclose(data[f"difference_{name}"][1], change.mean(), rtol=1e-12)
+        interval = ttest_1samp(change, 0.0).confidence_interval(0.95)
+        np.testing.assert_allclose(data[f"difference_{name}_ci"][1], interval, rtol=1e-10)
+        assert data[f"difference_{name}"][0] == 0
+    record = tuning_record(unbroken, data)
+    json.dumps(record)
+    (candidate,) = record["candidates"]
+    alpha = candidate["settings"]["alpha"]
+    assert alpha["moved"] == pytest.approx(unbroken.method.alpha / 0.05, rel=1e-14)
+    assert candidate["scores"]["w"]["verdict"] in ("better", "worse", "same", "not told apart")
+
+
+def test_a_front_between_objectives():
+    found = search(plan(objectives=("w", "pulses")))
+    values = np.array([[one.scores[name] for name in ("w", "pulses")] for one in found.best])
+    assert len(values) > 1
+    assert (np.diff(values[:, 0]) > 0).all()
+    assert (np.diff(values[:, 1]) < 0).all()
+    assert {one.state for one in found.trials} == {"complete"}
+    data = tuning_dataset(found, hold_out(found))
+    assert data.sizes["candidate"] == 1 + len(found.best)
+    assert found.finals == {}
+
+
+def test_importances_are_shares_of_one(unbroken):
+    assert set(unbroken.importances) == {"alpha", "beta", "gamma", "eta", "p"}
+    assert sum(unbroken.importances.values()) == pytest.approx(1)
+
+
+def test_one_call_does_it_all():
+    data = tune(plan("alpha", trials=2, finalists=0))
+    assert data.sizes["trial"] == 2
+
+
+def test_a_journal_of_another_plan_is_refused(tmp_path):
+    search(plan(trials=2), tmp_path / "a")
+    before = (tmp_path / "a").read_bytes()
+    with pytest.raises(ParameterError, match="something else .vary.beta"):
+        search(plan("alpha", trials=2), tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == before
+
+
+def test_a_journal_of_other_studies_is_refused(tmp_path):
+    optuna.create_study(study_name="mine", storage=_study._storage(tmp_path / "a"))
+    before = (tmp_path / "a").read_bytes()
+    with pytest.raises(ParameterError, match="other studies .mine"):
+        search(plan(), tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"hello\n", "line 1 is no record"),
+        (b'{"op_code": 0}\n', "line 1 is no record"),
+        (b"[1]\n", "line 1 is no record"),
+        (b'{"op_code": 4', "last line is not complete"),
+        (b'{"op_code": 4, "worker_id": "x"}\n', "do not fit together"),
+    ],
+)
+def test_a_damaged_journal_is_refused_and_left_alone(tmp_path, content, says):
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(ParameterError, match=says):
+        search(plan(), tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == content
+    assert [item.name for item in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_journal_cut_within_a_line_is_refused(tmp_path):
+    search(plan(trials=2), tmp_path / "a")
+    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:-10])
+    with pytest.raises(ParameterError, match="last line"):
+        search(plan(), tmp_path / "a")
+
+
+def test_without_optuna_the_extra_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.delitem(sys.modules, "sptrack.tuning._study")
+    with pytest.raises(ParameterError, match=r"pip install 'sptrack\[tune\]'"):
+        search(plan(), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_cannot_be_run_is_refused_before_the_journal(tmp_path):
+    from sptrack import preset
+
+    task = Task(settings=ProblemSettings(size=8, device=preset("reram-array-om")), steps=400)
+    with pytest.raises(ParameterError, match="write noise"):
+        search(Plan(start=START, task=task), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
