@@ -182,8 +182,9 @@ def training(spec: Specification, loop: Loop, chop: Chop, gamma: float, beta: fl
             size = np.sqrt(2 / np.pi * variance)
             answer = np.where(np.abs(pole) < 1, drive * gain, np.nan)
             square = (size / answer) ** 2 * pull + beta * variance * (2 * gain - 1) / (2 * answer)
-        squares.append(np.nanmean(np.where(answer > 0, square, np.inf)))
-        slowest = min(slowest, beta * float(np.nanmean(answer)))
+        tracked = np.isfinite(loop.pole)
+        squares.append(np.mean(np.where(answer > 0, square, np.inf)[tracked]))
+        slowest = min(slowest, beta * float(np.mean(np.nan_to_num(answer[tracked]))))
     converging = float(-np.log(SETTLED) / slowest) if slowest > 0 else float("inf")
     return Training(converging, float(np.sqrt(np.mean(squares))))
 
@@ -260,7 +261,7 @@ def _column(values: Array, loop: Loop) -> Array:
 
 
 def _whole_periods(rates: Array, half_period: int, steps: int) -> Array:
-    """Lengths of boxcars over whole periods of a chopper, with the delays of the rates, up to half the run."""
+    """Lengths of boxcars over whole periods of a chopper with the delays of the rates, up to half a run."""
     period = 2 * half_period
     lengths = np.unique(np.maximum(np.rint((2 / rates - 1) / period), 1) * period)
     return lengths[lengths <= steps // 2]
