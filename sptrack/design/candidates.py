@@ -191,8 +191,9 @@ def training(spec: Specification, loop: Loop, chop: Chop, gamma: float, beta: fl
             size = np.sqrt(2 / np.pi * variance)
             answer = np.where(np.abs(pole) < 1, drive * gain, np.nan)
             square = (size / answer) ** 2 * pull + beta * variance * (2 * gain - 1) / (2 * answer)
-        squares.append(np.nanmean(np.where(answer > 0, square, np.inf)))
-        slowest = min(slowest, beta * float(np.nanmean(answer)))
+        tracked = np.isfinite(loop.pole)
+        squares.append(np.mean(np.where(answer > 0, square, np.inf)[tracked]))
+        slowest = min(slowest, beta * float(np.mean(np.nan_to_num(answer[tracked]))))
     converging = float(-np.log(SETTLED) / slowest) if slowest > 0 else float("inf")
     return Training(converging, float(np.sqrt(np.mean(squares))))
 

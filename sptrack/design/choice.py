@@ -17,7 +17,7 @@ from sptrack.tracking import Chop
 
 Progress = Callable[[int, int], None]
 
-SEARCH_CELLS, FINAL_CELLS = 16, 64
+CELLS = 64
 COARSE, REFINED, ROUNDS = 11, 5, 2
 MARGINED = ("bias", "rms", "settling", "converging", "weights", "signal")
 """Quantities of which a design keeps a margin: the others are counted, not predicted to first order."""
@@ -84,7 +84,7 @@ def search(
 ) -> Search:
     """Find the cheapest setting that meets a specification by prediction.
 
-    A coarse grid over alpha, choppers and estimators, on a few cells of the device; then finer ones around
+    A coarse grid over alpha, choppers and estimators, on some cells of the device; then finer ones around
     the best. Settings outside the validity of the linear model are left out.
 
     Parameters
@@ -113,7 +113,7 @@ def search(
     if not (np.isfinite(margin) and margin >= 1):
         raise ParameterError(f"margin = {margin}: a finite number >= 1 wanted")
     weights = CostModel() if cost is None else cost
-    cells = sample_cells(spec.device, (1, SEARCH_CELLS), seed=seed)
+    cells = sample_cells(spec.device, (1, CELLS), seed=seed)
     if not np.isfinite(cells.symmetric_point).any():
         raise ParameterError(f"device {spec.device.source.name!r} has no symmetric point within its bounds")
     grid = [(float(a), c) for a in alphas(spec, cells, COARSE) for c in chops(spec, COARSE // 2)]
@@ -138,14 +138,13 @@ def search(
             around, close = _around(one, factor)
             own = (one.setting.estimator,)
             covered += [more for more in evaluate(spec, cells, around, close, own) if more.valid]
-    final = sample_cells(spec.device, (1, FINAL_CELLS), seed=seed)
-    best = pick(spec, final, covered, margin, weights)
+    best = pick(spec, cells, covered, margin, weights)
     feasible = all(spec.requirements.excess(name, best.values[name]) <= 1 for name in QUANTITIES)
     if progress is not None:
         progress(ROUNDS + 1, ROUNDS + 1)
     return Search(
         specification=spec,
-        cells=final,
+        cells=cells,
         best=best,
         feasible=feasible,
         margin=margin,

@@ -17,7 +17,9 @@ Real = NDArray[np.float64]
 
 
 def design_to_toml(spec: Specification, chosen: Candidate) -> str:
-    """TOML text that `track`, `response` and `explain` read: method, problem, device, filter, chopper.
+    """TOML text that `track`, `response` and `explain` read: method, problem, device.
+
+    Filter and chopper are the method's own: its estimator, eta and chop.
 
     Raises
     ------
@@ -32,7 +34,7 @@ def design_to_toml(spec: Specification, chosen: Candidate) -> str:
         high=high,
         gradient_noise=float(spec.gradient.over(1)[1][0]),
     )
-    setup = Setup(method=chosen.method, settings=settings, filter=chosen.filter, chopper=chosen.chopper)
+    setup = Setup(method=chosen.method, settings=settings)
     wanted = ", ".join(f"{name} {value:g}" for name, value in spec.requirements.limits.items())
     return f"# designed for: {wanted}, over {spec.steps} steps\n{setup_to_toml(setup)}"
 

@@ -39,6 +39,7 @@ from sptrack.devices import Device
 from sptrack.devices.config import device_from_mapping, read_toml
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
+from sptrack.tracking import ProblemSettings
 
 Array = NDArray[Any]
 
@@ -243,6 +244,22 @@ class Specification:
                 weights=limit if given.weights is None else given.weights,
             )
             object.__setattr__(self, "requirements", requirements)
+
+
+def problem_specification(settings: ProblemSettings, steps: int) -> Specification:
+    """What a training on a problem asks for: an rms of Q of 5 % of half the range, and W converged.
+
+    Device, reads, curvature and gradient noise are the problem's, the mean gradient that of `Gradient`.
+    """
+    response = settings.device.response
+    return Specification(
+        requirements=Requirements(rms=_WEIGHTS * (response.w_max - response.w_min) / 2),
+        device=settings.device,
+        gradient=Gradient(std=settings.gradient_noise),
+        steps=steps,
+        read_noise=settings.read_noise,
+        curvature=(settings.low, settings.high),
+    )
 
 
 def load_specification(path: str | os.PathLike[str]) -> Specification:
