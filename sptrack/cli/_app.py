@@ -33,6 +33,11 @@ app.command(
     name="calibrate",
     help="Find symmetric points by zero-shifting and certify them.",
 )
+app.command(
+    "sptrack.cli.design:design",
+    name="design",
+    help="Choose filter, chopper and rates for requirements, and simulate the choice.",
+)
 app.command("sptrack.cli.devices:devices", name="devices", help="List devices, or show one.")
 app.command("sptrack.cli.doctor:doctor", name="doctor", help="Report what this installation offers.")
 app.command(

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import xarray as xr
 from cyclopts import Parameter
@@ -12,6 +12,7 @@ from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
 from sptrack.devices.config import read_toml
+from sptrack.errors import ParameterError
 from sptrack.results import json_text, save, write_atomic
 from sptrack.tracking.config import Setup, setup_to_toml
 from sptrack.tracking.methods import Method
@@ -110,6 +111,7 @@ def tune(
     searching: Searching = _SEARCHING,
     amount: Amount = _AMOUNT,
     output: Output = _OUTPUT,
+    start: Literal["settings", "design"] = "settings",
 ) -> None:
     """Tune the settings of a method on a problem, from a start.
 
@@ -123,10 +125,17 @@ def tune(
         Trials, problems, steps.
     output
         Journal, folder and form of the results.
+    start
+        settings: those of the file, or the method's defaults; design: method and settings that theory picks
+        for the problem's device, reads and noise, as `sptrack design` does.
     """
     loaded = setup.load()
-    (start,) = chosen_methods(loaded, () if setup.method is None else (setup.method,))
-    plan = _plan(loaded, start, setup.config, (searching, amount))
+    if start == "design" and (setup.method is not None or loaded.method is not None):
+        raise ParameterError("--start design picks the method: no --method and no table [method] wanted")
+    given = None
+    if start == "settings":
+        (given,) = chosen_methods(loaded, () if setup.method is None else (setup.method,))
+    plan = _plan(loaded, given, setup.config, (searching, amount))
     journal = output.out / _JOURNAL if output.study is None and output.out is not None else output.study
     with kept_folder(output.out) as folder:
         with progress_bar("tuning", "trials", quiet=output.quiet) as progress:
@@ -144,7 +153,10 @@ def tune(
         _print(record)
 
 
-def _plan(loaded: Setup, start: Method, config: Path | None, options: tuple[Searching, Amount]) -> Plan:
+def _plan(
+    loaded: Setup, start: Method | None, config: Path | None, options: tuple[Searching, Amount]
+) -> Plan:
+    """The study; without a ``start`` from the design for the problem."""
     values = {} if config is None else table_values(read_toml(config).get("tune", {}), str(config))
     for given in options:
         own = {name: getattr(given, name) for name in type(given).__dataclass_fields__}
@@ -154,14 +166,29 @@ def _plan(loaded: Setup, start: Method, config: Path | None, options: tuple[Sear
     if "objective" in values:
         chosen["objectives"] = values.pop("objective")
     steps = values.pop("steps", Task().steps)
-    of_file = config is not None and loaded.method == start
+    if start is None:
+        start, source = _designed(loaded, steps)
+    else:
+        of_file = config is not None and loaded.method == start
+        source = f"settings of {config}" if of_file else f"defaults of {start.name}"
     return Plan(
         start=start,
-        source=f"settings of {config}" if of_file else f"defaults of {start.name}",
+        source=source,
         task=Task(problem=loaded.problem, settings=loaded.settings, steps=steps),
         search=Search(space=parse_space(texts, start), **chosen),
         budget=Budget(**values),
     )
+
+
+def _designed(loaded: Setup, steps: int) -> tuple[Method, str]:
+    """Method that theory picks for the problem, and what it was picked for."""
+    from sptrack.design import search as search_design
+    from sptrack.design.specification import problem_specification
+
+    found = search_design(problem_specification(loaded.settings, steps))
+    limits = ", ".join(f"{name} {limit:g}" for name, limit in found.specification.requirements.limits.items())
+    state = "design for" if found.feasible else "design nearest to"
+    return found.best.method, f"{state} {limits}"
 
 
 def _print(record: dict[str, Any]) -> None:

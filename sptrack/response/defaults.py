@@ -11,14 +11,14 @@ from sptrack.tracking.signs import method_chopper
 
 
 def method_filter(method: Method) -> Block:
-    """The reference filter of a method that reads P at every step.
+    """The reference filter, once settled, of a method that reads P at every step.
 
     Raises
     ------
     ParameterError
         A method without a filter, with one that has no frequency response, or with reads of columns in turn.
     """
-    if method.reference != "filter" or method.estimator not in ("ema", "boxcar"):
+    if method.reference != "filter" or method.estimator not in ("ema", "corrected-ema", "boxcar"):
         kind = method.estimator if method.reference == "filter" else method.reference
         raise ParameterError(
             f"{method.name}: its reference ({kind}) is no linear filter of its reads: give a filter"

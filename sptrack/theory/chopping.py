@@ -164,13 +164,16 @@ def periodic_gain(pole: ArrayLike, half_period: float) -> Array:
 def demodulated_gain(pole: ArrayLike, chopper: SignSequence | None) -> Array:
     """The same for any chopper: sum over j >= 0 of a^j E[c_k c_(k+j)], of the shape of ``pole``.
 
-    Signs that repeat after M steps: the sum over one period over 1 - a^M.
+    Signs that repeat after M steps: the sum over one period over 1 - a^M; `periodic_gain` for two halves.
     """
     a = np.asarray(pole, np.float64)
     law = sign_law(chopper)
     if isinstance(law, Telegraph):
         return telegraph_gain(a, law.correlation)
     period = law.signs.size
+    if (half := period // 2) and (law.signs[:half] == 1).all() and (law.signs[half:] == -1).all():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return periodic_gain(a, half)
     correlation = np.ones(1)
     if chopper is not None:
         correlation = np.asarray(chopper.autocorrelation(np.arange(period)), np.float64)

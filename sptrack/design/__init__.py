@@ -1,0 +1,37 @@
+"""Design from a specification: settings that meet requirements by prediction, held against simulation."""
+
+from sptrack.design.candidates import Candidate, Setting
+from sptrack.design.checking import Check, Row, check
+from sptrack.design.choice import Miss, Search, search
+from sptrack.design.dataset import design_dataset
+from sptrack.design.designing import Design, design
+from sptrack.design.pareto import Confirmed, confirm, front
+from sptrack.design.specification import (
+    Gradient,
+    Requirements,
+    Specification,
+    load_specification,
+    specification_from_mapping,
+)
+
+__all__ = [
+    "Candidate",
+    "Check",
+    "Confirmed",
+    "Design",
+    "Gradient",
+    "Miss",
+    "Requirements",
+    "Row",
+    "Search",
+    "Setting",
+    "Specification",
+    "check",
+    "confirm",
+    "design",
+    "design_dataset",
+    "front",
+    "load_specification",
+    "search",
+    "specification_from_mapping",
+]

@@ -1,0 +1,377 @@
+"""Settings a design can have, and what the linear model predicts for each.
+
+A setting is a rate alpha, a chopper and an estimator; gamma and beta follow by rule, and the pulses, reads
+and programming events with them. Settings are evaluated together: one linearised loop per alpha, one
+prediction per chopper, all rates of an estimator at once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.blocks import EMA, Boxcar, Chopper, LinearBlock, PeriodicChopper, SignSource
+from sptrack.blocks import enbw as noise_bandwidth
+from sptrack.design.specification import QUANTITIES, SETTLED, Specification
+from sptrack.devices import Cells
+from sptrack.theory.budget import error_after, transient
+from sptrack.theory.chopping import demodulated_gain
+from sptrack.theory.closed_loop import Loop, Prediction, linearise
+from sptrack.theory.drive import GradientStatistics, mean_size
+from sptrack.theory.windows import (
+    boxcar_error_after,
+    boxcar_transient,
+    corrected_error,
+    corrected_transient,
+)
+from sptrack.tracking import Chop, Method
+from sptrack.tracking.methods import o_rider
+
+Array = NDArray[Any]
+
+ESTIMATORS = ("ema", "corrected-ema", "boxcar")
+LARGEST_GAMMA, STABILITY = 0.7, 0.5
+"""gamma is at most this, and so small that the feedback through the gradient stays below this share."""
+WEIGHT_TIMES = 100.0
+"""Time constants of W within the run that beta aims at, if the reference is not slower."""
+FEWEST_FLIPS = 40
+"""Flips of the chopper in a run below which its power is no spectrum, but a matter of phase."""
+_SHORTEST_LOOP = 4.0
+
+
+class Setting(NamedTuple):
+    """A point of the search: rate of the gradient pulses, chopper, estimator, its rate, steps of a read."""
+
+    alpha: float
+    chop: Chop
+    estimator: str
+    eta: float
+    every: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A setting with its predictions.
+
+    Parameters
+    ----------
+    setting : Setting
+        Where it lies in the search.
+    gamma, beta : float
+        By rule.
+    values : dict
+        Predicted value of every quantity of a specification.
+    warnings : tuple of str
+        What the linear model says about its own validity.
+    """
+
+    setting: Setting
+    gamma: float
+    beta: float
+    values: dict[str, float]
+    warnings: tuple[str, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether the linear model covers it."""
+        return not self.warnings
+
+    @property
+    def method(self) -> Method:
+        """The setting as a method of the tracking recursion."""
+        s = self.setting
+        if self.observes:
+            return o_rider(alpha=s.alpha, beta=self.beta, gamma=self.gamma, eta=s.eta, every=s.every)
+        return Method(
+            name="e-rider",
+            alpha=s.alpha,
+            beta=self.beta,
+            gamma=self.gamma,
+            eta=s.eta,
+            reference="filter",
+            estimator=s.estimator,
+            chop=s.chop,
+        )
+
+    @property
+    def observes(self) -> bool:
+        """Whether the reference is an input-aware observer, which is no filter of the reads."""
+        return self.setting.estimator == "observer"
+
+    @property
+    def filter(self) -> LinearBlock | None:
+        """The estimator once settled, as a filter: an EMA, or a moving average; None for an observer."""
+        return None if self.observes else settled_filter(self.setting)
+
+    @property
+    def chopper(self) -> SignSource | None:
+        """The chopper as a block; None without one."""
+        return chopper_block(self.setting.chop)
+
+    @property
+    def enbw(self) -> float | None:
+        """Equivalent noise bandwidth of the filter, cycles per step; None for an observer."""
+        return None if self.filter is None else noise_bandwidth(self.filter)
+
+
+def settled_filter(setting: Setting) -> LinearBlock:
+    """Filter that a setting's estimator is once it has settled."""
+    if setting.estimator == "boxcar":
+        return Boxcar(length=boxcar_length(setting.eta))
+    return EMA(eta=setting.eta)
+
+
+def chopper_block(chop: Chop, seed: int = 0) -> SignSource | None:
+    """Block of a method's chopper; None without one."""
+    if not chop.active:
+        return None
+    if chop.half_period:
+        return PeriodicChopper(half_period=chop.half_period)
+    return Chopper(p=chop.probability, seed=seed)
+
+
+def boxcar_length(eta: float) -> int:
+    """Reads of the boxcar with the mean delay of a moving average of rate eta, 2/eta - 1."""
+    return max(1, round(2.0 / eta) - 1)
+
+
+def gamma_by_rule(spec: Specification, alpha: float, response: float) -> float:
+    """Residual weight: `LARGEST_GAMMA`, less where alpha q0 gamma h would exceed `STABILITY`."""
+    return float(min(LARGEST_GAMMA, STABILITY / (alpha * response * spec.curvature[1])))
+
+
+def beta_by_rule(spec: Specification, gamma: float, eta: float) -> float:
+    """Rate of the transfer: P follows (W - W*)/gamma, so beta/gamma is the rate at which W converges.
+
+    It makes `WEIGHT_TIMES` time constants in the run, but beta is at most eta/2: where W moves faster than Q,
+    it ends the gradient that P leans on before the chopper flips, and W - (beta/eta) Q hardly changes.
+    """
+    return min(gamma * WEIGHT_TIMES / spec.steps, eta / 2)
+
+
+class Training(NamedTuple):
+    """What the linear model says of W in closed loop, near the optimum, where the gradient is noise.
+
+    Attributes
+    ----------
+    converging : float
+        Steps until 5 % of the start error are left along the flattest direction of the loss.
+    weights : float
+        Rms of W - W* once converged, weight units.
+    """
+
+    converging: float
+    weights: float
+
+
+def training(spec: Specification, loop: Loop, chop: Chop, gamma: float, beta: float) -> Training:
+    """Convergence and error of W from the response of P to W's own error.
+
+    Along a direction of curvature h, W off by u makes the gradient h u; P answers with the pole a_h = a -
+    alpha q0 gamma h, since its own displacement feeds back, and W moves by -beta k u a step, k = alpha q0 h D
+    with D the demodulated gain of a_h. Against it stand the noise of d = P - Q, of density Var P (2 D - 1) at
+    omega = 0 once demodulated, and the pull to W's own symmetric point, which is beta E|d| G(W) a step:
+
+        (W - W*)^2 = (E|d| G/k)^2 + beta Var P (2 D - 1)/(2 k)
+
+    ``loop`` is linearised at the optimum; P and W are of one device. Means over cells and over the smallest,
+    the middle and the largest curvature.
+    """
+    block, (low, high) = chopper_block(chop), spec.curvature
+    pull = np.nanmean((loop.slope * loop.point) ** 2)
+    squares, slowest = [], np.inf
+    for h in (low, np.sqrt(low * high), high):
+        drive = loop.alpha * loop.response * h
+        pole = loop.pole - gamma * drive
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gain = demodulated_gain(pole, block)
+            variance = loop.white / (1 - pole**2)
+            size = np.sqrt(2 / np.pi * variance)
+            answer = np.where(np.abs(pole) < 1, drive * gain, np.nan)
+            square = (size / answer) ** 2 * pull + beta * variance * (2 * gain - 1) / (2 * answer)
+        tracked = np.isfinite(loop.pole)
+        squares.append(np.mean(np.where(answer > 0, square, np.inf)[tracked]))
+        slowest = min(slowest, beta * float(np.mean(np.nan_to_num(answer[tracked]))))
+    converging = float(-np.log(SETTLED) / slowest) if slowest > 0 else float("inf")
+    return Training(converging, float(np.sqrt(np.mean(squares))))
+
+
+def loop_of(spec: Specification, cells: Cells, alpha: float, *, optimum: bool = False) -> Loop:
+    """The linearised loop of a specification at a rate alpha; at the ``optimum`` the gradient has no mean."""
+    mean, std = spec.gradient.over(cells.size)
+    if optimum:
+        mean, std = 0 * mean, np.where(std > 0, std, np.abs(mean))
+    statistics = GradientStatistics(mean=mean.reshape(cells.shape), std=std.reshape(cells.shape))
+    return linearise(cells, alpha=alpha, gradient=statistics)
+
+
+def alphas(spec: Specification, cells: Cells, count: int) -> Array:
+    """Rates whose drift to the symmetric point takes from 4 steps to a third of the run, at nominal slope."""
+    mean, std = spec.gradient.over(cells.size)
+    size = float(mean_size(mean, std).mean())
+    slope = float(np.nanmean(loop_of(spec, cells, 1.0).slope))
+    return np.geomspace(3.0 / spec.steps, 1 / _SHORTEST_LOOP, count) / (size * slope)
+
+
+def chops(spec: Specification, count: int) -> list[Chop]:
+    """No chopper, telegraphs and periodic ones from `FEWEST_FLIPS` in the run to a flip per step."""
+    rates = np.geomspace(min(FEWEST_FLIPS / spec.steps, 0.25), 0.5, count)
+    halves = sorted({max(1, round(1 / rate)) for rate in (*rates, 1.0)})
+    return [Chop(), *(Chop(probability=float(p)) for p in rates), *(Chop(half_period=t) for t in halves)]
+
+
+def etas(spec: Specification, count: int) -> Array:
+    """Rates of a moving average from two time constants in the run to 1/2."""
+    return np.geomspace(2.0 / spec.steps, 0.5, count)
+
+
+def evaluate(
+    spec: Specification,
+    cells: Cells,
+    points: Sequence[tuple[float, Chop]],
+    rates: Array,
+    estimators: Sequence[str] = ESTIMATORS,
+) -> Iterator[Candidate]:
+    """Candidates of some estimators at every (alpha, chopper) of ``points`` and every rate of ``rates``."""
+    loops: dict[float, tuple[Loop, Loop]] = {}
+    for alpha, chop in points:
+        if alpha not in loops:
+            loops[alpha] = loop_of(spec, cells, alpha), loop_of(spec, cells, alpha, optimum=True)
+        yield from _at_point(spec, loops[alpha], chop, rates, estimators)
+
+
+def _at_point(
+    spec: Specification, loops: tuple[Loop, Loop], chop: Chop, rates: Array, estimators: Sequence[str]
+) -> Iterator[Candidate]:
+    block, loop = chopper_block(chop), loops[0]
+    about = loop.predict(1.0, block)
+    start = -loop.point
+    options: dict[str, Any] = {"start": start, "chopper": block, "read_noise": spec.read_noise}
+    if "ema" in estimators or "corrected-ema" in estimators:
+        column = _column(rates, loop)
+        plain = error_after(loop, column, spec.steps, **options)
+        for name in ("ema", "corrected-ema"):
+            corrected = name != "ema"
+            error = corrected_error(*plain, start, (1 - column) ** spec.steps) if corrected else plain
+            if name in estimators:
+                yield from _predicted(spec, loops, about, (chop, name), rates, (column, *error))
+    if "boxcar" in estimators and chop.half_period:
+        lengths = _whole_periods(rates, chop.half_period, spec.steps)
+        column = _column(lengths, loop)
+        error = boxcar_error_after(loop, column, spec.steps, **options)
+        yield from _predicted(spec, loops, about, (chop, "boxcar"), 2 / (lengths + 1), (column, *error))
+
+
+def _column(values: Array, loop: Loop) -> Array:
+    """``values`` [n] as [n, *ones], to broadcast with the cells."""
+    return values.reshape(-1, *[1] * loop.pole.ndim)
+
+
+def _whole_periods(rates: Array, half_period: int, steps: int) -> Array:
+    """Lengths of boxcars over whole periods of a chopper with the delays of the rates, up to half a run."""
+    period = 2 * half_period
+    lengths = np.unique(np.maximum(np.rint((2 / rates - 1) / period), 1) * period)
+    return lengths[lengths <= steps // 2]
+
+
+def _predicted(
+    spec: Specification,
+    loops: tuple[Loop, Loop],
+    about: Prediction,
+    where: tuple[Chop, str],
+    rates: Array,
+    error: tuple[Array, Array, Array],
+) -> Iterator[Candidate]:
+    """Candidates from the error (parameter, mean, variance; each [rates, cells]) of an estimator."""
+    chop, estimator = where
+    column, mean, variance = error
+    loop, rest = loops
+    rms = np.sqrt(_mean((mean**2 + variance).reshape(len(rates), -1)))
+    settled = settling_steps(loop, estimator, column, spec.steps)
+    bias = float(np.sqrt(_mean(about.bias.reshape(1, -1) ** 2)[0]))
+    response = float(np.nanmean(loop.response))
+    gamma = gamma_by_rule(spec, loop.alpha, response)
+    reach = float(_mean(mean_size(about.demodulated, np.sqrt(about.var_p)).reshape(1, -1))[0])
+    programs = _programs(chop, spec.steps)
+    signal = float(np.nanmean((1 - loop.pole) * demodulated_gain(loop.pole, chopper_block(chop))))
+    for k, eta in enumerate(rates):
+        beta = beta_by_rule(spec, gamma, float(eta))
+        trained = training(spec, rest, chop, gamma, beta)
+        sent = float(np.nanmean(loop.pulses)) + beta * reach / spec.device.dw_min
+        values = {
+            "bias": bias,
+            "rms": float(rms[k]),
+            "settling": float(settled[k]),
+            "converging": trained.converging,
+            "weights": trained.weights,
+            "pulses": spec.steps * sent,
+            "reads": float(spec.steps),
+            "programs": programs,
+            "signal": signal,
+        }
+        yield Candidate(
+            setting=Setting(loop.alpha, chop, estimator, float(eta)),
+            gamma=gamma,
+            beta=beta,
+            values={name: values[name] for name in QUANTITIES},
+            warnings=about.warnings,
+        )
+
+
+def _mean(values: Array) -> Array:
+    """Mean over the cells (last axis) that have a symmetric point; infinite if one of them is unstable."""
+    live = ~np.isnan(values)
+    return np.asarray(np.where(live, values, 0.0).sum(axis=-1) / np.maximum(live.sum(axis=-1), 1))
+
+
+def _programs(chop: Chop, steps: int) -> float:
+    if chop.half_period:
+        return float(steps // chop.half_period)
+    return chop.probability * steps
+
+
+_LEFT: dict[str, Callable[..., Array]] = {
+    "ema": transient,
+    "corrected-ema": corrected_transient,
+    "boxcar": boxcar_transient,
+}
+
+
+def left_curve(loop: Loop, setting: Setting, steps: Array) -> Array:
+    """Predicted share of the start offset left in Q after ``steps`` [samples], projected over the cells."""
+    parameter = boxcar_length(setting.eta) if setting.estimator == "boxcar" else setting.eta
+    pole, weight = _weights(loop)
+    return np.asarray(_LEFT[setting.estimator](pole, parameter, np.asarray(steps)[:, None]) @ weight)
+
+
+def _weights(loop: Loop) -> tuple[Array, Array]:
+    """Poles of the cells that have a symmetric point, and their share of the squared start offset."""
+    live = np.isfinite(loop.pole.ravel())
+    weight = loop.point.ravel()[live] ** 2
+    return loop.pole.ravel()[live], weight / max(float(weight.sum()), 1e-300)
+
+
+def settling_steps(loop: Loop, estimator: str, parameter: Array, most: int) -> Array:
+    """Steps [parameters] until the start offset, projected on itself over the cells, has settled.
+
+    The share left is sum e^2 left(K)/sum e^2 over cells with offsets e at the start; infinite beyond
+    ``most``. ``parameter`` [parameters, *ones] is eta, or the length of a boxcar.
+    """
+    pole, weight = _weights(loop)
+    if (np.abs(pole) >= 1).any():
+        return np.full(len(parameter), np.inf)
+    values = parameter.reshape(-1, 1)
+    left = _LEFT[estimator]
+
+    def share(k: Array) -> Array:
+        return np.asarray(left(pole, values, k[:, None]) @ weight)
+
+    low, high = np.zeros(len(values)), np.full(len(values), float(most))
+    never = share(high) > SETTLED
+    while (high - low > 1).any():
+        middle = np.floor((low + high) / 2)
+        above = share(np.maximum(middle, 1)) > SETTLED
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(never, np.inf, high)

@@ -1,0 +1,309 @@
+"""A design held against simulation: the real, non-linear, noisy device instead of the linear model.
+
+P of cells drawn from the device is pulsed by the chopped gradient, the reference follows, W is moved; every
+quantity of the specification is measured, with an interval over independent noises.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from sptrack.design.candidates import Candidate, left_curve, loop_of
+from sptrack.design.observed import error_after
+from sptrack.design.specification import QUANTITIES, Specification
+from sptrack.devices import Cells
+from sptrack.errors import ParameterError
+from sptrack.intervals import Interval
+from sptrack.theory.closed_loop import Loop
+from sptrack.tracking import ProblemSettings, Tracker, open_loop, problem, track
+
+Array = NDArray[Any]
+Progress = Callable[[int, int], None]
+
+MET, UNCERTAIN, MISSED = "met", "uncertain", "missed"
+"""Verdicts: the measured interval lies within the limit, across it, beyond it."""
+PREDICTED, FREE = "predicted", "no limit"
+"""Within the limit by prediction alone; nothing was asked for."""
+_WINDOW, _CURVE = 0.1, 200
+_STRETCHES = np.geomspace(0.25, 4.0, 161)
+_UNKNOWN = (float("nan"), (float("nan"), float("nan")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One quantity: what was asked for, predicted and measured.
+
+    Parameters
+    ----------
+    name : str
+        Quantity.
+    limit : float or None
+        Requirement.
+    predicted, measured : float
+        By the linear model and by simulation; NaN where it is not measured.
+    interval : (float, float)
+        95 % interval of the measured value.
+    margin : float or None
+        Limit over measured value (for ``signal`` the reverse): above 1 is met.
+    verdict : str
+        "met", "uncertain", "missed", "predicted" or "no limit".
+    """
+
+    name: str
+    limit: float | None
+    predicted: float
+    measured: float
+    interval: Interval
+    margin: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Check:
+    """What `check` found.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+        Every quantity.
+    seeds : int
+        Independent noises.
+    steps : array [samples]
+        Steps at which the curves below are given.
+    left_measured, left_predicted : arrays [samples]
+        Share of the start offset left in Q.
+    rms_measured : array [samples]
+        Rms of Q - w* over cells and seeds, weight units.
+    training : dict
+        Mean squared errors of W and Q (weight units squared, last tenth of the run) of the same method in
+        closed loop on the default quadratic problem, and of W left where it starts, means over the seeds.
+    """
+
+    rows: tuple[Row, ...]
+    seeds: int
+    steps: Array
+    left_measured: Array
+    left_predicted: Array
+    rms_measured: Array
+    training: dict[str, float]
+
+    @property
+    def met(self) -> bool:
+        """Whether no requirement is missed or uncertain."""
+        return all(row.verdict in (MET, PREDICTED, FREE) for row in self.rows)
+
+
+def check(
+    spec: Specification,
+    cells: Cells,
+    chosen: Candidate,
+    *,
+    seeds: int = 8,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Check:
+    """Measure every quantity of a specification for a candidate.
+
+    Parameters
+    ----------
+    spec : Specification
+        What was asked for.
+    cells : Cells
+        Cells of the device on which the prediction was made.
+    chosen : Candidate
+        The design.
+    seeds : int
+        Independent noises, at least 2; the intervals are over them.
+    seed : int
+        First seed.
+    progress : callable or None
+        Called with the runs done and all runs.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than 2 seeds.
+    """
+    if seeds < 2:
+        raise ParameterError(f"seeds = {seeds}: at least 2 wanted for intervals")
+    runs = []
+    for k in range(seeds):
+        runs.append(_run(spec, cells, chosen, seed + k))
+        if progress is not None:
+            progress(k + 1, seeds)
+    loop = loop_of(spec, cells, chosen.setting.alpha)
+    live = np.isfinite(loop.pole.ravel())
+    point = cells.target.ravel()[live]
+    error = np.stack([run["q"] for run in runs])[:, :, live] - point
+    late = np.stack([run["late"] for run in runs])[:, live] - point
+    steps = np.array(runs[0]["steps"])
+    left = (error - late.mean(axis=0)) @ -point / float(point @ point)
+    predicted = _left(spec, cells, chosen, loop, steps)
+    measured = _measure(error, runs)
+    measured |= {"bias": _bias(late), "converging": _UNKNOWN}
+    stretched = np.stack([_left(spec, cells, chosen, loop, steps / s) for s in _STRETCHES])
+    measured["settling"] = _settling(chosen, left, stretched)
+    trained = _training(spec, chosen, range(seed, seed + seeds))
+    measured["weights"] = _root(trained["w"])
+    measured["signal"] = _signal(np.stack([run["signal"] for run in runs])[:, live], loop, live)
+    return Check(
+        rows=tuple(_row(spec, chosen, name, *measured[name]) for name in QUANTITIES),
+        seeds=seeds,
+        steps=steps,
+        left_measured=left.mean(axis=0),
+        left_predicted=predicted,
+        rms_measured=np.sqrt(np.mean(error**2, axis=(0, 2))),
+        training={name: float(values.mean()) for name, values in trained.items()},
+    )
+
+
+def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dict[str, Any]:
+    """Reference at `_CURVE` points; its mean and that of demodulated P over whole chopper periods; counts."""
+    mean, std = (0.0, 0.0) if spec.gradient.recording is not None else (spec.gradient.mean, spec.gradient.std)
+    made = open_loop(cells, mean=mean, std=std, read_noise=spec.read_noise)
+    tracker = Tracker(made, chosen.method, seed=seed)
+    drive = spec.gradient.drive(spec.steps, cells.size)
+    every = max(1, spec.steps // _CURVE)
+    period = 2 * chosen.setting.chop.half_period or 1
+    window = spec.steps - spec.steps // 2 // period * period
+    q, steps, late, signal = [], [], np.zeros(cells.size), np.zeros(cells.size)
+    for first in range(0, spec.steps, every):
+        count = min(every, spec.steps - first)
+        part = tracker.record(count, drive=None if drive is None else drive[first : first + count])
+        q.append(part.q[-1].astype(np.float64))
+        steps.append(first + count)
+        counted = slice(max(window - first, 0), None)
+        late += part.q[counted].sum(axis=0, dtype=np.float64)
+        leaning = part.signs[counted] * (part.p[counted].astype(np.float64) - cells.target.ravel())
+        signal += leaning.sum(axis=0)
+    ledger = tracker.ledger
+    size = float(cells.size)
+    counts = {name: ledger.total(name) / size for name in ("pulses", "reads", "programs")}
+    taken = spec.steps - window
+    return {"q": np.array(q), "steps": steps, "late": late / taken, "signal": signal / taken, **counts}
+
+
+def _measure(error: Array, runs: list[Any]) -> dict[str, tuple[float, Interval]]:
+    """Values with their intervals, from errors [seeds, samples, cells] of Q and the counts of the runs."""
+    tail = max(1, int(_WINDOW * error.shape[1]))
+    out = {"rms": _root(np.mean(error[:, -tail:] ** 2, axis=(1, 2)))}
+    for name in ("pulses", "reads", "programs"):
+        out[name] = _mean(np.array([run[name] for run in runs], np.float64))
+    return out
+
+
+def _left(spec: Specification, cells: Cells, chosen: Candidate, loop: Loop, steps: Array) -> Array:
+    """Predicted share of the start offset left after ``steps`` [samples]."""
+    if not chosen.observes:
+        return left_curve(loop, chosen.setting, steps)
+    after = error_after(spec, cells, loop, chosen.setting)
+    few = np.unique(np.geomspace(max(1.0, steps[0]), steps[-1], 25))
+    return np.interp(np.log(np.maximum(steps, 1.0)), np.log(few), [after(k)[1] for k in few])
+
+
+def _settling(chosen: Candidate, left: Array, curves: Array) -> tuple[float, Interval]:
+    """Settling by the shape of the curve left [seeds, samples]: which of the stretched predictions fits best.
+
+    Chopping moves all cells alike, so that single crossings of a level are a matter of chance; the interval
+    is a jackknife over the seeds.
+    """
+
+    def stretch(curve: Array) -> float:
+        return float(_STRETCHES[np.argmin(((curves - curve) ** 2).sum(axis=1))])
+
+    predicted, n = chosen.values["settling"], len(left)
+    value = stretch(left.mean(axis=0))
+    others = np.array([stretch(curve) for curve in (left.sum(axis=0) - left) / (n - 1)])
+    half = _t(n) * float(np.sqrt((n - 1) / n * ((others - others.mean()) ** 2).sum()))
+    half = max(half, value * (_STRETCHES[1] / _STRETCHES[0] - 1) / 2)
+    return predicted * value, (predicted * max(value - half, 0.0), predicted * (value + half))
+
+
+def _signal(demodulated: Array, loop: Loop, live: Array) -> tuple[float, Interval]:
+    """Share of the gradient that survives: demodulated P [seeds, cells] over that of a still chopper.
+
+    Projected over the cells; NaN for a gradient without a mean.
+    """
+    still = -(loop.chopped / (1 - loop.pole)).ravel()[live]
+    power = float(still @ still)
+    if power == 0:
+        return _UNKNOWN
+    return _mean(demodulated @ still / power)
+
+
+def _row(spec: Specification, chosen: Candidate, name: str, value: float, ends: Interval) -> Row:
+    limit, needs = spec.requirements.limits.get(name), spec.requirements
+    known = not np.isnan(value)
+    shown = value if known else chosen.values[name]
+    margin, verdict = None, FREE
+    if limit is not None and not (name == "signal" and limit == 0):
+        excess = [needs.excess(name, end) for end in (ends if known else (shown,))]
+        within, beyond = max(excess) <= 1, min(excess) > 1
+        verdict = MISSED if beyond else UNCERTAIN if not within else MET if known else PREDICTED
+        over = needs.excess(name, shown)
+        margin = float("inf") if over == 0 else 1 / over
+    return Row(
+        name=name,
+        limit=limit,
+        predicted=chosen.values[name],
+        measured=value,
+        interval=ends,
+        margin=margin,
+        verdict=verdict,
+    )
+
+
+def _training(spec: Specification, chosen: Candidate, seeds: range) -> dict[str, Array]:
+    """The method in closed loop on the quadratic problem with the specification's device, run and reads.
+
+    Mean squared errors [seeds] of W and Q over the last tenth of the run, and of W left where it starts.
+    """
+    low, high = spec.curvature
+    noise = float(spec.gradient.over(1)[1][0])
+    settings = ProblemSettings(
+        device=spec.device, read_noise=spec.read_noise, low=low, high=high, gradient_noise=noise
+    )
+    tails, still = [], []
+    for seed in seeds:
+        made = problem("quadratic", settings, seed=seed)
+        samples = next(n for n in (100, 50, 20, 10, 5, 4, 2, 1) if spec.steps % n == 0)
+        tails.append(track(made, chosen.method, spec.steps, seed=seed, samples=samples).tail())
+        still.append(np.mean(made.optimum**2))
+    w, _, q = np.array(tails).T
+    return {"w": w, "q": q, "untrained": np.array(still)}
+
+
+def _t(count: int) -> float:
+    return float(student.ppf(0.975, count - 1))
+
+
+def _mean(values: Array) -> tuple[float, Interval]:
+    half = _t(len(values)) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean()), (float(values.mean() - half), float(values.mean() + half))
+
+
+def _root(squares: Array) -> tuple[float, Interval]:
+    """Root of a mean square, from the squares of each seed."""
+    value, (low, high) = _mean(squares)
+    return float(np.sqrt(value)), (float(np.sqrt(max(low, 0.0))), float(np.sqrt(high)))
+
+
+def _bias(late: Array) -> tuple[float, Interval]:
+    """Rms over cells of the mean error, from time means [seeds, cells].
+
+    Products of different seeds have the square of the mean as expectation: noise does not add. The interval
+    is over cells.
+    """
+    seeds = len(late)
+    total = late.sum(axis=0)
+    product = (total**2 - (late**2).sum(axis=0)) / (seeds * (seeds - 1))
+    half = _t(product.size) * product.std(ddof=1) / np.sqrt(product.size) if product.size > 1 else np.inf
+    value = float(product.mean())
+    return float(np.sqrt(max(value, 0.0))), (
+        float(np.sqrt(max(value - half, 0.0))),
+        float(np.sqrt(max(value + half, 0.0))),
+    )

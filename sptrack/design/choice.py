@@ -1,0 +1,262 @@
+"""From a specification to a design: the cheapest setting that meets it with margin, or the nearest one."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from sptrack.cost import CostModel
+from sptrack.design.candidates import Candidate, alphas, chops, etas, evaluate, loop_of
+from sptrack.design.observed import evaluate_observers, predict_observer
+from sptrack.design.specification import QUANTITIES, Specification
+from sptrack.devices import Cells, sample_cells
+from sptrack.errors import ParameterError
+from sptrack.tracking import Chop
+
+Progress = Callable[[int, int], None]
+
+CELLS = 64
+COARSE, REFINED, ROUNDS = 11, 5, 2
+MARGINED = ("bias", "rms", "settling", "converging", "weights", "signal")
+"""Quantities of which a design keeps a margin: the others are counted, not predicted to first order."""
+_NEAR, _FINALISTS = 3, 40
+
+
+class Miss(NamedTuple):
+    """A requirement that no setting meets along with the others.
+
+    Attributes
+    ----------
+    name : str
+        Requirement.
+    limit : float
+        As specified.
+    reachable : float
+        Best value of any setting that meets all the others: the limit at which the rest is feasible. NaN if
+        the others cannot be met together either.
+    nearest : float
+        Its value at the setting nearest to feasible.
+    """
+
+    name: str
+    limit: float
+    reachable: float
+    nearest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What a search found.
+
+    Parameters
+    ----------
+    specification : Specification
+        What was asked for.
+    cells : Cells
+        Cells on which the choice was predicted.
+    best : Candidate
+        Cheapest that meets all limits with margin; where there is none, the nearest to feasible.
+    feasible : bool
+        Whether it meets all limits.
+    margin : float
+        Factor by which bias, rms, settling and signal were to stay within their limits.
+    candidates : tuple of Candidate
+        All settings that were looked at and that the model covers.
+    """
+
+    specification: Specification
+    cells: Cells
+    best: Candidate
+    feasible: bool
+    margin: float
+    candidates: tuple[Candidate, ...]
+
+
+def search(
+    spec: Specification,
+    *,
+    seed: int = 0,
+    margin: float = 1.15,
+    cost: CostModel | None = None,
+    progress: Progress | None = None,
+) -> Search:
+    """Find the cheapest setting that meets a specification by prediction.
+
+    A coarse grid over alpha, choppers and estimators, on some cells of the device; then finer ones around
+    the best. Settings outside the validity of the linear model are left out.
+
+    Parameters
+    ----------
+    spec : Specification
+        What must hold.
+    seed : int
+        Seed of the cells.
+    margin : float
+        Factor, at least 1: bias, rms, settling and signal are to stay within limit / margin.
+    cost : CostModel or None
+        What pulses, reads and programming events weigh; None: the default.
+    progress : callable or None
+        Called with the rounds done and all rounds.
+
+    Returns
+    -------
+    Search
+
+    Raises
+    ------
+    ParameterError
+        A margin below 1, a device without symmetric points, or one on which no setting is covered by the
+        model.
+    """
+    if not (np.isfinite(margin) and margin >= 1):
+        raise ParameterError(f"margin = {margin}: a finite number >= 1 wanted")
+    weights = CostModel() if cost is None else cost
+    cells = sample_cells(spec.device, (1, CELLS), seed=seed)
+    if not np.isfinite(cells.symmetric_point).any():
+        raise ParameterError(f"device {spec.device.source.name!r} has no symmetric point within its bounds")
+    grid = [(float(a), c) for a in alphas(spec, cells, COARSE) for c in chops(spec, COARSE // 2)]
+    rates = etas(spec, COARSE)
+    found = list(evaluate(spec, cells, grid, rates))
+    found += evaluate_observers(spec, cells, alphas(spec, cells, 2 * COARSE))
+    covered = [one for one in found if one.valid]
+    if not covered:
+        raise ParameterError(
+            f"device {spec.device.source.name!r}: no setting within the linear model ({found[0].warnings[0]})"
+        )
+    for done in range(1, ROUNDS + 1):
+        if progress is not None:
+            progress(done, ROUNDS + 1)
+        factor = (grid_step(spec, cells)) ** (0.5**done)
+        near = sorted(covered, key=lambda one: rank(spec, one, margin, weights))[:_NEAR]
+        for one in near:
+            if one.observes:
+                finer = one.setting.alpha * np.geomspace(1 / factor, factor, REFINED)
+                covered += [more for more in evaluate_observers(spec, cells, finer) if more.valid]
+                continue
+            around, close = _around(one, factor)
+            own = (one.setting.estimator,)
+            covered += [more for more in evaluate(spec, cells, around, close, own) if more.valid]
+    best = pick(spec, cells, covered, margin, weights)
+    feasible = all(spec.requirements.excess(name, best.values[name]) <= 1 for name in QUANTITIES)
+    if progress is not None:
+        progress(ROUNDS + 1, ROUNDS + 1)
+    return Search(
+        specification=spec,
+        cells=cells,
+        best=best,
+        feasible=feasible,
+        margin=margin,
+        candidates=tuple(covered),
+    )
+
+
+def pick(
+    spec: Specification,
+    cells: Cells,
+    found: Sequence[Candidate],
+    margin: float,
+    cost: CostModel,
+    correction: Mapping[str, float] | None = None,
+) -> Candidate:
+    """Best of the candidates on other cells: the first few by rank are predicted anew there.
+
+    ``correction`` multiplies predictions, such as the ratio of measured to predicted of an earlier design.
+    """
+    given = correction or {}
+    first = sorted(found, key=lambda one: rank(spec, one, margin, cost, given))[:_FINALISTS]
+    again: list[Candidate] = []
+    for one in first:
+        s = one.setting
+        if one.observes:
+            loops = loop_of(spec, cells, s.alpha), loop_of(spec, cells, s.alpha, optimum=True)
+            again.append(predict_observer(spec, cells, loops, s, one.gamma, one.beta))
+        else:
+            again += evaluate(spec, cells, [(s.alpha, s.chop)], np.array([s.eta]), (s.estimator,))
+    return min(again, key=lambda one: rank(spec, one, margin, cost, given))
+
+
+def grid_step(spec: Specification, cells: Cells) -> float:
+    """Ratio of neighbouring rates in the coarse grid."""
+    values = alphas(spec, cells, COARSE)
+    return float(values[1] / values[0])
+
+
+def _around(one: Candidate, factor: float) -> tuple[list[tuple[float, Chop]], np.ndarray]:
+    """Points and rates around a candidate: alpha, chopper and eta up to a factor up and down."""
+    s = one.setting
+    scales = np.geomspace(1 / factor, factor, REFINED)
+    near: list[Chop] = [s.chop]
+    if s.chop.half_period:
+        halves = {max(1, round(s.chop.half_period * k)) for k in scales}
+        near = [Chop(half_period=t) for t in sorted(halves)]
+    elif s.chop.probability:
+        near = [Chop(probability=min(1.0, s.chop.probability * float(k))) for k in scales]
+    points = [(s.alpha * float(k), chop) for k in scales for chop in near]
+    return points, np.minimum(s.eta * scales, 1.0)
+
+
+def rank(
+    spec: Specification,
+    one: Candidate,
+    margin: float,
+    cost: CostModel,
+    correction: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[float, float]:
+    """Worst excess over the limits (1 for all within), then the cost per cell."""
+    worst = 1.0
+    for name in QUANTITIES:
+        excess = spec.requirements.excess(name, one.values[name] * correction.get(name, 1.0))
+        worst = max(worst, excess * (margin if name in MARGINED else 1.0))
+    return worst, price(one, cost)
+
+
+def price(one: Candidate, cost: CostModel) -> float:
+    """Cost per cell of a run, pulse units."""
+    v = one.values
+    return cost.total(pulses=v["pulses"], reads=v["reads"], programs=v["programs"])
+
+
+def misses(
+    spec: Specification,
+    found: Iterable[Candidate],
+    nearest: Candidate,
+    correction: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[Miss, ...]:
+    """Requirements that cannot be met along with the others, and what could be had instead.
+
+    ``correction`` multiplies the predictions, as in `pick`.
+    """
+    limits, out = spec.requirements.limits, []
+    known = [
+        {name: one.values[name] * correction.get(name, 1.0) for name in limits} for one in (*found, nearest)
+    ]
+    own = known[-1]
+    for name, limit in limits.items():
+        others = [other for other in limits if other != name]
+        meeting = [
+            values[name]
+            for values in known
+            if all(spec.requirements.excess(other, values[other]) <= 1 for other in others)
+        ]
+        best = max if name == "signal" else min
+        reachable = float(best(meeting)) if meeting else float("nan")
+        beyond = spec.requirements.excess(name, own[name]) > 1
+        if beyond or (meeting and spec.requirements.excess(name, reachable) > 1):
+            out.append(Miss(name, limit, reachable, own[name]))
+    return tuple(out)
+
+
+def undominated(points: Sequence[Sequence[float]]) -> list[int]:
+    """Indices of points [n][quantities], all to be small, that no other equals or beats in every quantity.
+
+    Of equal points the first is kept.
+    """
+    values = np.asarray(points, np.float64).reshape(len(points), -1)
+    order = np.lexsort(values.T[::-1])
+    kept: list[int] = []
+    for k in order:
+        if not any((values[j] <= values[k]).all() for j in kept):
+            kept.append(int(k))
+    return sorted(kept)

@@ -1,0 +1,127 @@
+"""A specification in, a design that has been held against simulation out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sptrack.cost import CostModel
+from sptrack.design.candidates import Candidate
+from sptrack.design.checking import MISSED, UNCERTAIN, Check, check
+from sptrack.design.choice import MARGINED, Miss, Search, misses, pick, search
+from sptrack.design.specification import Specification
+
+Stage = Callable[[str, int, int], None]
+
+MOST_CORRELATION = 0.1
+"""Correlation of successive recorded gradients above which a design warns."""
+ATTEMPTS = 3
+"""Designs that are simulated before the last one is returned as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """What `design` found.
+
+    Parameters
+    ----------
+    search : Search
+        The search.
+    chosen : Candidate
+        The design: the search's best, or one chosen after an earlier one failed in simulation.
+    check : Check
+        Prediction, measurement, margin and verdict of every quantity.
+    attempts : int
+        Designs that were simulated.
+    misses : tuple of Miss
+        What is in the way where no setting meets everything, predictions corrected by what was measured.
+    """
+
+    search: Search
+    chosen: Candidate
+    check: Check
+    attempts: int
+    misses: tuple[Miss, ...]
+
+    @property
+    def met(self) -> bool:
+        """Whether simulation confirms every requirement."""
+        return self.check.met
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before relying on it."""
+        spec, out = self.search.specification, list(self.chosen.warnings)
+        correlation = spec.gradient.correlation()
+        if abs(correlation) > MOST_CORRELATION:
+            out.append(
+                f"recorded gradients follow each other (correlation {correlation:.2f}): the prediction takes "
+                "them as independent, the simulation plays them as recorded"
+            )
+        return tuple(out)
+
+
+def design(
+    spec: Specification,
+    *,
+    seed: int = 0,
+    seeds: int = 8,
+    margin: float = 1.15,
+    cost: CostModel | None = None,
+    progress: Stage | None = None,
+) -> Design:
+    """Find settings that meet a specification, and simulate them.
+
+    Where simulation misses a limit that was predicted to hold, the ratio of measured to predicted corrects
+    the predictions, and the next best setting is simulated.
+
+    Parameters
+    ----------
+    spec : Specification
+        What must hold.
+    seed : int
+        Seed of the cells and first seed of the noises.
+    seeds : int
+        Independent noises of a simulation.
+    margin, cost
+        As in `search`.
+    progress : callable or None
+        Called with the name of the stage, what of it is done, and all of it.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    ParameterError
+        As `search` and `check`.
+    """
+
+    def follow(stage: str) -> Callable[[int, int], None] | None:
+        return None if progress is None else lambda done, total: progress(stage, done, total)
+
+    weights = CostModel() if cost is None else cost
+    found = search(spec, seed=seed, margin=margin, cost=weights, progress=follow("search"))
+    chosen, attempts = found.best, 1
+    held = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follow("simulation 1"))
+    correction = _corrections(held)
+    while found.feasible and not held.met and attempts < ATTEMPTS:
+        other = pick(spec, found.cells, found.candidates, margin, weights, correction)
+        if other.setting == chosen.setting:
+            break
+        chosen, attempts = other, attempts + 1
+        follower = follow(f"simulation {attempts}")
+        held = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follower)
+        correction |= _corrections(held)
+    in_the_way = () if held.met else misses(spec, found.candidates, chosen, correction)
+    return Design(search=found, chosen=chosen, check=held, attempts=attempts, misses=in_the_way)
+
+
+def _corrections(held: Check) -> dict[str, float]:
+    """Far end of the measured interval over predicted, of the quantities that were not met."""
+    out = {}
+    for row in held.rows:
+        measured = row.measured == row.measured
+        if row.name in MARGINED and measured and row.verdict in (MISSED, UNCERTAIN) and row.predicted > 0:
+            end = row.interval[0] if row.name == "signal" else row.interval[1]
+            out[row.name] = end / row.predicted
+    return out

@@ -1,0 +1,86 @@
+"""What can be had against what: undominated settings by theory, a few of them confirmed by simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sptrack.design.candidates import Candidate
+from sptrack.design.checking import Check, check
+from sptrack.design.choice import Search, undominated
+from sptrack.errors import ParameterError
+
+FRONTS = {
+    "bias": ("bias", "pulses", "programs"),
+    "rms": ("rms", "pulses", "programs"),
+}
+"""Quantities that are weighed against each other, by the name of the front: all are to be small."""
+
+
+class Confirmed(NamedTuple):
+    """A candidate of a front and its simulation."""
+
+    candidate: Candidate
+    check: Check
+
+
+def front(found: Sequence[Candidate], quantities: Sequence[str]) -> list[int]:
+    """Indices of the candidates that settle within the run and that no other one dominates.
+
+    Parameters
+    ----------
+    found : sequence of Candidate
+        Such as `Search.candidates`.
+    quantities : sequence of str
+        What is weighed; all are to be small.
+    """
+    usable = [k for k, one in enumerate(found) if np.isfinite(one.values["settling"])]
+    points = [[found[k].values[name] for name in quantities] for k in usable]
+    return [usable[k] for k in undominated(points)] if usable else []
+
+
+def confirm(
+    found: Search,
+    *,
+    quantities: Sequence[str] = FRONTS["rms"],
+    count: int = 5,
+    seeds: int = 4,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Confirmed]:
+    """Simulate a few candidates spread evenly along a front, by rank in its second quantity.
+
+    Parameters
+    ----------
+    found : Search
+        With its candidates.
+    quantities : sequence of str
+        The front, two quantities at least.
+    count : int
+        Candidates, at least 1; fewer where the front is shorter.
+    seeds, seed
+        As in `check`.
+    progress : callable or None
+        Called with the candidates done and all of them.
+
+    Raises
+    ------
+    ParameterError
+        No candidate to confirm, or fewer than two quantities.
+    """
+    if len(quantities) < 2 or count < 1:
+        raise ParameterError(f"{len(quantities)} quantities, {count} candidates: 2 and 1 at least wanted")
+    members = [found.candidates[k] for k in front(found.candidates, quantities)]
+    if not members:
+        raise ParameterError("no candidate settles within the run: more steps wanted")
+    members.sort(key=lambda one: one.values[quantities[1]])
+    places = np.unique(np.linspace(0, len(members) - 1, min(count, len(members))).round().astype(int))
+    out = []
+    for done, place in enumerate(places, 1):
+        one = members[int(place)]
+        out.append(Confirmed(one, check(found.specification, found.cells, one, seeds=seeds, seed=seed)))
+        if progress is not None:
+            progress(done, len(places))
+    return out

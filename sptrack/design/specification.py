@@ -1,0 +1,412 @@
+"""What a design is asked for: device, gradient, requirements; from Python or a TOML file.
+
+A file, of which only ``require`` with one key is needed::
+
+    device = "soft-bounds"      # preset; or a table [device] as in a device file
+    steps = 20000               # length of the run over which budgets count
+    read_noise = 0.0            # std of a read of P, weight units
+    curvature = [0.2, 1.0]      # smallest and largest curvature of the loss
+    train = true                # false: the symmetric point alone matters, W need not converge
+
+    [gradient]
+    mean = 0.02                 # of each cell, before the chopper: what persists of it
+    std = 0.2
+    recorded = "gradient.csv"   # instead: one row a step, one column a cell (or one for all)
+
+    [require]                   # per cell; a key that is left out is no requirement
+    bias = 0.01                 # rms over cells of the mean of Q - SP, weight units
+    rms = 0.03                  # rms of Q - SP at the end of the run, weight units
+    settling = 5000             # steps until 5 % of the start offset of Q are left
+    converging = 10000          # steps until 5 % of the start error of W are left; half the run if not given
+    weights = 0.05              # rms of W - W* once converged; 5 % of half the range if not given
+    pulses = 20000              # on P and W
+    reads = 20000
+    programs = 100              # writes of the reference copy
+    signal = 0.5                # at least: share of the gradient that survives the chopping
+"""
+
+import csv
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.devices import Device
+from sptrack.devices.config import device_from_mapping, read_toml
+from sptrack.devices.presets import preset
+from sptrack.errors import ParameterError, nearest
+from sptrack.tracking import ProblemSettings
+
+Array = NDArray[Any]
+
+QUANTITIES = ("bias", "rms", "settling", "converging", "weights", "pulses", "reads", "programs", "signal")
+"""What can be required: at most so much of it, of ``signal`` at least so much."""
+UNITS = {
+    "bias": "weight units",
+    "rms": "weight units",
+    "settling": "steps",
+    "converging": "steps",
+    "weights": "weight units",
+    "pulses": "per cell",
+    "reads": "per cell",
+    "programs": "per cell",
+    "signal": "1",
+}
+_WEIGHTS = 0.05
+SETTLED = 0.05
+"""Share of the start offset that may be left when the reference has settled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """Upper limits; None is no requirement.
+
+    Parameters
+    ----------
+    bias : float or None
+        Rms over cells of the mean of Q - w*, weight units.
+    rms : float or None
+        Rms over cells and noise of Q - w* at the end of the run, weight units.
+    settling : float or None
+        Steps until 5 % of the start offset of Q are left.
+    converging : float or None
+        Steps until 5 % of the start error of W are left, where the loss is flattest; predicted alone, a
+        simulated training shows it.
+    weights : float or None
+        Rms of W from the optimum once converged, weight units.
+    pulses, reads, programs : float or None
+        Per cell over the run: pulses on P and W, reads of P, writes of the reference copy.
+    signal : float or None
+        Least share of the mean gradient that survives the chopping and reaches W, (1 - a) times the
+        demodulated gain, below 1.
+
+    Raises
+    ------
+    ParameterError
+        No upper limit at all, or one that is not a finite number above 0 (``reads``, ``programs``: >= 0); a
+        signal outside 0 .. 1; limits that contradict each other.
+    """
+
+    bias: float | None = None
+    rms: float | None = None
+    settling: float | None = None
+    converging: float | None = None
+    weights: float | None = None
+    pulses: float | None = None
+    reads: float | None = None
+    programs: float | None = None
+    signal: float | None = None
+
+    def __post_init__(self) -> None:
+        limits = self.limits
+        signal = limits.pop("signal", 0.0)
+        if not 0 <= signal < 1:
+            raise ParameterError(f"require.signal = {signal}: 0 to below 1 wanted")
+        if not limits:
+            raise ParameterError(f"require: at least one of {', '.join(QUANTITIES[:-1])} wanted")
+        for name, value in limits.items():
+            least = value >= 0 if name in ("reads", "programs") else value > 0
+            if not (np.isfinite(value) and least):
+                raise ParameterError(f"require.{name} = {value}: a finite number above 0 wanted")
+        if self.bias is not None and self.rms is not None and self.bias > self.rms:
+            raise ParameterError(
+                f"require.bias = {self.bias} above require.rms = {self.rms}: the rms includes the bias, "
+                "a bias of at most the rms wanted"
+            )
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Limits by name, in the order of `QUANTITIES`."""
+        given = {name: getattr(self, name) for name in QUANTITIES}
+        return {name: float(value) for name, value in given.items() if value is not None}
+
+    def excess(self, name: str, value: float) -> float:
+        """How far a value is beyond its limit, as a ratio: 1 is on it, above 1 breaks it; 0 without one."""
+        limit = self.limits.get(name)
+        if limit is None or (name == "signal" and limit == 0):
+            return 0.0
+        if np.isnan(value):
+            return float("inf")
+        over, under = (limit, value) if name == "signal" else (value, limit)
+        if under == 0:
+            return float("inf") if over > 0 else 0.0
+        return float(over / under)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gradient:
+    """Gradient of a cell before the chopper: mean and std, or a recording [steps, cells] that replaces both.
+
+    Raises
+    ------
+    ParameterError
+        Numbers that are not finite, a negative std, no gradient at all, fewer than two recorded steps.
+    """
+
+    mean: float = 0.02
+    std: float = 0.2
+    recording: Array | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.mean) and np.isfinite(self.std) and self.std >= 0):
+            raise ParameterError(f"gradient mean = {self.mean}, std = {self.std}: finite, std >= 0 wanted")
+        if self.mean == 0 and self.std == 0:
+            raise ParameterError("gradient mean = 0 and std = 0: without pulses nothing can be tracked")
+        if self.recording is not None and (self.recording.ndim != 2 or len(self.recording) < 2):
+            raise ParameterError("gradient recording: at least 2 steps, one row each, wanted")
+
+    def over(self, cells: int) -> tuple[Array, Array]:
+        """Mean and std [cells] of each cell; recorded columns are dealt out in turn."""
+        if self.recording is None:
+            return np.full(cells, float(self.mean)), np.full(cells, float(self.std))
+        column = np.arange(cells) % self.recording.shape[1]
+        return self.recording.mean(axis=0)[column], self.recording.std(axis=0)[column]
+
+    def correlation(self) -> float:
+        """Mean correlation of successive recorded steps; 0 without a recording, as the model has it."""
+        if self.recording is None:
+            return 0.0
+        x = self.recording - self.recording.mean(axis=0)
+        power = (x**2).sum(axis=0)
+        live = power > 0
+        if not live.any():
+            return 0.0
+        return float(np.mean((x[1:] * x[:-1]).sum(axis=0)[live] / power[live]))
+
+    def drive(self, steps: int, cells: int) -> Array | None:
+        """The recording as [steps, cells] (float32), repeated in time and over cells; None without one."""
+        if self.recording is None:
+            return None
+        row = np.arange(steps) % len(self.recording)
+        column = np.arange(cells) % self.recording.shape[1]
+        return np.asarray(self.recording[row][:, column], np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specification:
+    """A specification.
+
+    Parameters
+    ----------
+    requirements : Requirements
+        What must hold.
+    device : Device
+        Device of P and W.
+    gradient : Gradient
+        Statistics or recording.
+    steps : int
+        Length of the run, at least 100.
+    read_noise : float
+        Std of a read of P, weight units.
+    curvature : (float, float)
+        Smallest and largest curvature of the loss, above 0.
+    train : bool
+        Whether W is to converge, within half the run and to 5 % of half the nominal range unless the
+        requirements say otherwise. Frequent flips are good for Q, but leave W to noise.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+    """
+
+    requirements: Requirements = field(default_factory=lambda: Requirements(rms=0.05))
+    device: Device = field(default_factory=lambda: preset("soft-bounds"))
+    gradient: Gradient = Gradient()
+    steps: int = 20000
+    read_noise: float = 0.0
+    curvature: tuple[float, float] = (0.2, 1.0)
+    train: bool = True
+
+    def __post_init__(self) -> None:
+        if not 100 <= self.steps <= 10_000_000:
+            raise ParameterError(f"steps = {self.steps}: 100 to 10000000 wanted")
+        if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
+            raise ParameterError(f"read_noise = {self.read_noise}: a finite number >= 0 wanted")
+        low, high = self.curvature
+        if not (np.isfinite(high) and 0 < low <= high):
+            raise ParameterError(f"curvature = {low}, {high}: 0 < smallest <= largest wanted")
+        settling = self.requirements.settling
+        if settling is not None and settling > self.steps:
+            raise ParameterError(
+                f"require.settling = {settling:g} above steps = {self.steps}: settling within the run wanted"
+            )
+        if self.train:
+            response, given = self.device.response, self.requirements
+            limit = _WEIGHTS * (response.w_max - response.w_min) / 2
+            requirements = replace(
+                given,
+                converging=self.steps / 2 if given.converging is None else given.converging,
+                weights=limit if given.weights is None else given.weights,
+            )
+            object.__setattr__(self, "requirements", requirements)
+
+
+def problem_specification(settings: ProblemSettings, steps: int) -> Specification:
+    """What a training on a problem asks for: an rms of Q of 5 % of half the range, and W converged.
+
+    Device, reads, curvature and gradient noise are the problem's, the mean gradient that of `Gradient`.
+    """
+    response = settings.device.response
+    return Specification(
+        requirements=Requirements(rms=_WEIGHTS * (response.w_max - response.w_min) / 2),
+        device=settings.device,
+        gradient=Gradient(std=settings.gradient_noise),
+        steps=steps,
+        read_noise=settings.read_noise,
+        curvature=(settings.low, settings.high),
+    )
+
+
+def load_specification(path: str | os.PathLike[str]) -> Specification:
+    """Specification in the TOML file at ``path`` (module text); a recording is looked for beside the file.
+
+    Raises
+    ------
+    ParameterError
+        A file that cannot be read, an unknown key (with the nearest valid one), a value of a wrong type or
+        outside its range.
+    """
+    return specification_from_mapping(read_toml(path), os.fspath(path), Path(path).parent)
+
+
+def specification_from_mapping(
+    mapping: Mapping[str, Any], where: str = "specification", folder: Path = Path()
+) -> Specification:
+    """The same from nested mappings; a recording's path is relative to ``folder``."""
+    known = ("device", "steps", "read_noise", "curvature", "train", "gradient", "require")
+    for name in mapping:
+        if name not in known:
+            raise ParameterError(
+                f"{where}: unknown key '{name}': one of {', '.join(known)} wanted{nearest(name, known)}"
+            )
+    if not isinstance(mapping.get("require"), Mapping):
+        raise ParameterError(f"{where}: a table [require] with one of {', '.join(QUANTITIES)} wanted")
+    made: dict[str, Any] = {
+        "requirements": _numbers(Requirements, mapping["require"], "require", where),
+        "gradient": _gradient(mapping.get("gradient", {}), where, folder),
+    }
+    for name, wanted in _PLAIN.items():
+        if name in mapping:
+            if not _is(mapping[name], wanted):
+                raise ParameterError(f"{where}: {name} = {mapping[name]!r}: {wanted} wanted")
+            made[name] = tuple(mapping[name]) if name == "curvature" else mapping[name]
+    if "device" in mapping:
+        device = mapping["device"]
+        if isinstance(device, str):
+            made["device"] = preset(device)
+        elif isinstance(device, Mapping):
+            made["device"] = device_from_mapping(device, f"{where}: device")
+        else:
+            raise ParameterError(f"{where}: device = {device!r}: a preset's name or a table wanted")
+    try:
+        return Specification(**made)
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error}") from error
+
+
+_PLAIN = {
+    "steps": "a whole number",
+    "read_noise": "a number",
+    "curvature": "two numbers",
+    "train": "true or false",
+}
+
+
+def _is(value: Any, wanted: str) -> bool:
+    """Whether a value read from a file is of the kind that `_PLAIN` says."""
+    if wanted == "two numbers":
+        return isinstance(value, list) and len(value) == 2 and all(_is(one, "a number") for one in value)
+    if isinstance(value, bool) or wanted == "true or false":
+        return isinstance(value, bool) and wanted == "true or false"
+    return isinstance(value, int if wanted == "a whole number" else (int, float))
+
+
+def _numbers(kind: type, table: Mapping[str, Any], name: str, where: str) -> Any:
+    names = [item.name for item in fields(kind)]
+    for key, value in table.items():
+        if key not in names:
+            raise ParameterError(
+                f"{where}: unknown key '{name}.{key}': one of {', '.join(names)} wanted{nearest(key, names)}"
+            )
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ParameterError(f"{where}: {name}.{key} = {value!r}: a number wanted")
+    try:
+        return kind(**table)
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error}") from error
+
+
+def _gradient(table: Any, where: str, folder: Path) -> Gradient:
+    if not isinstance(table, Mapping):
+        raise ParameterError(f"{where}: gradient = {table!r}: a table wanted")
+    table = dict(table)
+    recorded = table.pop("recorded", None)
+    if recorded is None:
+        for key in table:
+            if key not in ("mean", "std"):
+                names = ("mean", "std", "recorded")
+                raise ParameterError(
+                    f"{where}: unknown key 'gradient.{key}': one of {', '.join(names)} wanted"
+                    + nearest(key, names)
+                )
+        return build_gradient(table, where)
+    if not isinstance(recorded, str) or table:
+        raise ParameterError(
+            f"{where}: gradient.recorded: the name of a CSV file, without mean and std, wanted"
+        )
+    return Gradient(recording=read_recording(folder / recorded))
+
+
+def build_gradient(table: Mapping[str, Any], where: str) -> Gradient:
+    """Gradient from numbers ``mean`` and ``std`` of a table; errors name ``where``."""
+    for key, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ParameterError(f"{where}: gradient.{key} = {value!r}: a number wanted")
+    try:
+        return Gradient(**table)
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error}") from error
+
+
+def read_recording(path: str | os.PathLike[str]) -> Array:
+    """Gradients [steps, cells] of a CSV file: one row a step, the same columns in all; a header may lead.
+
+    Raises
+    ------
+    ParameterError
+        A file that cannot be read, or the first row that is short, empty or not finite numbers.
+    """
+    name = os.fspath(path)
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ParameterError(
+            f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})"
+        ) from error
+    if rows and rows[0] and not _number(rows[0][0]):
+        first, rows = 2, rows[1:]
+    else:
+        first = 1
+    values: list[list[float]] = []
+    for number, row in enumerate(rows, first):
+        if values and len(row) != len(values[0]):
+            raise ParameterError(f"{name}: row {number} has {len(row)} columns: {len(values[0])} wanted")
+        if not row or not all(_number(text) for text in row):
+            raise ParameterError(f"{name}: row {number}: finite numbers wanted")
+        values.append([float(text) for text in row])
+    if len(values) < 2:
+        raise ParameterError(f"{name}: {len(values)} rows of numbers: at least 2 wanted")
+    return np.array(values)
+
+
+def _number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False

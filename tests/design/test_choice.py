@@ -1,0 +1,113 @@
+"""Choice among candidates: what is undominated, nearest, in the way; the search as a whole."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sptrack.cost import CostModel
+from sptrack.design import Candidate, Requirements, Setting, Specification, search
+from sptrack.design.choice import misses, price, rank, undominated
+from sptrack.errors import ParameterError
+from sptrack.tracking import Chop
+
+VALUES = {
+    "bias": 0.01,
+    "rms": 0.04,
+    "settling": 900.0,
+    "converging": 5000.0,
+    "weights": 0.04,
+    "pulses": 1000.0,
+    "reads": 20000.0,
+    "programs": 50.0,
+    "signal": 0.5,
+}
+
+
+def candidate(**values):
+    setting = Setting(0.02, Chop(probability=0.002), "ema", 0.005)
+    return Candidate(setting=setting, gamma=0.5, beta=0.002, values=VALUES | values, warnings=())
+
+
+def specification(**limits):
+    return Specification(requirements=Requirements(**limits), train=False)
+
+
+def test_undominated_against_all_pairs():
+    points = np.random.default_rng(3).integers(0, 6, (80, 3))
+    kept = undominated(points.tolist())
+    for k, one in enumerate(points):
+        worse = [(other <= one).all() and (other < one).any() for other in points]
+        twin = any((points[j] == one).all() for j in kept if j != k)
+        assert (k in kept) == (not any(worse) and not twin)
+
+
+def test_undominated_keeps_the_first_of_equals_and_the_only_one():
+    assert undominated([(1.0, 2.0), (1.0, 2.0)]) == [0]
+    assert undominated([(np.inf, 1.0)]) == [0]
+
+
+def test_rank_is_the_worst_excess_with_margin_then_the_cost():
+    spec, cost = specification(rms=0.05, programs=50), CostModel()
+    worst, paid = rank(spec, candidate(), 1.0, cost)
+    assert (worst, paid) == (1.0, price(candidate(), cost))
+    assert rank(spec, candidate(), 1.5, cost)[0] == pytest.approx(0.04 * 1.5 / 0.05)
+    assert rank(spec, candidate(programs=100.0), 1.5, cost)[0] == pytest.approx(2.0)
+    assert rank(spec, candidate(), 1.0, cost, {"rms": 2.0})[0] == pytest.approx(1.6)
+    assert paid == cost.total(pulses=1000.0, reads=20000.0, programs=50.0)
+
+
+def test_misses_say_what_is_in_the_way_and_what_would_do():
+    """Of two settings each meets one limit: either limit could give way, and to what."""
+    spec = specification(rms=0.05, programs=10)
+    accurate, idle = candidate(), candidate(rms=0.08, programs=5.0)
+    found = {miss.name: miss for miss in misses(spec, [accurate, idle], idle)}
+    assert found["rms"] == ("rms", 0.05, 0.08, 0.08)
+    assert found["programs"] == ("programs", 10.0, 50.0, 5.0)
+
+
+def test_misses_of_two_limits_that_no_setting_nears_have_nothing_reachable():
+    spec = specification(rms=0.01, programs=10)
+    found = {miss.name: miss for miss in misses(spec, [candidate()], candidate())}
+    assert np.isnan(found["rms"].reachable)
+    assert np.isnan(found["programs"].reachable)
+    assert found["programs"].nearest == 50.0
+
+
+def test_no_misses_where_all_is_met():
+    assert misses(specification(rms=0.05), [candidate()], candidate()) == ()
+
+
+@pytest.fixture(scope="module")
+def found():
+    return search(replace(specification(rms=0.05, settling=3000.0), steps=5000), margin=1.2)
+
+
+def test_the_best_meets_the_limits_with_margin(found):
+    assert found.feasible
+    assert found.best.values["rms"] * 1.2 <= 0.05
+    assert found.best.values["settling"] * 1.2 <= 3000
+    assert found.best.valid
+    assert found.cells.size == 64
+
+
+def test_nothing_cheaper_was_seen(found):
+    spec = found.specification
+    good = [one for one in found.candidates if rank(spec, one, found.margin, CostModel())[0] <= 1]
+    assert price(found.best, CostModel()) == min(price(one, CostModel()) for one in good)
+
+
+def test_an_impossible_limit_leaves_the_nearest_setting():
+    spec = replace(specification(rms=1e-4), steps=1000)
+    made = search(spec)
+    assert not made.feasible
+    (miss,) = misses(spec, made.candidates, made.best)
+    assert miss.name == "rms"
+    assert miss.reachable <= made.best.values["rms"] * 1.1
+    assert miss.reachable > 1e-4
+
+
+@pytest.mark.parametrize("margin", [0.9, np.inf, np.nan])
+def test_a_margin_below_one_is_refused(margin):
+    with pytest.raises(ParameterError, match="margin"):
+        search(specification(rms=0.05), margin=margin)

@@ -1,0 +1,136 @@
+"""Specifications: files, recordings, limits, and what is refused with one line."""
+
+import numpy as np
+import pytest
+
+from sptrack.design import (
+    Gradient,
+    Requirements,
+    Specification,
+    load_specification,
+    specification_from_mapping,
+)
+from sptrack.devices.presets import preset
+from sptrack.errors import ParameterError
+
+RMS = {"require": {"rms": 0.05}}
+
+
+def test_a_file_says_all(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text(
+        'device = "idealized"\nsteps = 3000\nread_noise = 0.01\ncurvature = [0.5, 2]\ntrain = false\n'
+        "[gradient]\nmean = -0.1\nstd = 0.3\n[require]\nbias = 0.01\nprograms = 0\n"
+    )
+    assert load_specification(path) == Specification(
+        requirements=Requirements(bias=0.01, programs=0),
+        device=preset("idealized"),
+        gradient=Gradient(mean=-0.1, std=0.3),
+        steps=3000,
+        read_noise=0.01,
+        curvature=(0.5, 2),
+        train=False,
+    )
+
+
+def test_training_adds_what_it_needs_unless_told():
+    limits = specification_from_mapping(RMS).requirements
+    assert (limits.converging, limits.weights) == (10000, pytest.approx(0.05))
+    given = specification_from_mapping({"require": {"rms": 0.05, "converging": 7, "weights": 0.3}})
+    assert (given.requirements.converging, given.requirements.weights) == (7, 0.3)
+    untrained = specification_from_mapping(RMS | {"train": False}).requirements
+    assert untrained.limits == {"rms": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "limits", "excess"),
+    [
+        ("rms", 0.1, {"rms": 0.05}, 2.0),
+        ("rms", 0.1, {"bias": 0.05}, 0.0),
+        ("rms", np.nan, {"rms": 0.05}, np.inf),
+        ("signal", 0.25, {"rms": 1.0, "signal": 0.5}, 2.0),
+        ("signal", 0.0, {"rms": 1.0, "signal": 0.5}, np.inf),
+        ("signal", 0.0, {"rms": 1.0, "signal": 0.0}, 0.0),
+        ("programs", 1.0, {"programs": 0}, np.inf),
+        ("programs", 0.0, {"programs": 0}, 0.0),
+    ],
+)
+def test_excess_is_the_ratio_that_breaks_a_limit_above_one(name, value, limits, excess):
+    assert Requirements(**limits).excess(name, value) == excess
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({}, r"\[require\]"),
+        ({"require": {}}, "at least one of bias"),
+        ({"require": {"signal": 0.5}}, "at least one of bias"),
+        ({"require": {"rmss": 0.1}}, "unknown key 'require.rmss'.*did you mean 'rms'"),
+        ({"require": {"rms": "small"}}, "require.rms = 'small': a number wanted"),
+        ({"require": {"rms": True}}, "require.rms = True: a number wanted"),
+        ({"require": {"rms": -0.1}}, "require.rms = -0.1"),
+        ({"require": {"rms": 0.1, "signal": 1}}, "require.signal = 1"),
+        ({"require": {"rms": 0.01, "bias": 0.02}}, "rms includes the bias"),
+        ({"require": {"settling": 30000}}, "settling within the run"),
+        (RMS | {"step": 5}, "unknown key 'step'.*did you mean 'steps'"),
+        (RMS | {"steps": 5}, "steps = 5: 100 to"),
+        (RMS | {"steps": 1e4}, "steps = 10000.0: a whole number wanted"),
+        (RMS | {"steps": True}, "steps = True: a whole number wanted"),
+        (RMS | {"train": 1}, "train = 1: true or false wanted"),
+        (RMS | {"read_noise": -1.0}, "read_noise = -1.0"),
+        (RMS | {"curvature": 1.0}, "curvature = 1.0: two numbers wanted"),
+        (RMS | {"curvature": [1.0, 0.5]}, "smallest <= largest"),
+        (RMS | {"device": 3}, "a preset's name or a table wanted"),
+        (RMS | {"device": "soft-bound"}, "soft-bound"),
+        (RMS | {"gradient": 3}, "gradient = 3: a table wanted"),
+        (RMS | {"gradient": {"men": 3}}, "unknown key 'gradient.men'.*did you mean 'mean'"),
+        (RMS | {"gradient": {"std": "x"}}, "gradient.std = 'x': a number wanted"),
+        (RMS | {"gradient": {"std": -1.0}}, "std >= 0"),
+        (RMS | {"gradient": {"mean": 0.0, "std": 0.0}}, "without pulses"),
+        (RMS | {"gradient": {"recorded": 3}}, "gradient.recorded"),
+        (RMS | {"gradient": {"recorded": "a.csv", "mean": 0.1}}, "without mean and std"),
+        (RMS | {"gradient": {"recorded": "missing.csv"}}, "missing.csv: cannot be read"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(mapping, message):
+    with pytest.raises(ParameterError, match=message) as caught:
+        specification_from_mapping(mapping)
+    assert "\n" not in str(caught.value)
+
+
+def recorded(tmp_path, text):
+    (tmp_path / "g.csv").write_text(text)
+    return specification_from_mapping(RMS | {"gradient": {"recorded": "g.csv"}}, folder=tmp_path).gradient
+
+
+@pytest.mark.parametrize("header", ["", "one,two\n"])
+def test_a_recording_is_dealt_out_and_repeated(tmp_path, header):
+    gradient = recorded(tmp_path, f"{header}1,10\n2,20\n6,60\n")
+    mean, std = gradient.over(3)
+    np.testing.assert_allclose(mean, [3, 30, 3])
+    np.testing.assert_allclose(std, np.std([1, 2, 6]) * np.array([1, 10, 1]))
+    expected = [[1, 10, 1], [2, 20, 2], [6, 60, 6], [1, 10, 1]]
+    np.testing.assert_array_equal(gradient.drive(4, 3), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2\n3\n", "row 2 has 1 columns: 2 wanted"),
+        ("a,b\n1,2\n3,x\n", "row 3: finite numbers wanted"),
+        ("1\n\n2\n", "row 2"),
+        ("1\nnan\n", "row 2: finite numbers wanted"),
+        ("1\n", "1 rows of numbers: at least 2 wanted"),
+        ("", "0 rows of numbers"),
+    ],
+)
+def test_bad_rows_of_a_recording_are_named(tmp_path, text, message):
+    with pytest.raises(ParameterError, match=message):
+        recorded(tmp_path, text)
+
+
+def test_correlation_is_that_of_successive_steps(tmp_path):
+    assert Gradient().correlation() == 0
+    slow = np.repeat(np.random.default_rng(1).standard_normal((2000, 3)), 2, axis=0)
+    assert Gradient(recording=slow).correlation() == pytest.approx(0.5, abs=0.05)
+    assert Gradient(recording=np.ones((5, 2))).correlation() == 0
