@@ -1,6 +1,6 @@
 """A specification in, a design that has been held against simulation out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sptrack.cost import CostModel
@@ -13,6 +13,8 @@ Stage = Callable[[str, int, int], None]
 
 MOST_CORRELATION = 0.1
 """Correlation of successive recorded gradients above which a design warns."""
+LARGEST_STEP = 1.5
+"""Largest change of a correction from one attempt to the next."""
 ATTEMPTS = 3
 """Designs that are simulated before the last one is returned as it is."""
 
@@ -103,7 +105,7 @@ def design(
     found = search(spec, seed=seed, margin=margin, cost=weights, progress=follow("search"))
     chosen, attempts = found.best, 1
     held = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follow("simulation 1"))
-    correction = _corrections(held)
+    correction = _corrections(held, {})
     while found.feasible and not held.met and attempts < ATTEMPTS:
         other = pick(spec, found.cells, found.candidates, margin, weights, correction)
         if other.setting == chosen.setting:
@@ -111,17 +113,24 @@ def design(
         chosen, attempts = other, attempts + 1
         follower = follow(f"simulation {attempts}")
         held = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follower)
-        correction |= _corrections(held)
+        correction = _corrections(held, correction)
     in_the_way = () if held.met else misses(spec, found.candidates, chosen, correction)
     return Design(search=found, chosen=chosen, check=held, attempts=attempts, misses=in_the_way)
 
 
-def _corrections(held: Check) -> dict[str, float]:
-    """Far end of the measured interval over predicted, of the quantities that were not met."""
-    out = {}
+def _corrections(held: Check, before: Mapping[str, float]) -> dict[str, float]:
+    """Far end of the measured interval over predicted, of the quantities that were not met.
+
+    At most `LARGEST_STEP` times the correction ``before``: a single bad run must not throw the next design
+    far beyond what is asked for.
+    """
+    out = dict(before)
     for row in held.rows:
         measured = row.measured == row.measured
         if row.name in MARGINED and measured and row.verdict in (MISSED, UNCERTAIN) and row.predicted > 0:
-            end = row.interval[0] if row.name == "signal" else row.interval[1]
-            out[row.name] = end / row.predicted
+            known = before.get(row.name, 1.0)
+            if row.name == "signal":
+                out[row.name] = max(row.interval[0] / row.predicted, known / LARGEST_STEP)
+            else:
+                out[row.name] = min(row.interval[1] / row.predicted, known * LARGEST_STEP)
     return out

@@ -203,7 +203,6 @@ def test_ctrl_c_keeps_the_study(run, setup, tmp_path):
         (["--seed", "-1"], "seed = -1"),
         (["--prune", "all"], "prune 'all'"),
         (["--problem", "quad"], "did you mean 'quadratic'"),
-        (["--device", "reram-array-om"], "write noise"),
         (["--config", "/not/there.toml"], "cannot be read"),
         (["--study", "/not/there/a.journal"], "does not exist"),
         (["--vary", "alpha=1e4:1e5", "--trials", "2", "--steps", "200"], "without a complete trial"),
