@@ -76,6 +76,7 @@ def test_cut_anywhere_the_bytes_are_the_same(form):
     assert taken == 20 // every
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("forgetting", [0.0, 1e-3])
 @pytest.mark.parametrize(("read_noise", "every"), [(0.0, 1), (0.0, 16), (0.02, 16), (0.02, 48)])
 @pytest.mark.parametrize("late", [1.0, 0.25])
@@ -103,6 +104,7 @@ def _recorded(late):
     return _KEPT[late]
 
 
+@pytest.mark.compiled
 def test_it_is_consistent_where_the_midpoint_of_two_reads_is_not():
     """A mean drive keeps the weight off the point: the error falls with the pulses, and as its std says.
 
@@ -118,6 +120,7 @@ def test_it_is_consistent_where_the_midpoint_of_two_reads_is_not():
     assert z.std() < 1.4
 
 
+@pytest.mark.compiled
 def test_told_of_a_neighbours_drive_it_fails():
     drive, weights, _, point = _recorded(1.0)
     reads = reads_of(weights, 16)
@@ -127,6 +130,7 @@ def test_told_of_a_neighbours_drive_it_fails():
     assert rms[1] > 4 * rms[0]
 
 
+@pytest.mark.compiled
 def test_pulses_that_are_known_leave_cycle_noise_alone():
     """Variance with known pulses over that without: sigma^2/(sigma^2 + 1/6 per step), within a factor 1.6."""
     drive, weights, sent, point = _recorded(1.0)

@@ -192,6 +192,7 @@ def test_thresholds_have_their_known_limits():
     assert np.mean(fall > found[1]) == pytest.approx(0.05, abs=0.0015)
 
 
+@pytest.mark.compiled
 def test_interval_of_a_mean_is_that_of_least_squares():
     """Reading noise alone: interval of a step within a tenth of that by least squares and t quantiles."""
     one = response(Setting(read_noise=0.02, cycle_noise=0.0), 11)
@@ -225,6 +226,7 @@ def test_coverage_smoke():
 # --- recovery of the truth
 
 
+@pytest.mark.compiled
 def test_reading_noise_is_not_taken_for_cycle_noise():
     """300 readings: the reading noise is known to about 1/sqrt(600) = 4 %, allow 5 sigma."""
     device = fit_pulse_response(response(READ_DOMINATED, 1))
@@ -235,6 +237,7 @@ def test_reading_noise_is_not_taken_for_cycle_noise():
         assert near(device.parameters[name], READ_DOMINATED.truth[name]), name
 
 
+@pytest.mark.compiled
 def test_cycle_noise_is_not_taken_for_reading_noise():
     """Cycle noise 2 of steps below 0.03: 8 % of the differences' deviation would be 0.03 as reading noise."""
     setting = Setting(read_noise=0.005, cycle_noise=2.0)
@@ -244,6 +247,7 @@ def test_cycle_noise_is_not_taken_for_reading_noise():
     assert device.parameters["read_noise"].high < 0.01
 
 
+@pytest.mark.compiled
 def test_slow_reading_noise_is_not_taken_for_cycle_noise():
     """Memory of 8 readings, 800 readings: white noise alone would need a cycle noise of about 5 steps."""
     up, down = simulated_readings(Setting(readings=400, read_noise=0.05, cycle_noise=0.3, scale=0.4), 1, 6)[
@@ -262,6 +266,7 @@ def test_slow_reading_noise_is_not_taken_for_cycle_noise():
     assert near(device.symmetric_point, 1 / 9)
 
 
+@pytest.mark.compiled
 def test_any_order_of_pulses_with_several_per_reading():
     """One run: up, down, up, down, three pulses between readings, repeated readings at the turns."""
     rng, state, readings, pulses = np.random.default_rng(3), -0.6, [], []
@@ -277,6 +282,7 @@ def test_any_order_of_pulses_with_several_per_reading():
         assert near(device.parameters[name], truth), name
 
 
+@pytest.mark.compiled
 def test_refits_scatter_as_the_interval_says():
     """120 draws: their std is known to 7 %; a 95 % interval is 3.92 of them wide, allow 35 %."""
     fitted = best_fit(response(BALANCED, 4), "soft-bounds")
