@@ -3,9 +3,9 @@
 from sptrack.design.candidates import Candidate, Setting
 from sptrack.design.checking import Check, Row, check
 from sptrack.design.choice import Miss, Search, search
-from sptrack.design.dataset import design_dataset
+from sptrack.design.dataset import candidate_variables, described, design_dataset
 from sptrack.design.designing import Design, design
-from sptrack.design.pareto import Confirmed, confirm, front
+from sptrack.design.pareto import Confirmed, confirm, front, survey
 from sptrack.design.specification import (
     Gradient,
     Requirements,
@@ -31,6 +31,9 @@ __all__ = [
     "design",
     "design_dataset",
     "front",
+    "survey",
+    "candidate_variables",
+    "described",
     "load_specification",
     "search",
     "specification_from_mapping",

@@ -290,7 +290,7 @@ def _predicted(
     loop, rest = loops
     rms = np.sqrt(_mean((mean**2 + variance).reshape(len(rates), -1)))
     settled = settling_steps(loop, estimator, column, spec.steps)
-    bias = float(np.sqrt(_mean(about.bias.reshape(1, -1) ** 2)[0]))
+    bias = np.sqrt(_mean((mean**2).reshape(len(rates), -1)))
     response = float(np.nanmean(loop.response))
     gamma = gamma_by_rule(spec, loop.alpha, response)
     reach = float(_mean(mean_size(about.demodulated, np.sqrt(about.var_p)).reshape(1, -1))[0])
@@ -301,7 +301,7 @@ def _predicted(
         trained = training(spec, rest, chop, gamma, beta)
         sent = float(np.nanmean(loop.pulses)) + beta * reach / spec.device.dw_min
         values = {
-            "bias": bias,
+            "bias": float(bias[k]),
             "rms": float(rms[k]),
             "settling": float(settled[k]),
             "converging": trained.converging,

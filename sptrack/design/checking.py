@@ -4,6 +4,7 @@ P of cells drawn from the device is pulsed by the chopped gradient, the referenc
 quantity of the specification is measured, with an interval over independent noises.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -128,8 +129,7 @@ def check(
     ParameterError
         Fewer than 2 seeds.
     """
-    if seeds < 2:
-        raise ParameterError(f"seeds = {seeds}: at least 2 wanted for intervals")
+    enough_seeds(seeds)
     runs = []
     for k in range(seeds):
         runs.append(_run(spec, cells, chosen, seed + k))
@@ -141,7 +141,8 @@ def check(
     error = np.stack([run["q"] for run in runs])[:, :, live] - point
     late = np.stack([run["late"] for run in runs])[:, live] - point
     steps = np.array(runs[0]["steps"])
-    left = (error - late.mean(axis=0)) @ -point / float(point @ point)
+    stays = 0.0 if chosen.observes else loop.predict(1.0, chosen.chopper).bias.ravel()[live]
+    left = (error - stays) @ -point / float(point @ point)
     predicted = _left(spec, cells, chosen, loop, steps)
     measured = _measure(error, runs)
     measured |= {"bias": _bias(late), "converging": _UNKNOWN}
@@ -161,6 +162,12 @@ def check(
     )
 
 
+def enough_seeds(seeds: int) -> None:
+    """Refuse fewer seeds than intervals need (ParameterError)."""
+    if seeds < 2:
+        raise ParameterError(f"seeds = {seeds}: at least 2 wanted for intervals")
+
+
 def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dict[str, Any]:
     """Reference at `_CURVE` points; its mean and that of demodulated P over whole chopper periods; counts."""
     mean, std = (0.0, 0.0) if spec.gradient.recording is not None else (spec.gradient.mean, spec.gradient.std)
@@ -169,7 +176,8 @@ def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dic
     drive = spec.gradient.drive(spec.steps, cells.size)
     every = max(1, spec.steps // _CURVE)
     period = 2 * chosen.setting.chop.half_period or 1
-    window = spec.steps - spec.steps // 2 // period * period
+    window = max(spec.steps - max(spec.steps // 2 // period, 1) * period, 0)
+    last = max(spec.steps - max(math.ceil(_WINDOW * spec.steps / period), 1) * period, 0)
     q, steps, late, signal = [], [], np.zeros(cells.size), np.zeros(cells.size)
     for first in range(0, spec.steps, every):
         count = min(every, spec.steps - first)
@@ -177,14 +185,14 @@ def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dic
         q.append(part.q[-1].astype(np.float64))
         steps.append(first + count)
         counted = slice(max(window - first, 0), None)
-        late += part.q[counted].sum(axis=0, dtype=np.float64)
+        late += part.q[max(last - first, 0) :].sum(axis=0, dtype=np.float64)
         leaning = part.signs[counted] * (part.p[counted].astype(np.float64) - cells.target.ravel())
         signal += leaning.sum(axis=0)
     ledger = tracker.ledger
     size = float(cells.size)
     counts = {name: ledger.total(name) / size for name in ("pulses", "reads", "programs")}
-    taken = spec.steps - window
-    return {"q": np.array(q), "steps": steps, "late": late / taken, "signal": signal / taken, **counts}
+    late, signal = late / (spec.steps - last), signal / (spec.steps - window)
+    return {"q": np.array(q), "steps": steps, "late": late, "signal": signal, **counts}
 
 
 def _measure(error: Array, runs: list[Any]) -> dict[str, tuple[float, Interval]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sptrack.cost import CostModel
 from sptrack.design.candidates import Candidate
-from sptrack.design.checking import MISSED, UNCERTAIN, Check, check
+from sptrack.design.checking import MISSED, UNCERTAIN, Check, check, enough_seeds
 from sptrack.design.choice import MARGINED, Miss, Search, misses, pick, search
 from sptrack.design.specification import Specification
 
@@ -101,6 +101,7 @@ def design(
     def follow(stage: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(stage, done, total)
 
+    enough_seeds(seeds)
     weights = CostModel() if cost is None else cost
     found = search(spec, seed=seed, margin=margin, cost=weights, progress=follow("search"))
     chosen, attempts = found.best, 1

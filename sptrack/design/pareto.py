@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sptrack.design.candidates import Candidate
+from sptrack.design.candidates import Candidate, alphas, chops, etas, evaluate
 from sptrack.design.checking import Check, check
-from sptrack.design.choice import Search, undominated
+from sptrack.design.choice import undominated
+from sptrack.design.observed import evaluate_observers
+from sptrack.design.specification import Specification
+from sptrack.devices import Cells
 from sptrack.errors import ParameterError
 
 FRONTS = {
@@ -41,8 +44,36 @@ def front(found: Sequence[Candidate], quantities: Sequence[str]) -> list[int]:
     return [usable[k] for k in undominated(points)] if usable else []
 
 
+def survey(spec: Specification, cells: Cells, *, fineness: int = 16) -> tuple[Candidate, ...]:
+    """Settings all over the search, ``fineness`` rates alpha and eta each, that the linear model covers.
+
+    Parameters
+    ----------
+    spec : Specification
+        Device, gradient, run; its requirements do not matter.
+    cells : Cells
+        Cells on which is predicted.
+    fineness : int
+        Rates of each kind, at least 2; half as many choppers of each kind, twice as many rates of observers.
+
+    Raises
+    ------
+    ParameterError
+        A fineness below 2.
+    """
+    if fineness < 2:
+        raise ParameterError(f"fineness = {fineness}: at least 2 wanted")
+    rates, choppers = etas(spec, fineness), chops(spec, max(2, fineness // 2))
+    grid = [(float(alpha), chop) for alpha in alphas(spec, cells, fineness) for chop in choppers]
+    found = [*evaluate(spec, cells, grid, rates)]
+    found += evaluate_observers(spec, cells, alphas(spec, cells, 2 * fineness))
+    return tuple(one for one in found if one.valid)
+
+
 def confirm(
-    found: Search,
+    spec: Specification,
+    cells: Cells,
+    found: Sequence[Candidate],
     *,
     quantities: Sequence[str] = FRONTS["rms"],
     count: int = 5,
@@ -54,8 +85,12 @@ def confirm(
 
     Parameters
     ----------
-    found : Search
-        With its candidates.
+    spec : Specification
+        Device, gradient, run.
+    cells : Cells
+        Cells on which the candidates were predicted.
+    found : sequence of Candidate
+        Such as `survey` or `Search.candidates`.
     quantities : sequence of str
         The front, two quantities at least.
     count : int
@@ -72,7 +107,7 @@ def confirm(
     """
     if len(quantities) < 2 or count < 1:
         raise ParameterError(f"{len(quantities)} quantities, {count} candidates: 2 and 1 at least wanted")
-    members = [found.candidates[k] for k in front(found.candidates, quantities)]
+    members = [found[k] for k in front(found, quantities)]
     if not members:
         raise ParameterError("no candidate settles within the run: more steps wanted")
     members.sort(key=lambda one: one.values[quantities[1]])
@@ -80,7 +115,7 @@ def confirm(
     out = []
     for done, place in enumerate(places, 1):
         one = members[int(place)]
-        out.append(Confirmed(one, check(found.specification, found.cells, one, seeds=seeds, seed=seed)))
+        out.append(Confirmed(one, check(spec, cells, one, seeds=seeds, seed=seed)))
         if progress is not None:
             progress(done, len(places))
     return out

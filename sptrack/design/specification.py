@@ -14,7 +14,7 @@ A file, of which only ``require`` with one key is needed::
     recorded = "gradient.csv"   # instead: one row a step, one column a cell (or one for all)
 
     [require]                   # per cell; a key that is left out is no requirement
-    bias = 0.01                 # rms over cells of the mean of Q - SP, weight units
+    bias = 0.01                 # rms over cells of the mean of Q - SP at the end of the run, weight units
     rms = 0.03                  # rms of Q - SP at the end of the run, weight units
     settling = 5000             # steps until 5 % of the start offset of Q are left
     converging = 10000          # steps until 5 % of the start error of W are left; half the run if not given
@@ -68,7 +68,8 @@ class Requirements:
     Parameters
     ----------
     bias : float or None
-        Rms over cells of the mean of Q - w*, weight units.
+        Rms over cells of the mean of Q - w* at the end of the run, weight units: what is left of the start,
+        and what stays.
     rms : float or None
         Rms over cells and noise of Q - w* at the end of the run, weight units.
     settling : float or None

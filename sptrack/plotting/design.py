@@ -17,6 +17,8 @@ _VERDICTS = {
 }
 _ESTIMATORS = {"ema": "o", "corrected-ema": "s", "boxcar": "^", "observer": "D"}
 _LEVEL = 0.05
+_LEAST = {"bias": 1e-5, "rms": 1e-5}
+"""Least errors that are drawn: no simulation tells smaller ones from 0."""
 
 
 def design_figure(data: xr.Dataset) -> Figure:
@@ -135,7 +137,10 @@ def plot_front(ax: Axes, data: xr.Dataset, name: str):  # type: ignore[no-untype
                 norm="log", vmin=0.5, vmax=top, label=f"{estimator}, undominated", zorder=3,
             )  # fmt: skip
     ax.set(xscale="log", yscale="log")
-    what = {"bias": "rms over cells of the bias of Q", "rms": "rms error of Q at the end of the run"}[name]
+    ax.set_ylim(bottom=max(float(np.min(y[usable], initial=1.0)), _LEAST[name]))
+    what = {"bias": "rms over cells of the mean error of Q", "rms": "rms error of Q at the end of the run"}[
+        name
+    ]
     label(ax, {"bias": "Bias", "rms": "Error"}[name] + " against pulses", "pulses per cell and run",
           f"{what} (weight units)")  # fmt: skip
     return shown
