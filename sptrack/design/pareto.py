@@ -81,7 +81,7 @@ def confirm(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Confirmed]:
-    """Simulate a few candidates spread evenly along a front, by rank in its second quantity.
+    """Simulate a few candidates spread along a front, evenly in the logarithm of its second quantity.
 
     Parameters
     ----------
@@ -110,8 +110,9 @@ def confirm(
     members = [found[k] for k in front(found, quantities)]
     if not members:
         raise ParameterError("no candidate settles within the run: more steps wanted")
-    members.sort(key=lambda one: one.values[quantities[1]])
-    places = np.unique(np.linspace(0, len(members) - 1, min(count, len(members))).round().astype(int))
+    spent = np.log([max(one.values[quantities[1]], 1e-12) for one in members])
+    wanted = np.linspace(spent.min(), spent.max(), count)
+    places = np.unique([int(np.argmin(np.abs(spent - value))) for value in wanted])
     out = []
     for done, place in enumerate(places, 1):
         one = members[int(place)]
