@@ -5,7 +5,7 @@ from sptrack.design.checking import Check, Row, check
 from sptrack.design.choice import Miss, Search, search
 from sptrack.design.dataset import candidate_variables, described, design_dataset
 from sptrack.design.designing import Design, design
-from sptrack.design.pareto import Confirmed, confirm, front, survey
+from sptrack.design.pareto import FRONTS, Confirmed, confirm, front, survey
 from sptrack.design.specification import (
     Gradient,
     Requirements,
@@ -15,6 +15,7 @@ from sptrack.design.specification import (
 )
 
 __all__ = [
+    "FRONTS",
     "Candidate",
     "Check",
     "Confirmed",

@@ -116,8 +116,8 @@ class Tracker:
     Raises
     ------
     ParameterError
-        Unknown law or application, slots outside 1 .. 1000; a burst on cells that are not linear; rates that
-        ask for a million pulses per unit or more.
+        Unknown law or application, slots outside 1 .. 1000; cells that can only be pulsed up; a burst on
+        cells that are not linear; rates that ask for a million pulses per unit or more.
     """
 
     def __init__(
@@ -329,6 +329,10 @@ class Tracker:
 
 
 def _check_cells(cells: Cells, application: str) -> None:
+    if cells.device.one_sided:
+        raise ParameterError(
+            f"device {cells.device.source.name!r} is one-sided: cells with up and down pulses wanted"
+        )
     if cells.law.cell.dtype != np.float32:
         raise ParameterError("cells in float64: the fused recursion works in float32")
     if application == "burst" and not isinstance(cells.law, LinearLaw):

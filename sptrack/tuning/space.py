@@ -6,29 +6,34 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sptrack.errors import ParameterError, nearest
-from sptrack.tracking.methods import ESTIMATORS, METHODS, REFERENCES, SCOPES, Method, with_settings
+from sptrack.tracking.methods import ESTIMATORS, METHODS, PRIORS, REFERENCES, SCOPES, Method, with_settings
 
 Value = float | int | str | bool
 
+_OBSERVING = ("prior", "weight", "limit", "floor", "sent", "drive", "weight_bits", "point_bits")
 PATHS: dict[str, tuple[str, ...]] = {
-    **{name: (name,) for name in ("alpha", "beta", "gamma", "eta", "pulses")},
+    **{name: (name,) for name in ("alpha", "beta", "gamma", "eta", "pulses", "bits")},
     **{name: (name,) for name in ("reference", "estimator", "sync", "direct")},
     "p": ("chop", "probability"),
     "half_period": ("chop", "half_period"),
     "scope": ("chop", "scope"),
     **{name: ("transfer", name) for name in ("every", "threshold", "keep", "most", "by_column", "forget")},
+    **{name: ("observing", name) for name in _OBSERVING},
     "tail": (),
 }
-"""Settings that can be varied: the keywords of the factories and the other fields of `Method`, `Chop` and
-`Transfer`, with their place. ``tail`` is eta/p: eta = min(tail p, 1), as in AGAD."""
+"""Settings that can be varied: the keywords of the factories and the other fields of `Method`, `Chop`,
+`Transfer` and `Observing`, with their place. ``tail`` is eta/p: eta = min(tail p, 1), as in AGAD. ``beta`` of
+a method with an observer is per step, as in its factory: a transfer takes it times the steps in between."""
 CHOICES: dict[str, tuple[Value, ...]] = {
     "reference": REFERENCES,
     "estimator": ESTIMATORS,
     "scope": SCOPES,
-    **dict.fromkeys(("sync", "direct", "by_column", "forget"), (False, True)),
+    "prior": PRIORS,
+    **dict.fromkeys(("sync", "direct", "by_column", "forget", "sent"), (False, True)),
 }
 """Settings that are not numbers, with all their values."""
-_MULTIPLES = {"pulses": 2, "half_period": 1, "every": 1, "most": 1}
+_BITS = ("bits", "weight_bits", "point_bits")
+_MULTIPLES = {"pulses": 2, "half_period": 1, "every": 1, "most": 1} | dict.fromkeys(_BITS, 1)
 _FORM = "LOW:HIGH, with :log or :linear if need be"
 
 
@@ -109,6 +114,11 @@ RANGES: dict[str, Range] = {
     "keep": Range(low=0.0, high=1.0, log=False),
     "most": Range(low=1, high=100, multiple=1),
     "pulses": Range(low=500, high=8000, multiple=2),
+    "weight": Range(low=0.01, high=100.0),
+    "limit": Range(low=0.5, high=1.0, log=False),
+    "floor": Range(low=0.03, high=1.0),
+    "drive": Range(low=1e-4, high=0.1),
+    **{name: Range(low=6, high=20, log=False, multiple=1) for name in _BITS},
 }
 """Default ranges: those over which the defaults of `METHODS` were compared, wide and the same for all."""
 BUFFERED = {"beta": Range(low=1e-3, high=10.0)}
@@ -146,6 +156,8 @@ def read_setting(method: Method, name: str) -> Value:
         return 1.0 / chop.half_period
     if name == "half_period" and chop.probability:
         return round(1.0 / chop.probability)
+    if name == "beta" and method.observes:
+        return method.beta / method.transfer.every
     value: Any = method
     for key in PATHS[name]:
         value = getattr(value, key)
@@ -165,6 +177,7 @@ def with_point(base: Method, point: Mapping[str, Value]) -> Method:
         If `Method` refuses them.
     """
     changed: dict[tuple[str, ...], dict[str, Any]] = {(): {}, ("chop",): {}, ("transfer",): {}}
+    changed[("observing",)] = {}
     for name, value in point.items():
         if PATHS[name]:
             *where, key = PATHS[name]
@@ -177,6 +190,9 @@ def with_point(base: Method, point: Mapping[str, Value]) -> Method:
     fields = changed[()]
     fields["chop"] = replace(base.chop, **chop)
     fields["transfer"] = replace(base.transfer, **changed[("transfer",)])
+    fields["observing"] = replace(base.observing, **changed[("observing",)])
+    if base.observes and {"beta", "every"} & set(point):
+        fields["beta"] = float(point.get("beta", read_setting(base, "beta"))) * fields["transfer"].every
     if "tail" in point:
         fields["eta"] = min(float(point["tail"]) * fields["chop"].probability, 1.0)
     return with_settings(base, **fields)
@@ -289,8 +305,10 @@ def _idle(name: str, space: Space, method: Method) -> str:
         return ""
     if method.direct and name not in ("alpha", "direct"):
         return "gradient pulses go straight onto W"
-    if name in ("eta", "tail", "estimator", "sync") and method.reference != "filter":
+    if name in ("eta", "tail", "estimator", "sync", "bits") and method.reference != "filter":
         return "it has no reference filter"
+    if name in _OBSERVING and not (method.observes or "estimator" in space):
+        return "it has no input-aware observer"
     if name == "pulses" and method.reference != "calibrated":
         return "it is not calibrated before training"
     if name in ("keep", "forget", "most") and not (method.transfer.threshold > 0 or "threshold" in space):

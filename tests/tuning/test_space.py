@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from sptrack.errors import ParameterError
-from sptrack.tracking.methods import METHODS, Chop, Method, Transfer, method
+from sptrack.tracking.methods import METHODS, Chop, Method, Observing, Transfer, method
 from sptrack.tuning.space import (
     CHOICES,
     PATHS,
@@ -28,8 +28,8 @@ KEYWORDS = [(name, key) for name, made in METHODS.items() for key in inspect.sig
 
 
 def test_every_field_of_a_method_can_be_varied():
-    nested = {"chop": Chop, "transfer": Transfer}
-    wanted = {(item.name,) for item in fields(Method)} - {("name",), ("chop",), ("transfer",)}
+    nested = {"chop": Chop, "transfer": Transfer, "observing": Observing}
+    wanted = {(item.name,) for item in fields(Method)} - {("name",), *((name,) for name in nested)}
     wanted |= {(name, item.name) for name, kind in nested.items() for item in fields(kind)}
     assert {path for path in PATHS.values() if path} == wanted
     assert set(PATHS) == set(RANGES) | set(CHOICES)

@@ -376,7 +376,7 @@ def test_without_optuna_the_extra_is_named(monkeypatch, tmp_path):
 def test_a_device_that_cannot_be_run_is_refused_before_the_journal(tmp_path):
     from sptrack import preset
 
-    task = Task(settings=ProblemSettings(size=8, device=preset("reram-array-om")), steps=400)
-    with pytest.raises(ParameterError, match="write noise"):
+    task = Task(settings=ProblemSettings(size=8, device=preset("pcm")), steps=400)
+    with pytest.raises(ParameterError, match="one-sided"):
         search(Plan(start=START, task=task), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
