@@ -62,7 +62,7 @@ def design(
     effort
         Seeds and margin.
     out
-        Folder for design.toml (read by track, response and explain), design.json, design.nc, design.png,
+        Folder for design.toml (read by track, explain and, of a filter, response), design.json, design.nc, design.png,
         design.svg, pareto.png, pareto.svg, and a filter for other tools: filter.npz, filter.csv.
     json
         Print JSON alone.
