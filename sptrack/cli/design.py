@@ -62,8 +62,8 @@ def design(
     effort
         Seeds and margin.
     out
-        Folder for design.toml (read by track, explain and, of a filter, response), design.json, design.nc, design.png,
-        design.svg, pareto.png, pareto.svg, and a filter for other tools: filter.npz, filter.csv.
+        Folder for design.toml (read by track, explain and, of a filter, response), design.json, design.nc,
+        design.png, design.svg, pareto.png, pareto.svg, and a filter for other tools: filter.npz, filter.csv.
     json
         Print JSON alone.
     quiet
