@@ -72,9 +72,9 @@ class MeasuredDevice:
         it.
     range : tuple of float
         Lowest and highest state visited, weight units (means of twentieths of a stretch).
-    predicted, mean, residuals : array [N]
-        Each reading as predicted from those before it (weight units), the response without any noise (weight
-        units), and innovations over their standard deviation.
+    predicted, deviation, mean, residuals : array [N]
+        Each reading as predicted from those before it and the standard deviation of that prediction (weight
+        units), the response without any noise (weight units), and innovations over their standard deviation.
     diagnostics : Diagnostics
         Goodness of fit.
     fitted : Estimates
@@ -87,6 +87,7 @@ class MeasuredDevice:
     unidentified: tuple[Unidentified, ...]
     range: tuple[float, float]
     predicted: Floats
+    deviation: Floats
     mean: Floats
     residuals: Floats
     diagnostics: Diagnostics

@@ -19,9 +19,10 @@ from sptrack.devices.measured.statespace import (
 )
 from sptrack.errors import ConvergenceError
 
-__all__ = ["best_fit", "fit_pulse_response", "uncertainty_draws"]
+__all__ = ["best_fit", "fit_pulse_response", "step_curves", "uncertainty_draws"]
 
 _LAGS = 20
+_POINTS = 61
 _SIGNED = ("tau", "w_", "symmetric")
 
 
@@ -84,6 +85,7 @@ def describe_fit(response: PulseResponse, fitted: Estimates) -> MeasuredDevice:
         unidentified=find_unidentified(parameters, (law.low, law.high)),
         range=(law.low, law.high),
         predicted=response.readings - error,
+        deviation=np.sqrt(variance),
         mean=mean + law.origin,
         residuals=error / np.sqrt(variance),
         diagnostics=Diagnostics(
@@ -141,3 +143,37 @@ def uncertainty_draws(fitted: Estimates, size: int, generator: np.random.Generat
     if len(kept) < size / 2:
         raise ConvergenceError(f"{len(kept)} of {size} bootstrap refits converged: at least half must")
     return unpack(problem, kept[:, None]).coefficients[:, 0]
+
+
+def step_curves(cell: MeasuredDevice, *, draws: int = 60, seed: int = 0) -> tuple[Floats, Floats, Floats]:
+    """Mean steps of a cell over the visited states, with pointwise 95 % bands.
+
+    Parameters
+    ----------
+    cell : MeasuredDevice
+        The fit.
+    draws : int
+        Bootstrap refits behind the bands (see `uncertainty_draws`).
+    seed : int
+        Seed of the refits.
+
+    Returns
+    -------
+    weights : array [n]
+        Weight units.
+    steps : array [2, n]
+        Mean steps up and down, weight units per pulse.
+    ends : array [2, n, 2]
+        Ends of the bands.
+
+    Raises
+    ------
+    ConvergenceError
+        Fewer than half of the refits converged.
+    """
+    law = cell.fitted.problem.law
+    weights = np.linspace(*cell.range, _POINTS)
+    drawn = uncertainty_draws(cell.fitted, draws, np.random.default_rng(seed))
+    steps = law.steps(cell.coefficients[None], weights[None])[:, 0]
+    band = np.quantile(law.steps(drawn, np.tile(weights, (len(drawn), 1))), (0.025, 0.975), axis=1)
+    return weights, steps, np.moveaxis(band, 0, -1)
