@@ -30,7 +30,7 @@ NAMES = ("step_up", "step_down", "tau_max", "tau_min", "symmetric_point", "read_
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
-    """Fit 1000 repeats of every setting (``small``: 20 of two); one thread, whatever ``threads``.
+    """Fit 1000 repeats of every setting (``small``: 10 of two); one thread, whatever ``threads``.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         which the truth lies below or above the interval), ``bias`` and ``scatter`` of the estimates (in units
         of the truth) and ``missing`` (ends not found), over ``setting`` and ``parameter``.
     """
-    repeats = 20 if small else 1000
+    repeats = 10 if small else 1000
     chosen = dict(list(SETTINGS.items())[:2]) if small else SETTINGS
     found = [
         coverage(setting, NAMES, repeats=repeats, seed=seed + k) for k, setting in enumerate(chosen.values())

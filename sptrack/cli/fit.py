@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from math import isinf, isnan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,6 +95,7 @@ def _report(result: ResponseFit) -> dict[str, Any]:
         "range": [measured.low, measured.high],
         "family": result.family,
         "selection": None if selection is None else list(selection.scores),
+        "failed": {} if selection is None else selection.failed,
         "cells": [
             {
                 "name": cell.name,
@@ -148,13 +150,15 @@ def _tables(result: ResponseFit) -> Iterator[Any]:
             mark = " *" if score.family == result.family else ""
             behind = f"{score.behind:.4f} ± {score.error:.4f}" if score.behind > 0 else "best"
             scores.add_row(score.family + mark, str(score.coefficients), f"{score.score:.4f}", behind)
+        for family in result.selection.failed:
+            scores.add_row(family, "", "fit did not converge", "")
         yield scores
     if len(result.cells) == 1:
         values = table(
-            f"{result.measurement.name}: {result.family}", "parameter", "estimate", "95 % interval"
+            f"{result.measurement.name}: {result.family}", "parameter", "estimate", "95 % interval", "unit"
         )
         for name, one in result.cells[0].parameters.items():
-            values.add_row(name, f"{one.value:.4g}", _interval(one))
+            values.add_row(name, f"{one.value:.4g}", _interval(one), _unit(name))
         yield values
         return
     points = table(
@@ -179,13 +183,28 @@ def _tables(result: ResponseFit) -> Iterator[Any]:
 
 
 def _short(one: Estimate) -> str:
-    low, high = ("open" if abs(end) == float("inf") else f"{end:.3g}" for end in (one.low, one.high))
-    return f"{one.value:.3g} ({low} .. {high})"
+    return f"{one.value:.3g} ({_end(one.low, 3)} .. {_end(one.high, 3)})"
 
 
 def _interval(one: Estimate) -> str:
-    low, high = (f"{end:.4g}".replace("-inf", "open").replace("inf", "open") for end in (one.low, one.high))
-    return f"{low} .. {high}"
+    return f"{_end(one.low, 4)} .. {_end(one.high, 4)}"
+
+
+def _end(end: float, digits: int) -> str:
+    """One end of an interval: open where the readings do not bound it."""
+    if isnan(end):
+        return "not found"
+    return "open" if isinf(end) else f"{end:.{digits}g}"
+
+
+def _unit(name: str) -> str:
+    """Unit of a parameter."""
+    if name.startswith("step"):
+        return "weight units per pulse"
+    if name.startswith("gamma"):
+        return "1"
+    special = {"cycle_noise": "steps", "slow_memory": "readings"}
+    return special.get(name, "1 / weight unit" if name.startswith("kappa") else "weight units")
 
 
 def _summary(result: ResponseFit) -> Iterator[str]:

@@ -1,6 +1,8 @@
 """Pictures of the fit of measured pulse responses, drawn from its dataset alone."""
 
 import json
+from contextlib import suppress
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,15 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sptrack.devices.measured import ResponseFit
+from sptrack.devices.measured import ResponseFit, not_identified, step_curves
+from sptrack.errors import ConvergenceError
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, json_text, provenance
 
 _SHOWN = 6
+_HALF_WIDTH = 1.96
+_COLOURED = 0.01
+_LINE, _LINES = 44, 7
 
 
 def fit_dataset(fit: ResponseFit) -> xr.Dataset:
@@ -26,9 +32,12 @@ def fit_dataset(fit: ResponseFit) -> xr.Dataset:
     Returns
     -------
     Dataset
-        Over ``reading`` (all cells one after the other, ``cell_number``): ``measured``, ``predicted``,
-        ``mean``, ``residual``, ``pulses``, ``run``. Over ``cell`` and ``parameter``: ``estimate``, and
-        ``interval`` (NaN where a cell has no such parameter). Attribute ``fit``: family and held-out scores.
+        Over ``reading`` (all cells one after the other, ``cell_number``): ``measured``, ``predicted``
+        and its standard ``deviation``, ``mean``, ``residual``, ``pulses``, ``run``. Over ``cell`` and
+        ``parameter``: ``estimate``, and ``interval`` (NaN where a cell has no such parameter, or the end was
+        not found). Of a single cell, if its refits converge, also ``step`` over ``direction`` and
+        ``weight``, and its ``step_interval``. Attribute ``fit``: family, held-out scores, and what is not
+        identified.
     """
     cells, measured = fit.cells, fit.measurement
     weight = {"units": "weight units"}
@@ -41,6 +50,7 @@ def fit_dataset(fit: ResponseFit) -> xr.Dataset:
     variables = {
         "measured": (along, np.concatenate([r.readings for r in responses]), weight),
         "predicted": (along, np.concatenate([cell.predicted for cell in cells]), weight),
+        "deviation": (along, np.concatenate([cell.deviation for cell in cells]), weight),
         "mean": (along, np.concatenate([cell.mean for cell in cells]), weight),
         "residual": (along, np.concatenate([cell.residuals for cell in cells]), {"units": "1"}),
         "pulses": (along, np.concatenate([r.program.pulses for r in responses]), {"units": "pulses"}),
@@ -55,33 +65,57 @@ def fit_dataset(fit: ResponseFit) -> xr.Dataset:
         "cell": (("cell",), [cell.name or str(k + 1) for k, cell in enumerate(cells)], {}),
         "parameter": (("parameter",), names, {}),
     }
+    if len(cells) == 1:
+        with suppress(ConvergenceError):
+            weights, step, ends = step_curves(cells[0])
+            units = {"units": "weight units per pulse"}
+            variables["step"] = (("direction", "weight"), step, units)
+            variables["step_interval"] = (("direction", "weight", "end"), ends, units)
+            coordinates["weight"] = (("weight",), weights, weight)
+            coordinates["direction"] = (("direction",), ["up", "down"], {})
     data = dataset(variables, coordinates, provenance(seed=None, parameters=parameters))
-    scores = [] if fit.selection is None else list(fit.selection.scores)
-    data.attrs["fit"] = json_text({"family": fit.family, "file": measured.name, "scores": scores})
+    about = {
+        "family": fit.family,
+        "file": measured.name,
+        "scores": [] if fit.selection is None else list(fit.selection.scores),
+        "failed": [] if fit.selection is None else list(fit.selection.failed),
+        "unidentified": not_identified(fit),
+        "white": [cell.diagnostics.whiteness for cell in cells],
+    }
+    data.attrs["fit"] = json_text(about)
     return data
 
 
 def fit_figure(data: xr.Dataset) -> Figure:
-    """Figure of a `fit_dataset`: readings over the fit, residuals, symmetric points, held-out scores."""
+    """Figure of a `fit_dataset`: readings over the fit, residuals, steps, scores, what remains unknown.
+
+    Steps with the symmetric point of a single cell; else the symmetric points of all.
+    """
     about = json.loads(data.attrs["fit"])
     shown = min(data.sizes["cell"], _SHOWN)
-    figure = new_figure(13.0, 8.0)
+    figure = new_figure(14.0, 10.5)
     axes = figure.subplot_mosaic(
-        [["response", "response"], ["residual", "residual"], ["points", "scores"]],
-        height_ratios=[2.2, 1, 1.3],
+        [["response"] * 3, ["residual"] * 3, ["points", "scores", "words"]],
+        height_ratios=[2.2, 0.8, 1.8],
+        width_ratios=[1.15, 1.0, 0.95],
     )
     plot_response(axes["response"], data, shown)
     plot_residuals(axes["residual"], data, shown)
     axes["residual"].sharex(axes["response"])
-    plot_symmetric_points(axes["points"], data)
+    if "step" in data:
+        plot_steps(axes["points"], data)
+    else:
+        plot_symmetric_points(axes["points"], data)
     plot_scores(axes["scores"], about)
+    plot_words(axes["words"], about)
     more = f" (first {shown} drawn)" if data.sizes["cell"] > shown else ""
-    figure.suptitle(f"{about['file']}: {about['family']}, {data.sizes['cell']} cell(s){more}")
+    cells = "one cell" if data.sizes["cell"] == 1 else f"{data.sizes['cell']} cells"
+    figure.suptitle(f"{about['file']}: {about['family']} fitted to {cells}{more}")
     return figure
 
 
 def plot_response(ax: Axes, data: xr.Dataset, shown: int) -> Axes:
-    """Readings against their number: measured, predicted one reading ahead, and the mean response."""
+    """Readings against their number, where each should fall given those before it, and the mean response."""
     part = data.where(data["cell_number"] < shown, drop=True)
     x = np.arange(1, part.sizes["reading"] + 1)
     up, first = part["pulses"].values, np.ones(x.size, bool)
@@ -97,12 +131,20 @@ def plot_response(ax: Axes, data: xr.Dataset, shown: int) -> Axes:
                 x[keep], part["measured"].values[keep], ".", color=colour, markersize=3, alpha=0.6, label=text
             )
     breaks = np.flatnonzero(first)[1:]
-    for name, colour, width, text in (
-        ("predicted", COLOURS[5], 0.9, "fit: next reading from those before"),
-        ("mean", COLOURS[2], 2.0, "fit: mean response, no noise"),
-    ):
-        ax.plot(np.insert(x.astype(float), breaks, np.nan), np.insert(part[name].values, breaks, np.nan),
-                color=colour, linewidth=width, label=text)  # fmt: skip
+    names = ("predicted", "deviation", "mean")
+    broken = {name: np.insert(part[name].values, breaks, np.nan) for name in names}
+    along = np.insert(x.astype(float), breaks, np.nan)
+    reach = _HALF_WIDTH * broken["deviation"]
+    ax.fill_between(
+        along,
+        broken["predicted"] - reach,
+        broken["predicted"] + reach,
+        color=GREY,
+        alpha=0.25,
+        linewidth=0.0,
+        label="fit: 95 % of next readings",
+    )
+    ax.plot(along, broken["mean"], color=COLOURS[2], linewidth=2.0, label="fit: mean response, no noise")
     for k in np.flatnonzero(np.diff(part["cell_number"].values)):
         ax.axvline(k + 1.5, color=GREY, linewidth=0.8)
     low, high = float(part["measured"].min()), float(part["measured"].max())
@@ -116,7 +158,7 @@ def plot_residuals(ax: Axes, data: xr.Dataset, shown: int) -> Axes:
     part = data.where(data["cell_number"] < shown, drop=True)
     x = np.arange(1, part.sizes["reading"] + 1)
     ax.plot(x, part["residual"], ".", color=GREY, markersize=3)
-    for level in (-1.96, 1.96):
+    for level in (-_HALF_WIDTH, _HALF_WIDTH):
         ax.axhline(level, color=COLOURS[1], linewidth=0.8, linestyle="--")
     ax.set_ylim(-4.5, 4.5)
     return label(ax, "Residuals (95 % should lie between the dashed lines)", "reading", "residual / its std")
@@ -128,11 +170,13 @@ def plot_symmetric_points(ax: Axes, data: xr.Dataset) -> Axes:
     value, ends = points["estimate"].values, points["interval"].values
     order = np.argsort(value)
     visited = [float(data["measured"].min()), float(data["measured"].max())]
-    bars = np.abs(np.clip(ends, visited[0], visited[1]).T - value)[:, order]
+    bars = np.nan_to_num(np.abs(np.clip(ends, visited[0], visited[1]).T - value))[:, order]
     y = np.arange(1, value.size + 1)
     ax.errorbar(value[order], y, xerr=bars, fmt="o", color=COLOURS[0], markersize=4, capsize=2)
     for side, marker in ((0, "<"), (1, ">")):
-        is_open = ~np.isfinite(ends[order, side])
+        is_open = np.isinf(ends[order, side])
+        for k in y[np.isnan(ends[order, side])]:
+            ax.annotate("end not found", (visited[side], k), ha="right" if side else "left", fontsize=8)
         ax.plot(np.full(is_open.sum(), visited[side]), y[is_open], marker, color=COLOURS[0])
     ax.set_xlim(*visited)
     ax.set_ylim(0.0, value.size + 1.0)
@@ -142,14 +186,53 @@ def plot_symmetric_points(ax: Axes, data: xr.Dataset) -> Axes:
     )
 
 
-def plot_scores(ax: Axes, about: dict[str, object]) -> Axes:
+def plot_steps(ax: Axes, data: xr.Dataset) -> Axes:
+    """Mean steps of a single cell with 95 % bands, and the symmetric point, where they are equal."""
+    weights = data["weight"].values
+    for k, word in enumerate(("up", "down")):
+        one = data.sel(direction=word)
+        ends = one["step_interval"].values
+        ax.fill_between(weights, ends[:, 0], ends[:, 1], color=COLOURS[k], alpha=0.2, linewidth=0.0)
+        ax.plot(weights, one["step"], color=COLOURS[k], linewidth=2.0, label=f"{word} pulse, 95 % band")
+    point = data.sel(parameter="symmetric_point").isel(cell=0)
+    value, ends = float(point["estimate"]), point["interval"].values
+    top = 1.35 * float(data["step_interval"].max())
+    inside = np.clip(np.where(np.isnan(ends), value, ends), weights[0], weights[-1])
+    low, high = (f"{end:.2g}" if np.isfinite(end) else "not found" for end in ends)
+    text = f"symmetric point {value:.2g} ({low} to {high})"
+    ax.axvspan(*inside, color=COLOURS[2], alpha=0.15)
+    ax.axvline(value, color=COLOURS[2], linestyle="--", label=text)
+    ax.set_ylim(0.0, top)
+    ax.set_xlim(weights[0], weights[-1])
+    ax.legend(fontsize=9, loc="upper center")
+    return label(
+        ax, "Mean step of one pulse", "weight (weight units), visited states", "step (weight units per pulse)"
+    )
+
+
+def plot_words(ax: Axes, about: dict[str, Any]) -> Axes:
+    """What the readings cannot tell, in words."""
+    lines = about["unidentified"] or ["nothing: every interval is closed and short enough"]
+    if min(about["white"]) < _COLOURED:
+        lines = [*lines, "residuals are correlated: the model lacks something, intervals are too short"]
+    text = "\n\n".join(fill(line.replace("_", " "), _LINE) for line in lines[:_LINES])
+    if len(lines) > _LINES:
+        text += f"\n\nand {len(lines) - _LINES} more"
+    ax.text(0.0, 0.98, text, va="top", transform=ax.transAxes, fontsize=10)
+    ax.set_axis_off()
+    ax.set_title("What these readings cannot tell")
+    return ax
+
+
+def plot_scores(ax: Axes, about: dict[str, Any]) -> Axes:
     """Held-out score of every family behind the best, with its standard error; the chosen one is filled."""
     scores = about["scores"]
-    if not isinstance(scores, list) or not scores:
+    if not scores:
         ax.text(0.5, 0.5, "family given, none compared", ha="center", transform=ax.transAxes, color=GREY)
         ax.set_axis_off()
         return ax
     names = [f"{one['family']} ({one['coefficients']})" for one in scores]
+    names += [f"{name}: no fit" for name in about["failed"]]
     for k, one in enumerate(scores):
         fill = COLOURS[0] if one["family"] == about["family"] else "white"
         ax.errorbar(
@@ -160,7 +243,7 @@ def plot_scores(ax: Axes, about: dict[str, object]) -> Axes:
     ax.invert_yaxis()
     return label(
         ax,
-        "Families (coefficients) on held-out readings; chosen: filled",
-        "log density per reading behind the best ± s.e.",
+        "Families on held-out readings (filled: chosen)",
+        "log density per reading, behind the best ± s.e.",
         "",
     )

@@ -143,7 +143,7 @@ def test_score_is_the_derivative_of_the_restricted_likelihood():
     n = 60
     readings = simulated_readings(Setting(readings=n), 1, 5)
     theta = vector(0.05, 1.0)[None]
-    problem = posed(readings, n)._replace(means=theta, avoiding=True)
+    problem = posed(readings, n)._replace(means=theta)
     found = likelihood(problem, theta).score[0]
     for i in (0, 2, 3, 6, 7, 8, 9):
         move = np.zeros(theta.size)

@@ -2,7 +2,7 @@
 
 from sptrack.devices.measured.device import Diagnostics, Estimate, MeasuredDevice, Unidentified
 from sptrack.devices.measured.files import Measurement, read_measurement
-from sptrack.devices.measured.fit import fit_pulse_response
+from sptrack.devices.measured.fit import fit_pulse_response, step_curves
 from sptrack.devices.measured.laws import FAMILIES
 from sptrack.devices.measured.population import (
     CellSpread,
@@ -10,6 +10,7 @@ from sptrack.devices.measured.population import (
     cell_spread,
     fit_responses,
     measured_cells,
+    not_identified,
     to_device,
 )
 from sptrack.devices.measured.readings import PulseResponse, two_runs
@@ -31,8 +32,10 @@ __all__ = [
     "fit_pulse_response",
     "fit_responses",
     "measured_cells",
+    "not_identified",
     "read_measurement",
     "select_family",
+    "step_curves",
     "to_device",
     "two_runs",
 ]

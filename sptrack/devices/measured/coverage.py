@@ -94,7 +94,7 @@ def simulated_readings(setting: Setting, repeats: int, seed: int) -> Floats:
 
 
 def coverage(
-    setting: Setting, names: Sequence[str], *, repeats: int = 1000, seed: int = 0
+    setting: Setting, names: Sequence[str], *, repeats: int = 1000, seed: int = 0, resamples: int = 20
 ) -> dict[str, Coverage]:
     """Fit many synthetic repeats and count how often each interval holds the truth.
 
@@ -108,6 +108,8 @@ def coverage(
         Number of repeats, at least 1.
     seed : int
         Seed of the noise.
+    resamples : int
+        Resamples behind each interval. The limits allow for their number: fewer make intervals longer.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def coverage(
     found: dict[str, list[Floats]] = {name: [] for name in names}
     for batch in np.array_split(readings, -(-repeats // _BATCH)):
         for _, fitted in estimate(law, program, batch):
-            ends, values = fitted.intervals(tuple(names)), fitted.named()
+            ends, values = fitted.intervals(tuple(names), resamples=resamples, seed=seed), fitted.named()
             for name in names:
                 found[name].append(np.column_stack([values[name], ends[name]]))
     return {name: _count(np.concatenate(rows), setting.truth[name]) for name, rows in found.items()}

@@ -19,7 +19,10 @@ _SHARE = 0.25
 
 
 class Estimate(NamedTuple):
-    """Estimate of a parameter with its 95 % interval; an end that the readings leave open is infinite."""
+    """Estimate of a parameter with its 95 % interval.
+
+    An end that the readings leave open is infinite; one that the search did not find is NaN.
+    """
 
     value: float
     low: float
@@ -69,9 +72,9 @@ class MeasuredDevice:
         it.
     range : tuple of float
         Lowest and highest state visited, weight units (means of twentieths of a stretch).
-    predicted, mean, residuals : array [N]
-        Each reading as predicted from those before it (weight units), the response without any noise (weight
-        units), and innovations over their standard deviation.
+    predicted, deviation, mean, residuals : array [N]
+        Each reading as predicted from those before it and the standard deviation of that prediction (weight
+        units), the response without any noise (weight units), and innovations over their standard deviation.
     diagnostics : Diagnostics
         Goodness of fit.
     fitted : Estimates
@@ -84,6 +87,7 @@ class MeasuredDevice:
     unidentified: tuple[Unidentified, ...]
     range: tuple[float, float]
     predicted: Floats
+    deviation: Floats
     mean: Floats
     residuals: Floats
     diagnostics: Diagnostics
@@ -127,7 +131,10 @@ def find_unidentified(
     for name, (_, low, high) in parameters.items():
         reason = ""
         near, far = sorted((abs(low), abs(high)))
-        if name == "symmetric_point":
+        if np.isnan(low) or np.isnan(high):
+            which = "neither end" if np.isnan(low) and np.isnan(high) else "one end"
+            reason = f"the search found {which} of the interval"
+        elif name == "symmetric_point":
             if not visited[0] < low <= high < visited[1]:
                 reason = f"{low:.3g} to {high:.3g} (95 %) leaves visited {visited[0]:.3g} to {visited[1]:.3g}"
             elif high - low > _SHARE * (visited[1] - visited[0]):

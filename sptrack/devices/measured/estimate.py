@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.devices.measured._filter import Program
-from sptrack.devices.measured.intervals import Quantity, profile_interval
+from sptrack.devices.measured.intervals import Function, Quantity, profile_interval
 from sptrack.devices.measured.laws import Floats, Law
+from sptrack.devices.measured.resampling import plausible_vectors, root_limits
 from sptrack.devices.measured.statespace import (
     CYCLE,
     MEMORY,
@@ -24,12 +24,17 @@ from sptrack.devices.measured.statespace import (
     unpack,
 )
 
-__all__ = ["CYCLE_LIMITS", "Estimates", "estimate", "natural", "pose", "run_starts", "speeds"]
+__all__ = ["CYCLE_LIMITS", "RESAMPLES", "Estimates", "estimate", "natural", "pose", "run_starts", "speeds"]
 
+RESAMPLES = 40
+"""Resamples of the readings behind the intervals of a fit."""
 CYCLE_LIMITS = np.log([1e-2, 1e3])
 """Logarithms of the cycle noises tried, shares of the mean step."""
 _NOISE_DEPTH = 6.0
 _FEWEST_FOR_SLOW = 40
+_PLAIN_ROOT = 1.96
+_LEAST_ROOT = 0.5
+_STREAM = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,30 +60,69 @@ class Estimates:
         """Natural parameters [B] by name."""
         return natural(self.problem, self.theta)
 
-    def intervals(self, names: tuple[str, ...] | None = None) -> dict[str, Floats]:
-        """95 % profile-likelihood intervals [B, 2] by name, of all parameters or of some; NaN: not found."""
+    def intervals(
+        self, names: tuple[str, ...] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+    ) -> dict[str, Floats]:
+        """95 % profile-likelihood intervals [B, 2] by name, of all parameters or of some; NaN: not found.
+
+        The fall of the likelihood at the ends is that of a variance, which is never below 0, for the noises;
+        for the parameters of the law and its symmetric point it comes from refitted resamples of the readings
+        (see `resampling`).
+
+        Parameters
+        ----------
+        names : tuple of str, optional
+            Parameters, by the names of `named`.
+        resamples : int
+            Resamples per data set, at least 10.
+        seed : int
+            Seed of the resamples.
+        """
+        wanted = tuple(self.named()) if names is None else names
+        calibrated = [name for name in wanted if name not in NOISES]
+        generator = np.random.default_rng((seed, _STREAM))
+        vectors = plausible_vectors(self.problem, self.theta, self.value, resamples, generator)
+        functions = [self._function(name) for name in calibrated]
+        limits = root_limits(self.problem, vectors, functions, generator)
+        starts = self.theta, vectors[:, -1], vectors[:, resamples // 2]
         found = {}
-        avoiding = self.problem._replace(avoiding=True)
-        steady = maximise(avoiding, self.theta)
-        for name in names or tuple(self.named()):
+        for name in wanted:
             quantity = Quantity(self._function(name), self._noise(name))
-            ends = []
-            for sign in (-1, 1):
-                if quantity.noise >= 0:
-                    end, done = profile_interval(self.problem, self.theta, self.value, quantity, sign)
-                else:
-                    end, done = profile_interval(
-                        avoiding, steady.theta, steady.likelihood.value, quantity, sign
-                    )
-                ends.append(np.where(done, end, np.nan))
+            falls = _falls(limits[calibrated.index(name)]) if name in calibrated else (None, None)
+            ends = [
+                self._end(quantity, sign, fall, starts) for sign, fall in zip((-1, 1), falls, strict=True)
+            ]
             found[name] = np.stack(ends, axis=1)
         return found
 
-    def _function(self, name: str) -> Callable[[Floats], Floats]:
+    def _end(self, quantity: Quantity, sign: int, fall: Floats | None, starts: tuple[Floats, ...]) -> Floats:
+        """Ends [B] of intervals: the outermost from two starts (from a third if none is found), else NaN.
+
+        The likelihood can fall from its maximum and rise again where a larger cycle noise takes over.
+        """
+        ends = np.full(len(self.theta), np.nan)
+        for k, start in enumerate(starts if fall is not None else starts[:1] + starts[2:]):
+            left = np.arange(len(ends)) if k < 2 and fall is not None else np.flatnonzero(np.isnan(ends))
+            if left.size:
+                part = None if fall is None else fall[left]
+                end, done = profile_interval(
+                    self.problem.rows(left), start[left], self.value[left], quantity, sign, part
+                )
+                ends[left] = sign * np.fmax(sign * ends[left], np.where(done, sign * end, np.nan))
+        return ends
+
+    def _function(self, name: str) -> Function:
         return lambda theta: natural(self.problem, theta)[name]
 
     def _noise(self, name: str) -> int:
         return self.problem.runs + NOISES.index(name) if name in NOISES[: SLOW + 1] else -1
+
+
+def _falls(limits: Floats) -> tuple[Floats, Floats]:
+    """Falls [B] of twice the log-likelihood at lower and upper ends, from limits of the root [B, 2]."""
+    known = ~np.isnan(limits[:, 0])
+    low, high = np.where(known[:, None], limits, [-_PLAIN_ROOT, _PLAIN_ROOT]).T
+    return np.maximum(high, _LEAST_ROOT) ** 2, np.minimum(low, -_LEAST_ROOT) ** 2
 
 
 def natural(problem: Problem, theta: Floats) -> dict[str, Floats]:

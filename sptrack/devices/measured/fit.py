@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.special import chdtrc
 
 from sptrack.devices.measured.device import Diagnostics, Estimate, MeasuredDevice, find_unidentified
 from sptrack.devices.measured.estimate import Estimates, estimate
 from sptrack.devices.measured.laws import Floats, family_law
 from sptrack.devices.measured.readings import PulseResponse, visited_range
+from sptrack.devices.measured.resampling import plausible_vectors
 from sptrack.devices.measured.statespace import (
     CYCLE,
-    Problem,
     innovations,
     maximise,
     simulate,
@@ -20,9 +19,10 @@ from sptrack.devices.measured.statespace import (
 )
 from sptrack.errors import ConvergenceError
 
-__all__ = ["best_fit", "fit_pulse_response", "uncertainty_draws"]
+__all__ = ["best_fit", "fit_pulse_response", "step_curves", "uncertainty_draws"]
 
 _LAGS = 20
+_POINTS = 61
 _SIGNED = ("tau", "w_", "symmetric")
 
 
@@ -30,8 +30,9 @@ def fit_pulse_response(response: PulseResponse, family: str = "soft-bounds") -> 
     """Fit a response family, reading noise and cycle noise by restricted maximum likelihood.
 
     Each run starts at a free state; slow reading noise enters only if the readings call for it (see
-    `estimate`). Intervals are those of the profile likelihood, with the threshold of regression for means and
-    that of a variance, which is never below 0, for noises (see `intervals`).
+    `estimate`). Intervals are those of the profile likelihood, held against resamples of the readings
+    for means (see `resampling`) and against the law of a variance, which is never below 0, for noises (see
+    `intervals`).
 
     Parameters
     ----------
@@ -72,8 +73,8 @@ def describe_fit(response: PulseResponse, fitted: Estimates) -> MeasuredDevice:
     for name, values in fitted.named().items():
         value, (low, high) = float(values[0]), ends[name][0]
         least = -np.inf if name.startswith(_SIGNED) else 0.0
-        low = max(least, -np.inf if np.isnan(low) else min(low, value))
-        parameters[name] = Estimate(value, float(low), float(np.inf if np.isnan(high) else max(high, value)))
+        low, high = np.maximum(least, np.minimum(low, value)), np.maximum(high, value)
+        parameters[name] = Estimate(value, float(low), float(high))
     error, variance = (part[0, 0] for part in innovations(fitted.problem, fitted.theta[:, None]))
     autocorrelation = _autocorrelation(error / np.sqrt(variance), response)
     mean = simulate(fitted.problem, fitted.theta, np.zeros_like(fitted.problem.readings))[0]
@@ -84,6 +85,7 @@ def describe_fit(response: PulseResponse, fitted: Estimates) -> MeasuredDevice:
         unidentified=find_unidentified(parameters, (law.low, law.high)),
         range=(law.low, law.high),
         predicted=response.readings - error,
+        deviation=np.sqrt(variance),
         mean=mean + law.origin,
         residuals=error / np.sqrt(variance),
         diagnostics=Diagnostics(
@@ -114,7 +116,7 @@ def uncertainty_draws(fitted: Estimates, size: int, generator: np.random.Generat
     """Coefficients [size, 2, n] that differ by the uncertainty of a fit of one cell.
 
     Parametric bootstrap: readings are simulated from the fit, with a cycle noise drawn from its restricted
-    profile likelihood (prior flat in it), and refitted at that noise.
+    profile likelihood (see `plausible_vectors`), and refitted at that noise.
 
     Parameters
     ----------
@@ -131,18 +133,11 @@ def uncertainty_draws(fitted: Estimates, size: int, generator: np.random.Generat
         Fewer than half of the refits converged.
     """
     problem, entry = fitted.problem, fitted.problem.runs + CYCLE
-    cycle = np.linspace(problem.limits[0, entry], problem.limits[1, entry], 32)
-    curve = _held(problem, np.repeat(fitted.theta, cycle.size, axis=0), cycle)
-    grid = np.linspace(cycle[0], cycle[-1], 1000)
-    log_weight = CubicSpline(cycle, curve[1])(grid) + grid
-    weight = np.exp(log_weight - log_weight.max())
-    drawn = generator.choice(grid, size=size, p=weight / weight.sum())
-    truth = np.column_stack([np.interp(drawn, cycle, column) for column in curve[0].T])
-    truth[:, entry] = drawn
+    truth = plausible_vectors(problem, fitted.theta, fitted.value, size, generator)[0]
     blank = problem._replace(readings=np.repeat(problem.readings, size, axis=0), means=truth)
     made = simulate(blank, truth, generator.standard_normal(blank.readings.shape))
     boxes = np.repeat(problem.limits[:, None], size, axis=1)
-    boxes[:, :, entry] = drawn
+    boxes[:, :, entry] = truth[:, entry]
     refits = maximise(blank._replace(readings=made), truth, boxes, tolerance=1e-2)
     kept = refits.theta[refits.converged]
     if len(kept) < size / 2:
@@ -150,10 +145,35 @@ def uncertainty_draws(fitted: Estimates, size: int, generator: np.random.Generat
     return unpack(problem, kept[:, None]).coefficients[:, 0]
 
 
-def _held(problem: Problem, theta: Floats, cycle: Floats) -> tuple[Floats, Floats]:
-    """Vectors [G, p] and values [G] of the likelihood at given logarithms of the wander per pulse."""
-    rows = np.zeros(len(cycle), np.intp)
-    boxes = np.repeat(problem.limits[:, None], len(cycle), axis=1)
-    boxes[:, :, problem.runs + CYCLE] = cycle
-    found = maximise(problem.rows(rows), theta, boxes, tolerance=1e-3)
-    return found.theta, found.likelihood.value
+def step_curves(cell: MeasuredDevice, *, draws: int = 60, seed: int = 0) -> tuple[Floats, Floats, Floats]:
+    """Mean steps of a cell over the visited states, with pointwise 95 % bands.
+
+    Parameters
+    ----------
+    cell : MeasuredDevice
+        The fit.
+    draws : int
+        Bootstrap refits behind the bands (see `uncertainty_draws`).
+    seed : int
+        Seed of the refits.
+
+    Returns
+    -------
+    weights : array [n]
+        Weight units.
+    steps : array [2, n]
+        Mean steps up and down, weight units per pulse.
+    ends : array [2, n, 2]
+        Ends of the bands.
+
+    Raises
+    ------
+    ConvergenceError
+        Fewer than half of the refits converged.
+    """
+    law = cell.fitted.problem.law
+    weights = np.linspace(*cell.range, _POINTS)
+    drawn = uncertainty_draws(cell.fitted, draws, np.random.default_rng(seed))
+    steps = law.steps(cell.coefficients[None], weights[None])[:, 0]
+    band = np.quantile(law.steps(drawn, np.tile(weights, (len(drawn), 1))), (0.025, 0.975), axis=1)
+    return weights, steps, np.moveaxis(band, 0, -1)

@@ -13,7 +13,17 @@ from scipy.stats import t as student
 from sptrack.devices.measured.laws import Floats
 from sptrack.devices.measured.statespace import Likelihood, Problem, held_entries, likelihood
 
-__all__ = ["Quantity", "boundary_threshold", "profile_interval", "regression_threshold"]
+__all__ = [
+    "Function",
+    "Quantity",
+    "boundary_threshold",
+    "profile_interval",
+    "regression_threshold",
+    "value_gradient",
+]
+
+Function = Callable[[Floats], Floats]
+"""Function of vectors [B, p] to [B]."""
 
 _DELTA = 1e-5
 _LEVEL = 0.95
@@ -23,12 +33,12 @@ _LOST = 15.0
 
 
 class Quantity(NamedTuple):
-    """What an interval is wanted for: function of vectors [B, p] to [B], and the variance entry if it is one.
+    """What an interval is wanted for, and the variance entry if it is one.
 
     ``noise`` is the place of a noise's logarithm in the parameter vector; -1 for anything else.
     """
 
-    value: Callable[[Floats], Floats]
+    value: Function
     noise: int = -1
 
 
@@ -70,7 +80,12 @@ def boundary_threshold(distance: Floats) -> Floats:
 
 
 def profile_interval(
-    problem: Problem, theta: Floats, best: Floats, quantity: Quantity, sign: int
+    problem: Problem,
+    theta: Floats,
+    best: Floats,
+    quantity: Quantity,
+    sign: int,
+    threshold: Floats | None = None,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """One end of the profile-likelihood interval of a quantity, for every data set.
 
@@ -83,11 +98,14 @@ def profile_interval(
     problem : Problem
         B data sets.
     theta, best : array [B, p], array [B]
-        Vectors of largest likelihood and its value there.
+        Vectors to start from, and the largest likelihood of each data set.
     quantity : Quantity
         What the interval is wanted for.
     sign : {1, -1}
         Which end.
+    threshold : array [B], optional
+        Fall of twice the log-likelihood at the end; by default `regression_threshold`. That of a noise is
+        `boundary_threshold`.
 
     Returns
     -------
@@ -97,8 +115,9 @@ def profile_interval(
     converged : array [B] of bool
         Whether the search ended.
     """
-    freedom = np.sum(~np.isnan(problem.readings), axis=1) - len(problem.mean_entries)
-    mean_threshold = np.array([regression_threshold(max(n, 1)) for n in freedom])
+    if threshold is None:
+        freedom = np.sum(~np.isnan(problem.readings), axis=1) - len(problem.mean_entries)
+        threshold = np.array([regression_threshold(max(n, 1)) for n in freedom])
     boxes = np.repeat(problem.limits[:, None], len(theta), axis=1)
     good, theta, done, is_open = (
         theta.copy(),
@@ -116,7 +135,7 @@ def profile_interval(
         theta[active[lost]] = 0.5 * (theta + good)[active[lost]]
         active, at = active[~lost], Likelihood(*(values[~lost] for values in at))
         search = _Search(problem.rows(active), quantity, sign, boxes[:, active])
-        move, here_done, here_open = _step(search, theta[active], at, best[active], mean_threshold[active])
+        move, here_done, here_open = _step(search, theta[active], at, best[active], threshold[active])
         good[active] = theta[active]
         theta[active] += move * _PACES[min(step * len(_PACES) // _STEPS, len(_PACES) - 1)]
         done[active], is_open[active] = here_done | here_open, here_open
@@ -139,7 +158,7 @@ def _step(
 ) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
     """Next moves [B, p] toward the end; which are there, and which have no end inside the limits."""
     problem, quantity, sign, boxes = search
-    gradient = sign * _gradient(quantity, theta)
+    gradient = sign * value_gradient(quantity.value, theta)
     force = at.score + _pull(at.information, at.score, gradient, 2.0 * (at.value - best) + threshold)
     held = held_entries(theta, force, boxes)
     matrix = np.where(held[:, :, None] | held[:, None, :], 0.0, at.information)
@@ -180,8 +199,9 @@ def _pull(information: Floats, score: Floats, gradient: Floats, excess: Floats) 
     return np.asarray(np.sqrt(room / np.maximum(power, 1e-16))[:, None] * gradient)
 
 
-def _gradient(quantity: Quantity, theta: Floats) -> Floats:
+def value_gradient(value: Function, theta: Floats) -> Floats:
+    """Gradient [B, p] of a function at vectors [B, p], by forward differences."""
     count = theta.shape[1]
     moved = theta[:, None] + _DELTA * np.eye(count + 1, count, k=-1)
-    values = quantity.value(moved.reshape(-1, count)).reshape(len(theta), count + 1)
+    values = value(moved.reshape(-1, count)).reshape(len(theta), count + 1)
     return np.asarray((values[:, 1:] - values[:, :1]) / _DELTA)

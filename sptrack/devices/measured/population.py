@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,15 @@ from sptrack.devices.measured.laws import Floats, Law
 from sptrack.devices.measured.selection import Selection, select_family
 from sptrack.devices.sampling import cells_from_parameters, sample_cells
 
-__all__ = ["CellSpread", "ResponseFit", "cell_spread", "fit_responses", "measured_cells", "to_device"]
+__all__ = [
+    "CellSpread",
+    "ResponseFit",
+    "cell_spread",
+    "fit_responses",
+    "measured_cells",
+    "not_identified",
+    "to_device",
+]
 
 _DRAWS = 200
 _FEWEST_CELLS = 3
@@ -222,17 +231,17 @@ def _spread(fit: ResponseFit, skew: float) -> Spread:
 
 
 def _note(fit: ResponseFit) -> str:
-    """What the readings leave open: of the one cell, or in how many cells."""
-    noise = f"reading noise {fit.read_noise:.3g} weight units"
-    if len(fit.cells) == 1:
-        parts = [f"{item.name}: {item.reason}" for item in fit.cells[0].unidentified]
-    else:
-        counts: dict[str, int] = {}
-        for cell in fit.cells:
-            for item in cell.unidentified:
-                counts[item.name] = counts.get(item.name, 0) + 1
-        parts = [f"{name} in {count} of {len(fit.cells)} cells" for name, count in counts.items()]
+    """Reading noise, and what the readings leave open."""
+    noise, parts = f"reading noise {fit.read_noise:.3g} weight units", not_identified(fit)
     return noise + (f"; not identified by the readings: {'; '.join(parts)}" if parts else "")
+
+
+def not_identified(fit: ResponseFit) -> list[str]:
+    """What the readings cannot tell: name and reason for one cell, else in how many of the cells."""
+    if len(fit.cells) == 1:
+        return [f"{item.name}: {item.reason}" for item in fit.cells[0].unidentified]
+    names = [item.name for cell in fit.cells for item in cell.unidentified]
+    return [f"{name} in {count} of {len(fit.cells)} cells" for name, count in Counter(names).items()]
 
 
 def measured_cells(fit: ResponseFit, shape: tuple[int, int], *, seed: int = 0) -> Cells:

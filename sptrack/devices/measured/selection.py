@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +45,14 @@ class FamilyScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Families in the order tried, and the chosen one: the simplest within one standard error of the best."""
+    """Families in the order tried, and the chosen one: the simplest within one standard error of the best.
+
+    ``failed`` maps families without a score to the reason: their fit of a cell did not converge.
+    """
 
     scores: tuple[FamilyScore, ...]
     chosen: str
+    failed: Mapping[str, str]
 
 
 def fold_numbers(runs: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -113,11 +117,13 @@ def select_family(
     ------
     ParameterError
         No family, or an unknown one.
+    ConvergenceError
+        No family could be fitted to all cells.
     """
     if not families:
         raise ParameterError("no family to choose from")
     table: dict[str, list[Floats]] = {}
-    sizes = {}
+    sizes, failed = {}, {}
     for family in families:
         parts = []
         for cell in cells:
@@ -125,8 +131,8 @@ def select_family(
                 fitted = best_fit(cell, family)
                 parts.append(held_out_scores(cell, fitted))
                 sizes[family] = 2 * fitted.problem.law.coefficients
-            except ConvergenceError:
-                parts = []
+            except ConvergenceError as error:
+                parts, failed[family] = [], str(error)
             if progress is not None:
                 progress(1)
             if not parts:
@@ -134,8 +140,9 @@ def select_family(
         if parts:
             table[family] = parts
     if not table:
-        raise ConvergenceError("no family could be fitted to the readings and to parts of them")
-    return _choose(table, sizes, sum(int(np.sum(fold_numbers(cell.program.runs) >= 0)) for cell in cells))
+        raise ConvergenceError("no family could be fitted: " + "; ".join(failed.values()))
+    readings = sum(int(np.sum(fold_numbers(cell.program.runs) >= 0)) for cell in cells)
+    return replace(_choose(table, sizes, readings), failed=failed)
 
 
 def _choose(table: dict[str, list[Floats]], sizes: dict[str, int], readings: int) -> Selection:
@@ -160,4 +167,4 @@ def _choose(table: dict[str, list[Floats]], sizes: dict[str, int], readings: int
         )
     near = [score for score in scores if score.behind <= score.error]
     chosen = min(near, key=lambda score: (score.coefficients, score.behind))
-    return Selection(scores=tuple(scores), chosen=chosen.family)
+    return Selection(scores=tuple(scores), chosen=chosen.family, failed={})

@@ -60,7 +60,6 @@ OFF = -20.0
 
 _DELTA = 1e-5
 _NOISE_DELTA = 1e-3
-_AVOIDANCE = 5e-4
 _NUMBERS = 4_000_000
 
 
@@ -70,7 +69,7 @@ class Problem(NamedTuple):
     ``readings`` [B, N] (weight units less the law's origin, NaN: none), ``limits`` [2, p] of a parameter
     vector: starts of the runs; logarithms of `NOISES`; logarithms of the up, then of the down coefficients.
     ``means`` [B, p] are vectors at which the information of the restricted likelihood is taken; None for the
-    plain one. ``avoiding``: keep the noises away from 0, see `_levels`.
+    plain one.
     """
 
     law: Law
@@ -78,7 +77,6 @@ class Problem(NamedTuple):
     readings: Floats
     limits: Floats
     means: Floats | None = None
-    avoiding: bool = False
 
     @property
     def runs(self) -> int:
@@ -212,9 +210,7 @@ def _levels(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
 
     Where steps fall linearly by a share k per pulse, n pulses of wander find that share, and with it the
     step, too large. As in restricted likelihood for autoregressions (Chen and Deo 2009), information is
-    counted on the levels that the runs approach, not on the steps: -log(k + 1/n) per direction. With
-    ``avoiding``, a small weight keeps both noises from 0: an interval of a step that takes an undetected
-    cycle noise for none is too short.
+    counted on the levels that the runs approach, not on the steps: -log(k + 1/n) per direction.
     """
     value, gradient = np.zeros(len(theta)), np.zeros_like(theta)
     if problem.law.family in ("soft-bounds", "linear-step"):
@@ -224,10 +220,6 @@ def _levels(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
             pulses = np.sum(np.maximum(sign * problem.program.pulses, 0))
             value -= np.log(fall + 1.0 / pulses)
             gradient[:, place : place + 2] -= (fall / (fall + 1.0 / pulses))[:, None]
-    if problem.avoiding:
-        places = [problem.runs + READ, problem.runs + CYCLE]
-        value += _AVOIDANCE * theta[:, places].sum(axis=1)
-        gradient[:, places] += _AVOIDANCE
     return value, gradient
 
 
