@@ -81,7 +81,7 @@ def confirm(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Confirmed]:
-    """Simulate a few candidates spread along a front, evenly in the logarithm of its second quantity.
+    """Simulate a few candidates along a front: some of each estimator, over its second quantity.
 
     Parameters
     ----------
@@ -110,13 +110,24 @@ def confirm(
     members = [found[k] for k in front(found, quantities)]
     if not members:
         raise ParameterError("no candidate settles within the run: more steps wanted")
-    spent = np.log([max(one.values[quantities[1]], 1e-12) for one in members])
-    wanted = np.linspace(spent.min(), spent.max(), count)
-    places = np.unique([int(np.argmin(np.abs(spent - value))) for value in wanted])
+    chosen = _spread(members, quantities[1], count)
     out = []
-    for done, place in enumerate(places, 1):
-        one = members[int(place)]
+    for done, one in enumerate(chosen, 1):
         out.append(Confirmed(one, check(spec, cells, one, seeds=seeds, seed=seed)))
         if progress is not None:
-            progress(done, len(places))
+            progress(done, len(chosen))
+    return out
+
+
+def _spread(members: Sequence[Candidate], name: str, count: int) -> list[Candidate]:
+    """About ``count`` of the members: as many of each estimator, chopped or not, evenly in log ``name``."""
+    groups: dict[tuple[str, bool], list[Candidate]] = {}
+    for one in members:
+        groups.setdefault((one.setting.estimator, one.setting.chop.active), []).append(one)
+    each, out = -(-count // len(groups)), []
+    for group in groups.values():
+        spent = np.log([max(one.values[name], 1e-12) for one in group])
+        wanted = np.linspace(spent.min(), spent.max(), each)
+        places = sorted({int(np.argmin(np.abs(spent - value))) for value in wanted})
+        out += [group[place] for place in places]
     return out

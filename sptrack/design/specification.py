@@ -155,7 +155,7 @@ class Gradient:
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mean) and np.isfinite(self.std) and self.std >= 0):
             raise ParameterError(f"gradient mean = {self.mean}, std = {self.std}: finite, std >= 0 wanted")
-        if self.mean == 0 and self.std == 0:
+        if self.recording is None and self.mean == 0 and self.std == 0:
             raise ParameterError("gradient mean = 0 and std = 0: without pulses nothing can be tracked")
         if self.recording is not None and (self.recording.ndim != 2 or len(self.recording) < 2):
             raise ParameterError("gradient recording: at least 2 steps, one row each, wanted")

@@ -109,8 +109,14 @@ def pareto_figure(data: xr.Dataset, measured: xr.Dataset | None = None) -> Figur
         shown = plot_front(ax, data, name)
         if measured is not None:
             _simulated(ax, measured, name)
-    handles, names = panels[1].get_legend_handles_labels()
-    panels[1].legend(handles, names, fontsize=8, loc="upper right")
+    found = {
+        text: handle for ax in panels for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    for estimator, marker in _ESTIMATORS.items():
+        text = f"{estimator}, undominated"
+        if text in found:
+            found[text] = panels[1].plot([], [], marker, color=GREY, markersize=6)[0]
+    panels[1].legend(list(found.values()), list(found), fontsize=8, loc="upper right")
     if shown is not None:
         figure.colorbar(shown, ax=panels, label="programming events per cell and run", shrink=0.9)
     told = read_provenance(data)["parameters"]["specification"]
@@ -147,10 +153,13 @@ def plot_front(ax: Axes, data: xr.Dataset, name: str):  # type: ignore[no-untype
 
 
 def _simulated(ax: Axes, measured: xr.Dataset, name: str) -> None:
-    x, y = measured["pulses"].values, measured[name].values
-    bars = np.abs(measured[f"{name}_ci"].values.T - y)
-    bars[0] = np.minimum(bars[0], 0.999 * y)
+    x, y, ends = measured["pulses"].values, measured[name].values, measured[f"{name}_ci"].values
+    shown = ends[:, 0] > 0
+    bars = np.abs(ends.T - y)[:, shown]
     ax.errorbar(
-        x, y, bars, fmt="x", color=COLOURS[1], markersize=8, markeredgewidth=2, capsize=4,
+        x[shown], y[shown], bars, fmt="x", color=COLOURS[1], markersize=8, markeredgewidth=2, capsize=4,
         label="simulated, 95 %", zorder=5,
     )  # fmt: skip
+    top = np.where(ends[:, 1] > 0, ends[:, 1], np.nan)[~shown]
+    ax.plot(x[~shown], top, "v", color=COLOURS[1], markerfacecolor="white", markersize=8, zorder=5,
+            label="simulated: not above" if (~shown).any() else None)  # fmt: skip
