@@ -33,6 +33,7 @@ from scipy.special import erf
 from sptrack.devices.counts import mean_count_variance
 from sptrack.errors import ParameterError
 from sptrack.theory.drive import mean_size
+from sptrack.theory.moving import tracking_rate
 
 MOST_DECAY = 0.2
 """Largest share of its distance from the symmetric point that a cell should go back between two reads."""
@@ -260,7 +261,7 @@ def tracking_forgetting(per_step: float, *, walk: float = 0.0, ramp: float = 0.0
     With forgetting h the noise is ``per_step`` h/2, ``per_step`` being the variance of an observer without
     forgetting times its steps; a random walk of std ``walk`` per step lags by the variance walk^2/(2 h), a
     ramp by ramp/h. The walk alone is best followed with h = walk/sqrt(per_step), variance walk
-    sqrt(per_step); the ramp alone with h^3 = 4 ramp^2/per_step. Both: the derivative's root, by bisection.
+    sqrt(per_step); the ramp alone with h^3 = 4 ramp^2/per_step. Both: `tracking_rate`.
 
     Raises
     ------
@@ -269,12 +270,7 @@ def tracking_forgetting(per_step: float, *, walk: float = 0.0, ramp: float = 0.0
     """
     if not (per_step > 0 and walk >= 0 and ramp >= 0 and walk + ramp > 0 and math.isfinite(per_step)):
         raise ParameterError(f"per_step {per_step}, walk {walk}, ramp {ramp}: above 0 wanted")
-    low, high = -60.0, 0.0
-    for _ in range(80):
-        h = math.exp((low + high) / 2)
-        falling = per_step / 2 < walk**2 / (2 * h * h) + 2 * ramp**2 / h**3
-        low, high = ((low + high) / 2, high) if falling else (low, (low + high) / 2)
-    h = math.exp(high)
+    h = float(tracking_rate(per_step, ramp, walk))
     return Tracking(h, math.sqrt(per_step * h / 2 + walk**2 / (2 * h) + (ramp / h) ** 2))
 
 
