@@ -1,6 +1,6 @@
 """The signal chain: choppers, filters, demodulators, reference estimators, and chains of them."""
 
-from sptrack.blocks.block import Block, LinearBlock, State
+from sptrack.blocks.block import Block, Filtered, LinearBlock, State
 from sptrack.blocks.chain import Chain
 from sptrack.blocks.choppers import (
     Chopper,
@@ -10,21 +10,24 @@ from sptrack.blocks.choppers import (
     SignSource,
     SpectralLines,
 )
+from sptrack.blocks.custom import CustomFilter
 from sptrack.blocks.demodulation import Demodulator, LockIn
-from sptrack.blocks.filters import CIC, EMA, FIR, SOS, Boxcar, CorrectedEMA, SteadyKalman
+from sptrack.blocks.estimators import Fixed, Kalman, PeriodMean, SPEstimator
+from sptrack.blocks.filters import (
+    CIC,
+    EMA,
+    FIR,
+    SOS,
+    Boxcar,
+    CorrectedEMA,
+    GrowingBoxcar,
+    LastSample,
+    SteadyKalman,
+)
 from sptrack.blocks.linear import enbw, group_delay, impulse_response, settling, step_response
 from sptrack.blocks.observers import DriveErrors, FixedGains, InputAwareObserver, Observed, PointLimits
-from sptrack.blocks.references import (
-    BoxcarReference,
-    EMAReference,
-    FixedReference,
-    KalmanReference,
-    LastReference,
-    PeriodMeanReference,
-    Reference,
-    ReferenceTracker,
-)
 from sptrack.blocks.responses import ResponsePrior
+from sptrack.blocks.settings import ObserverSettings
 
 __all__ = [
     "CIC",
@@ -33,29 +36,30 @@ __all__ = [
     "SOS",
     "Block",
     "Boxcar",
-    "BoxcarReference",
     "Chain",
     "Chopper",
     "CorrectedEMA",
+    "CustomFilter",
     "Demodulator",
     "DriveErrors",
-    "EMAReference",
+    "Filtered",
+    "Fixed",
     "FixedGains",
-    "FixedReference",
+    "GrowingBoxcar",
     "InputAwareObserver",
-    "KalmanReference",
-    "LastReference",
+    "Kalman",
+    "LastSample",
     "LinearBlock",
     "LockIn",
     "MaximumLengthChopper",
     "Observed",
+    "ObserverSettings",
     "PatternChopper",
-    "PeriodMeanReference",
+    "PeriodMean",
     "PeriodicChopper",
     "PointLimits",
-    "Reference",
-    "ReferenceTracker",
     "ResponsePrior",
+    "SPEstimator",
     "SignSource",
     "SpectralLines",
     "State",

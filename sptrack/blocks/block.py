@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sptrack.errors import ParameterError
-from sptrack.kernels.chains import run_chain
+from sptrack.kernels.chains import run_chain, scratch_of
+from sptrack.kernels.stages import Stage, pack, slots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Array = NDArray[Any]
 Shape = int | tuple[int, ...]
 Clock = Literal["pulse", "step", "read", "transfer", "flip"]
-Laws = tuple[Any, ...]
+_NO_FLIPS = np.zeros((0, 1), np.int8)
 
 
 class State(NamedTuple):
@@ -26,8 +30,8 @@ class State(NamedTuple):
     ----------
     sample : int
         Number of samples seen; the next one has this number.
-    memory : ndarray, shape [slots, *shape]
-        Rows of numbers per cell, read-only; their precision is that of the samples.
+    memory : ndarray of float64, shape [slots, *shape]
+        Rows of numbers per cell, read-only.
     """
 
     sample: int
@@ -53,7 +57,25 @@ def whole(name: str, value: Any, least: int) -> None:
         raise ParameterError(f"{name} = {value}: a whole number >= {least} wanted")
 
 
-def as_samples(x: ArrayLike, dtype: DTypeLike | None = None) -> Array:
+class Filtered(NamedTuple):
+    """Outputs of a block along a stream (`Block.run`).
+
+    Attributes
+    ----------
+    pulses : ndarray of int64, shape [samples]
+        Pulses per cell before each sample.
+    values : ndarray, shape [samples, *shape]
+        Outputs, weight units, in the precision of the samples.
+    state : State
+        State after the last sample.
+    """
+
+    pulses: Array
+    values: Array
+    state: State
+
+
+def as_samples(x: ArrayLike) -> Array:
     """Samples [time, *shape], contiguous and read-only: float32 stays, anything else becomes float64.
 
     Raises
@@ -63,7 +85,7 @@ def as_samples(x: ArrayLike, dtype: DTypeLike | None = None) -> Array:
     """
     try:
         array = np.asarray(x)
-        wanted = np.dtype(dtype or (array.dtype if array.dtype == np.float32 else np.float64))
+        wanted = np.float32 if array.dtype == np.float32 else np.float64
         if np.issubdtype(array.dtype, np.complexfloating):
             raise TypeError("complex")
         samples = np.ascontiguousarray(array, wanted)
@@ -80,14 +102,6 @@ def as_shape(shape: Shape) -> tuple[int, ...]:
     for size in sizes:
         whole("shape", size, 1)
     return tuple(int(size) for size in sizes)
-
-
-def floating(dtype: DTypeLike) -> np.dtype[Any]:
-    """Precision of a state: float32 or float64 (ParameterError)."""
-    wanted = np.dtype(dtype)
-    if wanted not in (np.float32, np.float64):
-        raise ParameterError(f"dtype = {wanted}: float32 or float64 wanted")
-    return wanted
 
 
 def frozen(array: Array) -> Array:
@@ -119,34 +133,64 @@ class Block(ABC):
             raise ParameterError(f"clock = {self.clock!r}: one of {', '.join(get_args(Clock))} wanted")
 
     @abstractmethod
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """What the compiled loop runs: one law a stage, for cells of ``shape`` and samples of ``dtype``."""
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stages that the compiled loop runs for cells of ``shape``, in order."""
 
-    def init(self, shape: Shape = (), dtype: DTypeLike = np.float32) -> State:
+    @property
+    def settled(self) -> LinearBlock | Any:
+        """The time-invariant linear block (or `Chain` of them) that this becomes in the long run.
+
+        Raises
+        ------
+        ParameterError
+            There is none: it is not linear.
+        """
+        raise ParameterError(f"{self} has no frequency response: it is not a linear filter")
+
+    @property
+    def operations(self) -> int:
+        """Digital multiplications, additions and divisions per sample and cell."""
+        return 1
+
+    @property
+    def register(self) -> int:
+        """Row of the memory that holds the output itself, which fixed point rounds with it; -1 for none."""
+        return -1
+
+    def initial_memory(self, initial: Array) -> Array:
+        """Memory [slots, *shape] of a block whose output has long been ``initial`` [*shape]."""
+        return np.zeros((slots(self.stages(initial.shape)), *initial.shape))
+
+    def init(self, shape: Shape = (), initial: ArrayLike = 0.0) -> State:
         """State before the first sample.
 
         Parameters
         ----------
         shape : int or tuple of int
             Shape of the cells; () for a single stream.
-        dtype : {float32, float64}
-            Precision of the samples.
+        initial : array_like, broadcastable to [*shape]
+            Output so far: 0 for a filter at rest, or a calibrated symmetric point, weight units.
 
         Returns
         -------
         State
-            Sample number 0, memory of zeros.
+            Sample number 0.
 
         Raises
         ------
         ParameterError
-            An empty shape or another precision.
+            An empty shape, or an initial output of another shape or not finite.
         """
-        cells, precision = as_shape(shape), floating(dtype)
-        slots = sum(law.slots for law in self.laws(cells, precision))
-        return State(0, frozen(np.zeros((slots, *cells), precision)))
+        cells = as_shape(shape)
+        try:
+            start = np.broadcast_to(np.asarray(initial, np.float64), cells)
+        except (TypeError, ValueError):
+            raise ParameterError(f"initial must be numbers of shape {list(cells)}") from None
+        if not np.isfinite(start).all():
+            raise ParameterError("initial must be finite, got NaN or infinity")
+        return State(0, frozen(self.initial_memory(start)))
 
-    def step(self, state: State, x: ArrayLike) -> tuple[State, Array]:
+    def step(self, state: State, x: ArrayLike, flips: ArrayLike | None = None) -> tuple[State, Array]:
         """Next state and output of one sample.
 
         Parameters
@@ -155,6 +199,8 @@ class Block(ABC):
             From `init`, `step` or `process`; not modified.
         x : array_like, shape [*shape]
             One sample a cell.
+        flips : array_like of bool, broadcastable to [*shape], optional
+            Whether the chopper has flipped since the sample before.
 
         Returns
         -------
@@ -166,43 +212,86 @@ class Block(ABC):
         ParameterError
             Another shape than the state's, NaN or infinity.
         """
-        y, after = self.process(np.asarray(x)[None], state)
+        flipped = None if flips is None else np.broadcast_to(flips, np.shape(x))[None]
+        y, after = self.process(np.asarray(x)[None], state, flipped)
         return after, y[0]
 
-    def process(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
+    def process(
+        self, x: ArrayLike, state: State | None = None, flips: ArrayLike | None = None
+    ) -> tuple[Array, State]:
         """Outputs of a stretch of samples, and the state after it.
 
         Parameters
         ----------
         x : array_like, shape [time, *shape]
-            Samples, computed on in float32 if they are that, else in float64. A given state decides shape and
-            precision.
+            Samples. Whatever their precision, the block computes in float64.
         state : State, optional
             State before the first of them, not modified; that of `init` when not given.
+        flips : array_like of bool, shape [time] or [time, *shape], optional
+            Samples before which the chopper has flipped (`SignSource.flips`), for estimators that are told of
+            them; none when not given.
 
         Returns
         -------
         ndarray of shape [time, *shape], State
-            However a stream is cut into stretches, the bytes are the same.
+            Outputs in float32 for samples in float32, else float64. However a stream is cut into stretches,
+            the bytes are the same.
 
         Raises
         ------
         ParameterError
             Another shape than the state's, NaN or infinity.
         """
-        samples = as_samples(x, None if state is None else state.memory.dtype)
+        samples = as_samples(x)
         cells = samples.shape[1:]
-        before = self.init(cells, samples.dtype) if state is None else state
-        laws = self.laws(cells, samples.dtype)
-        memory = writable_memory(before, sum(law.slots for law in laws), cells)
+        before = self.init(cells) if state is None else state
+        stages = self.stages(cells)
+        memory = writable_memory(before, slots(stages), cells)
         y = np.empty_like(samples)
         length = samples.shape[0]
         flat = (length, math.prod(cells))
+        flags = _NO_FLIPS if flips is None else _flags(flips, samples)
         with np.errstate(over="ignore", invalid="ignore"):
-            finite = run_chain(laws, memory, before.sample, samples.reshape(flat), y.reshape(flat))
+            finite = run_chain(
+                pack(stages),
+                memory,
+                before.sample,
+                samples.reshape(flat),
+                flags,
+                y.reshape(flat),
+                scratch_of(len(memory)),
+            )
         if not finite:
             refuse_unbounded(samples)
         return y, State(before.sample + length, frozen(memory.reshape(-1, *cells)))
+
+    def run(self, stream: Iterable[Any], state: State | None = None) -> Filtered:
+        """Outputs along a stream, such as that of `sptrack.Crossbar.stream`, in one call.
+
+        Parameters
+        ----------
+        stream : iterable
+            Blocks of samples, in order, with ``pulses`` [samples] and ``weights`` [samples, *shape].
+        state : State, optional
+            State before the first of them.
+
+        Returns
+        -------
+        Filtered
+
+        Raises
+        ------
+        ParameterError
+            An empty stream; as `process`.
+        """
+        pulses, values = [], []
+        for block in stream:
+            y, state = self.process(block.weights, state)
+            pulses.append(np.asarray(block.pulses))
+            values.append(y)
+        if state is None:
+            raise ParameterError("stream must hold at least one block of samples, got none")
+        return Filtered(np.concatenate(pulses), np.concatenate(values), state)
 
     def label(self) -> str:
         """Name and settings that differ from their defaults, as in ``EMA(eta=0.01)``."""
@@ -210,6 +299,21 @@ class Block(ABC):
 
     def __str__(self) -> str:
         return self.label()
+
+
+def _flags(flips: ArrayLike, samples: Array) -> Array:
+    """Flips as int8 [time, 1 or cells] (ParameterError if they do not fit)."""
+    flags = np.asarray(flips)
+    count = samples.shape[0]
+    if flags.dtype != np.bool_:
+        raise ParameterError(f"flips must be True or False, got type {flags.dtype}")
+    if flags.ndim <= 1 and flags.shape in ((), (1,), (count,)):
+        flags = np.broadcast_to(flags, count)[:, None]
+    elif flags.shape != samples.shape:
+        raise ParameterError(
+            f"flips must have the shape [{count}] or {list(samples.shape)}, got {list(flags.shape)}"
+        )
+    return np.array(flags.reshape(count, -1), np.int8)
 
 
 def describe(description: Any) -> str:
@@ -247,3 +351,13 @@ class LinearBlock(Block):
     @abstractmethod
     def frequency_response(self, omega: ArrayLike) -> NDArray[np.complex128]:
         """Complex gain H(exp(j omega)) at ``omega``, any shape, rad per sample of the clock."""
+
+    @property
+    def settled(self) -> LinearBlock:
+        """The block itself."""
+        return self
+
+
+def dc_gain(block: LinearBlock) -> float:
+    """Gain of a linear block at omega = 0."""
+    return float(np.real(block.frequency_response(np.zeros(1))[0]))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks.block import Block, Laws, LinearBlock, Shape, State, frozen
+from sptrack.blocks.block import Array, Block, LinearBlock, dc_gain
 from sptrack.errors import ParameterError
+from sptrack.kernels.stages import Stage, slots
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -43,14 +43,35 @@ class Chain(Block):
         object.__setattr__(self, "blocks", tuple(chain.from_iterable(parts)))
         object.__setattr__(self, "clock", clocks[0])
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Laws of all blocks, in order."""
-        return tuple(chain.from_iterable(block.laws(shape, dtype) for block in self.blocks))
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stages of all blocks, in order."""
+        return tuple(chain.from_iterable(block.stages(shape) for block in self.blocks))
 
-    def init(self, shape: Shape = (), dtype: DTypeLike = np.float32) -> State:
-        """State before the first sample, the blocks' memories in order; arguments as for any block."""
-        memories = [block.init(shape, dtype).memory for block in self.blocks]
-        return State(0, frozen(np.concatenate(memories)))
+    @property
+    def settled(self) -> Chain | LinearBlock:
+        """The chain of what the blocks become in the long run (errors as for any block)."""
+        parts = tuple(block.settled for block in self.blocks)
+        return self if parts == self.blocks else Chain(*parts)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell, those of all blocks."""
+        return sum(block.operations for block in self.blocks)
+
+    @property
+    def register(self) -> int:
+        """Row of the memory that holds the output itself; -1 for none."""
+        last = self.blocks[-1].register
+        before = sum(slots(block.stages((1,))) for block in self.blocks[:-1])
+        return last + before if last >= 0 else -1
+
+    def initial_memory(self, initial: Array) -> Array:
+        """Memories of the blocks in order, each at rest behind the one before."""
+        memories = []
+        for block in self.blocks:
+            memories.append(block.initial_memory(initial))
+            initial = initial * dc_gain(block) if isinstance(block, LinearBlock) else initial
+        return np.concatenate(memories)
 
     def frequency_response(self, omega: ArrayLike) -> NDArray[np.complex128]:
         """Complex gain of the linear part: the product of the responses of the blocks that have one.

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import max_len_seq
 
-from sptrack.blocks.block import Array, Block, Laws, Shape, as_shape, whole, within
+from sptrack.blocks.block import Array, Block, Shape, as_shape, whole, within
 from sptrack.errors import ParameterError
-from sptrack.kernels.choppers import PatternLaw, TelegraphLaw, fill_signs
 from sptrack.kernels.random import stream_key
+from sptrack.kernels.signs import SIGN_ROWS, chop_tile
+from sptrack.kernels.stages import PATTERN_SOURCE, TELEGRAPH, Signs, Stage
 
 Scope = Literal["array", "column", "cell"]
 Real = NDArray[np.float64]
@@ -50,6 +51,18 @@ class SignSource(Block):
         Block.__post_init__(self)
         if self.scope not in get_args(Scope):
             raise ParameterError(f"scope = {self.scope!r}: one of {', '.join(get_args(Scope))} wanted")
+
+    @abstractmethod
+    def source(self, shape: tuple[int, ...]) -> Signs:
+        """Source of signs of the compiled loop for cells of ``shape``."""
+
+    def seeded(self, seed: int) -> SignSource:
+        """The same chopper with the random signs of ``seed``; itself if its signs are not random."""
+        return self
+
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        return (Stage(chop_tile, SIGN_ROWS, signs=self.source(shape)),)
 
     @abstractmethod
     def autocorrelation(self, lag: ArrayLike) -> Real:
@@ -90,10 +103,8 @@ class SignSource(Block):
         whole("first", first, 0)
         whole("count", count, 0)
         cells = as_shape(shape)
-        (law,) = self.laws(cells, np.dtype(np.float32))
-        signs = np.empty((count, math.prod(cells)), np.int8)
-        fill_signs(law, first, signs)
-        return signs.reshape(count, *cells)
+        _, before = self.process(np.ones((first, *cells), np.float32))
+        return self.process(np.ones((count, *cells), np.float32), before)[0].astype(np.int8)
 
     def flips(self, first: int, count: int, shape: Shape = ()) -> NDArray[np.bool_]:
         """Whether each sample's sign differs from that of the sample before; arguments as in `signs`."""
@@ -134,10 +145,14 @@ class Chopper(SignSource):
         within("p", self.p, 0 <= self.p <= 1, "a probability between 0 and 1")
         whole("seed", self.seed, 0)
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        threshold = np.uint64(round(self.p * _TO_WORD))
-        return (TelegraphLaw(2, threshold, self.groups(shape), stream_key(self.seed, self.stream)),)
+    def source(self, shape: tuple[int, ...]) -> Signs:
+        """Source of signs of the compiled loop for cells of ``shape``."""
+        threshold = round(self.p * _TO_WORD)
+        return Signs(TELEGRAPH, self.groups(shape), threshold, stream_key(self.seed, self.stream))
+
+    def seeded(self, seed: int) -> Chopper:
+        """The same chopper with the random signs of ``seed``."""
+        return replace(self, seed=seed)
 
     def autocorrelation(self, lag: ArrayLike) -> Real:
         """(1 - 2p)**abs(lag), of the shape of ``lag``."""
@@ -179,9 +194,10 @@ class PatternChopper(SignSource):
     def period(self) -> int:
         """Samples after which the signs repeat."""
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        return (PatternLaw(1, self.pattern().astype(dtype), self.groups(shape), self.stagger),)
+    def source(self, shape: tuple[int, ...]) -> Signs:
+        """Source of signs of the compiled loop for cells of ``shape``."""
+        pattern = tuple(self.pattern().tolist())
+        return Signs(PATTERN_SOURCE, self.groups(shape), pattern=pattern, stagger=self.stagger)
 
     def psd(self, omega: ArrayLike) -> Real:
         """Zero everywhere: all of the power is in the lines."""

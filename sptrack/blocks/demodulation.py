@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from sptrack.blocks.block import Block, Laws, whole
+from sptrack.blocks.block import Block, whole
 from sptrack.blocks.choppers import SignSource
 from sptrack.errors import ParameterError
-from sptrack.kernels.choppers import DemodulatorLaw, LockInLaw
+from sptrack.kernels.signs import SIGN_ROWS, demodulate_tile, lock_in_tile
+from sptrack.kernels.stages import Stage
 
 
 def same_clock(block: Block, chopper: SignSource) -> None:
@@ -50,10 +48,10 @@ class Demodulator(Block):
         same_clock(self, self.chopper)
         whole("hold", self.hold, 0)
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        (chopper,) = self.chopper.laws(shape, dtype)
-        return (DemodulatorLaw(3 + chopper.slots, chopper, dtype.type(self.hold)),)
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        signs = self.chopper.source(shape)
+        return (Stage(demodulate_tile, 3 + SIGN_ROWS, count=self.hold, signs=signs),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +79,6 @@ class LockIn(Block):
         Block.__post_init__(self)
         same_clock(self, self.chopper)
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        (chopper,) = self.chopper.laws(shape, dtype)
-        return (LockInLaw(6 + chopper.slots, chopper),)
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        return (Stage(lock_in_tile, 6 + SIGN_ROWS, signs=self.chopper.source(shape)),)

@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike, NDArray
+from scipy.signal import tf2sos
 
-from sptrack.blocks.block import Array, Block, Laws, LinearBlock, frozen, whole, within
+from sptrack.blocks.block import Array, Block, LinearBlock, frozen, whole, within
 from sptrack.errors import ParameterError
-from sptrack.kernels.filters import BoxcarLaw, CorrectedEmaLaw, EmaLaw, FirLaw, SosLaw
+from sptrack.kernels.filters import (
+    boxcar_tile,
+    corrected_ema_tile,
+    ema_tile,
+    fir_tile,
+    growing_boxcar_tile,
+    last_tile,
+    sos_tile,
+)
+from sptrack.kernels.stages import Stage
 
 if TYPE_CHECKING:
     from sptrack.blocks.choppers import PatternChopper
@@ -35,7 +45,7 @@ def ema_response(eta: float, omega: ArrayLike) -> Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EMA(LinearBlock):
-    """Exponential moving average q <- (1 - eta) q + eta x, ``stages`` of them in a row.
+    """Exponential moving average q <- (1 - eta) q + eta x, ``order`` of them in a row.
 
     Source: eq. (12), Xiao et al. 2026 (arXiv 2602.21321).
 
@@ -43,7 +53,7 @@ class EMA(LinearBlock):
     ----------
     eta : float
         Weight of the new sample, 0 < eta <= 1; one pole at z = 1 - eta.
-    stages : int
+    order : int
         Number of equal stages, at least 1.
 
     Raises
@@ -53,20 +63,34 @@ class EMA(LinearBlock):
     """
 
     eta: float
-    stages: int = 1
+    order: int = 1
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
         within("eta", self.eta, 0 < self.eta <= 1, "a number above 0 and at most 1")
-        whole("stages", self.stages, 1)
+        whole("order", self.order, 1)
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        return (EmaLaw(self.stages, self.stages, dtype.type(self.eta)),)
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        return (Stage(ema_tile, self.order, (self.eta,), count=self.order),)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell."""
+        return 2 * self.order
+
+    @property
+    def register(self) -> int:
+        """Row of the memory that holds the output: that of the last stage."""
+        return self.order - 1
+
+    def initial_memory(self, initial: Array) -> Array:
+        """Every stage at the output so far."""
+        return np.stack([initial] * self.order)
 
     def frequency_response(self, omega: ArrayLike) -> Response:
-        """Complex gain (eta / (1 - (1 - eta) exp(-j omega)))**stages, of the shape of ``omega``."""
-        return np.asarray(ema_response(self.eta, omega) ** self.stages)
+        """Complex gain (eta / (1 - (1 - eta) exp(-j omega)))**order, of the shape of ``omega``."""
+        return np.asarray(ema_response(self.eta, omega) ** self.order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +98,7 @@ class CorrectedEMA(Block):
     """Bias-corrected exponential moving average: the EMA started at zero over 1 - (1 - eta)**n at sample n.
 
     The weighted mean of all samples so far, so it has no transient from its start; with time it becomes
-    `EMA`. Not time-invariant, hence without a frequency response.
+    `EMA`, whose frequency response is that of `settled`. An initial output counts until the first sample.
 
     Parameters
     ----------
@@ -93,9 +117,55 @@ class CorrectedEMA(Block):
         Block.__post_init__(self)
         within("eta", self.eta, 0 < self.eta <= 1, "a number above 0 and at most 1")
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        return (CorrectedEmaLaw(2, dtype.type(1 - self.eta)),)
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        return (Stage(corrected_ema_tile, 2, (1 - self.eta,)),)
+
+    @property
+    def settled(self) -> EMA:
+        """The moving average that it becomes."""
+        return EMA(eta=self.eta, clock=self.clock)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell."""
+        return 5
+
+    @property
+    def register(self) -> int:
+        """Row of the memory that holds the output."""
+        return 0
+
+    def initial_memory(self, initial: Array) -> Array:
+        """The output so far, of no weight."""
+        return np.stack([initial, np.zeros_like(initial)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSample(LinearBlock):
+    """The last sample: no filter. Unbiased only where neither a chopped signal nor noise is on the reads."""
+
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        return (Stage(last_tile, 1),)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell."""
+        return 0
+
+    @property
+    def register(self) -> int:
+        """Row of the memory that holds the output."""
+        return 0
+
+    def initial_memory(self, initial: Array) -> Array:
+        """The output so far."""
+        return np.array(initial)[None]
+
+    def frequency_response(self, omega: ArrayLike) -> Response:
+        """Complex gain 1, of the shape of ``omega``."""
+        return np.ones(np.shape(omega), np.complex128)
 
 
 def _coefficients(name: str, values: ArrayLike, dimensions: int) -> Array:
@@ -139,9 +209,42 @@ class SOS(LinearBlock):
             )
         object.__setattr__(self, "sos", sos)
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        return (SosLaw(2 * len(self.sos), np.delete(self.sos, 3, axis=1).astype(dtype)),)
+    @classmethod
+    def from_ba(cls, b: ArrayLike, a: ArrayLike) -> SOS:
+        """Sections of a transfer function B(z)/A(z) as `scipy.signal` designs give it, a[0] not 0.
+
+        Raises
+        ------
+        ParameterError
+            Not two rows of finite numbers, or a[0] = 0.
+        """
+        above, below = _coefficients("b", b, 1), _coefficients("a", a, 1)
+        if below[0] == 0:
+            raise ParameterError("a[0] must not be 0: it scales the newest output")
+        if not np.any(above):
+            raise ParameterError("b must hold a coefficient other than 0")
+        return cls(sos=tf2sos(above, below))
+
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        numbers = tuple(np.delete(self.sos, 3, axis=1).ravel().tolist())
+        return (Stage(sos_tile, 2 * len(self.sos), numbers, count=len(self.sos)),)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell: five products and four sums a section."""
+        return 9 * len(self.sos)
+
+    def initial_memory(self, initial: Array) -> Array:
+        """Sections at rest with that output; with no gain at omega = 0 all zeros."""
+        gain, rows = 1.0, []
+        for section in self.sos:
+            gain_of = section[:3].sum() / section[3:].sum() if section[3:].sum() else 0.0
+            first = section[1] + section[2] - (section[4] + section[5]) * gain_of
+            rows += [gain * first, gain * (section[2] - section[5] * gain_of)]
+            gain *= gain_of
+        unit = np.array(rows) / gain if gain else np.zeros(len(rows))
+        return np.multiply.outer(unit, initial)
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain, the product over sections of B(z) / A(z) at z = exp(j omega)."""
@@ -177,10 +280,26 @@ class FIR(LinearBlock):
         Block.__post_init__(self)
         object.__setattr__(self, "taps", _coefficients("taps", self.taps, 1))
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop, which wants two taps at least."""
-        taps = np.append(self.taps, np.zeros(max(0, 2 - self.taps.size))).astype(dtype)
-        return (FirLaw(taps.size, taps),)
+    def _padded(self) -> Array:
+        """Two taps at least."""
+        return np.append(self.taps, np.zeros(max(0, 2 - self.taps.size)))
+
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        taps = self._padded()
+        return (Stage(fir_tile, taps.size, tuple(taps.tolist()), count=taps.size),)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell."""
+        return 2 * int(self.taps.size) - 1
+
+    def initial_memory(self, initial: Array) -> Array:
+        """Samples so far that gave that output; with no gain at omega = 0 zeros."""
+        taps = self._padded()
+        gain = taps.sum()
+        rest = np.append(np.cumsum(taps[::-1])[::-1][1:], 1.0)
+        return np.multiply.outer(rest / gain if gain else 0 * rest, initial)
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain, the sum of taps[n] exp(-j omega n)."""
@@ -206,9 +325,10 @@ def boxcar_response(length: int, stages: int, omega: ArrayLike) -> Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boxcar(LinearBlock):
-    """Mean of the last ``length`` samples (zeros before the first): nulls at all multiples of 2 pi / length.
+    """Mean of the last ``length`` samples: nulls at all multiples of 2 pi / length.
 
-    Over a whole number of chopper periods the lines of the chopper fall on its nulls (`Boxcar.over`).
+    Over a whole number of chopper periods the lines of the chopper fall on its nulls (`Boxcar.over`). Before
+    the first sample stand zeros, or the initial output; see `GrowingBoxcar` for a mean of what there is.
 
     Parameters
     ----------
@@ -233,13 +353,83 @@ class Boxcar(LinearBlock):
         whole("periods", periods, 1)
         return cls(length=periods * chopper.period, clock=chopper.clock)
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        return (BoxcarLaw(self.length + 1, 1, self.length, dtype.type(1 / self.length)),)
+    @classmethod
+    def like(cls, eta: float) -> Boxcar:
+        """The moving average with the mean delay of an `EMA`: 2 / eta - 1 samples, rounded.
+
+        Raises
+        ------
+        ParameterError
+            A rate outside 0 < eta <= 1.
+        """
+        within("eta", eta, 0 < eta <= 1, "a number above 0 and at most 1")
+        return cls(length=max(1, round(2 / eta - 1)))
+
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        return (Stage(boxcar_tile, self.length + 1, count=1, length=self.length),)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell."""
+        return 3
+
+    def initial_memory(self, initial: Array) -> Array:
+        """Samples so far all equal to that output."""
+        return np.stack([initial] * (self.length + 1))
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain sin(M omega/2) / (M sin(omega/2)) exp(-j omega (M - 1)/2), M being the length."""
         return boxcar_response(self.length, 1, omega)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowingBoxcar(Block):
+    """Mean of the last ``length`` samples, of all samples while they are fewer.
+
+    It has no transient from its start; after ``length`` samples it is a `Boxcar`, whose frequency response is
+    that of `settled`. An initial output counts until the first sample.
+
+    Parameters
+    ----------
+    length : int
+        Samples, at least 1.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
+    """
+
+    length: int
+
+    def __post_init__(self) -> None:
+        Block.__post_init__(self)
+        whole("length", self.length, 1)
+
+    @classmethod
+    def like(cls, eta: float) -> GrowingBoxcar:
+        """The mean with the delay of an `EMA` in the long run, see `Boxcar.like`."""
+        return cls(length=Boxcar.like(eta).length)
+
+    @classmethod
+    def over(cls, chopper: PatternChopper, periods: int = 1) -> GrowingBoxcar:
+        """Mean over ``periods`` whole periods of ``chopper``, on its clock."""
+        return cls(length=Boxcar.over(chopper, periods).length, clock=chopper.clock)
+
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        return (Stage(growing_boxcar_tile, self.length + 1, count=1, length=self.length),)
+
+    @property
+    def settled(self) -> Boxcar:
+        """The moving average that it becomes."""
+        return Boxcar(length=self.length, clock=self.clock)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell."""
+        return 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,10 +460,19 @@ class CIC(LinearBlock):
         whole("length", self.length, 1)
         whole("order", self.order, 1)
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        slots = self.order * (self.length + 1)
-        return (BoxcarLaw(slots, self.order, self.length, dtype.type(1 / self.length)),)
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        rows = self.order * (self.length + 1)
+        return (Stage(boxcar_tile, rows, count=self.order, length=self.length),)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell."""
+        return 3 * self.order
+
+    def initial_memory(self, initial: Array) -> Array:
+        """Samples so far all equal to that output, in every stage."""
+        return np.stack([initial] * (self.order * (self.length + 1)))
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain (sin(R omega/2) / (R sin(omega/2)))**order times its delay, R being the length."""
@@ -326,9 +525,23 @@ class SteadyKalman(LinearBlock):
         """Variance of the output's error, weight units squared."""
         return self.gain * self.read_std**2
 
-    def laws(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Laws:
-        """Law of the compiled loop."""
-        return (EmaLaw(1, 1, dtype.type(self.gain)),)
+    def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
+        """Stage of the compiled loop."""
+        return (Stage(ema_tile, 1, (self.gain,), count=1),)
+
+    @property
+    def operations(self) -> int:
+        """Digital operations per sample and cell."""
+        return 2
+
+    @property
+    def register(self) -> int:
+        """Row of the memory that holds the output."""
+        return 0
+
+    def initial_memory(self, initial: Array) -> Array:
+        """The output so far."""
+        return np.array(initial)[None]
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain of the equal EMA."""

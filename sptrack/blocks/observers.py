@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
 
 from sptrack.blocks.block import (
@@ -18,7 +18,6 @@ from sptrack.blocks.block import (
     State,
     as_samples,
     as_shape,
-    floating,
     frozen,
     refuse_unbounded,
     whole,
@@ -28,13 +27,14 @@ from sptrack.blocks.block import (
 from sptrack.blocks.responses import ResponsePrior
 from sptrack.devices.counts import COUNTS, mean_count_variance
 from sptrack.errors import ParameterError, nearest
-from sptrack.kernels import estimators, observers
+from sptrack.kernels import observers
 from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
 
 Array = NDArray[Any]
 
 FORMS = ("block", "direction", "scalar", "predictor")
 _LAWS = {"rounded": ROUNDED, "binomial": BINOMIAL, "poisson": POISSON, "known": -1}
+OPERATIONS = {"block": (6, 225), "direction": (6, 120), "scalar": (6, 45), "predictor": (5, 5)}
 _LEAST_READ = 1e-3
 """Least std of a read, in pulses, that fixed gains are made for."""
 
@@ -206,43 +206,63 @@ class InputAwareObserver:
         """Share of the information that is left after a stretch between reads."""
         return float((1 - self.forgetting) ** self.every)
 
-    def law(self, dtype: DTypeLike) -> Any:
-        """The law of `sptrack.kernels.observers` that this describes, its numbers of ``dtype``."""
-        real: Any = np.dtype(dtype).type
-        bounds, known = self.limits, self.prior
+    @property
+    def slots(self) -> int:
+        """Rows of memory per cell."""
+        return observers.SLOTS[self.form]
+
+    @property
+    def operations(self) -> tuple[int, int]:
+        """Digital operations per cell: of a step, and of a read.
+
+        A block observer takes 16 decays, 14 sums of products and a 4 x 4 Cholesky solution with its variance,
+        a direction observer 12 decays, 5 sums and two 2 x 2 solutions, a scalar observer a handful, a
+        predictor two products and two sums; a step adds to N, A and the variance of the counts, or moves the
+        expected weight.
+        """
+        return OPERATIONS[self.form]
+
+    def record(self) -> Any:
+        """The observer as the compiled loop of this process takes it (`sptrack.kernels.observers`)."""
+        bounds, known, error = self.limits, self.prior, self.errors
         least = bounds.floor * abs(known.level) / known.slope
-        limits = observers.Limits(real(bounds.low), real(bounds.high), real(bounds.floor), real(least))
-        sent = self.errors.counts == "known"
-        if self.form == "predictor":
-            return self._predictor(limits, sent, real)
-        error = self.errors
         noise = observers.Noise(
-            real((error.read_noise / self.dw_min) ** 2),
-            real(error.pulse),
-            real(error.relative),
+            float((error.read_noise / self.dw_min) ** 2),
+            float(error.pulse),
+            float(error.relative),
             _LAWS[error.counts],
-            error.train,
+            int(error.train),
         )
-        common = (real(self.keep), noise, real(self.dw_min), sent)
-        if self.form == "scalar":
-            f0, g1 = self.prior.level, self.prior.slope
-            told = self.prior.point_information * np.array([1.0, self.prior.point])
-            return observers.ScalarObserver(observers.SCALAR_SLOTS, *common, told, limits, real(f0), real(g1))
-        if self.form == "block":
-            return observers.BlockObserver(observers.BLOCK_SLOTS, *common, self.prior.rows(), limits)
-        return observers.DirectionObserver(
-            observers.DIRECTION_SLOTS, *common, self.prior.direction_rows(), limits
+        weight, point, variance, grids = 0.0, 0.0, 0.0, (0.0, 0.0)
+        if self.gains is not None and self.form == "predictor":
+            weight, point, variance = self.steady_gains()
+            bits = (self.gains.weight_bits, self.gains.point_bits)
+            grids = tuple(2.56 / 2**number if number else 0.0 for number in bits)
+        prior = np.zeros(observers.PRIOR_NUMBERS)
+        told = self._prior_numbers()
+        prior[: len(told)] = told
+        return observers.Observer(
+            *observers.addresses(self.form),
+            self.keep,
+            noise,
+            float(self.dw_min),
+            int(error.counts == "known"),
+            prior,
+            observers.Limits(float(bounds.low), float(bounds.high), float(bounds.floor), float(least)),
+            float(known.level),
+            float(known.slope),
+            weight,
+            point,
+            *grids,
+            variance,
         )
 
-    def _predictor(self, limits: Any, sent: bool, real: Any) -> Any:
-        gains = self.gains or FixedGains(drive=1.0)
-        f0, g1 = self.prior.level, self.prior.slope
-        weight, point, variance = self.steady_gains()
-        grids = (2.56 / 2**bits if bits else 0.0 for bits in (gains.weight_bits, gains.point_bits))
-        numbers = (f0, g1, weight, point, *grids, variance)
-        return observers.PredictorObserver(
-            observers.PREDICTOR_SLOTS, real(self.dw_min), sent, limits, *map(real, numbers)
-        )
+    def _prior_numbers(self) -> Array:
+        if self.form == "block":
+            return self.prior.rows()
+        if self.form == "direction":
+            return self.prior.direction_rows()
+        return self.prior.point_information * np.array([1.0, self.prior.point])
 
     def steady_gains(self) -> tuple[float, float, float]:
         """Gains of a predictor on weight and point per read, and the variance of its point in the long run.
@@ -273,23 +293,20 @@ class InputAwareObserver:
         error_of = solve_discrete_lyapunov(rest @ move, rest @ added @ rest.T + read * gain @ gain.T)
         return float(gain[0, 0]), float(gain[1, 0]), float(error_of[1, 1])
 
-    def init(self, shape: Shape = (), dtype: DTypeLike = np.float32) -> State:
+    def init(self, shape: Shape = ()) -> State:
         """State before the first step: what the prior says.
 
         Parameters
         ----------
         shape : int or tuple of int
             Shape of the cells; () for a single one.
-        dtype : {float32, float64}
-            Precision.
 
         Raises
         ------
         ParameterError
-            An empty shape or another precision.
+            An empty shape.
         """
-        cells, precision = as_shape(shape), floating(dtype)
-        memory = np.zeros((self.law(precision).slots, *cells), precision)
+        memory = np.zeros((self.slots, *as_shape(shape)))
         memory[observers.POINT] = np.clip(self.prior.point, self.limits.low, self.limits.high)
         memory[observers.VARIANCE] = 1 / self.prior.point_information
         memory[observers.SHARE] = 1
@@ -320,7 +337,7 @@ class InputAwareObserver:
         ParameterError
             As `process`.
         """
-        asked = np.asarray(drive, state.memory.dtype)[None]
+        asked = np.asarray(drive, np.float64)[None]
         reads = np.empty((0, *asked.shape[1:]), asked.dtype) if read is None else np.asarray(read)[None]
         sent = None if pulses is None else np.asarray(pulses)[None]
         made, after = self.process(asked, reads, state, sent)
@@ -338,7 +355,7 @@ class InputAwareObserver:
         Parameters
         ----------
         drive : array_like, shape [steps, *shape]
-            Increments asked for, weight units: computed on in float32 if they are that, else in float64.
+            Increments asked for, weight units. Whatever their precision, the observer computes in float64.
         reads : array_like, shape [reads, *shape]
             Reads after every ``every``-th step since the start, weight units.
         state : State, optional
@@ -356,10 +373,9 @@ class InputAwareObserver:
         ParameterError
             Shapes that do not fit, NaN or infinity, pulses missing.
         """
-        asked = as_samples(drive, None if state is None else state.memory.dtype)
+        asked, seen = (np.asarray(as_samples(one), np.float64) for one in (drive, reads))
         cells = asked.shape[1:]
-        before = self.init(cells, asked.dtype) if state is None else state
-        seen = as_samples(reads, asked.dtype)
+        before = self.init(cells) if state is None else state
         count = (before.sample + len(asked)) // self.every - before.sample // self.every
         if seen.shape != (count, *cells):
             raise ParameterError(
@@ -369,12 +385,11 @@ class InputAwareObserver:
         for one in (asked, seen):
             if not np.isfinite(one).all():
                 refuse_unbounded(one)
-        law = self.law(asked.dtype)
-        memory = writable_memory(before, law.slots, cells)
+        memory = writable_memory(before, self.slots, cells)
         flat = math.prod(cells)
-        out = np.empty((3, count, flat), asked.dtype)
-        estimators.run_observer(
-            law,
+        out = np.empty((3, count, flat))
+        observers.run_observer(
+            self.record(),
             memory,
             asked.reshape(len(asked), flat),
             self._sent(pulses, asked),

@@ -1,15 +1,17 @@
-"""Filters and choppers as text and as tables of a file.
+"""Filters, choppers, estimators and observers as text and as tables of a file.
 
 A text is a name and settings, ``name:key=value,key=value``; filters in a row are joined by ``+``::
 
-    ema:eta=0.01                     telegraph:p=0.1,seed=3
-    ema:eta=0.02,stages=2            periodic:half_period=50
+    ema:eta=0.01                     telegraph:p=0.1,scope=column
+    ema:eta=0.02,order=3             periodic:half_period=50,duty=0.4
     cic:length=64+boxcar:length=10   mls:register=7
-    sos:file=butterworth.json        none
+    sos:file=elliptic.json           none
+    fir:file=taps.csv                observer:form=block,forgetting=2e-4
 
 A table has the name under ``kind`` and the same keys; a list of tables is a row of filters. Keys are the
-fields of the block. Coefficients are lists of numbers (``sos``: rows of six, ``taps``) or come from ``file``:
-JSON, ``.npy``, or ``.npz`` with one array. The chopper ``none`` never flips.
+fields of the block. Coefficients are lists of numbers (``sos``: rows of six, ``taps``, ``b`` and ``a``) or
+come from ``file``: JSON, CSV, ``.npy``, or ``.npz`` (arrays of those names, or a single one). The chopper
+``none`` never flips.
 """
 
 from __future__ import annotations
@@ -20,33 +22,62 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import numpy as np
 
 from sptrack.blocks.block import Block
 from sptrack.blocks.chain import Chain
 from sptrack.blocks.choppers import Chopper, MaximumLengthChopper, PeriodicChopper, SignSource
-from sptrack.blocks.filters import CIC, EMA, FIR, SOS, Boxcar, CorrectedEMA, SteadyKalman
+from sptrack.blocks.estimators import Fixed, Kalman, PeriodMean
+from sptrack.blocks.filters import (
+    CIC,
+    EMA,
+    FIR,
+    SOS,
+    Boxcar,
+    CorrectedEMA,
+    GrowingBoxcar,
+    LastSample,
+    SteadyKalman,
+)
+from sptrack.blocks.settings import ObserverSettings
 from sptrack.errors import ParameterError, nearest, one_line
 
-FILTERS: dict[str, type[Block]] = {
+Described = Block | ObserverSettings
+
+FILTERS: dict[str, type[Any]] = {
     "ema": EMA,
     "corrected-ema": CorrectedEMA,
     "boxcar": Boxcar,
+    "growing-boxcar": GrowingBoxcar,
     "cic": CIC,
     "kalman": SteadyKalman,
+    "kalman-random-walk": Kalman,
     "sos": SOS,
+    "ba": SOS,
     "fir": FIR,
+    "last": LastSample,
+    "period-mean": PeriodMean,
+    "fixed": Fixed,
 }
-"""Filters by name."""
+"""Filters and estimators by name; ``ba`` becomes sections."""
+OBSERVERS = {
+    "observer": "block",
+    "direction-observer": "direction",
+    "scalar-observer": "scalar",
+    "predictor-observer": "predictor",
+}
+"""Names of observers and the forms that they stand for (``observer`` takes a ``form`` as well)."""
 CHOPPERS: dict[str, type[SignSource]] = {
     "telegraph": Chopper,
     "periodic": PeriodicChopper,
     "mls": MaximumLengthChopper,
 }
 """Choppers by name, besides ``none``."""
-_FROM_FILE: dict[type[Block], str] = {SOS: "sos", FIR: "taps"}
+_FROM_FILE: dict[str, tuple[str, ...]] = {"sos": ("sos",), "fir": ("taps",), "ba": ("b", "a")}
+"""Coefficients that can stand in a file, by name."""
+_SPELLINGS = {"ema": {"stages": "order"}}
 _NEVER = Chopper(p=0.0)
 
 
@@ -74,6 +105,16 @@ def filter_from(spec: Any, where: str = "filter") -> Block:
     return blocks[0] if len(blocks) == 1 else Chain(*blocks)
 
 
+def reference_from(spec: Any, where: str = "reference") -> Described:
+    """Filter, estimator or observer that a text or a table describes; as `filter_from`."""
+    table = _table(spec, where) if isinstance(spec, str | Mapping) else None
+    if table is None or table.get("kind") not in OBSERVERS:
+        return filter_from(spec, where)
+    name = str(table.pop("kind"))
+    found = _build_one(ObserverSettings, {"form": OBSERVERS[name], **table}, f"{where}: {name}", ())
+    return cast("ObserverSettings", found)
+
+
 def chopper_from(spec: Any, where: str = "chopper") -> SignSource:
     """Chopper that a text or a table describes (module text); arguments and errors as in `filter_from`."""
     table = _table(spec, where)
@@ -85,8 +126,8 @@ def chopper_from(spec: Any, where: str = "chopper") -> SignSource:
     return made
 
 
-def spec_text(block: Block) -> str:
-    """Text of a filter, a chain of filters or a chopper, of which an equal one is made.
+def spec_text(block: Described) -> str:
+    """Text of a filter, a chain of filters, a chopper or an observer, of which an equal one is made.
 
     Settings at their defaults are left out.
 
@@ -99,11 +140,12 @@ def spec_text(block: Block) -> str:
         return "+".join(spec_text(part) for part in block.blocks)
     if block == _NEVER:
         return "none"
-    for name, kind in (FILTERS | CHOPPERS).items():
+    kinds: dict[str, type[Any]] = FILTERS | CHOPPERS | {"observer": ObserverSettings}
+    for name, kind in kinds.items():
         if type(block) is kind:
             settings = [f"{key}={_text(value)}" for key, value in _settings(block)]
             return name + (":" if settings else "") + ",".join(settings)
-    raise ParameterError(f"{block}: one of {', '.join(FILTERS | CHOPPERS)} wanted")
+    raise ParameterError(f"{block} has no form as text: it must be one of {', '.join(kinds)}")
 
 
 def _table(spec: Any, where: str) -> dict[str, Any]:
@@ -136,18 +178,27 @@ def _value(text: str) -> Any:
 
 
 def _build(
-    table: dict[str, Any], kinds: Mapping[str, type[Block]], where: str, others: tuple[str, ...] = ()
+    table: dict[str, Any], kinds: Mapping[str, type[Any]], where: str, others: tuple[str, ...] = ()
 ) -> Block:
     names = (*kinds, *others)
     name = table.pop("kind", None)
     if not isinstance(name, str) or name not in kinds:
         raise ParameterError(
-            f"{where}: kind {name!r}: one of {', '.join(names)} wanted{nearest(str(name), names)}"
+            f"{where}: kind must be one of {', '.join(names)}, got {name!r}{nearest(str(name), names)}"
         )
-    kind, where = kinds[name], f"{where}: {name}"
-    coefficients = _FROM_FILE.get(kind)
-    if coefficients and "file" in table and coefficients not in table:
-        table[coefficients] = _read(table.pop("file"), where)
+    where = f"{where}: {name}"
+    for old, new in _SPELLINGS.get(name, {}).items():
+        if old in table:
+            table.setdefault(new, table.pop(old))
+    coefficients = _FROM_FILE.get(name, ())
+    if coefficients and "file" in table and not set(coefficients) & set(table):
+        table |= _read(table.pop("file"), coefficients, where)
+    if name == "ba":
+        return _transfer_function(table, where)
+    return cast("Block", _build_one(kinds[name], table, where, coefficients))
+
+
+def _build_one(kind: type[Any], table: dict[str, Any], where: str, coefficients: tuple[str, ...]) -> Any:
     _refuse_keys(kind, table, where, coefficients)
     values = {key: _checked(kind, key, value, where) for key, value in table.items()}
     try:
@@ -156,61 +207,92 @@ def _build(
         raise ParameterError(f"{where}: {error}") from error
 
 
-def _refuse_keys(kind: type[Block], table: Mapping[str, Any], where: str, coefficients: str | None) -> None:
+def _transfer_function(table: dict[str, Any], where: str) -> SOS:
+    """Sections of ``b`` and ``a``."""
+    if set(table) != {"b", "a"}:
+        raise ParameterError(f"{where}: needs b and a, or file, got {', '.join(table) or 'neither'}")
+    try:
+        return SOS.from_ba(table["b"], table["a"])
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error}") from error
+
+
+def _refuse_keys(
+    kind: type[Any], table: Mapping[str, Any], where: str, coefficients: tuple[str, ...]
+) -> None:
     """Refuse unknown and missing keys."""
     known = [item.name for item in _own(kind)]
     for key in table:
         if key not in known:
             names = [*known, *(["file"] if coefficients else [])]
             raise ParameterError(
-                f"{where}: unknown key '{key}': one of {', '.join(names)} wanted{nearest(key, names)}"
+                f"{where}: unknown key '{key}': choose from {', '.join(names)}{nearest(key, names)}"
             )
     for item in _own(kind):
-        if item.default is MISSING and item.name not in table:
-            wanted = f"{item.name} or file" if coefficients else item.name
-            raise ParameterError(f"{where}: {wanted} wanted")
+        if item.default is MISSING and item.default_factory is MISSING and item.name not in table:
+            needed = f"{item.name} or file" if coefficients else item.name
+            raise ParameterError(f"{where}: {needed} is missing")
 
 
-def _checked(kind: type[Block], key: str, value: Any, where: str) -> Any:
+def _checked(kind: type[Any], key: str, value: Any, where: str) -> Any:
     """``value`` if it is of the type of the field; its range is the block's to check."""
     hint = get_type_hints(kind)[key]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    wrong = (hint is float and not number) or (hint is str and not isinstance(value, str))
-    if wrong:
-        raise ParameterError(f"{where}: {key} = {value!r}: a {'number' if hint is float else 'text'} wanted")
+    fits = {float: number, str: isinstance(value, str), bool: isinstance(value, bool)}.get(hint, True)
+    if not fits:
+        names = {float: "a number", str: "a text", bool: "true or false"}
+        raise ParameterError(f"{where}: {key} must be {names[hint]}, got {value!r}")
     return float(value) if hint is float else value
 
 
-def _read(name: Any, where: str) -> Any:
-    """Array in a JSON, .npy or .npz file."""
+def _read(name: Any, wanted: tuple[str, ...], where: str) -> dict[str, Any]:
+    """Coefficients ``wanted`` in a JSON, CSV, .npy or .npz file."""
     path = Path(name) if isinstance(name, str | os.PathLike) else None
-    if path is None or path.suffix not in (".json", ".npy", ".npz"):
-        raise ParameterError(f"{where}: file = {name!r}: a name ending on .json, .npy or .npz wanted")
+    if path is None or path.suffix not in (".json", ".csv", ".npy", ".npz"):
+        raise ParameterError(f"{where}: file must end on .json, .csv, .npy or .npz, got {name!r}")
     try:
-        if path.suffix == ".json":
-            return json.loads(path.read_text(encoding="utf-8"))
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            if len(found.files) != 1:
-                raise ParameterError(f"{where}: {path} holds {len(found.files)} arrays: one wanted")
-            return found[found.files[0]]
+        found = _contents(path)
     except OSError as error:
-        raise ParameterError(
-            f"{where}: {path}: cannot be read ({error.strerror or one_line(error)})"
-        ) from error
+        raise ParameterError(f"{where}: cannot read {path} ({error.strerror or one_line(error)})") from error
     except ValueError as error:
-        if isinstance(error, ParameterError):
-            raise
-        raise ParameterError(f"{where}: {path}: no numbers in it ({one_line(error)})") from error
+        raise ParameterError(f"{where}: {path} holds no numbers ({one_line(error)})") from error
+    if isinstance(found, Mapping):
+        if len(found) == 1 and len(wanted) == 1:
+            return {wanted[0]: next(iter(found.values()))}
+        missing = [key for key in wanted if key not in found]
+        if missing:
+            raise ParameterError(
+                f"{where}: {path} must hold {' and '.join(wanted)}, got {', '.join(map(str, found)) or 'nothing'}"
+            )
+        return {key: found[key] for key in wanted}
+    rows = [found] if len(wanted) == 1 else list(found)
+    if len(rows) != len(wanted):
+        raise ParameterError(f"{where}: {path} must hold the rows {' and '.join(wanted)}, got {len(rows)}")
+    return dict(zip(wanted, rows, strict=True))
 
 
-def _own(kind: type[Block]) -> list[Field[Any]]:
+def _contents(path: Path) -> Any:
+    if path.suffix == ".json":
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    if path.suffix == ".csv":
+        rows = [
+            [float(word) for word in re.split(r"[,;\s]+", line.strip(" \t,;")) if word]
+            for line in path.read_text(encoding="utf-8-sig").splitlines()
+            if line.strip() and not line.lstrip().startswith("#")
+        ]
+        return rows if all(len(row) > 1 for row in rows) and len(rows) > 1 else sum(rows, [])
+    found = np.load(path, allow_pickle=False)
+    if isinstance(found, np.ndarray):
+        return found
+    with found:
+        return {key: found[key] for key in found.files}
+
+
+def _own(kind: type[Any]) -> list[Field[Any]]:
     return [item for item in fields(kind) if item.init]
 
 
-def _settings(block: Block) -> list[tuple[str, Any]]:
+def _settings(block: Described) -> list[tuple[str, Any]]:
     """Fields that differ from their defaults, those without one first."""
     found = [(item, getattr(block, item.name)) for item in _own(type(block))]
     told = [(item, value) for item, value in found if item.default is MISSING or value != item.default]
@@ -221,6 +303,8 @@ def _settings(block: Block) -> list[tuple[str, Any]]:
 def _text(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return json.dumps(value.tolist())
+    if isinstance(value, bool):
+        return json.dumps(value)
     return value if isinstance(value, str) else repr(value)
 
 

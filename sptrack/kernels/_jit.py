@@ -45,7 +45,15 @@ def kernel(function: Callable[..., Any]) -> Any:
     Fused multiply-add is the only fast-math licence given ("contract"): NaN, infinities and the order of
     additions keep their meaning. Where the folder cannot be written, the function is compiled at every start.
     """
-    dispatcher = numba.njit(function, **_OPTIONS)
+    return _kept(numba.njit(function, **_OPTIONS))
+
+
+def kept_tile_function(function: Callable[..., Any]) -> Any:
+    """Like `tile_function`, with its machine code in `CACHE_FOLDER`: for `sptrack.kernels.pointers`."""
+    return _kept(tile_function(function))
+
+
+def _kept(dispatcher: Any) -> Any:
     if not config.DISABLE_JIT and _cacheable():
         outer, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER)
         try:
@@ -73,3 +81,11 @@ def allocating(function: Callable[..., Any]) -> Any:
 def uncached(dispatcher: Any) -> Any:
     """The twin of a kernel that is never written to disk: for laws that exist in this process only."""
     return dispatcher if config.DISABLE_JIT else numba.njit(dispatcher.py_func, **_OPTIONS)
+
+
+def tile_function(function: Callable[..., Any]) -> Any:
+    """Compile a function of some size that only kernels call: once, and called where it is needed.
+
+    Like `inline` it borrows arrays. It returns none, unless to another function that borrows them.
+    """
+    return numba.njit(function, _nrt=False, **_OPTIONS)

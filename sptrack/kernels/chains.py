@@ -1,106 +1,96 @@
-"""Chains of blocks over a stream: sample after sample, every law in turn, on a tile of cells at a time."""
+"""Chains of stages over a stream: a few samples of a tile of cells at a time, stage after stage."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import overload
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import inline, kernel
-from sptrack.kernels.choppers import (
-    DemodulatorLaw,
-    LockInLaw,
-    PatternLaw,
-    TelegraphLaw,
-    chop_tile,
-    demodulate_tile,
-    lock_in_tile,
-)
-from sptrack.kernels.estimators import ReferenceLaw, reference_tile
-from sptrack.kernels.filters import (
-    BoxcarLaw,
-    CorrectedEmaLaw,
-    EmaLaw,
-    FirLaw,
-    SosLaw,
-    boxcar_tile,
-    corrected_ema_tile,
-    ema_tile,
-    fir_tile,
-    sos_tile,
-)
+from sptrack.kernels._jit import kernel, tile_function
+from sptrack.kernels.stages import FLUSH_EVERY, flush, run_stages
 
 Array = NDArray[Any]
 
-_SMALLEST, _LARGEST, _NUMBERS = 256, 4096, 1 << 16
-
-_TILES: dict[type, Any] = {
-    EmaLaw: ema_tile,
-    CorrectedEmaLaw: corrected_ema_tile,
-    SosLaw: sos_tile,
-    FirLaw: fir_tile,
-    BoxcarLaw: boxcar_tile,
-    TelegraphLaw: chop_tile,
-    PatternLaw: chop_tile,
-    DemodulatorLaw: demodulate_tile,
-    LockInLaw: lock_in_tile,
-    ReferenceLaw: reference_tile,
-}
+_CELLS, _LEAST_CELLS, _NUMBERS, _ROW_NUMBERS = 4096, 64, 1 << 15, 1 << 12
+"""Most and fewest cells of a tile, numbers of memory that a tile should not exceed, numbers of samples."""
 
 
-def advance(laws: Any, memory: Any, k: Any, start: Any, x: Any, n: Any) -> None:
-    """Replace sample ``k`` of a tile, ``x`` [>= n], by the output of all ``laws`` in turn.
-
-    ``start`` is the number of the tile's first cell. ``memory`` [slots, >= n] holds the rows of the first
-    law, then those of the second, and so on.
-    """
-    for law in laws:
-        _TILES[type(law)](law, memory, k, start, x, n)
-        memory = memory[law.slots :]
-
-
-@overload(advance)
-def _advance(laws: Any, memory: Any, k: Any, start: Any, x: Any, n: Any) -> Any:
-    head = _TILES[laws[0].instance_class]
-
-    def last(laws: Any, memory: Any, k: Any, start: Any, x: Any, n: Any) -> None:
-        head(laws[0], memory, k, start, x, n)
-
-    def more(laws: Any, memory: Any, k: Any, start: Any, x: Any, n: Any) -> None:
-        head(laws[0], memory, k, start, x, n)
-        advance(laws[1:], memory[laws[0].slots :], k, start, x, n)
-
-    return last if len(laws) == 1 else more
+@tile_function
+def _load(x: Any, first: Any, rows: Any, start: Any, n: Any, block: Any, total: Any) -> None:
+    """Samples into ``block`` [rows, >= n] (float64); ``total`` [>= n] stays 0 while they are finite."""
+    for r in range(rows):
+        source, target = x[first + r, start:], block[r]
+        for i in range(n):
+            value = float(source[i])
+            target[i] = value
+            total[i] += 0.0 * value
 
 
-@inline
-def _tile_size(slots: Any) -> Any:
-    """Cells worked on together: many for long rows, not so many that their memory leaves the cache."""
-    return min(_LARGEST, max(_SMALLEST, _NUMBERS // slots))
+@tile_function
+def _unload(block: Any, first: Any, rows: Any, start: Any, n: Any, y: Any) -> None:
+    for r in range(rows):
+        source, target = block[r], y[first + r, start:]
+        for i in range(n):
+            target[i] = source[i]
+
+
+@tile_function
+def _copy(source: Any, at: Any, target: Any, start: Any, n: Any) -> None:
+    for row in range(source.shape[0]):
+        one, other = source[row, at:], target[row, start:]
+        for i in range(n):
+            other[i] = one[i]
+
+
+class Scratch(NamedTuple):
+    """Room for one tile: ``memory`` [slots, tile], samples and flips [`FLUSH_EVERY`, tile], ``total``."""
+
+    memory: Array
+    block: Array
+    flip: Array
+    total: Array
+
+
+def scratch_of(slots: int) -> Scratch:
+    """Room for tiles of a chain with so many rows of memory: as many cells as stay in a processor's cache."""
+    tile = min(_CELLS, max(_LEAST_CELLS, _NUMBERS // max(slots, 1)))
+    block, flip = np.zeros((FLUSH_EVERY, tile)), np.zeros((FLUSH_EVERY, tile), np.int8)
+    return Scratch(np.zeros((slots, tile)), block, flip, np.zeros(tile))
 
 
 @kernel
-def run_chain(laws: Any, memory: Array, first: int, x: Array, y: Array) -> bool:
+def run_chain(
+    stages: Any, memory: Array, first: int, x: Array, flips: Array, y: Array, scratch: Scratch
+) -> bool:
     """Outputs ``y`` [samples, cells] of the samples ``x`` of that shape, the first being number ``first``.
 
-    ``memory`` [slots, cells] is updated in place. Returns whether all of ``x`` was finite.
+    ``memory`` [slots, cells] (float64) is updated in place. ``flips`` [samples or 0, 1 or cells] (int8) marks
+    the samples before which a chopper has flipped. Returns whether all of ``x`` was finite.
     """
     samples, cells = x.shape
-    tile = _tile_size(memory.shape[0])
-    scratch = np.zeros((memory.shape[0], tile), memory.dtype)
-    value = np.empty(tile, x.dtype)
-    wrong = np.zeros(tile, np.bool_)
+    own, block, flip, total = scratch
+    tile = total.shape[0]
+    given, shared = flips.shape[0] > 0, flips.shape[1] == 1
+    most = min(FLUSH_EVERY, max(1, _ROW_NUMBERS // tile))
+    for i in range(tile):
+        total[i] = 0.0
     for start in range(0, cells, tile):
         n = min(tile, cells - start)
-        scratch[:, :n] = memory[:, start : start + n]
-        for k in range(samples):
-            row = x[k, start : start + n]
-            for i in range(n):
-                value[i] = row[i]
-                wrong[i] |= row[i] - row[i] != 0
-            advance(laws, scratch, first + k, start, value, n)
-            out = y[k, start : start + n]
-            for i in range(n):
-                out[i] = value[i]
-        memory[:, start : start + n] = scratch[:, :n]
-    return not wrong.any()
+        _copy(memory, start, own, 0, n)
+        k = 0
+        while k < samples:
+            rows = min(FLUSH_EVERY - (first + k) % FLUSH_EVERY, samples - k, most)
+            _load(x, k, rows, start, n, block, total)
+            if given:
+                for r in range(rows):
+                    for i in range(n):
+                        flip[r, i] = flips[k + r, 0 if shared else start + i]
+            run_stages(stages, own, block, flip, (first + k, start, rows, n))
+            _unload(block, k, rows, start, n, y)
+            k += rows
+            if (first + k) % FLUSH_EVERY == 0:
+                flush(own, n)
+        _copy(own, 0, memory, start, n)
+    finite = True
+    for i in range(tile):
+        finite &= total[i] == 0.0
+    return finite

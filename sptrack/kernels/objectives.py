@@ -1,79 +1,102 @@
-"""Gradients of the objectives that can be tracked in compiled code, one overload per NamedTuple.
+"""Objectives that can be tracked in compiled code: one record, whose kind says which gradient it has.
 
-    gradient(objective, w, g, start, work)    gradient at the weights ``w`` [n] of the cells from start on,
-                                              into ``g``
-
-A `Separable` or `Constant` objective is evaluated cell by cell, so a tile is enough; the others need all
-weights at once.
+The gradient at the weights ``w`` [n] of the cells from ``start`` on goes into ``g`` [n]. A `SEPARABLE` or
+`CONSTANT` objective is evaluated cell by cell, so a tile is enough; the others need all weights at once.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import overload
-from numpy.typing import NDArray
+from numba import types
+from numpy.typing import ArrayLike, NDArray
 
-from sptrack.kernels._jit import inline
-from sptrack.kernels.elementary import exp
+from sptrack.kernels._jit import inline, kernel, tile_function
+from sptrack.kernels.elementary import exp32
+from sptrack.kernels.pointers import address, call
 
 Array = NDArray[Any]
 
-
-class Separable(NamedTuple):
-    """sum over cells of curvature (w - optimum)^2 / 2; both [cells]."""
-
-    curvature: Array
-    optimum: Array
+SEPARABLE, CONSTANT, QUADRATIC, LEAST_SQUARES, LOGISTIC = range(5)
 
 
-class Constant(NamedTuple):
+class Objective(NamedTuple):
+    """An objective, float32 (made by the functions below).
+
+    ``cell`` [2, cells]: curvature and optimum, or the constant gradient, or the optimum alone in row 1;
+    ``matrix``: Hessian [cells, cells] or features [samples, cells]; ``data`` [samples]: targets or labels;
+    ``ridge`` of a logistic regression.
+    """
+
+    kind: int
+    cell: Array
+    matrix: Array
+    data: Array
+    ridge: np.float32
+
+
+def _single(values: ArrayLike) -> Array:
+    return np.ascontiguousarray(values, np.float32)
+
+
+def _objective(
+    kind: int,
+    cells: int,
+    rows: dict[int, ArrayLike],
+    matrix: ArrayLike = (),
+    data: ArrayLike = (),
+    ridge: float = 0.0,
+) -> Objective:
+    cell = np.zeros((2, cells), np.float32)
+    for row, values in rows.items():
+        cell[row] = values
+    square = _single(matrix).reshape(-1, cells)
+    return Objective(kind, cell, square, _single(data), np.float32(ridge))
+
+
+def separable(curvature: ArrayLike, optimum: ArrayLike) -> Objective:
+    """Sum over cells of curvature (w - optimum)^2 / 2; both [cells]."""
+    return _objective(SEPARABLE, len(_single(optimum)), {0: curvature, 1: optimum})
+
+
+def constant(slope: ArrayLike) -> Objective:
     """A gradient that does not depend on the weights, ``slope`` [cells]: the loop is open."""
+    return _objective(CONSTANT, len(_single(slope)), {0: slope})
 
-    slope: Array
 
-
-class Quadratic(NamedTuple):
+def quadratic(hessian: ArrayLike, optimum: ArrayLike) -> Objective:
     """(w - optimum)^T H (w - optimum) / 2 with symmetric ``hessian`` [cells, cells]."""
-
-    hessian: Array
-    optimum: Array
+    return _objective(QUADRATIC, len(_single(optimum)), {1: optimum}, hessian)
 
 
-class LeastSquares(NamedTuple):
+def least_squares(features: ArrayLike, targets: ArrayLike) -> Objective:
     """Mean over samples of (features w - targets)^2 / 2; [samples, cells] and [samples]."""
-
-    features: Array
-    targets: Array
+    return _objective(LEAST_SQUARES, _single(features).shape[1], {}, features, targets)
 
 
-class Logistic(NamedTuple):
+def logistic(features: ArrayLike, labels: ArrayLike, ridge: float) -> Objective:
     """Mean over samples of log(1 + exp(-label (features w))) + ridge |w|^2 / 2; labels +1 or -1."""
-
-    features: Array
-    labels: Array
-    ridge: Any
+    return _objective(LOGISTIC, _single(features).shape[1], {}, features, labels, ridge)
 
 
-@inline
 def _separable(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
+    curvature, optimum = objective.cell[0, start:], objective.cell[1, start:]
     for i in range(len(w)):
-        g[i] = objective.curvature[start + i] * (w[i] - objective.optimum[start + i])
+        g[i] = curvature[i] * (w[i] - optimum[i])
 
 
-@inline
 def _constant(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
+    slope = objective.cell[0, start:]
     for i in range(len(w)):
-        g[i] = objective.slope[start + i]
+        g[i] = slope[i]
 
 
-@inline
 def _quadratic(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
-    n = len(w)
+    n, optimum = len(w), objective.cell[1]
     for i in range(n):
         g[i] = 0.0
     for j in range(n):
-        error = w[j] - objective.optimum[j]
-        row = objective.hessian[j]
+        error = w[j] - optimum[j]
+        row = objective.matrix[j]
         for i in range(n):
             g[i] += row[i] * error
 
@@ -99,61 +122,64 @@ def _backproject(features: Any, g: Any, work: Any) -> None:
             g[i] += row[i] * error
 
 
-@inline
 def _least_squares(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
-    _project(objective.features, w, work)
-    for k in range(objective.features.shape[0]):
-        work[k] -= objective.targets[k]
+    _project(objective.matrix, w, work)
+    for k in range(objective.matrix.shape[0]):
+        work[k] -= objective.data[k]
     for i in range(len(w)):
         g[i] = 0.0
-    _backproject(objective.features, g, work)
+    _backproject(objective.matrix, g, work)
 
 
-@inline
 def _logistic(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
-    _project(objective.features, w, work)
-    for k in range(objective.features.shape[0]):
-        label = objective.labels[k]
-        work[k] = -label / (type(label)(1) + exp(label * work[k]))
+    _project(objective.matrix, w, work)
+    for k in range(objective.matrix.shape[0]):
+        label = objective.data[k]
+        work[k] = -label / (type(label)(1) + exp32(label * work[k]))
     for i in range(len(w)):
         g[i] = objective.ridge * w[i]
-    _backproject(objective.features, g, work)
+    _backproject(objective.matrix, g, work)
 
 
-_GRADIENTS: dict[type, Any] = {
-    Separable: _separable,
-    Constant: _constant,
-    Quadratic: _quadratic,
-    LeastSquares: _least_squares,
-    Logistic: _logistic,
+_GRADIENTS = {
+    SEPARABLE: _separable,
+    CONSTANT: _constant,
+    QUADRATIC: _quadratic,
+    LEAST_SQUARES: _least_squares,
+    LOGISTIC: _logistic,
 }
+_SINGLE = types.float32[::1]
 
 
-def gradient(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
-    """Gradient of ``objective`` at ``w`` [n] into ``g`` [n]; ``work`` [samples] is scratch."""
-    _GRADIENTS[type(objective)](objective, w, g, start, work)
+def gradient_address(objective: Objective) -> int:
+    """Address of the gradient of an objective, for `gradient`."""
+    return address(_GRADIENTS[objective.kind], objective, _SINGLE, _SINGLE, types.int64, _SINGLE)
 
 
-@overload(gradient)
-def _gradient(objective: Any, w: Any, g: Any, start: Any, work: Any) -> Any:
-    law = _GRADIENTS[objective.instance_class]
-
-    def compiled(objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
-        law(objective, w, g, start, work)
-
-    return compiled
+@tile_function
+def gradient(place: Any, objective: Any, w: Any, g: Any, start: Any, work: Any) -> None:
+    """Gradient at ``w`` [n] into ``g`` [n], float32; ``work`` [samples] is scratch."""
+    call(place, (objective, w, g, start, work))
 
 
-def samples(objective: Any) -> int:
-    """Length of the scratch that `gradient` needs."""
-    return len(objective.features) if isinstance(objective, LeastSquares | Logistic) else 0
+@kernel
+def fill_gradient(place: Any, objective: Any, w: Any, g: Any, work: Any) -> None:
+    """`gradient` of all cells."""
+    gradient(place, objective, w, g, 0, work)
 
 
-def is_separable(objective: Any) -> bool:
+def gradient_of(objective: Objective, w: Array) -> Array:
+    """Gradient at the weights ``w`` [cells], float32."""
+    at, g = _single(w), np.empty(w.shape, np.float32)
+    fill_gradient(gradient_address(objective), objective, at, g, gradient_scratch(objective))
+    return g
+
+
+def is_separable(objective: Objective) -> bool:
     """Whether cells can be treated one tile at a time."""
-    return isinstance(objective, Separable | Constant)
+    return objective.kind in (SEPARABLE, CONSTANT)
 
 
-def zeros_like_objective(objective: Any) -> Array:
-    """Scratch for `gradient`, in the objective's precision."""
-    return np.zeros(samples(objective), objective[0].dtype)
+def gradient_scratch(objective: Objective) -> Array:
+    """Scratch for `gradient`, float32 [samples]."""
+    return np.zeros(len(objective.data), np.float32)

@@ -18,10 +18,13 @@ that sums of it add up to a posterior with the prior's.
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+from numba import typeof, types
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import inline
+from sptrack.kernels._jit import inline, kernel, tile_function
 from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
+from sptrack.kernels.pointers import address, call
 
 Array = NDArray[Any]
 
@@ -31,9 +34,7 @@ POINT, VARIANCE, SHARE, SEEN, READ, SUM, SIZE, COUNT, LEVEL, SLOPE, LEVER, SQUAR
 """Rows of a memory: symmetric point, its variance, the prior's share of the information on it; whether there
 was a read, and the last one; N, A, the variance of the number of pulses; F and G' at the symmetric point;
 weight of the last change, variance of the sum of all, information taken off; then the information itself."""
-BLOCK_SLOTS, DIRECTION_SLOTS, SCALAR_SLOTS = INFORMATION + 14, INFORMATION + 10, INFORMATION + 1
-PREDICTED, PREDICTOR_SLOTS = READ, READ + 1
-"""A predictor keeps the weight that it expects where the others keep the last read, and nothing after it."""
+PREDICTED = READ
 
 
 class Limits(NamedTuple):
@@ -42,10 +43,10 @@ class Limits(NamedTuple):
     g1 >= ``floor``, and F >= ``level`` where noise is reckoned from it.
     """
 
-    low: Any
-    high: Any
-    floor: Any
-    level: Any
+    low: float
+    high: float
+    floor: float
+    level: float
 
 
 class Noise(NamedTuple):
@@ -56,85 +57,45 @@ class Noise(NamedTuple):
     where the number is known) with ``train`` slots, summed over the steps.
     """
 
-    reading: Any
-    pulse: Any
-    relative: Any
+    reading: float
+    pulse: float
+    relative: float
     law: int
     train: int
 
 
-class BlockObserver(NamedTuple):
-    """F and G by one regression on [N, N x, -A, -A x] per stretch between reads.
+class Observer(NamedTuple):
+    """An observer as data: addresses of its tile functions (`sptrack.kernels.pointers`), and its numbers.
 
-    ``keep`` is what a stretch leaves of earlier information. ``sent``: count the pulses that were sent
-    instead of those asked for. ``prior`` [18]: the upper triangle of the prior's information on (f0, f1, g0,
-    g1), row by row, that matrix times the prior's mean, and its pivots (squared diagonal of its Cholesky
-    factor). No pivot of a sum with the prior can be less.
+    ``keep`` is what a stretch between reads leaves of earlier information. ``sent``: count the pulses that
+    were sent instead of those asked for. ``prior`` [18], by form: `BLOCK` the upper triangle of the prior's
+    information on (f0, f1, g0, g1), row by row, that matrix times the prior's mean, and its pivots (squared
+    diagonal of its Cholesky factor), below which no pivot of a sum with the prior can fall; `DIRECTION` per
+    direction the information on intercept and slope (three entries), that times the mean (two), the second
+    pivot; `SCALAR` information on the symmetric point, and that times its mean. ``f0`` and ``g1``: known F
+    and slope of G (`SCALAR`, `PREDICTOR`).
+
+    A predictor moves its expected weight p by D ``f0`` - |D| ``g1`` (p - symmetric point) at each increment
+    D, and p by ``weight_gain`` (r - p), the symmetric point by ``point_gain`` (r - p) at each read r.
+    ``weight_grid`` and ``point_grid`` above 0 are the steps of fixed-point numbers to which the two are
+    rounded each time. ``variance`` is that of its symmetric point in the long run.
     """
 
-    slots: int
-    keep: Any
+    tell: int
+    observe: int
+    keep: float
     noise: Noise
-    dw_min: Any
-    sent: bool
+    dw_min: float
+    sent: int
     prior: Array
     limits: Limits
-
-
-class DirectionObserver(NamedTuple):
-    """Up and down response each by a regression of y/|D| on x, for cells that are read at every step.
-
-    Fields as in `BlockObserver`; ``prior`` [12]: per direction the information on intercept and slope (three
-    entries), that times the mean (two), the second pivot.
-    """
-
-    slots: int
-    keep: Any
-    noise: Noise
-    dw_min: Any
-    sent: bool
-    prior: Array
-    limits: Limits
-
-
-class ScalarObserver(NamedTuple):
-    """The symmetric point alone, with the same known F and slope of G for all cells.
-
-    y = N ``f0`` - A ``g1`` (x - symmetric point): one unknown, whose information is one number. ``prior``
-    [2]: information on the symmetric point, and that times its mean.
-    """
-
-    slots: int
-    keep: Any
-    noise: Noise
-    dw_min: Any
-    sent: bool
-    prior: Array
-    limits: Limits
-    f0: Any
-    g1: Any
-
-
-class PredictorObserver(NamedTuple):
-    """Two accumulators a cell: the weight expected from the increments, and the symmetric point.
-
-    Each increment D moves the expected weight p by D ``f0`` - |D| ``g1`` (p - symmetric point), each read r
-    then moves it by ``weight_gain`` (r - p) and the symmetric point by ``point_gain`` (r - p): a Kalman
-    filter with fixed gains. Above 0, ``weight_grid`` and ``point_grid`` are the steps of fixed-point numbers
-    to which the two are rounded each time. ``variance`` is that of the symmetric point in the long run.
-    """
-
-    slots: int
-    dw_min: Any
-    sent: bool
-    limits: Limits
-    f0: Any
-    g1: Any
-    weight_gain: Any
-    point_gain: Any
-    weight_grid: Any
-    point_grid: Any
-    variance: Any
+    f0: float
+    g1: float
+    weight_gain: float
+    point_gain: float
+    weight_grid: float
+    point_grid: float
+    variance: float
 
 
 @inline
@@ -199,8 +160,8 @@ def _age(observer: Any, memory: Any, i: Any, weight: Any, lever: Any, noisy: Any
 
 
 @inline
-def observe_block(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) -> Any:
-    """One more read of a `BlockObserver`; returns the symmetric point."""
+def _observe_block(observer: Any, memory: Any, i: Any, read: Any) -> None:
+    """F and G by one regression on [N, N x, -A, -A x] per stretch between reads."""
     n, a, x, y, weight, excess = _begin(observer, memory, i, read)
     base = INFORMATION
     _scale(memory, i, base, 14, observer.keep)
@@ -221,7 +182,7 @@ def observe_block(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) -
         memory[base + 11, i] += weight * p1 * y
         memory[base + 12, i] += weight * p2 * y
         memory[base + 13, i] += weight * p3 * y
-    return _solve_block(observer, memory, i)
+    _solve_block(observer, memory, i)
 
 
 @inline
@@ -230,29 +191,29 @@ def _root(pivot: Any, least: Any) -> Any:
 
 
 @inline
-def _solve_block(observer: Any, memory: Any, i: Any) -> Any:
+def _solve_block(observer: Any, memory: Any, i: Any) -> None:
     """Symmetric point, its variance and the prior's share from the information, by Cholesky in float64."""
     p, base, limits = observer.prior, INFORMATION, observer.limits
-    l00 = _root(float(memory[base, i]) + p[0], p[14])
-    l10 = (float(memory[base + 1, i]) + p[1]) / l00
-    l20 = (float(memory[base + 2, i]) + p[2]) / l00
-    l30 = (float(memory[base + 3, i]) + p[3]) / l00
-    l11 = _root(float(memory[base + 4, i]) + p[4] - l10 * l10, p[15])
-    l21 = (float(memory[base + 5, i]) + p[5] - l20 * l10) / l11
-    l31 = (float(memory[base + 6, i]) + p[6] - l30 * l10) / l11
-    l22 = _root(float(memory[base + 7, i]) + p[7] - l20 * l20 - l21 * l21, p[16])
-    l32 = (float(memory[base + 8, i]) + p[8] - l30 * l20 - l31 * l21) / l22
-    l33 = _root(float(memory[base + 9, i]) + p[9] - l30 * l30 - l31 * l31 - l32 * l32, p[17])
-    z0 = (float(memory[base + 10, i]) + p[10]) / l00
-    z1 = (float(memory[base + 11, i]) + p[11] - l10 * z0) / l11
-    z2 = (float(memory[base + 12, i]) + p[12] - l20 * z0 - l21 * z1) / l22
-    z3 = (float(memory[base + 13, i]) + p[13] - l30 * z0 - l31 * z1 - l32 * z2) / l33
+    l00 = _root(memory[base, i] + p[0], p[14])
+    l10 = (memory[base + 1, i] + p[1]) / l00
+    l20 = (memory[base + 2, i] + p[2]) / l00
+    l30 = (memory[base + 3, i] + p[3]) / l00
+    l11 = _root(memory[base + 4, i] + p[4] - l10 * l10, p[15])
+    l21 = (memory[base + 5, i] + p[5] - l20 * l10) / l11
+    l31 = (memory[base + 6, i] + p[6] - l30 * l10) / l11
+    l22 = _root(memory[base + 7, i] + p[7] - l20 * l20 - l21 * l21, p[16])
+    l32 = (memory[base + 8, i] + p[8] - l30 * l20 - l31 * l21) / l22
+    l33 = _root(memory[base + 9, i] + p[9] - l30 * l30 - l31 * l31 - l32 * l32, p[17])
+    z0 = (memory[base + 10, i] + p[10]) / l00
+    z1 = (memory[base + 11, i] + p[11] - l10 * z0) / l11
+    z2 = (memory[base + 12, i] + p[12] - l20 * z0 - l21 * z1) / l22
+    z3 = (memory[base + 13, i] + p[13] - l30 * z0 - l31 * z1 - l32 * z2) / l33
     g1 = z3 / l33
     g0 = (z2 - l32 * g1) / l22
     f1 = (z1 - l21 * g0 - l31 * g1) / l11
     f0 = (z0 - l10 * f1 - l20 * g0 - l30 * g1) / l00
-    slope = max(g1, float(limits.floor))
-    centre = (float(memory[base + 8, i]) + p[8]) / (float(memory[base + 7, i]) + p[7])
+    slope = max(g1, limits.floor)
+    centre = (memory[base + 8, i] + p[8]) / (memory[base + 7, i] + p[7])
     point = _bounded(centre - (g0 + g1 * centre) / slope, limits)
     # the symmetric point moves with (g0, g1) as -(1, point)/slope: d = covariance times (0, 0, 1, point)
     u2 = 1 / l22
@@ -264,10 +225,9 @@ def _solve_block(observer: Any, memory: Any, i: Any) -> Any:
     crossed = d0 * (p[1] * d1 + p[2] * d2 + p[3] * d3) + d1 * (p[5] * d2 + p[6] * d3) + p[8] * d2 * d3
     own = p[0] * d0 * d0 + p[4] * d1 * d1 + p[7] * d2 * d2 + p[9] * d3 * d3 + 2 * crossed
     memory[POINT, i] = point
-    memory[LEVEL, i] = max(f0 + f1 * point, float(limits.level))
+    memory[LEVEL, i] = max(f0 + f1 * point, limits.level)
     memory[SLOPE, i] = slope
-    _uncertainty(observer, memory, i, u2 * u2 + u3 * u3, own, (d3, float(memory[base + 7, i]), slope))
-    return memory[POINT, i]
+    _uncertainty(observer, memory, i, u2 * u2 + u3 * u3, own, (d3, memory[base + 7, i], slope))
 
 
 @inline
@@ -292,8 +252,8 @@ def _uncertainty(observer: Any, memory: Any, i: Any, spread: Any, own: Any, foun
 
 
 @inline
-def observe_direction(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) -> Any:
-    """One more read of a `DirectionObserver`; returns the symmetric point.
+def _observe_direction(observer: Any, memory: Any, i: Any, read: Any) -> None:
+    """Up and down response each by a regression of y/|D| on x, for cells that are read at every step.
 
     A stretch in which a cell was asked to move both ways tells nothing of either direction alone.
     """
@@ -310,17 +270,17 @@ def observe_direction(observer: Any, memory: Any, i: Any, read: Any, flipped: An
         memory[base + 2, i] += weight * (x * x - excess)
         memory[base + 3, i] += weight * change
         memory[base + 4, i] += weight * x * change
-    return _solve_direction(observer, memory, i)
+    _solve_direction(observer, memory, i)
 
 
 @inline
 def _line(memory: Any, i: Any, base: Any, prior: Any, first: Any) -> Any:
     """Intercept and slope of one direction with the entries (a, b, c) of their covariance."""
-    s0 = float(memory[base, i]) + prior[first]
-    s1 = float(memory[base + 1, i]) + prior[first + 1]
-    s2 = float(memory[base + 2, i]) + prior[first + 2]
-    y0 = float(memory[base + 3, i]) + prior[first + 3]
-    y1 = float(memory[base + 4, i]) + prior[first + 4]
+    s0 = memory[base, i] + prior[first]
+    s1 = memory[base + 1, i] + prior[first + 1]
+    s2 = memory[base + 2, i] + prior[first + 2]
+    y0 = memory[base + 3, i] + prior[first + 3]
+    y1 = memory[base + 4, i] + prior[first + 4]
     mean = s1 / s0
     c = 1 / max(s2 - s1 * mean, prior[first + 5])
     slope = c * (y1 - mean * y0)
@@ -333,13 +293,13 @@ def _prior_part(prior: Any, first: Any, d0: Any, d1: Any) -> Any:
 
 
 @inline
-def _solve_direction(observer: Any, memory: Any, i: Any) -> Any:
+def _solve_direction(observer: Any, memory: Any, i: Any) -> None:
     p, base, limits = observer.prior, INFORMATION, observer.limits
     up0, up1, ua, ub, uc = _line(memory, i, base, p, 0)
     down0, down1, da, db, dc = _line(memory, i, base + 5, p, 6)
-    slope = max((down1 - up1) / 2, float(limits.floor))
-    information = float(memory[base, i]) + float(memory[base + 5, i])
-    moment = float(memory[base + 1, i]) + float(memory[base + 6, i])
+    slope = max((down1 - up1) / 2, limits.floor)
+    information = memory[base, i] + memory[base + 5, i]
+    moment = memory[base + 1, i] + memory[base + 6, i]
     centre = (moment + p[1] + p[7]) / (information + p[0] + p[6])
     drift = (down0 - up0 + (down1 - up1) * centre) / 2
     point = _bounded(centre - drift / slope, limits)
@@ -347,16 +307,15 @@ def _solve_direction(observer: Any, memory: Any, i: Any) -> Any:
     d0, d1 = da + db * point, db + dc * point
     own = _prior_part(p, 0, u0, u1) + _prior_part(p, 6, d0, d1)
     memory[POINT, i] = point
-    memory[LEVEL, i] = max((up0 + down0 + (up1 + down1) * point) / 2, float(limits.level))
+    memory[LEVEL, i] = max((up0 + down0 + (up1 + down1) * point) / 2, limits.level)
     memory[SLOPE, i] = slope
     spread = u0 + u1 * point + d0 + d1 * point
     _uncertainty(observer, memory, i, spread, own, (math.hypot(u1, d1), information, 2 * slope))
-    return memory[POINT, i]
 
 
 @inline
-def observe_scalar(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) -> Any:
-    """One more read of a `ScalarObserver`; returns the symmetric point.
+def _observe_scalar(observer: Any, memory: Any, i: Any, read: Any) -> None:
+    """The symmetric point alone: y = N f0 - A g1 (x - symmetric point), one unknown, one information.
 
     The point moves by the share of the new information times what the new stretch says beyond the old one.
     """
@@ -372,7 +331,6 @@ def observe_scalar(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) 
     memory[INFORMATION, i] = info
     memory[VARIANCE, i] = (_squared(observer, memory, i) + prior) / (total * total)
     memory[SHARE, i] = prior / total
-    return memory[POINT, i]
 
 
 @inline
@@ -381,8 +339,8 @@ def _rounded(value: Any, grid: Any) -> Any:
 
 
 @inline
-def observe_predicted(observer: Any, memory: Any, i: Any, read: Any, flipped: Any) -> Any:
-    """One more read of a `PredictorObserver`; returns the symmetric point."""
+def _observe_predicted(observer: Any, memory: Any, i: Any, read: Any) -> None:
+    """Expected weight and symmetric point by fixed gains: a Kalman filter in its steady state."""
     surprise = read - memory[PREDICTED, i]
     if memory[SEEN, i] == 0:
         memory[PREDICTED, i] = _rounded(read, observer.weight_grid)
@@ -393,15 +351,13 @@ def observe_predicted(observer: Any, memory: Any, i: Any, read: Any, flipped: An
         memory[POINT, i] = _rounded(point, observer.point_grid)
     memory[SEEN, i] = 1
     memory[VARIANCE, i] = observer.variance
-    return memory[POINT, i]
 
 
-@inline
-def collect(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+def collect_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
     """Add a step's increments ``wanted`` or ``pulses`` sent to N and A of the first n cells."""
     noise = observer.noise
     for i in range(n):
-        drive = observer.dw_min * pulses[i] if observer.sent else wanted[i]
+        drive = observer.dw_min * pulses[i] if observer.sent != 0 else wanted[i]
         memory[SUM, i] += drive
         memory[SIZE, i] += abs(drive)
     if noise.law == ROUNDED:
@@ -418,11 +374,108 @@ def collect(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> Non
             memory[COUNT, i] += abs(wanted[i]) / observer.dw_min
 
 
-@inline
-def predict(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
-    """Move the expected weights of a `PredictorObserver` by a step's increments."""
+def predict_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+    """Move the expected weights of a predictor by a step's increments."""
     for i in range(n):
-        drive = observer.dw_min * pulses[i] if observer.sent else wanted[i]
+        drive = observer.dw_min * pulses[i] if observer.sent != 0 else wanted[i]
         away = memory[PREDICTED, i] - memory[POINT, i]
         expected = memory[PREDICTED, i] + drive * observer.f0 - abs(drive) * observer.g1 * away
         memory[PREDICTED, i] = _rounded(expected, observer.weight_grid)
+
+
+def observe_block_tile(observer: Any, memory: Any, reads: Any, n: Any) -> None:
+    """One more read of each of ``n`` cells, by one regression."""
+    for i in range(n):
+        _observe_block(observer, memory, i, reads[i])
+
+
+def observe_direction_tile(observer: Any, memory: Any, reads: Any, n: Any) -> None:
+    """The same by a regression per direction."""
+    for i in range(n):
+        _observe_direction(observer, memory, i, reads[i])
+
+
+def observe_scalar_tile(observer: Any, memory: Any, reads: Any, n: Any) -> None:
+    """The same with known level and slope."""
+    for i in range(n):
+        _observe_scalar(observer, memory, i, reads[i])
+
+
+def observe_predicted_tile(observer: Any, memory: Any, reads: Any, n: Any) -> None:
+    """The same with fixed gains."""
+    for i in range(n):
+        _observe_predicted(observer, memory, i, reads[i])
+
+
+BLOCK, DIRECTION, SCALAR, PREDICTOR = "block", "direction", "scalar", "predictor"
+SLOTS = {
+    BLOCK: INFORMATION + 14,
+    DIRECTION: INFORMATION + 10,
+    SCALAR: INFORMATION + 1,
+    PREDICTOR: READ + 1,
+}
+"""Rows of memory by form; a predictor keeps the expected weight where the others keep the last read."""
+_TILES = {
+    BLOCK: (collect_tile, observe_block_tile),
+    DIRECTION: (collect_tile, observe_direction_tile),
+    SCALAR: (collect_tile, observe_scalar_tile),
+    PREDICTOR: (predict_tile, observe_predicted_tile),
+}
+PRIOR_NUMBERS = 18
+
+NOBODY = Observer(
+    0,
+    0,
+    0.0,
+    Noise(0.0, 0.0, 0.0, 0, 0),
+    1.0,
+    0,
+    np.zeros(PRIOR_NUMBERS),
+    Limits(0.0, 0.0, 0.0, 0.0),
+    *7 * (0.0,),
+)
+"""No observer."""
+_TELL = (typeof(NOBODY), types.float64[:, ::1], types.float64[::1], types.int32[::1], types.int64)
+_OBSERVE = (typeof(NOBODY), types.float64[:, ::1], types.float64[::1], types.int64)
+"""Types of the arguments of tile functions."""
+
+
+def addresses(form: str) -> tuple[int, int]:
+    """Addresses of the tile functions of a form, for the first fields of an `Observer`."""
+    tell, observe = _TILES[form]
+    return address(tell, *_TELL), address(observe, *_OBSERVE)
+
+
+@tile_function
+def tell_drive(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+    """Tell of a step: increments ``wanted`` [>= n] (weight units), signed ``pulses`` sent [>= n]."""
+    call(observer.tell, (observer, memory, wanted, pulses, n))
+
+
+@tile_function
+def observe(observer: Any, memory: Any, reads: Any, n: Any) -> None:
+    """One more read of each of ``n`` cells, ``reads`` [>= n]; row `POINT` of ``memory`` is the reference."""
+    call(observer.observe, (observer, memory, reads, n))
+
+
+@kernel
+def run_observer(
+    observer: Any, memory: Array, drive: Array, pulses: Array, clock: Any, reads: Array, out: Array
+) -> None:
+    """References, variances and prior shares ``out`` [3, reads, cells] along increments ``drive``.
+
+    ``drive`` (weight units) and ``pulses`` (signed, sent) are [steps, cells], ``clock`` = (number of the
+    first step, steps between reads): the cells are read after every so many steps, the next row of ``reads``
+    [reads, cells]. ``memory`` [slots, cells] is updated in place. All float64, but for the pulses (int32).
+    """
+    first, every = clock
+    cells, taken = drive.shape[1], 0
+    for k in range(drive.shape[0]):
+        tell_drive(observer, memory, drive[k], pulses[k], cells)
+        if (first + k + 1) % every == 0:
+            observe(observer, memory, reads[taken], cells)
+            for i in range(cells):
+                out[0, taken, i] = memory[POINT, i]
+                out[1, taken, i] = memory[VARIANCE, i]
+                out[2, taken, i] = memory[SHARE, i]
+            taken += 1

@@ -9,21 +9,58 @@ One step k, in this order, with the chopper sign c and the reference copy R ("Q 
     W <- W, asked for beta c d                 through the buffer, if there is one; all cells or one column
     Q <- reference filter of the read
 
-All weights here are internal; their offset turns them into what is read. Source: Xiao et al. 2026, arXiv
+All weights here are internal; their offset turns them into what is read. What depends on the kind of device,
+objective or filter is called by address (`sptrack.kernels.pointers`). Source: Xiao et al. 2026, arXiv
 2602.21321, eqs. (11), (12), (17), (18).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 
-from sptrack.kernels._jit import inline, kernel
+from sptrack.kernels._jit import kernel, tile_function
 from sptrack.kernels.counts import counts_tile, event_words
-from sptrack.kernels.estimators import note_drive, update_reference
 from sptrack.kernels.objectives import gradient
+from sptrack.kernels.observers import POINT as OBSERVED
+from sptrack.kernels.observers import observe, tell_drive
+from sptrack.kernels.pointers import address, call
 from sptrack.kernels.pulses import Draws
 from sptrack.kernels.random import renew_normals
-from sptrack.kernels.tracking_state import BURST, GRADIENT_NOISE, READ_NOISE, WALK, WRITE, load, room, store
+from sptrack.kernels.stages import FLUSH_EVERY, flush, run_stages
+from sptrack.kernels.tracking_state import (
+    ACTIVE,
+    BUFFER,
+    BURST,
+    CHOP,
+    DUE,
+    FAST,
+    FLIPPED,
+    GRADIENT,
+    GRADIENT_NOISE,
+    GROUP,
+    HELD,
+    INDEX,
+    MAIN,
+    MIX,
+    OFFSET,
+    OPTIMUM,
+    POINT,
+    POWER,
+    PULSED,
+    PULSES,
+    READ,
+    READ_NOISE,
+    REFERENCE,
+    SUMS,
+    TOTAL,
+    WALK,
+    WANTED,
+    WRITE,
+    WRITTEN,
+    load,
+    store,
+)
 from sptrack.kernels.updates import burst_tile, event_normals, sequence_tile
 from sptrack.kernels.wander import after_pulses, after_step
 
@@ -31,96 +68,128 @@ READS, PROGRAMS = 0, 1
 """Entries of the tally."""
 ERROR_W, ERROR_MIX, ERROR_Q = 0, 1, 2
 """Metrics of a sample: squared distance of W and the mixed weight from the optimum, of Q from its target."""
+_FIVE = types.UniTuple(types.int64, 5)
 
 
-@inline
-def _chop(span: Any, k: Any, n: Any, t: Any) -> Any:
-    """Signs of step ``k`` of the span into ``t.chop``; how many cells flip now.
+class Calls(NamedTuple):
+    """Addresses of what a run calls: pulses of W and of P, drift of W and of P, gradient, reference."""
 
-    ``t.flip`` becomes 1 where the chopper has flipped since the last read.
+    pulse_main: int
+    pulse_fast: int
+    drift_main: int
+    drift_fast: int
+    gradient: int
+    refer: int
+
+
+def calls_of(arrays: Any, reference: Any, rule: Any, gradient: int, tile: Any, *, cached: bool) -> Calls:
+    """Addresses for these arrays; ``cached``: machine code of their laws may be kept on disk."""
+    pulses = [address(_pulse, one, _FIVE, tile, cached=cached) for one in arrays]
+    drifts = [address(_drift, one, _FIVE, tile, cached=cached) for one in arrays]
+    refer = address(_refer, reference, rule, types.UniTuple(types.int64, 2), tile)
+    return Calls(*pulses, *drifts, gradient, refer)
+
+
+@tile_function
+def _side(which: Any, n: Any, t: Any) -> Any:
+    """What drifts of W (0) or P (1), in the order of `after_pulses`."""
+    cell = t.cells[: t.split] if which == 0 else t.cells[t.split :]
+    rows = t.rows
+    return (
+        cell,
+        rows[MAIN + which],
+        rows[OFFSET + which],
+        rows[WRITTEN + which],
+        rows[POINT + which],
+        rows[DUE + which],
+    )
+
+
+def _pulse(drive: Any, at: Any, t: Any) -> None:
+    """Send the pulses that row `WANTED` asks for, or, if counted, those in row `PULSES`.
+
+    ``at`` = (0 for W or 1 for P, cells, step, whether words and normals that the step shares with its
+    neighbours must be made anew, which they are at every fourth event as well, whether counted).
     """
-    sign, flip = t.chop, t.flip
+    which, n, step, fresh, counted = at
+    draws = Draws(drive.draws.noise, drive.draws.coin, drive.draws.array, np.uint32(step + 1))
+    renew = fresh != 0 or draws.event & 3 == 0
+    count, side = t.whole[PULSES, :n], _side(which, n, t)
+    cell, w = side[0], side[1]
+    if counted == 0:
+        words = t.words[4 * which + 4 : 4 * which + 8]
+        if renew:
+            event_words(words, n, draws, t.place)
+        counts_tile(t.rows[WANTED], n, drive.size, words[draws.event & 3], draws, t.place, count)
+    if drive.burst:
+        z = t.normals[BURST + 4 * which : BURST + 4 * which + 4]
+        if drive.noise.active and renew:
+            event_normals(z, t.words, n, draws, t.place)
+        burst_tile(drive.law, drive.noise, cell, w, z[draws.event & 3], count, (t.rows[TOTAL], t.rows[POWER]))
+    else:
+        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, (t.normals, t.words))
+    pulsed = t.whole[PULSED + which]
+    for i in range(n):
+        pulsed[i] += abs(count[i])
+    drawn = (t.normals[WRITE + 4 * which : WRITE + 4 * which + 4], t.words, renew)
+    after_pulses(drive.wander, drawn, draws, t.place, count, side)
+
+
+def _drift(drive: Any, at: Any, t: Any) -> None:
+    """Drift of one step; ``at`` = (0 for W or 1 for P, cells, step, whether normals must be made anew, 0)."""
+    which, n, step, fresh, _ = at
+    draws = Draws(drive.draws.noise, drive.draws.coin, drive.draws.array, np.uint32(step))
+    drawn = (t.normals[WALK + 4 * which : WALK + 4 * which + 4], t.words, fresh != 0 or step & 3 == 0)
+    after_step(drive.wander, drawn, draws, t.place, n, _side(which, n, t))
+
+
+@tile_function
+def _chop(span: Any, k: Any, n: Any, t: Any) -> Any:
+    """Signs of step ``k`` of the span into row `CHOP`; how many cells flip now.
+
+    Row `FLIPPED` becomes 1 where the chopper has flipped since the last read.
+    """
+    sign, flip = t.rows[CHOP], t.rows[FLIPPED]
     if span.signs.shape[1] == 1:
         now, flips = span.signs[k + 1, 0], span.signs[k + 1, 0] != span.signs[k, 0]
         for i in range(n):
             sign[i] = now
-            flip[i] = 1 if flips else flip[i]
+        if flips:
+            for i in range(n):
+                flip[i] = 1
         return n if flips else 0
-    flipped = 0
+    flipped, group = 0, t.whole[GROUP]
     for i in range(n):
-        now, before = span.signs[k + 1, t.group[i]], span.signs[k, t.group[i]]
+        now, before = span.signs[k + 1, group[i]], span.signs[k, group[i]]
         sign[i] = now
         flip[i] = 1 if now != before else flip[i]
         flipped += 1 if now != before else 0
     return flipped
 
 
-@inline
-def _pulse(drive: Any, side: Any, n: Any, step: Any, fresh: Any, counted: Any, t: Any) -> None:
-    """Send the pulses that ``t.wanted`` asks for, or, if ``counted``, those in ``t.pulses``.
-
-    ``side`` = (parameters, weights, pulses so far, 0 for W or 1 for P). Words and normals that the step
-    shares with its neighbours are made anew if ``fresh`` or at every fourth event.
-    """
-    cell, w, pulsed, which = side
-    draws = Draws(drive.draws.noise, drive.draws.coin, drive.draws.array, np.uint32(step + 1))
-    renew = fresh or draws.event & 3 == 0
-    count = t.pulses[:n]
-    if not counted:
-        words = t.words[4 * which + 4 : 4 * which + 8]
-        if renew:
-            event_words(words, n, draws, t.place)
-        counts_tile(t.wanted, n, drive.size, words[draws.event & 3], draws, t.place, count)
-    if drive.burst:
-        z = t.normals[BURST + 4 * which : BURST + 4 * which + 4]
-        if drive.noise.active and renew:
-            event_normals(z, t.words, n, draws, t.place)
-        burst_tile(drive.law, drive.noise, cell, w, z[draws.event & 3], count, (t.total, t.power))
-    else:
-        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, (t.normals, t.words))
-    for i in range(n):
-        pulsed[i] += abs(count[i])
-    drawn = (t.normals[WRITE + 4 * which : WRITE + 4 * which + 4], t.words, renew)
-    after_pulses(drive.wander, drawn, draws, t.place, count, _side(which, t))
-
-
-@inline
-def _side(which: Any, t: Any) -> Any:
-    """What wanders of W (0) or P (1), in the order of `after_pulses`."""
-    if which == 0:
-        return t.cell_main, t.main, t.offset_main, t.written_main, t.truth_main, t.due_main
-    return t.cell_fast, t.fast, t.offset_fast, t.written_fast, t.truth, t.due_fast
-
-
-@inline
-def _wander(drive: Any, which: Any, k: Any, step: Any, n: Any, t: Any) -> None:
-    """Drift of one step."""
-    draws = Draws(drive.draws.noise, drive.draws.coin, drive.draws.array, np.uint32(step))
-    drawn = (t.normals[WALK + 4 * which : WALK + 4 * which + 4], t.words, k == 0 or step & 3 == 0)
-    after_step(drive.wander, drawn, draws, t.place, n, _side(which, t))
-
-
-@inline
+@tile_function
 def _mix(rule: Any, flipped: Any, n: Any, t: Any) -> None:
-    """Renew the reference copy, then the weight at which the gradient is taken (as read) into ``t.mix``."""
-    held, q = t.held, t.memory[0]
+    """Renew the reference copy, then the weight at which the gradient is taken (as read) into row `MIX`."""
+    held, q, flip = t.rows[HELD], t.rows[REFERENCE], t.rows[FLIPPED]
     if rule.sync:
         for i in range(n):
             held[i] = q[i]
     elif flipped > 0:
         for i in range(n):
-            held[i] = q[i] if t.flip[i] != 0 else held[i]
+            held[i] = q[i] if flip[i] != 0 else held[i]
+    main, main_offset = t.rows[MAIN], t.rows[OFFSET]
+    fast, fast_offset = t.rows[FAST], t.rows[OFFSET + 1]
+    chop, mix = t.rows[CHOP], t.rows[MIX]
     for i in range(n):
-        main = t.main[i] - t.offset_main[i]
-        fast = t.fast[i] - t.offset_fast[i]
-        t.mix[i] = main + rule.gamma * t.chop[i] * (fast - held[i])
+        weight = main[i] - main_offset[i]
+        beyond = fast[i] - fast_offset[i] - held[i]
+        mix[i] = weight + rule.gamma * chop[i] * beyond
 
 
-@inline
-def _descend(arrays: Any, rule: Any, noises: Any, span: Any, k: Any, n: Any, t: Any) -> None:
-    """Gradient pulses onto P, with the chopper's sign; or leave the increment of W in ``t.wanted``."""
-    fast, step = arrays[1], span.first + k
-    g = t.gradient
+@tile_function
+def _slope(arrays: Any, noises: Any, span: Any, k: Any, n: Any, t: Any) -> None:
+    """Add what is added to the gradient, and its noise."""
+    step, g = span.first + k, t.rows[GRADIENT]
     if span.added.shape[0] > 0:
         shared = span.added.shape[1] == 1
         for i in range(n):
@@ -128,156 +197,225 @@ def _descend(arrays: Any, rule: Any, noises: Any, span: Any, k: Any, n: Any, t: 
     if noises.gradient > 0:
         if k == 0 or step & 3 == 0:
             z = t.normals[GRADIENT_NOISE : GRADIENT_NOISE + 4]
-            renew_normals(z, t.words, n, noises.gradient_key, step, t.place, fast.draws.array)
+            renew_normals(z, t.words, n, noises.gradient_key, step, t.place, arrays[1].draws.array)
         normal = t.normals[GRADIENT_NOISE + (step & 3)]
         for i in range(n):
             g[i] += noises.gradient * normal[i]
+
+
+@tile_function
+def _descend(rule: Any, n: Any, t: Any) -> None:
+    """Increment that the gradient asks for, of P with the chopper's sign, or of W."""
+    wanted, chop, g = t.rows[WANTED], t.rows[CHOP], t.rows[GRADIENT]
     if rule.direct:
         for i in range(n):
-            t.wanted[i] = -rule.alpha * g[i]
-        return
+            wanted[i] = -rule.alpha * g[i]
+    else:
+        for i in range(n):
+            wanted[i] = -rule.alpha * chop[i] * g[i]
+
+
+@tile_function
+def _tell(observer: Any, n: Any, t: Any) -> None:
+    """Tell an observer what P was asked for in this step."""
+    asked, wanted = t.block[1], t.rows[WANTED]
     for i in range(n):
-        t.wanted[i] = -rule.alpha * t.chop[i] * g[i]
-    _pulse(fast, (t.cell_fast, t.fast, t.pulsed_fast, 1), n, step, k == 0, False, t)
+        asked[i] = wanted[i]
+    tell_drive(observer, t.memory, asked, t.whole[PULSES], n)
 
 
-@inline
+@tile_function
 def _read(arrays: Any, rule: Any, noises: Any, k: Any, step: Any, n: Any, t: Any) -> Any:
-    """Read P into ``t.read``: all cells, or those of the column whose turn it is (``t.active``); how many."""
-    fast = arrays[1]
+    """Read P into row `READ`: all cells, or those of the column whose turn it is (`ACTIVE`); how many."""
     number = n
     if rule.columns > 0:
         number = 0
         column = (step // rule.read_every) % rule.columns
         for i in range(n):
             mine = t.place[i] % rule.columns == column
-            t.active[i] = 1 if mine else 0
+            t.whole[ACTIVE, i] = 1 if mine else 0
             number += 1 if mine else 0
+    read, fast, offset = t.rows[READ], t.rows[FAST], t.rows[OFFSET + 1]
     for i in range(n):
-        t.read[i] = t.fast[i] - t.offset_fast[i]
+        read[i] = fast[i] - offset[i]
     if noises.read > 0:
         if k == 0 or rule.read_every > 1 or step & 3 == 0:
             z = t.normals[READ_NOISE : READ_NOISE + 4]
-            renew_normals(z, t.words, n, noises.read_key, step, t.place, fast.draws.array)
+            renew_normals(z, t.words, n, noises.read_key, step, t.place, arrays[1].draws.array)
         normal = t.normals[READ_NOISE + (step & 3)]
         for i in range(n):
-            t.read[i] += noises.read * normal[i]
+            read[i] += noises.read * normal[i]
     return number
 
 
-@inline
+@tile_function
 def _transfer(rule: Any, n: Any, t: Any) -> Any:
-    """What W is to be moved by: ``t.wanted``, or, from the buffer, pulses in ``t.pulses`` (True)."""
+    """What W is to be moved by: row `WANTED`, or, from the buffer, pulses in row `PULSES` (1)."""
+    wanted, chop, read, held = t.rows[WANTED], t.rows[CHOP], t.rows[READ], t.rows[HELD]
+    active = t.whole[ACTIVE]
     for i in range(n):
-        beyond = t.chop[i] * (t.read[i] - t.held[i])
-        t.wanted[i] = rule.beta * beyond if t.active[i] != 0 else 0
+        beyond = chop[i] * (read[i] - held[i])
+        wanted[i] = rule.beta * beyond if active[i] != 0 else 0
     if rule.threshold == 0:
-        return False
+        return 0
+    buffer, pulses = t.rows[BUFFER], t.whole[PULSES]
     for i in range(n):
-        level = t.buffer[i] + t.wanted[i]
+        level = buffer[i] + wanted[i]
         number = np.int32(level / rule.threshold)
         number = min(max(number, np.int32(-rule.most)), np.int32(rule.most))
-        number = number if t.active[i] != 0 else np.int32(0)
+        number = number if active[i] != 0 else np.int32(0)
         kept = rule.keep * level if rule.forget else level - (1 - rule.keep) * number * rule.threshold
-        t.buffer[i] = kept if number != 0 else level
-        t.pulses[i] = number
-    return True
+        buffer[i] = kept if number != 0 else level
+        pulses[i] = number
+    return 1
 
 
-@inline
-def _refer(estimator: Any, rule: Any, n: Any, t: Any) -> None:
-    """Tell the reference estimator of the reads; Q is row 0 of its memory, kept in fixed point if wanted."""
-    if rule.columns == 0:
+@tile_function
+def _estimate(reference: Any, rule: Any, memory: Any, k: Any, n: Any, t: Any) -> None:
+    """Read number ``k`` of n cells, in row 0 of the block, becomes their reference."""
+    value = t.block[0]
+    if reference.observes:
+        observe(reference.observer, memory, value, n)
         for i in range(n):
-            update_reference(estimator, t.memory, i, t.read[i], t.flip[i] != 0)
-        for i in range(n):
-            t.flip[i] = 0
+            value[i] = memory[OBSERVED, i]
     else:
-        for i in range(n):
-            if t.active[i] != 0:
-                update_reference(estimator, t.memory, i, t.read[i], t.flip[i] != 0)
-                t.flip[i] = 0
+        run_stages(reference.stages, memory, t.block, t.flips, (k, 0, 1, n))
+        if (k + 1) % FLUSH_EVERY == 0:
+            flush(memory, n)
     if rule.quantum > 0:
         for i in range(n):
-            t.memory[0, i] = rule.quantum * np.rint(t.memory[0, i] / rule.quantum)
+            value[i] = rule.quantum * np.rint(value[i] / rule.quantum)
+        if reference.register >= 0:
+            for i in range(n):
+                memory[reference.register, i] = value[i]
 
 
-@inline
+@tile_function
+def _refer_some(reference: Any, rule: Any, k: Any, n: Any, t: Any) -> None:
+    """`_refer` for the cells that were read."""
+    count, index = 0, t.whole[INDEX]
+    for i in range(n):
+        if t.whole[ACTIVE, i] != 0:
+            index[count] = i
+            count += 1
+    for j in range(count):
+        i = index[j]
+        t.block[0, j] = t.rows[READ, i]
+        t.flips[0, j] = np.int8(t.rows[FLIPPED, i])
+        t.rows[FLIPPED, i] = 0
+        for row in range(t.memory.shape[0]):
+            t.some[row, j] = t.memory[row, i]
+    _estimate(reference, rule, t.some, k, count, t)
+    for j in range(count):
+        i = index[j]
+        t.rows[REFERENCE, i] = t.block[0, j]
+        for row in range(t.memory.shape[0]):
+            t.memory[row, i] = t.some[row, j]
+
+
+def _refer(reference: Any, rule: Any, at: Any, t: Any) -> None:
+    """Tell what finds the reference of the reads; ``at`` = (step, cells)."""
+    step, n = at
+    turn = step // rule.read_every
+    if rule.columns > 0:
+        _refer_some(reference, rule, turn // rule.columns, n, t)
+        return
+    value, flips, q = t.block[0], t.flips[0], t.rows[REFERENCE]
+    read, flipped = t.rows[READ], t.rows[FLIPPED]
+    for i in range(n):
+        value[i] = read[i]
+    for i in range(n):
+        flips[i] = np.int8(flipped[i])
+        flipped[i] = 0
+    _estimate(reference, rule, t.memory, turn, n, t)
+    for i in range(n):
+        q[i] = value[i]
+
+
+@tile_function
 def _record(record: Any, k: Any, start: Any, n: Any, t: Any) -> None:
     """W, P and Q as read, without reading noise, and P's symmetric point, at the end of step ``k``."""
     for i in range(n):
-        record[0, k, start + i] = t.main[i] - t.offset_main[i]
-        record[1, k, start + i] = t.fast[i] - t.offset_fast[i]
-        record[2, k, start + i] = t.memory[0, i]
-        record[3, k, start + i] = t.truth[i]
+        record[0, k, start + i] = t.rows[MAIN, i] - t.rows[OFFSET, i]
+        record[1, k, start + i] = t.rows[FAST, i] - t.rows[OFFSET + 1, i]
+        record[2, k, start + i] = t.rows[REFERENCE, i]
+        record[3, k, start + i] = t.rows[POINT + 1, i]
 
 
-@inline
+@tile_function
 def _add_squares(sums: Any, a: Any, b: Any, n: Any) -> None:
     for i in range(n):
         error = a[i] - b[i]
         sums[i] += error * error
 
 
-@inline
+@tile_function
 def _note(n: Any, t: Any) -> None:
-    """Add the squared errors of this step (one loop each: more rows in one loop do not vectorise)."""
-    shown = t.wanted
+    """Add the squared errors of this step."""
+    rows = t.rows
+    shown, main, offset = rows[WANTED], rows[MAIN], rows[OFFSET]
     for i in range(n):
-        shown[i] = t.main[i] - t.offset_main[i]
-    _add_squares(t.sums[ERROR_W], shown, t.optimum, n)
-    _add_squares(t.sums[ERROR_MIX], t.mix, t.optimum, n)
-    _add_squares(t.sums[ERROR_Q], t.memory[0], t.truth, n)
+        shown[i] = main[i] - offset[i]
+    _add_squares(rows[SUMS + ERROR_W], shown, rows[OPTIMUM], n)
+    _add_squares(rows[SUMS + ERROR_MIX], rows[MIX], rows[OPTIMUM], n)
+    _add_squares(rows[SUMS + ERROR_Q], rows[REFERENCE], rows[POINT + 1], n)
+
+
+@tile_function
+def _sample(errors: Any, tile: Any, sample: Any, every: Any, n: Any, t: Any) -> None:
+    """Mean errors of the steps since the last sample."""
+    for metric in range(3):
+        total, sums = 0.0, t.rows[SUMS + metric]
+        for i in range(n):
+            total += sums[i]
+            sums[i] = 0.0
+        errors[tile, sample, metric] = total / every
 
 
 @kernel
 def track(
-    objective: Any, arrays: Any, rule: Any, estimator: Any, noises: Any, state: Any, span: Any, out: Any
+    objective: Any, arrays: Any, rule: Any, reference: Any, noises: Any, state: Any, span: Any, out: Any
 ) -> None:
     """Run the recursion over a span of steps, in place on ``state``, for the tiles first <= tile < last.
 
-    ``arrays`` = (`Drive` of W, `Drive` of P). ``out`` = (first, last, tile size, errors [tiles, samples,
-    3] (sums over the cells of a tile, averaged over the steps of a sample), tally [tiles, 2] and pulsed
-    [2, cells] of W and P (both added to), work [samples of data], record [4, steps or 0, cells] of W, P, Q
-    and P's symmetric point). An objective that is not separable needs one tile that holds all cells.
+    ``arrays`` = (`Drive` of W, `Drive` of P). ``out`` = (first, last, `Calls`, scratch `Tile`, errors [tiles,
+    samples, 3] (sums over the cells of a tile, averaged over the steps of a sample), tally [tiles, 2] and
+    pulsed [2, cells] of W and P (both added to), work [samples of data], record [4, steps or 0, cells] of W,
+    P, Q and P's symmetric point). An objective that is not separable needs one tile that holds all cells.
     """
-    first, last, size, errors, tally, pulsed, work, record = out
-    t = room(arrays, state, size)
-    steps = span.signs.shape[0] - 1
+    first, last, calls, t, errors, tally, pulsed, work, record = out
+    size = t.place.shape[0]
     for tile in range(first, last):
         start = tile * size
-        n = min(size, state.main.shape[0] - start)
+        n = min(size, state.rows.shape[1] - start)
         load(arrays, state, span, start, n, t)
-        for k in range(steps):
-            step = span.first + k
+        for k in range(span.signs.shape[0] - 1):
+            step, fresh = span.first + k, 1 if k == 0 else 0
             flipped = _chop(span, k, n, t)
             _mix(rule, flipped, n, t)
-            gradient(objective, t.mix[:n], t.gradient[:n], start, work)
-            _descend(arrays, rule, noises, span, k, n, t)
-            note_drive(estimator, t.memory, t.wanted, t.pulses, n)
+            gradient(calls.gradient, objective, t.rows[MIX, :n], t.rows[GRADIENT, :n], start, work)
+            _slope(arrays, noises, span, k, n, t)
+            _descend(rule, n, t)
             if not rule.sync:
                 tally[tile, PROGRAMS] += flipped
-            moves, counted = rule.direct, False
-            if not rule.direct and (step + 1) % rule.read_every == 0:
-                tally[tile, READS] += _read(arrays, rule, noises, k, step, n, t)
-                moves = (step + 1) % rule.transfer_every == 0
-                counted = _transfer(rule, n, t) if moves else False
-                _refer(estimator, rule, n, t)
+            moves, counted = rule.direct, 0
+            if not rule.direct:
+                call(calls.pulse_fast, (arrays[1], (1, n, step, fresh, 0), t))
+                if reference.observes:
+                    _tell(reference.observer, n, t)
+                if (step + 1) % rule.read_every == 0:
+                    tally[tile, READS] += _read(arrays, rule, noises, k, step, n, t)
+                    moves = (step + 1) % rule.transfer_every == 0
+                    counted = _transfer(rule, n, t) if moves else 0
+                    call(calls.refer, (reference, rule, (step, n), t))
             if moves:
-                fresh = k == 0 or rule.transfer_every > 1
-                side = (t.cell_main, t.main, t.pulsed_main, 0)
-                _pulse(arrays[0], side, n, step, fresh, counted, t)
-            _wander(arrays[0], 0, k, step, n, t)
-            _wander(arrays[1], 1, k, step, n, t)
+                anew = 1 if fresh != 0 or rule.transfer_every > 1 else 0
+                call(calls.pulse_main, (arrays[0], (0, n, step, anew, counted), t))
+            call(calls.drift_main, (arrays[0], (0, n, step, fresh, 0), t))
+            call(calls.drift_fast, (arrays[1], (1, n, step, fresh, 0), t))
             _note(n, t)
             if record.shape[1] > 0:
                 _record(record, k, start, n, t)
             if (k + 1) % span.every == 0:
-                sample = (k + 1) // span.every - 1
-                for metric in range(3):
-                    total = 0.0
-                    for i in range(n):
-                        total += t.sums[metric, i]
-                        t.sums[metric, i] = 0.0
-                    errors[tile, sample, metric] = total / span.every
+                _sample(errors, tile, (k + 1) // span.every - 1, span.every, n, t)
         store(state, pulsed, start, n, t)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import allocating, inline
+from sptrack.kernels._jit import tile_function
 
 Array = NDArray[Any]
 
@@ -26,7 +26,7 @@ class Drive(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Settings of the recursion. Floats in the precision of the arrays.
+    """Settings of the recursion. Floats in float32, but for ``quantum``.
 
     ``sync``: copy the reference at every step. ``direct``: gradient pulses straight onto W.
     ``read_every``: steps between reads of P. ``transfer_every``: steps between transfers. ``columns``: 0
@@ -48,7 +48,7 @@ class Rule(NamedTuple):
     keep: Any
     forget: bool
     most: int
-    quantum: Any
+    quantum: float
 
 
 class Noises(NamedTuple):
@@ -60,26 +60,86 @@ class Noises(NamedTuple):
     read_key: Any
 
 
-class State(NamedTuple):
-    """Everything that moves, one entry per cell.
+(
+    MAIN,
+    FAST,
+    HELD,
+    REFERENCE,
+    BUFFER,
+    FLIPPED,
+    OFFSET,
+    _,
+    WRITTEN,
+    _,
+    POINT,
+    _,
+    DUE,
+    _,
+    CHOP,
+    MIX,
+    GRADIENT,
+    WANTED,
+    READ,
+    OPTIMUM,
+    SUMS,
+    _,
+    _,
+    TOTAL,
+    POWER,
+) = range(25)
+"""Rows of numbers of a cell: internal weights of W and P, the copy of the reference Q, Q itself, as read, the
+transfer buffer, 1 from a flip of the chopper to the next read; of W and then of P the offset (internal minus
+visible weight), the write noise in it, the visible symmetric point and the moves due of its curves. So far
+they outlast a tile; then sign of the chopper, weight of the gradient, gradient, increment, read, optimum,
+sums of three squared errors, and two rows of scratch."""
+STATE_ROWS = (
+    "main",
+    "fast",
+    "held",
+    "reference",
+    "buffer",
+    "flipped",
+    "offset_main",
+    "offset_fast",
+    "written_main",
+    "written_fast",
+    "point_main",
+    "point_fast",
+    "due_main",
+    "due_fast",
+)
+"""Names of the rows that last."""
 
-    Internal weights ``main`` and ``fast``, the copy ``held`` of the reference, the transfer ``buffer``,
-    ``flipped`` (1 from a flip of the chopper to the next read), the ``memory`` [slots, cells] of the
-    reference estimator, whose row 0 is the reference Q, as read; of W and P [2, cells] the ``offset``
-    (internal minus visible weight) and the write noise ``written`` in it, the visible symmetric point
-    ``truth`` and the moves ``due`` of their curves.
+PULSED, PULSES, ACTIVE, GROUP, INDEX = 0, 2, 3, 4, 5
+"""Rows of whole numbers: pulses so far of W and of P, pulses of this event, whether the cell is read now,
+group of the chopper, places of the cells that are read."""
+
+GRADIENT_NOISE, READ_NOISE, BURST, WRITE, WALK = 4, 8, 12, 20, 28
+"""First rows of normals that last for four steps; rows 0 to 3 are scratch. From `BURST` on four for W, then
+four for P."""
+
+
+class State(NamedTuple):
+    """Everything that moves.
+
+    ``rows`` [14, cells] (float32), see `STATE_ROWS`, and ``memory`` [slots, cells] (float64) of what finds
+    the reference.
     """
 
-    main: Array
-    fast: Array
-    held: Array
-    buffer: Array
-    flipped: Array
+    rows: Array
     memory: Array
-    offset: Array
-    written: Array
-    truth: Array
-    due: Array
+
+
+class Reference(NamedTuple):
+    """What finds the reference Q from the reads of P: ``stages`` of a chain, or an ``observer``.
+
+    ``register``: row of the memory that holds Q itself, which is rounded with it; -1 if there is none.
+    """
+
+    stages: Any
+    observer: Any
+    observes: bool
+    register: int
 
 
 class Span(NamedTuple):
@@ -98,143 +158,77 @@ class Span(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """Scratch of one tile, one entry per cell; arrays of their own, so that loops over them vectorise."""
+    """Scratch of one tile of up to ``size`` cells.
 
-    cell_main: Array
-    cell_fast: Array
+    ``rows`` [25, size] (float32) and ``whole`` [6, size] (int32), see their names above; ``cells`` holds the
+    parameters of W and, from row ``split`` on, of P; ``memory`` and ``some`` [slots, size] that of what finds
+    the reference, for all cells and for those that are read; ``block`` [2, size] (float64) the reads, and the
+    increments that an observer is told of, ``flips`` [1, size] (int8) the flips; ``place`` the numbers of the
+    cells; ``words`` [12, size] and ``normals`` [36, size] random numbers.
+    """
+
+    rows: Array
+    whole: Array
+    cells: Array
+    split: int
     memory: Array
-    main: Array
-    fast: Array
-    held: Array
-    buffer: Array
-    flip: Array
-    chop: Array
-    mix: Array
-    gradient: Array
-    wanted: Array
-    read: Array
-    offset_main: Array
-    offset_fast: Array
-    written_main: Array
-    written_fast: Array
-    truth_main: Array
-    truth: Array
-    due_main: Array
-    due_fast: Array
-    optimum: Array
-    active: Array
-    total: Array
-    power: Array
-    pulsed_main: Array
-    pulsed_fast: Array
-    pulses: Array
+    some: Array
+    block: Array
+    flips: Array
     place: Array
-    group: Array
     words: Array
     normals: Array
-    sums: Array
 
 
-GRADIENT_NOISE, READ_NOISE, BURST, WRITE, WALK = 4, 8, 12, 20, 28
-"""First rows of normals that last for four steps; rows 0 to 3 are scratch. From `BURST` on four for W, then
-four for P."""
-
-
-@allocating
-def room(arrays: Any, state: Any, size: Any) -> Any:
+def tile_of(arrays: Any, slots: int, size: int) -> Tile:
     """Scratch for tiles of ``size`` cells."""
-    main, fast = arrays
-    dtype = state.main.dtype
+    main, fast = (drive.law.cell.shape[0] for drive in arrays)
     return Tile(
-        np.empty((main.law.cell.shape[0], size), dtype),
-        np.empty((fast.law.cell.shape[0], size), dtype),
-        np.zeros((state.memory.shape[0], size), dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, dtype),
-        np.zeros(size, np.int32),
-        np.zeros(size, np.int32),
-        np.zeros(size, np.int32),
+        np.zeros((POWER + 1, size), np.float32),
+        np.zeros((INDEX + 1, size), np.int32),
+        np.zeros((main + fast, size), np.float32),
+        main,
+        np.zeros((slots, size)),
+        np.zeros((slots, size)),
+        np.zeros((2, size)),
+        np.zeros((1, size), np.int8),
         np.zeros(size, np.uint32),
-        np.zeros(size, np.int64),
         np.zeros((12, size), np.uint32),
         np.zeros((36, size), np.float32),
-        np.zeros((3, size), dtype),
     )
 
 
-@inline
+@tile_function
+def _copy_rows(source: Any, at: Any, target: Any, row: Any, start: Any, n: Any) -> None:
+    """``n`` columns from ``at`` on of all rows of ``source`` to ``target``, from ``row`` and ``start`` on."""
+    for k in range(source.shape[0]):
+        one, other = source[k, at:], target[row + k, start:]
+        for i in range(n):
+            other[i] = one[i]
+
+
+@tile_function
 def load(arrays: Any, state: Any, span: Any, start: Any, n: Any, t: Any) -> None:
     """Copy ``n`` cells from ``start`` on into the scratch."""
-    main, fast = arrays
     groups = span.signs.shape[1]
     for i in range(n):
-        k = start + i
-        t.place[i] = np.uint32(k)
-        t.group[i] = k % groups
-        t.main[i] = state.main[k]
-        t.fast[i] = state.fast[k]
-        t.held[i] = state.held[k]
-        t.flip[i] = state.flipped[k]
-        t.buffer[i] = state.buffer[k]
-        t.offset_main[i] = state.offset[0, k]
-        t.offset_fast[i] = state.offset[1, k]
-        t.written_main[i] = state.written[0, k]
-        t.written_fast[i] = state.written[1, k]
-        t.truth_main[i] = state.truth[0, k]
-        t.truth[i] = state.truth[1, k]
-        t.due_main[i] = state.due[0, k]
-        t.due_fast[i] = state.due[1, k]
-        t.optimum[i] = span.optimum[k]
-        t.active[i] = 1
-        t.pulsed_main[i] = 0
-        t.pulsed_fast[i] = 0
-        for row in range(t.cell_main.shape[0]):
-            t.cell_main[row, i] = main.law.cell[row, k]
-        for row in range(t.cell_fast.shape[0]):
-            t.cell_fast[row, i] = fast.law.cell[row, k]
-        for row in range(t.memory.shape[0]):
-            t.memory[row, i] = state.memory[row, k]
+        t.place[i] = np.uint32(start + i)
+        t.rows[OPTIMUM, i] = span.optimum[start + i]
+        t.whole[PULSED, i] = 0
+        t.whole[PULSED + 1, i] = 0
+        t.whole[ACTIVE, i] = 1
+        t.whole[GROUP, i] = (start + i) % groups
+    _copy_rows(state.rows, start, t.rows, 0, 0, n)
+    _copy_rows(arrays[0].law.cell, start, t.cells, 0, 0, n)
+    _copy_rows(arrays[1].law.cell, start, t.cells, t.split, 0, n)
+    _copy_rows(state.memory, start, t.memory, 0, 0, n)
 
 
-@inline
+@tile_function
 def store(state: Any, pulsed: Any, start: Any, n: Any, t: Any) -> None:
     """Copy the scratch back; its pulses are added to ``pulsed`` [2, cells]."""
     for i in range(n):
-        k = start + i
-        pulsed[0, k] += t.pulsed_main[i]
-        pulsed[1, k] += t.pulsed_fast[i]
-        state.main[k] = t.main[i]
-        state.fast[k] = t.fast[i]
-        state.held[k] = t.held[i]
-        state.flipped[k] = t.flip[i]
-        state.buffer[k] = t.buffer[i]
-        state.offset[0, k] = t.offset_main[i]
-        state.offset[1, k] = t.offset_fast[i]
-        state.written[0, k] = t.written_main[i]
-        state.written[1, k] = t.written_fast[i]
-        state.truth[0, k] = t.truth_main[i]
-        state.truth[1, k] = t.truth[i]
-        state.due[0, k] = t.due_main[i]
-        state.due[1, k] = t.due_fast[i]
-        for row in range(t.memory.shape[0]):
-            state.memory[row, k] = t.memory[row, i]
+        pulsed[0, start + i] += t.whole[PULSED, i]
+        pulsed[1, start + i] += t.whole[PULSED + 1, i]
+    _copy_rows(t.rows[: state.rows.shape[0]], 0, state.rows, 0, start, n)
+    _copy_rows(t.memory, 0, state.memory, 0, start, n)

@@ -8,7 +8,7 @@ from sptrack.tracking.compounds import (
     SliceChopper,
     SliceTransfer,
 )
-from sptrack.tracking.methods import METHODS, Chop, Method, Observing, Transfer, method, with_settings
+from sptrack.tracking.methods import METHODS, Method, Transfer, method, rated_reference, with_settings
 from sptrack.tracking.plain import PlainTracker, problem_gradient
 from sptrack.tracking.problems import PROBLEMS, Problem, ProblemSettings, open_loop, problem
 from sptrack.tracking.run import Recording, Track, Tracker, track
@@ -17,12 +17,10 @@ __all__ = [
     "METHODS",
     "PROBLEMS",
     "Buffer",
-    "Chop",
     "Compound",
     "CompoundSettings",
     "FastUpdate",
     "Method",
-    "Observing",
     "PlainTracker",
     "Problem",
     "ProblemSettings",
@@ -36,6 +34,7 @@ __all__ = [
     "open_loop",
     "problem",
     "problem_gradient",
+    "rated_reference",
     "track",
     "with_settings",
 ]

@@ -1,67 +1,46 @@
 """Every algorithm as settings of one recursion: mix point, chopper, reference of P, transfer to W.
 
-The recursion stands in `sptrack.kernels.tracking`; a method is a frozen set of its settings, and a
-factory of a few lines fills them in. Sources: analog SGD; TT-v1 (Gokmen and Haensch 2020); TT-v2 (Gokmen
-2021); c-TTv2 and AGAD (Rasch et al. 2024); residual learning (Wu et al. 2025, arXiv 2502.06309); RIDER
-and E-RIDER (Xiao et al. 2026, arXiv 2602.21321, eqs. (11), (12), (17), (18)). O-RIDER is this project's.
+The recursion stands in `sptrack.kernels.tracking`; a method is a frozen set of its settings, and a factory of
+a few lines fills them in. Chopper and reference are blocks of `sptrack.blocks`. Sources: analog SGD; TT-v1
+(Gokmen and Haensch 2020); TT-v2 (Gokmen 2021); c-TTv2 and AGAD (Rasch et al. 2024); residual learning (Wu et
+al. 2025, arXiv 2502.06309); RIDER and E-RIDER (Xiao et al. 2026, arXiv 2602.21321, eqs. (11), (12), (17),
+(18)). O-RIDER is this project's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from sptrack.blocks import (
+    EMA,
+    Block,
+    Chopper,
+    CorrectedEMA,
+    GrowingBoxcar,
+    LastSample,
+    ObserverSettings,
+    PeriodicChopper,
+    PeriodMean,
+    SignSource,
+)
+from sptrack.blocks.block import whole
+from sptrack.blocks.settings import MOST_BITS
+from sptrack.blocks.spec import OBSERVERS
 from sptrack.errors import ParameterError, nearest
 
-REFERENCES = ("zero", "calibrated", "true", "filter")
-OBSERVERS = {
-    "observer": "block",
-    "direction-observer": "direction",
-    "scalar-observer": "scalar",
-    "predictor-observer": "predictor",
+SOURCES = ("zero", "calibrated", "true")
+"""References that do not move."""
+_RATED: dict[str, Callable[[float], Block]] = {
+    "ema": lambda eta: EMA(eta=eta),
+    "corrected-ema": lambda eta: CorrectedEMA(eta=eta),
+    "boxcar": GrowingBoxcar.like,
+    "last": lambda eta: LastSample(),
+    "period-mean": lambda eta: PeriodMean(eta=eta),
 }
-"""Estimators that are told of the increments, with the forms of `sptrack.blocks.InputAwareObserver`."""
-ESTIMATORS = ("ema", "corrected-ema", "boxcar", "last", "period-mean", *OBSERVERS)
-PRIORS = ("flat", "population")
-SCOPES = ("array", "column")
-MOST_BITS = 22
-"""Widest fixed-point numbers: what float32 holds exactly over the range."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chop:
-    """The chopper of a method.
-
-    Parameters
-    ----------
-    probability : float
-        Chance of a flip per step (scope "array") or per read of a column ("column"); 0: no chopper.
-    scope : str
-        "array": one sign for all cells; "column": one per column, which flips right after its reads.
-    half_period : int
-        If above 0, the chopper is periodic instead: it flips every so many steps, or reads of the column.
-    """
-
-    probability: float = 0.0
-    scope: str = "array"
-    half_period: int = 0
-
-    @property
-    def active(self) -> bool:
-        """Whether the sign ever changes."""
-        return self.probability > 0 or self.half_period > 0
-
-    def __post_init__(self) -> None:
-        if self.half_period < 0 or (self.half_period > 0 and self.probability > 0):
-            raise ParameterError(
-                f"chopper half_period {self.half_period}, probability {self.probability}: "
-                "one of them above 0 wanted"
-            )
-        if not 0 <= self.probability <= 1:
-            raise ParameterError(f"chopper probability {self.probability}: 0 to 1 wanted")
-        if self.scope not in SCOPES:
-            raise ParameterError(f"chopper scope {self.scope!r}: one of {', '.join(SCOPES)} wanted")
+ESTIMATORS = (*_RATED, *OBSERVERS)
+"""References that a name and one rate describe, see `rated_reference`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,51 +81,82 @@ class Transfer:
             raise ParameterError(f"threshold {self.threshold} >= 0 and keep {self.keep} in 0 .. 1 wanted")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observing:
-    """What an input-aware observer assumes and knows.
+def rated_reference(name: str, eta: float, **settings: Any) -> Block | ObserverSettings:
+    """Reference from the name of an estimator and one rate.
 
     Parameters
     ----------
-    prior : str
-        "flat": nominal level and slope of the response, symmetric point 0, worth ``weight`` pulses.
-        "population": mean and covariance of level, slopes and symmetric point over cells of the device.
-    weight : float
-        Pulses that the flat prior is worth, per parameter; factor on the information of a population's.
-    limit : float
-        Estimates stay within this share of the nominal bounds.
-    floor : float
-        Least slope of G used, as a share of the nominal one.
-    sent : bool
-        The pulses that were sent are known, not only the increments asked for.
-    drive : float
-        Mean |increment| per step, weight units, that the gains of a predictor-observer are made for.
-    weight_bits, point_bits : int
-        Width of a predictor-observer's fixed-point numbers, expected weight and symmetric point; 0: floating
-        point.
+    name : str
+        "ema", "corrected-ema" (forgets its start), "boxcar" (over 2/eta - 1 reads, the same mean delay),
+        "last", "period-mean" (an EMA taken over at flips), or an observer: "observer", "direction-observer",
+        "scalar-observer", "predictor-observer".
+    eta : float
+        Rate of the filter, per read; of an observer the share that it forgets, per step.
+    **settings
+        Fields of `ObserverSettings`.
+
+    Raises
+    ------
+    ParameterError
+        Unknown name, or a value outside its range.
     """
+    if name in OBSERVERS:
+        return ObserverSettings(form=OBSERVERS[name], forgetting=eta, **settings)
+    if name not in _RATED:
+        raise ParameterError(
+            f"estimator must be one of {', '.join(ESTIMATORS)}, got {name!r}{nearest(name, ESTIMATORS)}"
+        )
+    return _RATED[name](eta)
 
-    prior: str = "flat"
-    weight: float = 1.0
-    limit: float = 0.95
-    floor: float = 0.3
-    sent: bool = False
-    drive: float = 0.002
-    weight_bits: int = 0
-    point_bits: int = 0
 
-    def __post_init__(self) -> None:
-        if self.prior not in PRIORS:
-            raise ParameterError(
-                f"prior {self.prior!r}: one of {', '.join(PRIORS)} wanted{nearest(self.prior, PRIORS)}"
-            )
-        for name in ("weight_bits", "point_bits"):
-            if not 0 <= getattr(self, name) <= MOST_BITS:
-                raise ParameterError(f"observer {name} = {getattr(self, name)}: 0 to {MOST_BITS} wanted")
-        for name in ("weight", "limit", "floor", "drive"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise ParameterError(f"observer {name} = {value}: a finite number above 0 wanted")
+def rate_of(reference: Block | ObserverSettings | str) -> float:
+    """Rate eta that `rated_reference` takes for a reference; 0 where there is none.
+
+    A mean over M reads has the delay of an EMA of rate 2/(M + 1).
+    """
+    if isinstance(reference, ObserverSettings):
+        return reference.forgetting
+    if isinstance(reference, EMA | CorrectedEMA | PeriodMean):
+        return reference.eta
+    if isinstance(reference, GrowingBoxcar):
+        return 2 / (reference.length + 1)
+    return 0.0
+
+
+def name_of(reference: Block | ObserverSettings | str) -> str:
+    """Name of a reference: "zero" and so on, that of its estimator, or "filter" for any other filter."""
+    if isinstance(reference, str):
+        return reference
+    if isinstance(reference, ObserverSettings):
+        return next(name for name, form in OBSERVERS.items() if form == reference.form)
+    kinds = {
+        EMA: "ema",
+        CorrectedEMA: "corrected-ema",
+        GrowingBoxcar: "boxcar",
+        LastSample: "last",
+        PeriodMean: "period-mean",
+    }
+    cascade = isinstance(reference, EMA) and reference.order > 1
+    return "filter" if cascade else kinds.get(type(reference), "filter")
+
+
+def with_rate(reference: Block | ObserverSettings, eta: float) -> Block | ObserverSettings:
+    """The same reference with the rate ``eta`` (see `rated_reference`).
+
+    Raises
+    ------
+    ParameterError
+        A filter that no single rate describes.
+    """
+    if isinstance(reference, ObserverSettings):
+        return replace(reference, forgetting=eta)
+    if isinstance(reference, EMA | CorrectedEMA | PeriodMean):
+        return replace(reference, eta=eta)
+    if isinstance(reference, GrowingBoxcar):
+        return GrowingBoxcar.like(eta)
+    if isinstance(reference, LastSample):
+        return reference
+    raise ParameterError(f"{reference} has no rate eta: change its own settings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,87 +173,116 @@ class Method:
         Rate of the transfer to W.
     gamma : float
         Residual weight: the gradient is taken at W + gamma c (P - R).
-    eta : float
-        Rate of the reference filter Q (with ``reference`` "filter"); of an observer the share of what it
-        knows that it forgets per step.
-    reference : str
-        "zero", "calibrated" (zero-shifting with ``pulses`` first), "true" (the oracle) or "filter" (an
-        estimator fed with the reads).
-    estimator : str
-        That estimator: "ema" with rate eta, "corrected-ema" (forgets its start), "boxcar" over 2/eta - 1
-        reads (the same mean delay), "last", or "period-mean" (an EMA taken over at flips). Input-aware, from
-        the increments that P was asked for: "observer" (a regression per stretch between reads),
-        "direction-observer" (one per direction, for reads at every step), "scalar-observer" (the symmetric
-        point alone, with nominal level and slope of the response), "predictor-observer" (the same with fixed
-        gains, two accumulators a cell).
+    reference : Block, ObserverSettings or str
+        What the reference Q of P is: a filter or estimator of the reads of P (any block of `sptrack.blocks`,
+        one sample a read), an input-aware observer, "zero", "calibrated" (zero-shifting with ``pulses``
+        first) or "true" (the oracle).
+    chopper : chopper or None
+        Source of the sign c. One on the "step" clock may flip at every step, with one sign for all cells, per
+        column or per cell (its ``scope``); one on the "read" clock flips right after reads: per column, after
+        the reads of that column. Random signs are drawn with the seed of the run.
     sync : bool
         The copy R of Q is renewed at every step, not only when the chopper flips.
     direct : bool
         Gradient pulses go straight onto W; there is no P.
-    chop : Chop
-        Chopper.
     transfer : Transfer
         Transfer.
     pulses : int
         Zero-shifting pulses per cell before training, even.
-    observing : Observing
-        Settings of an input-aware observer.
     bits : int
         Width of the fixed-point register that holds Q: after every read it is rounded to a multiple of the
         nominal range over 2**bits. 0: floating point.
+
+    Raises
+    ------
+    ParameterError
+        A value outside its range.
     """
 
     name: str
     alpha: float
     beta: float = 0.0
     gamma: float = 0.0
-    eta: float = 0.0
-    reference: str = "zero"
-    estimator: str = "ema"
+    reference: Block | ObserverSettings | str = "zero"
+    chopper: SignSource | None = None
     sync: bool = False
     direct: bool = False
-    chop: Chop = Chop()
     transfer: Transfer = Transfer()
     pulses: int = 0
-    observing: Observing = Observing()
     bits: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "gamma", "eta"):
+        for name in ("alpha", "beta", "gamma"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
-                raise ParameterError(f"{name} = {value}: a finite number >= 0 wanted")
-        if self.eta > 1:
-            raise ParameterError(f"eta = {self.eta}: 0 to 1 wanted")
-        for name, choices in (("reference", REFERENCES), ("estimator", ESTIMATORS)):
-            value = getattr(self, name)
-            if value not in choices:
-                raise ParameterError(
-                    f"{name} {value!r}: one of {', '.join(choices)} wanted{nearest(value, choices)}"
-                )
-        if self.reference == "filter" and self.estimator == "boxcar" and not self.eta > 0:
-            raise ParameterError(f"eta = {self.eta}: above 0 wanted for a boxcar of 2/eta - 1 reads")
-        if self.observes and self.eta >= 1:
+                raise ParameterError(f"{name} must be finite and >= 0, got {value}")
+        if isinstance(self.reference, str) and self.reference not in SOURCES:
             raise ParameterError(
-                f"eta = {self.eta}: below 1 wanted for an observer, which would keep nothing"
+                f"reference must be a filter, an observer or one of {', '.join(SOURCES)}, got "
+                f"{self.reference!r}{nearest(self.reference, SOURCES)}"
             )
+        if not isinstance(self.reference, Block | ObserverSettings | str):
+            raise ParameterError(f"reference must be a filter or an observer, got {self.reference!r}")
+        if not isinstance(self.chopper, SignSource | None):
+            raise ParameterError(f"chopper must be a chopper or None, got {self.chopper!r}")
+        if self.chopper is not None and self.chopper.clock not in ("step", "read"):
+            raise ParameterError(f"chopper must be on the step or read clock, got {self.chopper.clock!r}")
         slow = self.transfer.every > 1 or self.transfer.by_column
-        if self.observes and self.estimator == "direction-observer" and slow:
+        if self.observer is not None and self.observer.form == "direction" and slow:
             raise ParameterError(
-                f"transfer every {self.transfer.every} steps, by column {self.transfer.by_column}: "
-                "a direction-observer wants all cells read at every step"
+                "a direction observer needs all cells read at every step, got a transfer every "
+                f"{self.transfer.every} steps{', by column' if self.transfer.by_column else ''}"
             )
-        if self.observes and self.estimator == "predictor-observer" and self.eta == 0:
-            raise ParameterError(f"eta = {self.eta}: above 0 wanted for a predictor-observer's fixed gains")
-        if self.pulses < 0 or self.pulses % 2:
-            raise ParameterError(f"pulses = {self.pulses}: an even number >= 0 wanted")
-        if not 0 <= self.bits <= MOST_BITS:
-            raise ParameterError(f"bits = {self.bits}: 0 (floating point) to {MOST_BITS} wanted")
+        whole("pulses", self.pulses, 0)
+        if self.pulses % 2:
+            raise ParameterError(f"pulses must be even, got {self.pulses}")
+        whole("bits", self.bits, 0)
+        if self.bits > MOST_BITS:
+            raise ParameterError(f"bits must be at most {MOST_BITS} (0: floating point), got {self.bits}")
 
     @property
-    def observes(self) -> bool:
-        """Whether the reference is found by an input-aware observer."""
-        return self.reference == "filter" and self.estimator in OBSERVERS
+    def filter(self) -> Block | None:
+        """The filter or estimator of the reads, if the reference is one."""
+        return self.reference if isinstance(self.reference, Block) else None
+
+    @property
+    def observer(self) -> ObserverSettings | None:
+        """The input-aware observer, if the reference is one."""
+        return self.reference if isinstance(self.reference, ObserverSettings) else None
+
+    @property
+    def moving(self) -> bool:
+        """Whether the reference is found from the reads: a filter or an observer."""
+        return not isinstance(self.reference, str)
+
+    @property
+    def eta(self) -> float:
+        """Rate of the reference, see `rate_of`; 0 where no single rate describes it."""
+        return rate_of(self.reference)
+
+    @property
+    def estimator(self) -> str:
+        """Name of the reference, see `name_of`."""
+        return name_of(self.reference)
+
+    @property
+    def flips(self) -> float:
+        """Sign changes of the chopper per step of its clock."""
+        return 0.0 if self.chopper is None else (1 - float(self.chopper.autocorrelation(1))) / 2
+
+
+def telegraph(p: float, *, by_column: bool = False) -> Chopper | None:
+    """Random chopper of flip probability ``p`` per step, or per read of a column; None for p = 0."""
+    if p == 0:
+        return None
+    return Chopper(p=p, scope="column", clock="read") if by_column else Chopper(p=p)
+
+
+def periodic(half_period: int, *, by_column: bool = False) -> PeriodicChopper:
+    """Chopper that flips every ``half_period`` steps, or reads of a column."""
+    if by_column:
+        return PeriodicChopper(half_period=half_period, scope="column", clock="read")
+    return PeriodicChopper(half_period=half_period)
 
 
 def sgd(*, alpha: float = 0.00016) -> Method:
@@ -282,15 +321,21 @@ def oracle(*, alpha: float = 0.0041, beta: float = 0.0016, gamma: float = 0.28) 
 
 def rider(*, alpha: float = 0.0001, beta: float = 0.0008, gamma: float = 0.45, eta: float = 0.0009) -> Method:
     """RIDER (eqs. (11), (12)): reference filter, its last value used at every step, no chopper."""
-    return Method(name="rider", alpha=alpha, beta=beta, gamma=gamma, eta=eta, reference="filter", sync=True)
+    return Method(name="rider", alpha=alpha, beta=beta, gamma=gamma, reference=EMA(eta=eta), sync=True)
 
 
 def e_rider(
     *, alpha: float = 0.05, beta: float = 0.0025, gamma: float = 0.45, eta: float = 0.005, p: float = 0.002
 ) -> Method:
     """E-RIDER (eqs. (17), (18)): chopper, reference filter, its copy renewed when the chopper flips."""
-    chop = Chop(probability=p)
-    return Method(name="e-rider", alpha=alpha, beta=beta, gamma=gamma, eta=eta, reference="filter", chop=chop)
+    return Method(
+        name="e-rider",
+        alpha=alpha,
+        beta=beta,
+        gamma=gamma,
+        reference=EMA(eta=eta),
+        chopper=telegraph(p),
+    )
 
 
 def o_rider(
@@ -313,11 +358,9 @@ def o_rider(
         alpha=alpha,
         beta=beta * every,
         gamma=gamma,
-        eta=eta,
-        reference="filter",
-        estimator="observer",
+        reference=ObserverSettings(forgetting=eta),
         sync=True,
-        chop=Chop(probability=p),
+        chopper=telegraph(p),
         transfer=transfer,
     )
 
@@ -349,8 +392,9 @@ def c_ttv2(
     as in `two_stage`.
     """
     transfer = Transfer(by_column=True, threshold=threshold, keep=keep)
-    chop = Chop(probability=p, scope="column")
-    return Method(name="c-ttv2", alpha=alpha, beta=beta, transfer=transfer, chop=chop)
+    return Method(
+        name="c-ttv2", alpha=alpha, beta=beta, transfer=transfer, chopper=telegraph(p, by_column=True)
+    )
 
 
 def agad(
@@ -369,10 +413,13 @@ def agad(
     (ranges of `c_ttv2`, tail log-uniform in 0.2 .. 10), scored as in `two_stage`.
     """
     transfer = Transfer(by_column=True, threshold=threshold, keep=keep)
-    chop = Chop(probability=p, scope="column")
-    eta = min(tail * p, 1.0)
     return Method(
-        name="agad", alpha=alpha, beta=beta, eta=eta, reference="filter", transfer=transfer, chop=chop
+        name="agad",
+        alpha=alpha,
+        beta=beta,
+        reference=EMA(eta=min(tail * p, 1.0)),
+        transfer=transfer,
+        chopper=telegraph(p, by_column=True),
     )
 
 
@@ -412,16 +459,87 @@ def method(name: str, **settings: Any) -> Method:
         ) from error
 
 
+SPELLINGS = ("eta", "estimator", "observing", "chop", "p", "half_period")
+"""Keys of `with_settings` besides the fields of `Method`: shorter ways to say what reference and chopper are."""
+
+
 def with_settings(base: Method, **settings: Any) -> Method:
-    """``base`` with some fields replaced, nested ones by "chop" and "transfer" objects.
+    """``base`` with some settings changed.
+
+    Parameters
+    ----------
+    base : Method
+        Method.
+    **settings
+        Fields of `Method`, or: ``estimator`` (a name) and ``eta`` (a rate), which make the reference by
+        `rated_reference`, with ``observing`` (a mapping of `ObserverSettings` fields); ``p`` or
+        ``half_period``, which make the chopper a telegraph or periodic, on the clock and of the scope that it
+        has; ``chop``, a mapping with ``probability``, ``half_period`` and ``scope`` ("column": after the
+        reads of the column). ``reference="filter"`` keeps the filter.
 
     Raises
     ------
     ParameterError
-        Unknown field.
+        Unknown setting, or values that `Method` refuses.
     """
-    names = [item.name for item in fields(Method)]
+    names = [*(item.name for item in fields(Method)), *SPELLINGS]
     for key in settings:
         if key not in names:
-            raise ParameterError(f"setting {key!r}: one of {', '.join(names)} wanted{nearest(key, names)}")
-    return replace(base, **settings)
+            raise ParameterError(
+                f"unknown setting {key!r}: choose from {', '.join(names)}{nearest(key, names)}"
+            )
+    own = {key: value for key, value in settings.items() if key not in SPELLINGS}
+    said = {key: value for key, value in settings.items() if key in SPELLINGS}
+    own |= _chopper_said(base, said) | _reference_said(base, own, said)
+    return replace(base, **own)
+
+
+def _reference_said(base: Method, own: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Reference of the spellings ``estimator``, ``eta`` and ``observing``."""
+    reference = own.pop("reference", base.reference)
+    if reference == "filter":
+        reference = base.reference
+    if not {"estimator", "eta", "observing"} & set(said):
+        return {"reference": reference}
+    estimator = said.get("estimator", "ema" if isinstance(reference, str) else name_of(reference))
+    eta = said.get("eta", rate_of(reference))
+    settings = dict(said.get("observing", {}))
+    if estimator in OBSERVERS:
+        if isinstance(reference, ObserverSettings):
+            known = {item.name: getattr(reference, item.name) for item in fields(ObserverSettings)}
+            settings = {k: v for k, v in known.items() if k not in ("form", "forgetting")} | settings
+        return {"reference": rated_reference(estimator, eta, **settings)}
+    if estimator == "filter":
+        return {"reference": with_rate(reference, eta)}
+    return {"reference": rated_reference(estimator, eta)}
+
+
+def _chopper_said(base: Method, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Chopper of the spellings ``chop``, ``p`` and ``half_period``."""
+    chop = dict(said.get("chop", {}))
+    chop |= {"probability": said["p"]} if "p" in said else {}
+    chop |= {"half_period": said["half_period"]} if "half_period" in said else {}
+    if not chop:
+        return {}
+    unknown = set(chop) - {"probability", "half_period", "scope"}
+    if unknown:
+        raise ParameterError(
+            f"unknown key {unknown.pop()!r} of chop: choose from probability, half_period, scope"
+        )
+    before = base.chopper
+    by_column = before is not None and before.clock == "read"
+    if "scope" in chop:
+        by_column = chop["scope"] == "column"
+    if chop.get("half_period"):
+        if chop.get("probability"):
+            raise ParameterError(
+                f"probability and half_period cannot both be above 0, got {chop['probability']} and "
+                f"{chop['half_period']}"
+            )
+        return {"chopper": periodic(chop["half_period"], by_column=by_column)}
+    if "probability" in chop or "half_period" in chop:
+        return {"chopper": telegraph(chop.get("probability", 0.0), by_column=by_column)}
+    if before is None:
+        return {}
+    changed = {"scope": "column", "clock": "read"} if by_column else {"scope": chop["scope"], "clock": "step"}
+    return {"chopper": replace(before, **changed)}

@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.crossbar import Ledger
 from sptrack.errors import ParameterError
 from sptrack.kernels import objectives
-from sptrack.kernels.estimators import run_estimator, tell_drive
+from sptrack.kernels.chains import run_chain, scratch_of
+from sptrack.kernels.observers import POINT, observe, tell_drive
 from sptrack.kernels.random import fill_normals, normals_tile, stream_key, words_tile
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
-from sptrack.tracking.references import kernel_estimator, quantum
+from sptrack.tracking.references import kernel_reference, quantum
 from sptrack.tracking.signs import chopper_signs
 
 Array = NDArray[Any]
@@ -154,18 +155,21 @@ class PlainTracker:
         self._options = options
         self._reader = Reader(fast, read_noise, self.seed)
         counts = (options.get("law", "rounded"), options.get("slots", 31))
-        self._estimator, memory = kernel_estimator(method, fast.cells, read_noise, dtype, counts)
+        initial = np.zeros(shape) if reference is None else np.broadcast_to(np.asarray(reference), shape)
+        self._told, memory, start = kernel_reference(
+            method, fast.cells, read_noise, np.asarray(initial, np.float64).ravel(), counts
+        )
         self._memory = memory.reshape(len(memory), *shape)
-        if reference is not None:
-            self._memory[0] = reference
-        self._quantum = dtype.type(quantum(method, fast.cells.device) if method.bits else 0.0)
+        given = start if reference is None else np.asarray(initial)
+        self._reference = np.array(given, dtype).reshape(shape)
+        self._quantum = quantum(method, fast.cells.device) if method.bits else 0.0
         self._flipped = np.zeros(shape, np.bool_)
         self._held, self._buffer = self.reference.copy(), np.zeros(shape, dtype)
 
     @property
     def reference(self) -> Array:
         """The reference Q [R, C], weight units."""
-        return np.asarray(self._memory[0])
+        return self._reference
 
     def run(self, steps: int) -> None:
         """Go on for ``steps`` steps.
@@ -177,8 +181,10 @@ class PlainTracker:
         """
         if steps < 0:
             raise ParameterError(f"steps = {steps}: a number >= 0 wanted")
-        signs = chopper_signs(self.method, self.step, steps, self.reference.shape[1], self.seed)
+        signs = chopper_signs(self.method, self.step, steps, self.reference.shape, self.seed)
         signs = signs.astype(self.reference.dtype)
+        if signs.shape[1] == self.reference.size:
+            signs = signs.reshape(-1, *self.reference.shape)
         for before, now in zip(signs[:-1], signs[1:], strict=True):
             self._advance(np.broadcast_to(before != now, self.reference.shape), now)
             for array in self._ageing:
@@ -186,7 +192,7 @@ class PlainTracker:
             self.step += 1
 
     def _advance(self, flips: Array, chop: Array) -> None:
-        """One step; the chopper has just flipped where ``flips`` [R, C], to its signs ``chop`` [1 or C]."""
+        """One step; the chopper has just flipped where ``flips`` [R, C], to signs ``chop`` [1, C or R, C]."""
         m = self.method
         self._renew(flips)
         mix = self.main.weights + m.gamma * chop * (self.fast.weights - self._held)
@@ -196,9 +202,10 @@ class PlainTracker:
             return
         wanted = -m.alpha * chop * g
         sent = self.fast.apply(wanted, phase="gradient", **self._options)
-        if m.observes:
-            told = (np.asarray(one, dtype).ravel() for one, dtype in ((wanted, g.dtype), (sent, np.int32)))
-            tell_drive(self._estimator, self._memory.reshape(len(self._memory), -1), *told)
+        if m.observer is not None:
+            told = (np.asarray(one, kind).ravel() for one, kind in ((wanted, np.float64), (sent, np.int32)))
+            flat = self._memory.reshape(len(self._memory), -1)
+            tell_drive(self._told.observer, flat, *told, flat.shape[1])
         if (self.step + 1) % m.transfer.every:
             return
         part = self._part()
@@ -208,21 +215,36 @@ class PlainTracker:
         self._refer(read, part)
 
     def _refer(self, read: Array, part: Any) -> None:
-        """Tell the estimator of the cells read, and of the flips of their choppers since their last read."""
+        """Tell what finds the reference of the cells read, and of the flips since their last read."""
         memory = np.ascontiguousarray(self._memory[:, *part].reshape(len(self._memory), -1))
-        reads, flips = (np.ascontiguousarray(one[part]).reshape(1, -1) for one in (read, self._flipped))
-        run_estimator(self._estimator, memory, reads, flips, np.empty_like(reads))
-        self._memory[:, *part] = memory.reshape(self._memory[:, *part].shape)
+        reads = np.ascontiguousarray(read[part], np.float64).reshape(1, -1)
+        if self._told.observes:
+            observe(self._told.observer, memory, reads[0], reads.shape[1])
+            found = memory[POINT].copy()
+        else:
+            flips = np.ascontiguousarray(self._flipped[part]).reshape(1, -1).astype(np.int8)
+            room = scratch_of(len(memory))
+            run_chain(self._told.stages, memory, self._number(), reads, flips, reads, room)
+            found = reads[0]
         self._flipped[part] = False
         if self._quantum > 0:
-            self._memory[0] = self._quantum * np.rint(self._memory[0] / self._quantum)
+            found = self._quantum * np.rint(found / self._quantum)
+            if self._told.register >= 0:
+                memory[self._told.register] = found
+        self._memory[:, *part] = memory.reshape(self._memory[:, *part].shape)
+        self._reference[part] = found.reshape(self._reference[part].shape)
+
+    def _number(self) -> int:
+        """Number of reads so far of the cells that are read at this step."""
+        turn = self.step // self.method.transfer.every
+        return turn // self.reference.shape[1] if self.method.transfer.by_column else turn
 
     def _renew(self, flips: Array) -> None:
         """Copy the reference, at every step or where the chopper has flipped (which is programming)."""
         m = self.method
         self._flipped |= flips
         self._held = np.where(m.sync | flips, self.reference, self._held)
-        if m.reference == "filter" and not m.sync:
+        if m.moving and not m.sync:
             self.fast.ledger.add_programs("program", self.fast.name, int(flips.sum()))
 
     def _part(self) -> Any:
@@ -261,12 +283,11 @@ def problem_gradient(problem: Problem, *, seed: int = 0) -> Gradient:
         ``gradient(weights [1, cells], step) -> [1, cells]``, float32.
     """
     key, n = stream_key(seed, f"{problem.name}/gradient"), len(problem.optimum)
-    work, index = objectives.zeros_like_objective(problem.objective), np.arange(n, dtype=np.uint32)
+    index = np.arange(n, dtype=np.uint32)
     words, z = np.empty((4, n), np.uint32), np.empty((4, n), np.float32)
 
     def gradient(weights: Array, step: int) -> Array:
-        g = np.empty(n, np.float32)
-        objectives.gradient(problem.objective, np.float32(weights.ravel()), g, 0, work)
+        g = objectives.gradient_of(problem.objective, weights.ravel())
         if problem.gradient_noise > 0:
             words_tile(words, n, key, np.uint32(step >> 2), np.uint32(0), index, np.uint32(0))
             for pair in (0, 1):

@@ -32,8 +32,8 @@ class Problem:
     ----------
     name : str
         Name.
-    objective : NamedTuple
-        One of `sptrack.kernels.objectives`, float32.
+    objective : Objective
+        Of `sptrack.kernels.objectives`, float32.
     optimum : array [cells]
         Its minimum, weight units.
     gradient_noise : float
@@ -125,7 +125,7 @@ def quadratic(settings: ProblemSettings, seed: int) -> Problem:
     """Coupled quadratic: Hessian with a random basis and the spectrum of the settings."""
     common, optimum, rng = _cells_and_optimum(settings, seed)
     hessian = _hessian(settings, rng)
-    made = objectives.Quadratic(_single(0.5 * (hessian + hessian.T)), _single(optimum))
+    made = objectives.quadratic(0.5 * (hessian + hessian.T), optimum)
     return Problem(name="quadratic", objective=made, **common)
 
 
@@ -133,9 +133,7 @@ def separable(settings: ProblemSettings, seed: int) -> Problem:
     """Separable quadratic: every weight has its own curvature."""
     common, optimum, _ = _cells_and_optimum(settings, seed)
     curvature = np.linspace(settings.low, settings.high, settings.size)
-    return Problem(
-        name="separable", objective=objectives.Separable(_single(curvature), _single(optimum)), **common
-    )
+    return Problem(name="separable", objective=objectives.separable(curvature, optimum), **common)
 
 
 def least_squares(settings: ProblemSettings, seed: int) -> Problem:
@@ -146,7 +144,7 @@ def least_squares(settings: ProblemSettings, seed: int) -> Problem:
     basis, _ = np.linalg.qr(rng.standard_normal((settings.size, settings.size)))
     singular = np.sqrt(samples * np.linspace(settings.low, settings.high, settings.size))
     features = (left * singular) @ basis.T
-    made = objectives.LeastSquares(_single(features), _single(features @ optimum))
+    made = objectives.least_squares(features, features @ optimum)
     return Problem(name="least-squares", objective=made, **common)
 
 
@@ -157,7 +155,7 @@ def logistic(settings: ProblemSettings, seed: int) -> Problem:
     truth = rng.standard_normal(settings.size)
     labels = np.where(rng.random(256) < 1.0 / (1.0 + np.exp(-3.0 * features @ truth)), 1.0, -1.0)
     ridge = 0.1 * settings.low
-    made = objectives.Logistic(_single(features), _single(labels), np.float32(ridge))
+    made = objectives.logistic(features, labels, ridge)
     return Problem(
         name="logistic", objective=made, **(common | {"optimum": _newton(features, labels, ridge)})
     )
@@ -203,7 +201,7 @@ def open_loop(cells: Cells, *, mean: ArrayLike = 0.0, std: float = 0.0, read_noi
         raise ParameterError(f"mean = {slope[~np.isfinite(slope)][0]}: finite numbers wanted")
     return Problem(
         name="open-loop",
-        objective=objectives.Constant(slope),
+        objective=objectives.constant(slope),
         optimum=np.zeros(cells.size),
         gradient_noise=std,
         main=cells,
@@ -242,9 +240,7 @@ def mean_gradient(problem: Problem, weights: ArrayLike) -> Array:
     """Gradient without noise at ``weights`` [..., cells] (weight units), float64."""
     at = np.asarray(weights, np.float32)
     rows = np.ascontiguousarray(at).reshape(-1, at.shape[-1])
-    g, work = np.zeros_like(rows), objectives.zeros_like_objective(problem.objective)
-    for row, out in zip(rows, g, strict=True):
-        objectives.gradient(problem.objective, row, out, 0, work)
+    g = np.stack([objectives.gradient_of(problem.objective, row) for row in rows])
     return g.astype(np.float64).reshape(at.shape)
 
 

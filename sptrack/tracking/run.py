@@ -15,14 +15,14 @@ from sptrack.devices import Cells
 from sptrack.errors import ParameterError
 from sptrack.kernels import tracking as kernels
 from sptrack.kernels import tracking_state, wander
-from sptrack.kernels.objectives import is_separable, zeros_like_objective
+from sptrack.kernels.objectives import gradient_address, gradient_scratch, is_separable
 from sptrack.kernels.pulses import TILE, Draws
 from sptrack.kernels.random import stream_key
-from sptrack.kernels.responses import LinearLaw
+from sptrack.kernels.responses import LinearLaw, cacheable
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
-from sptrack.tracking.references import kernel_estimator, operations_per_read, quantum
-from sptrack.tracking.signs import chopper_signs
+from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
+from sptrack.tracking.signs import chopper_signs, sign_groups
 
 Array = NDArray[Any]
 
@@ -155,34 +155,34 @@ class Tracker:
             _drive(problem.main, "W", self.seed, size, application),
             _drive(problem.fast, "P", self.seed, size, application),
         )
-        self._estimator, memory = kernel_estimator(
-            method, problem.fast, problem.read_noise, counts=(law, slots)
-        )
-        self._state = self._start(memory)
+        self._reference, self._state = self._start((law, slots))
         self._errors: list[Array] = []
         self._steps: list[int] = []
 
-    def _start(self, memory: Array) -> Any:
+    def _start(self, counts: tuple[str, int]) -> tuple[Any, Any]:
         """Weights at 0 as read, or, after a calibration, P where that left it and Q what it found."""
         cells, n = self.problem.fast, self._size
         pair = (self.problem.main, cells)
         offset = np.stack([_offset(one) for one in pair])
         truth = np.stack([_single(np.nan_to_num(one.target)) for one in pair])
         main, fast = (np.clip(row, *_bounds(one)) for row, one in zip(offset, pair, strict=True))
+        initial = np.zeros(n)
         if self.method.reference == "true":
-            memory[0] = np.nan_to_num(cells.target.ravel())
+            initial = np.nan_to_num(cells.target.ravel()).astype(np.float64)
         elif self.method.reference == "calibrated":
             array = Crossbar(cells, seed=self.seed, name="P", ledger=self.ledger, threads=1)
             estimates = zero_shift(array, (self.method.pulses,), read_noise=self.problem.read_noise)
-            memory[0] = estimates.points[-1].ravel()
+            initial = estimates.points[-1].ravel().astype(np.float64)
             fast = array.hidden.ravel()
             offset[1] -= array.moved.ravel()
             truth[1] += array.moved.ravel()
-        buffer, flags = np.zeros((2, n), np.float32)
-        written, due = np.zeros_like(offset), np.zeros_like(offset)
-        return tracking_state.State(
-            main, fast, memory[0].copy(), buffer, flags, memory, offset, written, truth, due
-        )
+        told, memory, start = kernel_reference(self.method, cells, self.problem.read_noise, initial, counts)
+        rows = np.zeros((len(tracking_state.STATE_ROWS), n), np.float32)
+        rows[tracking_state.MAIN], rows[tracking_state.FAST] = main, fast
+        rows[tracking_state.REFERENCE] = rows[tracking_state.HELD] = start
+        rows[tracking_state.OFFSET : tracking_state.OFFSET + 2] = offset
+        rows[tracking_state.POINT : tracking_state.POINT + 2] = truth
+        return told, tracking_state.State(rows, memory)
 
     def run(self, steps: int, *, samples: int = SAMPLES) -> None:
         """Go on for ``steps`` steps and take ``samples`` samples of the mean errors on the way.
@@ -233,27 +233,31 @@ class Tracker:
         return added
 
     def _groups(self) -> int:
-        chop = self.method.chop
-        return self._size if chop.active and chop.scope == "column" else 1
+        return sign_groups(self.method, self._size)
 
     def _advance(
         self, every: int, samples: int, *, added: Array = _NO_DRIVE, record: Array = _NO_RECORD
     ) -> Array:
         """Go on for ``samples`` samples of ``every`` steps; signs [steps + 1, groups] of the chopper."""
         count = every * samples
-        signs = chopper_signs(self.method, self.step, count, self._size, self.seed)
+        signs = chopper_signs(self.method, self.step, count, (1, self._size), self.seed)
         span = tracking_state.Span(self.step, signs, every, _single(self.problem.optimum), added)
         tile = TILE if is_separable(self.problem.objective) else self._size
         tiles = -(-self._size // tile)
         errors, tally = np.zeros((tiles, samples, 3)), np.zeros((tiles, 2), np.int64)
         pulsed = np.zeros((2, self._size), np.int64)
-        work = zeros_like_objective(self.problem.objective)
-        rule, noises, estimator = _rule(self.method, self.problem.fast), self._noises(), self._estimator
+        work = gradient_scratch(self.problem.objective)
+        rule, noises = _rule(self.method, self.problem.fast), self._noises()
+
+        gradient = gradient_address(self.problem.objective)
+        kept = all(cacheable(one.law) for one in self._arrays)
 
         def part(tiles: tuple[int, int]) -> None:
-            out = (tiles[0], tiles[1], tile, errors, tally, pulsed, work, record)
+            scratch = tracking_state.tile_of(self._arrays, len(self._state.memory), tile)
+            calls = kernels.calls_of(self._arrays, self._reference, rule, gradient, scratch, cached=kept)
+            out = (*tiles, calls, scratch, errors, tally, pulsed, work, record)
             kernels.track(
-                self.problem.objective, self._arrays, rule, estimator, noises, self._state, span, out
+                self.problem.objective, self._arrays, rule, self._reference, noises, self._state, span, out
             )
 
         over_blocks(part, tiles, self.threads, block=1)
@@ -272,7 +276,7 @@ class Tracker:
         reads = int(tally[kernels.READS])
         self.ledger.add_reads("transfer", "P", reads)
         self.ledger.add_operations("transfer", "P", reads * operations_per_read(self.method, self._size))
-        if self.method.reference == "filter" and not self.method.sync:
+        if self.method.moving and not self.method.sync:
             self.ledger.add_programs("program", "P", int(tally[kernels.PROGRAMS]))
 
     def _noises(self) -> Any:
@@ -287,6 +291,7 @@ class Tracker:
     @property
     def result(self) -> Track:
         """What has happened so far."""
+        rows = self._state.rows
         return Track(
             method=self.method.name,
             problem=self.problem.name,
@@ -294,17 +299,22 @@ class Tracker:
             steps=np.array(self._steps),
             errors=np.array(self._errors).reshape(-1, 3),
             ledger=self.ledger,
-            weights=self._state.main - self._state.offset[0],
-            reference=self._state.memory[0].copy(),
-            target=self._state.truth[1].copy(),
+            weights=rows[tracking_state.MAIN] - rows[tracking_state.OFFSET],
+            reference=rows[tracking_state.REFERENCE].copy(),
+            target=rows[tracking_state.POINT + 1].copy(),
         )
 
     def checkpoint(self) -> dict[str, Array]:
         """State as named arrays; `resume` goes on with the same bytes."""
-        state = {f"state|{name}": value.copy() for name, value in self._state._asdict().items()}
+        state = {f"state|{name}": value.copy() for name, value in self._fields().items()}
         state |= {f"ledger|{name}": np.array(value) for name, value in self.ledger.state().items()}
         taken = np.array(self._errors).reshape(-1, 3)
         return state | {"step": np.array(self.step), "steps": np.array(self._steps), "errors": taken}
+
+    def _fields(self) -> dict[str, Array]:
+        """State by name, as views."""
+        rows = dict(zip(tracking_state.STATE_ROWS, self._state.rows, strict=True))
+        return rows | {"memory": self._state.memory}
 
     def resume(self, state: dict[str, Array]) -> None:
         """Continue from a `checkpoint` of a tracker with the same problem, method and seed.
@@ -315,13 +325,15 @@ class Tracker:
             If the state is incomplete or of another size.
         """
         try:
-            fields = {name: np.array(state[f"state|{name}"]) for name in self._state._fields}
+            fields = {name: np.array(state[f"state|{name}"]) for name in self._fields()}
             step, steps, errors = int(state["step"]), list(state["steps"]), list(state["errors"])
         except KeyError as error:
             raise ParameterError(f"checkpoint without {error}: not of a tracker") from error
-        if any(value.shape != getattr(self._state, name).shape for name, value in fields.items()):
-            raise ParameterError(f"checkpoint of another size: {self._size} cells wanted")
-        self._state = tracking_state.State(**fields)
+        own = self._fields()
+        if any(value.shape != own[name].shape for name, value in fields.items()):
+            raise ParameterError(f"checkpoint of another method or size: {self._size} cells wanted")
+        for name, value in fields.items():
+            own[name][:] = value
         self.step, self._steps, self._errors = step, steps, errors
         self.ledger.restore(
             {key.removeprefix("ledger|"): value for key, value in state.items() if key.startswith("ledger|")}
@@ -389,7 +401,7 @@ def _rule(method: Method, cells: Cells) -> Any:
         real(t.keep),
         t.forget,
         t.most,
-        real(quantum(method, cells.device)),
+        float(quantum(method, cells.device)),
     )
 
 
