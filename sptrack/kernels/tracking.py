@@ -19,13 +19,12 @@ import numpy as np
 
 from sptrack.kernels._jit import inline, kernel
 from sptrack.kernels.counts import counts_tile, event_words
+from sptrack.kernels.drift import after_pulses, after_step
 from sptrack.kernels.estimators import note_drive, update_reference
 from sptrack.kernels.objectives import gradient
-from sptrack.kernels.pulses import Draws
-from sptrack.kernels.random import renew_normals
+from sptrack.kernels.random import Draws, renew_normals
 from sptrack.kernels.tracking_state import BURST, GRADIENT_NOISE, READ_NOISE, WALK, WRITE, load, room, store
 from sptrack.kernels.updates import burst_tile, event_normals, sequence_tile
-from sptrack.kernels.wander import after_pulses, after_step
 
 READS, PROGRAMS = 0, 1
 """Entries of the tally."""
@@ -77,7 +76,7 @@ def _pulse(drive: Any, side: Any, n: Any, step: Any, fresh: Any, counted: Any, t
             event_normals(z, t.words, n, draws, t.place)
         burst_tile(drive.law, drive.noise, cell, w, z[draws.event & 3], count, (t.total, t.power))
     else:
-        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, (t.normals, t.words))
+        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, t.pulse_main if which == 0 else t.pulse_fast)
     for i in range(n):
         pulsed[i] += abs(count[i])
     drawn = (t.normals[WRITE + 4 * which : WRITE + 4 * which + 4], t.words, renew)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import allocating, inline
+from sptrack.kernels.updates import pulse_scratch
 
 Array = NDArray[Any]
 
@@ -14,7 +15,7 @@ class Drive(NamedTuple):
     """An array and how it is asked to move.
 
     ``draws`` hold keys and array number (the event is the step), ``size`` = (granularity, count law, slots),
-    ``burst`` the application, ``wander`` what moves the cells besides pulses (`sptrack.kernels.wander`).
+    ``burst`` the application, ``wander`` what moves the cells besides pulses (`sptrack.kernels.drift`).
     """
 
     law: Any
@@ -133,6 +134,8 @@ class Tile(NamedTuple):
     words: Array
     normals: Array
     sums: Array
+    pulse_main: Any
+    pulse_fast: Any
 
 
 GRADIENT_NOISE, READ_NOISE, BURST, WRITE, WALK = 4, 8, 12, 20, 28
@@ -179,6 +182,8 @@ def room(arrays: Any, state: Any, size: Any) -> Any:
         np.zeros((12, size), np.uint32),
         np.zeros((36, size), np.float32),
         np.zeros((3, size), dtype),
+        pulse_scratch(main.law, state.main),
+        pulse_scratch(fast.law, state.fast),
     )
 
 
