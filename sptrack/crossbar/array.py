@@ -11,15 +11,14 @@ from sptrack.crossbar import inputs
 from sptrack.crossbar.checkpoint import read_state, write_state
 from sptrack.crossbar.curves import STATE, ResponseCurves
 from sptrack.crossbar.ledger import Ledger
-from sptrack.crossbar.outer import PulseScheme, Trains, deterministic_counts, lines, plan_trains, quantised
+from sptrack.crossbar.outer import PulseScheme, Trains, deterministic_counts, plan_trains, quantised
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices.cells import Cells
 from sptrack.errors import ParameterError
 from sptrack.kernels import counts as count_laws
 from sptrack.kernels import pulses, updates
-from sptrack.kernels._jit import uncached
-from sptrack.kernels.random import fill_normals, stream_key
-from sptrack.kernels.responses import LinearLaw, cacheable
+from sptrack.kernels.random import TILE, Draws, fill_normals, stream_key
+from sptrack.kernels.responses import LINEAR, callable_law
 
 Array = NDArray[Any]
 
@@ -90,6 +89,8 @@ class Crossbar:
         self._noise = cells.kernel_noise
         self._clock = {"train": 0, "alternation": 0, "event": 0, "read": 0, "time": 0}
         self._curves = ResponseCurves(cells, self._key("walk"), self.threads)
+        self._words: Array | None = None
+        self._words_block = -1
         self._visible: Array | None = None
         self.set_weights(weights)
 
@@ -236,7 +237,7 @@ class Crossbar:
         """
         inputs.check_choice("count law", law, tuple(COUNT_LAWS))
         inputs.check_choice("application", application, APPLICATIONS)
-        if application == "burst" and not isinstance(self.cells.law, LinearLaw):
+        if application == "burst" and self.cells.law.kind != LINEAR:
             family = self.cells.device.response.family
             raise ParameterError(
                 f"application 'burst' on {family}: the closed form exists for linear families only"
@@ -252,9 +253,10 @@ class Crossbar:
         draws = self._event("count")
         counts = np.empty(self.cells.size, np.int32)
         asked = np.asarray(wanted, self._dtype)
-        size = (self._dtype.type(self.cells.dw_min), COUNT_LAWS[law], slots)
+        size = (self._dtype.type(self.cells.dw_min), COUNT_LAWS[law], int(slots))
+        words, renew = self._shared_words(draws.event)
         over_blocks(
-            lambda cells: count_laws.draw_counts(asked, size, draws, cells, counts),
+            lambda cells: count_laws.draw_counts(asked, size, draws, cells, counts, words, renew),
             self.cells.size,
             self.threads,
         )
@@ -403,15 +405,17 @@ class Crossbar:
 
     def _train(self, source: int, directions: Array, number: int, phase: str, record: Array) -> None:
         program = pulses.Program(source, directions, self._clock["train"], number)
-        draws = pulses.Draws(self._key("cycle"), self._key("coin"), np.uint32(0), np.uint32(0))
-        kernel = self._kernel(pulses.train)
-        over_blocks(
-            lambda cells: kernel(
-                self.cells.law, self._noise, draws, self._weight, cells, program, record, self._curves.kernel
-            ),
-            self.cells.size,
-            self.threads,
-        )
+        draws = Draws(self._key("cycle"), self._key("coin"), np.uint32(0), np.uint32(0))
+        law, curves = callable_law(self.cells.law), self._curves
+
+        def part(cells: tuple[int, int]) -> None:
+            common = (law, self._noise, draws, self._weight, cells, program, record)
+            if source == pulses.SHARED and not curves.move:
+                pulses.train(*common)
+            else:
+                pulses.train_apart(*common, curves.drift, curves.moves)
+
+        over_blocks(part, self.cells.size, self.threads)
         self._clock["train"] += number
         self._renew_visible(None)
         sent: int | Array = number
@@ -424,9 +428,11 @@ class Crossbar:
         self.ledger.add_pulses(phase, self.name, sent)
 
     def _apply_counts(self, counts: Array, draws: Any, phase: str, *, burst: bool) -> None:
-        kernel = self._kernel(updates.apply_counts)
+        law = callable_law(self.cells.law)
         over_blocks(
-            lambda cells: kernel(self.cells.law, self._noise, draws, self._weight, cells, counts, burst),
+            lambda cells: updates.apply_counts(
+                law, self._noise, draws, self._weight, cells, counts, bool(burst)
+            ),
             self.cells.size,
             self.threads,
         )
@@ -437,14 +443,16 @@ class Crossbar:
 
     def _coincide(self, trains: Trains, x: Array, d: Array, draws: Any, phase: str) -> None:
         rows, columns = self.shape
-        fires_d, fires_x = np.empty((rows, trains.length), bool), np.empty((columns, trains.length), bool)
-        updates.draw_firing(trains.p_d, self._key("rows"), draws.event, draws.array, fires_d)
-        updates.draw_firing(trains.p_x, self._key("columns"), draws.event, draws.array, fires_x)
-        both = (lines(fires_d, -d, by_slot=False), lines(fires_x, x, by_slot=True))
+        both = (
+            self._lines("rows", trains.p_d, -d, trains.length, draws),
+            self._lines("columns", trains.p_x, x, trains.length, draws),
+        )
         pulsed = np.zeros(self.cells.size, np.int32)
-        kernel = self._kernel(updates.outer_product)
+        law = callable_law(self.cells.law)
         over_blocks(
-            lambda part: kernel(self.cells.law, self._noise, draws, self._weight, part, both, pulsed),
+            lambda part: updates.outer_product(
+                law, self._noise, draws, self._weight, part, both, pulsed
+            ),
             rows,
             self.threads,
             block=max(1, 4096 // columns),
@@ -453,18 +461,29 @@ class Crossbar:
         self._renew_visible(pulsed)
         self.ledger.add_pulses(phase, self.name, pulsed)
 
+    def _lines(self, stream: str, probability: Array, values: Array, length: int, draws: Any) -> Any:
+        """Pulse trains of one side of the array; ``values`` [lines] give the direction."""
+        slots = np.empty((-(-length // updates.SLOTS), len(values)), np.uint32)
+        updates.draw_firing(probability, self._key(stream), draws.event, draws.array, length, slots)
+        return updates.Lines(slots, np.where(values < 0, -1, 1).astype(np.int32))
+
     def _key(self, stream: str) -> Any:
         return stream_key(self.seed, f"{self.name}/{stream}")
 
     def _event(self, coin: str) -> Any:
         """Draws of the next update: its number is the event of all its counters."""
         self._clock["event"] += 1
-        return pulses.Draws(
+        return Draws(
             self._key("event"), self._key(coin), np.uint32(0), np.uint32(self._clock["event"])
         )
 
-    def _kernel(self, dispatcher: Any) -> Any:
-        return dispatcher if cacheable(self.cells.law) else uncached(dispatcher)
+    def _shared_words(self, event: int) -> tuple[Array, bool]:
+        """Words of the counts of four events [tiles, 4, tile], and whether they must be made anew."""
+        block = int(event) >> 2
+        if self._words is None:
+            self._words = np.empty((-(-self.cells.size // TILE), 4, TILE), np.uint32)
+        renew, self._words_block = block != self._words_block, block
+        return self._words, renew
 
     def _present(self, internal: Array) -> Array:
         """Internal weights [..., cells] as they are seen: shaped, reference subtracted, always a copy."""

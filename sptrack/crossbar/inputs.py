@@ -50,7 +50,7 @@ def explicit(program: Array, shape: tuple[int, int]) -> tuple[int, Array]:
     wrong = ~np.isin(program, (-1, 0, 1))
     if wrong.any():
         raise ParameterError(f"program holds {program[wrong].ravel()[0]}: only +1, -1 and 0 wanted")
-    table = np.ascontiguousarray(program, np.int8)
+    table = np.array(program, np.int8, order="C")
     if program.ndim == 1:
         return pulses.SHARED, table.reshape(len(table), 1)
     return pulses.PER_CELL, table.reshape(len(table), shape[0] * shape[1])

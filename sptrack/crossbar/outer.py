@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError, nearest
 from sptrack.kernels.random import fill_uniforms
-from sptrack.kernels.updates import Lines
 
 Array = NDArray[Any]
 
@@ -136,10 +135,3 @@ def deterministic_counts(trains: Trains, scheme: PulseScheme) -> Array:
         c_x, c_d = np.rint(trains.length * p_x), np.rint(trains.length * p_d)
         counts = np.multiply.outer(c_d, c_x) / trains.length
     return np.asarray(np.rint(counts), np.int32)
-
-
-def lines(fires: Array, values: Array, *, by_slot: bool) -> Lines:
-    """Lists for the coincidence kernel from ``fires`` [lines, slots]: slots by line, or lines by slot."""
-    table = np.ascontiguousarray(fires.T) if by_slot else fires
-    start = np.concatenate([[0], np.cumsum(table.sum(axis=1))]).astype(np.int64)
-    return Lines(start, np.nonzero(table)[1].astype(np.uint32), np.where(values < 0, -1, 1).astype(np.int32))

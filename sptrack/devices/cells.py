@@ -13,7 +13,6 @@ from sptrack.devices.families import Response
 from sptrack.errors import ParameterError
 from sptrack.kernels import pulses
 from sptrack.kernels import responses as laws
-from sptrack.kernels._jit import uncached
 
 Array = NDArray[Any]
 
@@ -104,12 +103,16 @@ class Cells:
     def kernel_noise(self) -> Any:
         """Cycle noise as the kernels want it, in the precision of the law."""
         noise, real = self.cycle_noise, self.law.cell.dtype.type
-        active = int(noise.std > 0)
-        if not (noise.additive or noise.offset or noise.slope):
-            return pulses.Noise(active, real(noise.std))
+        mixed = noise.additive or noise.offset or noise.slope
         relative, additive = (0.0, noise.std) if noise.additive else (noise.std, 0.0)
-        offset, slope = noise.std * noise.offset, noise.std * noise.slope
-        return pulses.MixedNoise(active, real(relative), real(additive), real(offset), real(slope))
+        return pulses.Noise(
+            pulses.MIXED if mixed else pulses.PROPORTIONAL,
+            int(noise.std > 0),
+            real(relative),
+            real(additive),
+            real(noise.std * noise.offset),
+            real(noise.std * noise.slope),
+        )
 
     @property
     def size(self) -> int:
@@ -132,7 +135,7 @@ class Cells:
     @property
     def linear(self) -> LinearSteps | None:
         """The steps in weight units if they are linear in the weight, else None."""
-        if not isinstance(self.law, laws.LinearLaw):
+        if self.law.kind != laws.LINEAR:
             return None
         return LinearSteps(*(self._row(row) for row in (laws.UP, laws.DOWN, laws.SLOPE_UP, laws.SLOPE_DOWN)))
 
@@ -176,10 +179,9 @@ class Cells:
         full = np.broadcast_to(weights, np.broadcast_shapes(weights.shape, self.shape))
         flat = full.reshape(-1, self.size)
         up, down = np.empty(flat.shape), np.empty(flat.shape)
-        kernel = laws.steps if laws.cacheable(self.law) else uncached(laws.steps)
         for cut, law in self._chunks():
             out_up, out_down = np.empty((2, flat.shape[0], cut.stop - cut.start))
-            kernel(law, np.ascontiguousarray(flat[:, cut]), out_up, out_down)
+            laws.steps(laws.callable_law(law), np.array(flat[:, cut], order="C"), out_up, out_down)
             up[:, cut], down[:, cut] = out_up, out_down
         return up.reshape(full.shape), down.reshape(full.shape)
 
@@ -248,6 +250,6 @@ class Cells:
 
 def build_law(response: Response, rows: Array, dtype: Any) -> Any:
     """Kernel law of ``response`` from complete per-cell ``rows`` [parameters, cells]."""
-    return response.law_type()(
-        cell=np.ascontiguousarray(rows, dtype), shared=np.ascontiguousarray(response.shared(), dtype)
+    return response.kernel_law(
+        np.array(rows, dtype, order="C"), np.array(response.shared(), dtype, order="C")
     )

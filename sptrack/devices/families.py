@@ -33,7 +33,7 @@ class Response:
     w_max: float = 1.0
     w_min: float = -1.0
     family: ClassVar[str] = ""
-    law: ClassVar[Any] = laws.LinearLaw
+    kind: ClassVar[int] = laws.LINEAR
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.w_max) and np.isfinite(self.w_min) and self.w_min < self.w_max):
@@ -57,9 +57,9 @@ class Response:
         """Parameters that all cells share, as the law wants them."""
         return np.empty(0)
 
-    def law_type(self) -> Any:
-        """Kernel law of the family (`sptrack.kernels.responses`)."""
-        return type(self).law
+    def kernel_law(self, cell: Array, shared: Array) -> Any:
+        """Kernel law (`sptrack.kernels.responses`) of per-cell rows and shared parameters, both contiguous."""
+        return laws.Law(self.kind, cell, shared)
 
     def symmetric_point(self, cell: Array) -> Array | None:
         """Point where both steps are equal, [cells], by the law's rows ``cell`` (NaN: none)."""
@@ -179,7 +179,7 @@ class ExpStep(Response):
     A_down: float = 0.36833
     gamma_down: float = 12.78785
     family: ClassVar[str] = "exp-step"
-    law: ClassVar[Any] = laws.ExpLaw
+    kind: ClassVar[int] = laws.EXP
 
     def __post_init__(self) -> None:
         Response.__post_init__(self)
@@ -223,7 +223,7 @@ class PowStep(Response):
     gamma_up: float = 1.0
     gamma_down: float = 1.0
     family: ClassVar[str] = "pow-step"
-    law: ClassVar[Any] = laws.PowLaw
+    kind: ClassVar[int] = laws.POW
 
     def __post_init__(self) -> None:
         Response.__post_init__(self)
@@ -264,7 +264,7 @@ class PiecewiseStep(Response):
     nodes_up: tuple[float, ...] = (1.0, 1.0)
     nodes_down: tuple[float, ...] = (1.0, 1.0)
     family: ClassVar[str] = "piecewise-step"
-    law: ClassVar[Any] = laws.PiecewiseLaw
+    kind: ClassVar[int] = laws.PIECEWISE
 
     def __post_init__(self) -> None:
         Response.__post_init__(self)
@@ -325,7 +325,7 @@ class CustomResponse(Response):
     q_plus: Callable[..., float]
     q_minus: Callable[..., float]
     parameters: dict[str, float] = field(default_factory=dict)
-    compiled: Any = field(init=False, repr=False, compare=False, default=None)
+    compiled: int = field(init=False, repr=False, compare=False, default=-1)
     family: ClassVar[str] = "custom"
 
     def __post_init__(self) -> None:
@@ -337,9 +337,9 @@ class CustomResponse(Response):
         _check_training_friendly(w, up, down)
         object.__setattr__(self, "compiled", laws.custom_law(self.q_plus, self.q_minus, len(values)))
 
-    def law_type(self) -> Any:
-        """The law compiled from the two functions, in this process only."""
-        return self.compiled
+    def kernel_law(self, cell: Array, shared: Array) -> Any:
+        """Law of the two functions, good in this process only."""
+        return laws.Law(self.compiled, cell, shared)
 
     def row_names(self) -> tuple[str, ...]:
         """The user's names."""

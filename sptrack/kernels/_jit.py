@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import config
+from numba.core import config, types
 
 
 def _cache_folder() -> Path:
@@ -29,6 +29,7 @@ CACHE_FOLDER = _cache_folder()
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 _BORROWING: dict[str, Any] = _OPTIONS | {"forceinline": True, "_nrt": False}
+_TILE: dict[str, Any] = _OPTIONS | {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def _cacheable() -> bool:
@@ -69,7 +70,25 @@ def inline(function: Callable[..., Any]) -> Any:
     It borrows the arrays that it is given: no reference is counted, which would cost more than the work on a
     tile. It cannot make arrays.
     """
-    return numba.njit(function, **_BORROWING)
+    return _one_for_all_constants(numba.njit(function, **_BORROWING))
+
+
+def tile_function(function: Callable[..., Any]) -> Any:
+    """Like `inline`, for a function of some size or with several callers: it is compiled once and called.
+
+    It cannot be called from Python.
+    """
+    return _one_for_all_constants(numba.njit(function, **_TILE))
+
+
+def _one_for_all_constants(dispatcher: Any) -> Any:
+    """The same dispatcher, not compiled anew for every constant that it is called with."""
+    if not config.DISABLE_JIT:
+        template = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda args, kws: template(
+            tuple(types.unliteral(one) for one in args), kws
+        )
+    return dispatcher
 
 
 def allocating(function: Callable[..., Any]) -> Any:

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import inline, kernel
-from sptrack.kernels.pulses import TILE
-from sptrack.kernels.random import philox, unit, words_tile
+from sptrack.kernels._jit import inline, kernel, tile_function
+from sptrack.kernels.random import TILE, philox, unit, words_tile
 
 Array = NDArray[Any]
 
@@ -72,7 +71,7 @@ def _poisson(mean: Any, word: Any, draws: Any, cell: Any) -> Any:
     return count
 
 
-@inline
+@tile_function
 def counts_tile(wanted: Any, n: Any, size: Any, word: Any, draws: Any, index: Any, count: Any) -> None:
     """Signed pulse counts of the increments ``wanted`` [>= n] into ``count`` (int32).
 
@@ -109,18 +108,21 @@ def event_words(words: Any, n: Any, draws: Any, index: Any) -> Any:
 
 
 @kernel
-def draw_counts(increment: Array, size: Any, draws: Any, cells: Any, counts: Array) -> None:
+def draw_counts(
+    increment: Array, size: Any, draws: Any, cells: Any, counts: Array, words: Array, renew: bool
+) -> None:
     """Signed pulse counts (int32) of the wanted ``increment`` [cells] for cells[0] <= i < cells[1].
 
-    ``size`` = (granularity, count law, slots of the binomial law).
+    ``size`` = (granularity, count law, slots of the binomial law). ``words`` [tiles, 4, `TILE`] (uint32)
+    keeps the words that four events share and is made anew if ``renew``; cells[0] is a multiple of `TILE`.
     """
-    words = np.empty((4, TILE), np.uint32)
     index = np.empty(TILE, np.uint32)
     for start in range(cells[0], cells[1], TILE):
         n = min(TILE, cells[1] - start)
         for i in range(n):
             index[i] = np.uint32(start + i)
-        row = event_words(words, n, draws, index)
-        counts_tile(
-            increment[start : start + n], n, size, words[row], draws, index, counts[start : start + n]
-        )
+        shared = words[start // TILE]
+        if renew:
+            event_words(shared, n, draws, index)
+        row = shared[draws.event & 3]
+        counts_tile(increment[start : start + n], n, size, row, draws, index, counts[start : start + n])

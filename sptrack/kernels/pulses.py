@@ -1,55 +1,53 @@
 """Pulse trains: every cell of a block sees every pulse in turn, with its own cycle noise.
 
 Work is done on tiles: a few hundred cells are copied to scratch, all pulses are applied there, and the result
-is copied back. Loops over a tile vectorise because nothing in it can overlap.
+is copied back. What kind of law, noise and drift there is, is decided once per tile and pulse. Linear steps
+with proportional noise keep the weights in registers; all others take two passes, one for the mean steps and
+one for noise and bounds.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import overload
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import inline, kernel
-from sptrack.kernels.random import normals_tile, words_tile
-from sptrack.kernels.responses import DOWN, LOWER, UP, UPPER, is_linear, step_down, step_up
-from sptrack.kernels.wander import after_pulse, is_still, seen_weight
+from sptrack.kernels._jit import inline, kernel, tile_function
+from sptrack.kernels.drift import move_by_pulses
+from sptrack.kernels.random import TILE, draw_normals, draw_words
+from sptrack.kernels.responses import (
+    DOWN,
+    LINEAR,
+    LOWER,
+    SLOPE_DOWN,
+    SLOPE_UP,
+    STEP_ROWS,
+    UP,
+    UPPER,
+    mean_steps,
+)
 
 Array = NDArray[Any]
 
-TILE = 256
 SHARED, PER_CELL, COIN = 0, 1, 2
 """Who decides the direction of a pulse: one program for all cells, one per cell, a fair coin per cell."""
+PROPORTIONAL, MIXED = 0, 1
+"""Kinds of cycle noise."""
 
 
 class Noise(NamedTuple):
-    """Cycle-to-cycle noise proportional to the step: std = relative * step; no draws if ``active`` is 0."""
+    """Cycle-to-cycle noise of a step; no normals are drawn if ``active`` is 0.
 
-    active: int
-    relative: Any
-
-
-class MixedNoise(NamedTuple):
-    """Cycle-to-cycle noise with std = relative * step + additive * scale + offset + slope * |w|.
-
-    ``scale`` is the row `UP` or `DOWN` of the law. The simulator's additive noise, and that of its
-    exponential cells.
+    `PROPORTIONAL`: std = relative * step. `MIXED`: std = relative * step + additive * scale + offset + slope *
+    |w|, where ``scale`` is the row `UP` or `DOWN` of the law: the reference simulator's additive noise, and
+    that of its exponential cells.
     """
 
+    kind: int
     active: int
     relative: Any
     additive: Any
     offset: Any
     slope: Any
-
-
-class Draws(NamedTuple):
-    """Where random numbers of an operation come from: keys of noise and coin, array and event number."""
-
-    noise: Any
-    coin: Any
-    array: np.uint32
-    event: np.uint32
 
 
 class Program(NamedTuple):
@@ -66,35 +64,6 @@ class Program(NamedTuple):
 
 
 @inline
-def _proportional(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
-    return step * (type(step)(1) + noise.relative * z)
-
-
-@inline
-def _mixed(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
-    std = noise.relative * step + noise.additive * scale + noise.offset + noise.slope * abs(w)
-    return step + std * z
-
-
-_NOISES: dict[type, Any] = {Noise: _proportional, MixedNoise: _mixed}
-
-
-def noisy(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
-    """One pulse's step, weight units: its mean ``step`` plus its noise, ``z`` being the normal draw."""
-    return _NOISES[type(noise)](noise, step, scale, w, z)
-
-
-@overload(noisy)
-def _noisy(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
-    law = _NOISES[noise.instance_class]
-
-    def compiled(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
-        return law(noise, step, scale, w, z)
-
-    return compiled
-
-
-@inline
 def clip(w: Any, lower: Any, upper: Any) -> Any:
     """``w`` within its bounds (comparisons in the one order that is a single vector instruction each)."""
     w = lower if lower > w else w
@@ -102,96 +71,117 @@ def clip(w: Any, lower: Any, upper: Any) -> Any:
 
 
 @inline
-def rise(law: Any, noise: Any, cell: Any, i: Any, w: Any, z: Any) -> Any:
-    """Weight of cell ``i`` after one up pulse, ``z`` being its normal draw."""
-    moved = w + noisy(noise, step_up(law, cell, i, w), cell[UP, i], w, z)
-    return clip(moved, cell[LOWER, i], cell[UPPER, i])
+def with_noise(noise: Any, step: Any, scale: Any, w: Any, z: Any) -> Any:
+    """A step with noise of kind `MIXED`, weight units: ``z`` is the normal draw."""
+    std = noise.relative * step + noise.additive * scale + noise.offset + noise.slope * abs(w)
+    return step + std * z
 
 
 @inline
-def fall(law: Any, noise: Any, cell: Any, i: Any, w: Any, z: Any) -> Any:
-    """Weight of cell ``i`` after one down pulse, ``z`` being its normal draw."""
-    moved = w - noisy(noise, step_down(law, cell, i, w), cell[DOWN, i], w, z)
-    return clip(moved, cell[LOWER, i], cell[UPPER, i])
+def is_plain(law: Any, noise: Any) -> Any:
+    """Whether a pulse is a few multiply-adds: linear steps with proportional noise."""
+    return law.kind == LINEAR and noise.kind == PROPORTIONAL
 
 
 @inline
-def either(law: Any, noise: Any, cell: Any, i: Any, w: Any, z: Any, up: Any) -> Any:
-    """Weight of cell ``i`` after one pulse, up or down: the same numbers as `rise` and `fall`."""
-    rising, falling = step_up(law, cell, i, w), step_down(law, cell, i, w)
-    scale_up, scale_down = cell[UP, i], cell[DOWN, i]
-    push = noisy(noise, rising if up else falling, scale_up if up else scale_down, w, z)
-    moved = w + (push if up else -push)
-    return clip(moved, cell[LOWER, i], cell[UPPER, i])
+def _rise(cell: Any, relative: Any, i: Any, w: Any, z: Any) -> Any:
+    step = cell[UP, i] + cell[SLOPE_UP, i] * w
+    return clip(w + step * (type(step)(1) + relative * z), cell[LOWER, i], cell[UPPER, i])
 
 
 @inline
-def rise_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, n: Any) -> None:
-    """One up pulse on the first ``n`` cells of a tile."""
-    for i in range(n):
-        w[i] = rise(law, noise, cell, i, w[i], z[i])
+def _fall(cell: Any, relative: Any, i: Any, w: Any, z: Any) -> Any:
+    step = cell[DOWN, i] + cell[SLOPE_DOWN, i] * w
+    return clip(w - step * (type(step)(1) + relative * z), cell[LOWER, i], cell[UPPER, i])
 
 
-@inline
-def fall_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, n: Any) -> None:
-    """One down pulse on the first ``n`` cells of a tile."""
-    for i in range(n):
-        w[i] = fall(law, noise, cell, i, w[i], z[i])
+@tile_function
+def _plain_rises(cell: Any, relative: Any, w: Any, z: Any, first: Any, stop: Any) -> None:
+    for i in range(np.uint64(first), np.uint64(stop)):
+        w[i] = _rise(cell, relative, i, w[i], z[i])
 
 
-@inline
-def cycle_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, n: Any) -> None:
+@tile_function
+def _plain_falls(cell: Any, relative: Any, w: Any, z: Any, first: Any, stop: Any) -> None:
+    for i in range(np.uint64(first), np.uint64(stop)):
+        w[i] = _fall(cell, relative, i, w[i], z[i])
+
+
+@tile_function
+def cycle_tile(cell: Any, relative: Any, w: Any, z: Any, n: Any) -> None:
     """Four pulses up, down, up, down on the first ``n`` cells of a tile, with the normals z[0] to z[3].
 
-    The same numbers as `rise_tile` and `fall_tile` in turn; the weights stay in registers between pulses.
+    For linear steps with proportional noise; the weights stay in registers between pulses.
     """
-    for i in range(n):
-        x = rise(law, noise, cell, i, w[i], z[0, i])
-        x = fall(law, noise, cell, i, x, z[1, i])
-        x = rise(law, noise, cell, i, x, z[2, i])
-        w[i] = fall(law, noise, cell, i, x, z[3, i])
+    for i in range(np.uint64(0), np.uint64(n)):
+        x = _rise(cell, relative, i, w[i], z[0, i])
+        x = _fall(cell, relative, i, x, z[1, i])
+        x = _rise(cell, relative, i, x, z[2, i])
+        w[i] = _fall(cell, relative, i, x, z[3, i])
+
+
+@tile_function
+def move_tile(noise: Any, up: Any, cell: Any, w: Any, step: Any, z: Any, first: Any, stop: Any) -> None:
+    """Move the weights of first <= i < stop by the mean steps ``step`` [>= stop], with noise, within bounds."""
+    lower, upper = cell[LOWER], cell[UPPER]
+    scale = cell[UP] if up else cell[DOWN]
+    sign = w.dtype.type(1 if up else -1)
+    if noise.kind == PROPORTIONAL:
+        one = w.dtype.type(1)
+        for i in range(np.uint64(first), np.uint64(stop)):
+            moved = w[i] + (sign * step[i]) * (one + noise.relative * z[i])
+            w[i] = clip(moved, lower[i], upper[i])
+    else:
+        for i in range(np.uint64(first), np.uint64(stop)):
+            moved = w[i] + sign * with_noise(noise, step[i], scale[i], w[i], z[i])
+            w[i] = clip(moved, lower[i], upper[i])
 
 
 @inline
-def is_cycle(program: Any, k: Any) -> Any:
-    """Whether pulses k to k + 3 of a shared program are up, down, up, down."""
-    d = program.directions
-    return k + 4 <= program.length and d[k, 0] > 0 > d[k + 1, 0] and d[k + 2, 0] > 0 > d[k + 3, 0]
+def pulse_tile(
+    law: Any, noise: Any, up: Any, cell: Any, w: Any, z: Any, first: Any, stop: Any, step: Any
+) -> None:
+    """One pulse up or down on the cells first <= i < stop of a tile; ``step`` is scratch (`mean_steps`)."""
+    if is_plain(law, noise):
+        if up:
+            _plain_rises(cell, noise.relative, w, z, first, stop)
+        else:
+            _plain_falls(cell, noise.relative, w, z, first, stop)
+    else:
+        mean_steps(law, up, cell, w, step, first, stop)
+        move_tile(noise, up, cell, w, step[0], z, first, stop)
 
 
-@inline
-def signed_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, sign: Any, n: Any) -> None:
-    """One pulse in direction ``sign[i]`` (+1, -1, or 0: none) on each of the first ``n`` cells of a tile."""
-    for i in range(n):
-        moved = either(law, noise, cell, i, w[i], z[i], sign[i] > 0)
+@tile_function
+def _either_tile(noise: Any, cell: Any, w: Any, z: Any, sign: Any, n: Any, up: Any, down: Any) -> None:
+    """One pulse on each cell by its sign, given the mean steps ``up`` and ``down`` [>= n]."""
+    for i in range(np.uint64(0), np.uint64(n)):
+        rises = sign[i] > 0
+        step, scale = (up[i] if rises else down[i]), (cell[UP, i] if rises else cell[DOWN, i])
+        if noise.kind == PROPORTIONAL:
+            push = step * (type(step)(1) + noise.relative * z[i])
+        else:
+            push = with_noise(noise, step, scale, w[i], z[i])
+        moved = clip(w[i] + (push if rises else -push), cell[LOWER, i], cell[UPPER, i])
         w[i] = moved if sign[i] != 0 else w[i]
 
 
 @inline
-def coin_tile(sign: Any, words: Any, step: Any, n: Any) -> None:
-    """Fair signs of pulse ``step`` from the 128 bits per cell in ``words`` [4, >= n]."""
-    row = (step >> 5) & 3
-    bit = np.uint32(step & 31)
+def signed_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, sign: Any, n: Any, step: Any) -> None:
+    """One pulse in direction ``sign[i]`` (+1, -1, or 0: none) on each of the first ``n`` cells of a tile."""
+    rises = step[STEP_ROWS:]
+    mean_steps(law, True, cell, w, rises, 0, n)
+    mean_steps(law, False, cell, w, step, 0, n)
+    _either_tile(noise, cell, w, z, sign, n, rises[0], step[0])
+
+
+@tile_function
+def coin_tile(sign: Any, words: Any, pulse: Any, n: Any) -> None:
+    """Fair signs of pulse number ``pulse`` from the 128 bits per cell in ``words`` [4, >= n]."""
+    row = (pulse >> 5) & 3
+    bit = np.uint32(pulse & 31)
     for i in range(n):
         sign[i] = np.int8(1) - np.int8(np.int8(np.uint32(words[row, i] >> bit) & np.uint32(1)) << 1)
-
-
-@inline
-def own_signs(program: Any, draws: Any, k: Any, start: Any, scratch: Any, sign: Any, n: Any) -> None:
-    """Directions of pulse ``k`` of the ``n`` cells from ``start`` on, from their own programs or their coins.
-
-    ``scratch`` = (coin words [4, tile], cell numbers): 128 coins a cell last for as many pulses.
-    """
-    if program.source == PER_CELL:
-        for i in range(n):
-            sign[i] = program.directions[k, start + i]
-        return
-    coins, index = scratch
-    step = program.first + k
-    if k == 0 or step & 127 == 0:
-        block, high = np.uint32(step >> 7), np.uint32(step >> 34)
-        words_tile(coins, n, draws.coin, block, high, index, draws.array)
-    coin_tile(sign, coins, step, n)
 
 
 @inline
@@ -205,19 +195,94 @@ def load_tile(law: Any, weight: Any, start: Any, n: Any, cell: Any, w: Any, inde
         index[i] = np.uint32(start + i)
 
 
+@inline
+def _train_normals(z: Any, words: Any, n: Any, draws: Any, number: Any, index: Any) -> None:
+    """Normals of the four pulses of a train that share a counter with pulse ``number``."""
+    block, high = np.uint32(number >> 2), np.uint32(number >> 34)
+    draw_words(words, 0, n, draws.noise, block, high, index, draws.array)
+    draw_normals(z, words, 0, n, 0)
+    draw_normals(z, words, 0, n, 1)
+
+
 @kernel
-def train(
-    law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: Any, record: Array, curves: Any
-) -> None:
-    """Apply a pulse train to the cells ``cells[0]`` to ``cells[1]`` of ``weight`` [cells], in place.
+def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: Any, record: Array) -> None:
+    """Apply a train that all cells share to the cells ``cells[0]`` to ``cells[1]`` of ``weight`` [cells].
 
     ``record`` [samples, cells] receives the weights after every (length // samples)-th pulse; no rows, no
-    record. ``curves`` (`sptrack.kernels.wander`) move with every pulse, or are `Still`.
+    record. For curves that stay where they are.
+    """
+    samples, direction = record.shape[0], program.directions
+    every = program.length // samples if samples > 0 else program.length + 1
+    cell = np.empty((law.cell.shape[0], TILE), law.cell.dtype)
+    w = np.empty(TILE, weight.dtype)
+    step = np.empty((STEP_ROWS, TILE), weight.dtype)
+    z = np.zeros((4, TILE), np.float32)
+    words = np.empty((4, TILE), np.uint32)
+    index = np.empty(TILE, np.uint32)
+    plain = is_plain(law, noise)
+    for start in range(cells[0], cells[1], TILE):
+        n = min(TILE, cells[1] - start)
+        load_tile(law, weight, start, n, cell, w, index)
+        k = 0
+        while k < program.length:
+            number = program.first + k
+            if noise.active and (k == 0 or number & 3 == 0):
+                _train_normals(z, words, n, draws, number, index)
+            sent, d = 1, direction[k : k + 4, 0]
+            cycle = plain and number & 3 == 0 and len(d) == 4 and k % every + 4 <= every
+            if cycle and d[0] > 0 > d[1] and d[2] > 0 > d[3]:
+                cycle_tile(cell, noise.relative, w, z, n)
+                sent = 4
+            elif d[0] != 0:
+                pulse_tile(law, noise, d[0] > 0, cell, w, z[number & 3], 0, n, step)
+            k += sent
+            if k % every == 0:
+                for i in range(n):
+                    record[k // every - 1, start + i] = w[i]
+        for i in range(n):
+            weight[start + i] = w[i]
+
+
+@inline
+def _own_signs(program: Any, draws: Any, k: Any, start: Any, scratch: Any, sign: Any, n: Any) -> None:
+    """Directions of pulse ``k`` of the ``n`` cells from ``start`` on.
+
+    ``scratch`` = (coin words [4, tile], cell numbers): 128 coins a cell last for as many pulses.
+    """
+    coins, index = scratch
+    number = program.first + k
+    if program.source == COIN:
+        if k == 0 or number & 127 == 0:
+            block, high = np.uint32(number >> 7), np.uint32(number >> 34)
+            draw_words(coins, 0, n, draws.coin, block, high, index, draws.array)
+        coin_tile(sign, coins, number, n)
+        return
+    shared = program.source == SHARED
+    for i in range(n):
+        sign[i] = program.directions[k, 0 if shared else start + i]
+
+
+@kernel
+def train_apart(
+    law: Any,
+    noise: Any,
+    draws: Any,
+    weight: Array,
+    cells: Any,
+    program: Any,
+    record: Array,
+    drift: Any,
+    moved: Any,
+) -> None:
+    """Apply a train of any program to cells whose curves may drift; arguments as in `train`.
+
+    Curves (`sptrack.kernels.drift`) move with every pulse, in ``moved``.
     """
     samples = record.shape[0]
     every = program.length // samples if samples > 0 else program.length + 1
     cell = np.empty((law.cell.shape[0], TILE), law.cell.dtype)
     w = np.empty(TILE, weight.dtype)
+    step = np.empty((2 * STEP_ROWS, TILE), weight.dtype)
     z = np.zeros((4, TILE), np.float32)
     words = np.empty((4, TILE), np.uint32)
     coins = np.empty((4, TILE), np.uint32)
@@ -226,35 +291,24 @@ def train(
     for start in range(cells[0], cells[1], TILE):
         n = min(TILE, cells[1] - start)
         load_tile(law, weight, start, n, cell, w, index)
-        k = 0
-        while k < program.length:
-            step = program.first + k
-            high = np.uint32(step >> 34)
-            if noise.active and (k == 0 or step & 3 == 0):
-                words_tile(words, n, draws.noise, np.uint32(step >> 2), high, index, draws.array)
-                normals_tile(z, words, n, 0)
-                normals_tile(z, words, n, 1)
-            sent = 1
-            if program.source == SHARED:
-                in_fours = is_linear(law) and is_still(curves)
-                if in_fours and step & 3 == 0 and k % every + 4 <= every and is_cycle(program, k):
-                    cycle_tile(law, noise, cell, w, z, n)
-                    sent = 4
-                elif program.directions[k, 0] > 0:
-                    rise_tile(law, noise, cell, w, z[step & 3], n)
-                elif program.directions[k, 0] < 0:
-                    fall_tile(law, noise, cell, w, z[step & 3], n)
-            else:
-                own_signs(program, draws, k, start, (coins, index), sign, n)
-                signed_tile(law, noise, cell, w, z[step & 3], sign, n)
-            if not is_still(curves):
-                if program.source == SHARED:
-                    for i in range(n):
-                        sign[i] = program.directions[k, 0]
-                after_pulse(curves, cell, w, sign, start, n)
-            k += sent
-            if k % every == 0:
+        for k in range(program.length):
+            number = program.first + k
+            if noise.active and (k == 0 or number & 3 == 0):
+                _train_normals(z, words, n, draws, number, index)
+            _own_signs(program, draws, k, start, (coins, index), sign, n)
+            if program.source != SHARED:
+                signed_tile(law, noise, cell, w, z[number & 3], sign, n, step)
+            elif sign[0] != 0:
+                pulse_tile(law, noise, sign[0] > 0, cell, w, z[number & 3], 0, n, step)
+            if drift.active:
+                side = (w, moved.offset[start:], moved.truth[start:], moved.due[start:])
+                move_by_pulses(drift, cell, sign, start, n, side)
+            if (k + 1) % every == 0:
+                row = (k + 1) // every - 1
                 for i in range(n):
-                    record[k // every - 1, start + i] = seen_weight(curves, start + i, w[i])
+                    record[row, start + i] = w[i]
+                if drift.active:
+                    for i in range(n):
+                        record[row, start + i] -= moved.offset[start + i]
         for i in range(n):
             weight[start + i] = w[i]

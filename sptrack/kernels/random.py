@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sptrack.kernels._jit import inline, kernel
+from sptrack.kernels._jit import inline, kernel, tile_function
 from sptrack.kernels.elementary import log32
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -34,11 +34,24 @@ _C0, _C1, _C2, _C3 = np.float32(1.0), np.float32(-19.7392045), np.float32(64.939
 _C4, _C5, _C6 = np.float32(60.167631), np.float32(-25.9675993), np.float32(6.52865816)
 
 
+TILE = 256
+"""Cells that kernels work on at a time: their scratch stays in the first cache."""
+
+
 class Key(NamedTuple):
     """Philox key of one named stream: two 32-bit words."""
 
     low: np.uint32
     high: np.uint32
+
+
+class Draws(NamedTuple):
+    """Where random numbers of an operation come from: keys of noise and coin, array and event number."""
+
+    noise: Key
+    coin: Key
+    array: np.uint32
+    event: np.uint32
 
 
 def stream_key(seed: int, stream: str) -> Key:
@@ -86,10 +99,12 @@ def box_muller(radius_word: Any, angle_word: Any) -> Any:
     return radius * cosine, radius * sine
 
 
-@inline
-def words_tile(words: Any, n: Any, key: Any, block: Any, event: Any, cell: Any, array: Any) -> None:
-    """The words of counter (block, event, cell[i], array) for i < n into ``words`` [4, >= n] (uint32)."""
-    for i in range(n):
+@tile_function
+def draw_words(
+    words: Any, first: Any, stop: Any, key: Any, block: Any, event: Any, cell: Any, array: Any
+) -> None:
+    """The words of counter (block, event, cell[i], array) for first <= i < stop into ``words`` [4, >= stop]."""
+    for i in range(np.uint64(first), np.uint64(stop)):
         w0, w1, w2, w3 = philox(block, event, cell[i], array, key.low, key.high)
         words[0, i] = w0
         words[1, i] = w1
@@ -97,14 +112,26 @@ def words_tile(words: Any, n: Any, key: Any, block: Any, event: Any, cell: Any, 
         words[3, i] = w3
 
 
+@tile_function
+def draw_normals(z: Any, words: Any, first: Any, stop: Any, pair: Any) -> None:
+    """Normals z[2 pair] and z[2 pair + 1] of first <= i < stop from the same rows of ``words``."""
+    radius, angle, even, odd = words[2 * pair], words[2 * pair + 1], z[2 * pair], z[2 * pair + 1]
+    for i in range(np.uint64(first), np.uint64(stop)):
+        a, b = box_muller(radius[i], angle[i])
+        even[i] = a
+        odd[i] = b
+
+
+@inline
+def words_tile(words: Any, n: Any, key: Any, block: Any, event: Any, cell: Any, array: Any) -> None:
+    """The words of counter (block, event, cell[i], array) for i < n into ``words`` [4, >= n] (uint32)."""
+    draw_words(words, 0, n, key, block, event, cell, array)
+
+
 @inline
 def normals_tile(z: Any, words: Any, n: Any, pair: Any) -> None:
     """Normals ``z`` [4, >= n] (float32): rows 2 pair and 2 pair + 1 from the same rows of ``words``."""
-    first, second = 2 * pair, 2 * pair + 1
-    for i in range(n):
-        a, b = box_muller(words[first, i], words[second, i])
-        z[first, i] = a
-        z[second, i] = b
+    draw_normals(z, words, 0, n, pair)
 
 
 @inline

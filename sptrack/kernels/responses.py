@@ -1,30 +1,35 @@
-"""Response laws: the step of one up and of one down pulse, two scalar functions per family.
+"""Response laws: the step of one up and of one down pulse.
 
-A law is a NamedTuple of ``cell``, one row per parameter and one column per cell, and ``shared``, the
-parameters that all cells have in common. Its type selects the two functions, in compiled code (by overload)
-and in plain Python alike:
+A family is two scalar functions of (shared, cell, i, w): the mean rise and the mean fall of cell i at weight w
+by one pulse, weight units. Kernels take laws as data and call their loop over a tile of cells by address, so
+that no kernel is compiled for a law of its own, not even for a user's.
 
-    step_up(law, cell, i, w)      mean rise of cell i at weight w by one up pulse, weight units
-    step_down(law, cell, i, w)    mean fall by one down pulse, weight units
-
-``cell`` is passed apart because kernels work on a copy of a few hundred cells. Rows 0 to 3 mean the same in
-every law.
+Parameters of the cells are passed apart because kernels work on a copy of a few hundred cells. Rows 0 to 3
+mean the same in every law.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import inline, kernel
 from sptrack.kernels.elementary import exp, power
+from sptrack.kernels.pointers import address, call
 
 Array = NDArray[Any]
 
 UP, DOWN, LOWER, UPPER = 0, 1, 2, 3
 """Rows of every law: scale of the up and of the down step, lower and upper hard bound (weight units)."""
+
+STEP_ROWS = 4
+"""Rows of scratch of `mean_steps`."""
+MOST_SCANNED = 9
+"""Most nodes of a piecewise law that are passed one by one."""
+
+LINEAR, EXP, POW, PIECEWISE, CUSTOM = range(5)
 
 SLOPE_UP, SLOPE_DOWN = 4, 5
 STRETCH = 4
@@ -33,42 +38,22 @@ GAMMA_UP, GAMMA_DOWN = 4, 5
 EXP_OFFSET, EXP_A_UP, EXP_GAMMA_UP, EXP_A_DOWN, EXP_GAMMA_DOWN = 0, 1, 2, 3, 4
 
 
-class LinearLaw(NamedTuple):
-    """Constant-step, linear-step and soft-bounds cells: step = scale + slope * w."""
+class Law(NamedTuple):
+    """A response law as data.
 
-    cell: Array
-    shared: Array
+    ``kind``: `LINEAR` (constant-step, linear-step and soft-bounds cells): step = scale + slope * w. `EXP`:
+    step = scale * max(1 - A exp(+-gamma z), 0) with z = stretch * w + offset. `POW`: step = scale * (distance
+    to the bound ahead / range)**gamma. `PIECEWISE`: step = scale * interpolation of equally spaced nodes; the
+    up nodes stand in the rows from `NODES` on, the down nodes after them. `CUSTOM` and above: a user's law.
 
-
-class ExpLaw(NamedTuple):
-    """Exponential-step cells: step = scale * max(1 - A exp(+-gamma z), 0) with z = stretch * w + offset."""
-
-    cell: Array
-    shared: Array
-
-
-class PowLaw(NamedTuple):
-    """Power-step cells: step = scale * (distance to the bound ahead / range)**gamma."""
-
-    cell: Array
-    shared: Array
-
-
-class PiecewiseLaw(NamedTuple):
-    """Piecewise-linear cells: step = scale * interpolation of equally spaced nodes.
-
-    The up nodes stand in the rows from `NODES` on, the down nodes after them.
+    ``cell`` [rows, cells] holds one row per parameter, ``shared`` what all cells have in common; ``steps`` is
+    the address of the tile function (`callable_law`), 0 where it is not known.
     """
 
+    kind: int
     cell: Array
     shared: Array
-
-
-class CustomLaw(NamedTuple):
-    """Base of the laws that `custom_law` makes, each a type of its own."""
-
-    cell: Array
-    shared: Array
+    steps: int = 0
 
 
 @inline
@@ -130,65 +115,61 @@ def _piecewise_down(shared: Any, cell: Any, i: Any, w: Any) -> Any:
     return cell[DOWN, i] * _interpolate(cell, NODES + nodes, nodes - 1, i, w)
 
 
-_STEPS: dict[type, tuple[Any, Any]] = {
-    LinearLaw: (_linear_up, _linear_down),
-    ExpLaw: (_exp_up, _exp_down),
-    PowLaw: (_pow_up, _pow_down),
-    PiecewiseLaw: (_piecewise_up, _piecewise_down),
+def _over_tile(up: Any, down: Any) -> Any:
+    """Tile function of the scalar steps up and down of a law."""
+
+    def steps(law: Any, rises: Any, cell: Any, w: Any, step: Any, first: Any, stop: Any) -> None:
+        out = step[0]
+        if rises:
+            for i in range(np.uint64(first), np.uint64(stop)):
+                out[i] = up(law.shared, cell, i, w[i])
+        else:
+            for i in range(np.uint64(first), np.uint64(stop)):
+                out[i] = down(law.shared, cell, i, w[i])
+
+    return steps
+
+
+def _scanned(law: Any, rises: Any, cell: Any, w: Any, step: Any, first: Any, stop: Any) -> None:
+    """Steps between few nodes: one pass per node instead of a look-up per cell, which does not vectorise."""
+    nodes = (cell.shape[0] - NODES) // 2
+    scale = cell[UP] if rises else cell[DOWN]
+    start = NODES if rises else NODES + nodes
+    lower, upper = cell[LOWER], cell[UPPER]
+    below, above, place, passed = step[0], step[1], step[2], step[3]
+    last, node, following = place.dtype.type(nodes - 1), cell[start], cell[start + 1]
+    for i in range(np.uint64(first), np.uint64(stop)):
+        width = upper[i] - lower[i]
+        width = width if width > 0 else type(width)(1)
+        place[i] = (w[i] - lower[i]) / width * last
+        passed[i] = 0
+    for i in range(np.uint64(first), np.uint64(stop)):
+        below[i] = node[i]
+        above[i] = following[i]
+    for k in range(1, nodes - 1):
+        edge, node, following = place.dtype.type(k), cell[start + k], cell[start + k + 1]
+        for i in range(np.uint64(first), np.uint64(stop)):
+            beyond = place[i] >= edge
+            passed[i] = edge if beyond else passed[i]
+            below[i] = node[i] if beyond else below[i]
+            above[i] = following[i] if beyond else above[i]
+    for i in range(np.uint64(first), np.uint64(stop)):
+        below[i] = scale[i] * (below[i] + (place[i] - passed[i]) * (above[i] - below[i]))
+
+
+_interpolated = _over_tile(_piecewise_up, _piecewise_down)
+_TILES: dict[int, Any] = {
+    LINEAR: _over_tile(_linear_up, _linear_down),
+    EXP: _over_tile(_exp_up, _exp_down),
+    POW: _over_tile(_pow_up, _pow_down),
 }
-_IN_THIS_PROCESS: set[type] = set()
 
 
-def step_up(law: Any, cell: Any, i: Any, w: Any) -> Any:
-    """Mean rise of cell ``i`` at weight ``w`` by one up pulse (weight units)."""
-    return _STEPS[type(law)][0](law.shared, cell, i, w)
-
-
-def step_down(law: Any, cell: Any, i: Any, w: Any) -> Any:
-    """Mean fall of cell ``i`` at weight ``w`` by one down pulse (weight units)."""
-    return _STEPS[type(law)][1](law.shared, cell, i, w)
-
-
-@overload(step_up)
-def _step_up(law: Any, cell: Any, i: Any, w: Any) -> Any:
-    up = _STEPS[law.instance_class][0]
-
-    def compiled(law: Any, cell: Any, i: Any, w: Any) -> Any:
-        return up(law.shared, cell, i, w)
-
-    return compiled
-
-
-@overload(step_down)
-def _step_down(law: Any, cell: Any, i: Any, w: Any) -> Any:
-    down = _STEPS[law.instance_class][1]
-
-    def compiled(law: Any, cell: Any, i: Any, w: Any) -> Any:
-        return down(law.shared, cell, i, w)
-
-    return compiled
-
-
-def is_linear(law: Any) -> bool:
-    """Whether a step is one multiply-add: cheap enough to keep several in registers."""
-    return isinstance(law, LinearLaw)
-
-
-@overload(is_linear)
-def _is_linear(law: Any) -> Any:
-    linear = law.instance_class is LinearLaw
-
-    def compiled(law: Any) -> Any:
-        return linear
-
-    return compiled
-
-
-def custom_law(q_plus: Callable[..., float], q_minus: Callable[..., float], parameters: int) -> type:
-    """Law type of a user's two functions ``q(w, p_0, ...)`` of weight and ``parameters`` per-cell numbers.
+def custom_law(q_plus: Callable[..., float], q_minus: Callable[..., float], parameters: int) -> int:
+    """Kind of the law of a user's functions ``q(w, p_0, ...)`` of weight and ``parameters`` per-cell numbers.
 
     The step is the scale (row `UP` or `DOWN`) times the function, 0 where it is negative (beyond the nominal
-    bounds); rows 4, 5, ... hold the parameters.
+    bounds); rows 4, 5, ... hold the parameters. The kind is good in this process only.
     """
     names = "".join(f", cell[{4 + k}, i]" for k in range(parameters))
     scope: dict[str, Any] = {"up": inline(q_plus), "down": inline(q_minus)}
@@ -197,23 +178,47 @@ def custom_law(q_plus: Callable[..., float], q_minus: Callable[..., float], para
         f"def fall(shared, cell, i, w):\n    return cell[{DOWN}, i] * type(w)(max(down(w{names}), 0.0))\n"
     )
     exec(source, scope)  # noqa: S102 - the source is made above from two integers
-
-    # compiled code is chosen by the name of the type: two laws must not share it
-    law = type(f"CustomLaw{len(_IN_THIS_PROCESS)}", (CustomLaw,), {})
-    _STEPS[law] = (inline(scope["rise"]), inline(scope["fall"]))
-    _IN_THIS_PROCESS.add(law)
-    return law
+    kind = CUSTOM + len(_TILES)
+    _TILES[kind] = _over_tile(inline(scope["rise"]), inline(scope["fall"]))
+    return kind
 
 
-def cacheable(law: Any) -> bool:
-    """Whether machine code for this law may be kept on disk (a user's law lives in one process only)."""
-    return type(law) not in _IN_THIS_PROCESS
+def callable_law(law: Law) -> Law:
+    """``law`` with the address of its tile function, compiled where this is its first use.
+
+    Addresses are good in this process only: kernels get them at every call, nothing keeps them.
+    """
+    if law.kind == PIECEWISE:
+        few = law.cell.shape[0] <= NODES + 2 * MOST_SCANNED
+        function = _scanned if few else _interpolated
+    else:
+        function = _TILES[law.kind]
+    return law._replace(steps=_tile_address(function, law.cell.dtype, law.kind < CUSTOM))
+
+
+@cache
+def _tile_address(function: Any, dtype: Any, cached: bool) -> int:
+    w = np.empty(1, dtype)
+    cell = np.empty((1, 1), dtype)
+    return address(function, Law(LINEAR, cell, w), True, cell, w, cell, 0, 0, cached=cached)
+
+
+@inline
+def mean_steps(law: Any, up: Any, cell: Any, w: Any, step: Any, first: Any, stop: Any) -> None:
+    """Mean steps of first <= i < stop at weights ``w`` by one pulse up or down into step[0] (weight units).
+
+    ``law`` is a `callable_law`; ``step`` [`STEP_ROWS`, >= stop] is scratch.
+    """
+    call(law.steps, (law, up, cell, w, step, first, stop))
 
 
 @kernel
 def steps(law: Any, w: Array, up: Array, down: Array) -> None:
     """Both steps at weights ``w`` [points, cells] into ``up`` and ``down`` of that shape (weight units)."""
+    n = w.shape[1]
+    step = np.empty((STEP_ROWS, n), w.dtype)
     for k in range(w.shape[0]):
-        for i in range(w.shape[1]):
-            up[k, i] = step_up(law, law.cell, i, w[k, i])
-            down[k, i] = step_down(law, law.cell, i, w[k, i])
+        mean_steps(law, True, law.cell, w[k], step, 0, n)
+        up[k] = step[0]
+        mean_steps(law, False, law.cell, w[k], step, 0, n)
+        down[k] = step[0]

@@ -21,12 +21,12 @@ from numba import types
 
 from sptrack.kernels._jit import kernel, tile_function
 from sptrack.kernels.counts import counts_tile, event_words
+from sptrack.kernels.drift import after_pulses, after_step
 from sptrack.kernels.objectives import gradient
 from sptrack.kernels.observers import POINT as OBSERVED
 from sptrack.kernels.observers import observe, tell_drive
 from sptrack.kernels.pointers import address, call
-from sptrack.kernels.pulses import Draws
-from sptrack.kernels.random import renew_normals
+from sptrack.kernels.random import Draws, renew_normals
 from sptrack.kernels.stages import FLUSH_EVERY, flush, run_stages
 from sptrack.kernels.tracking_state import (
     ACTIVE,
@@ -58,11 +58,11 @@ from sptrack.kernels.tracking_state import (
     WANTED,
     WRITE,
     WRITTEN,
+    Drive,
     load,
     store,
 )
 from sptrack.kernels.updates import burst_tile, event_normals, sequence_tile
-from sptrack.kernels.wander import after_pulses, after_step
 
 READS, PROGRAMS = 0, 1
 """Entries of the tally."""
@@ -72,22 +72,22 @@ _FIVE = types.UniTuple(types.int64, 5)
 
 
 class Calls(NamedTuple):
-    """Addresses of what a run calls: pulses of W and of P, drift of W and of P, gradient, reference."""
+    """Addresses of what a step calls: pulses, drift, gradient, reference."""
 
-    pulse_main: int
-    pulse_fast: int
-    drift_main: int
-    drift_fast: int
+    pulse: int
+    drift: int
     gradient: int
     refer: int
 
 
-def calls_of(arrays: Any, reference: Any, rule: Any, gradient: int, tile: Any, *, cached: bool) -> Calls:
-    """Addresses for these arrays; ``cached``: machine code of their laws may be kept on disk."""
-    pulses = [address(_pulse, one, _FIVE, tile, cached=cached) for one in arrays]
-    drifts = [address(_drift, one, _FIVE, tile, cached=cached) for one in arrays]
-    refer = address(_refer, reference, rule, types.UniTuple(types.int64, 2), tile)
-    return Calls(*pulses, *drifts, gradient, refer)
+def calls_of(drive: Drive, reference: Any, rule: Any, gradient: int, tile: Any) -> Calls:
+    """Addresses of the functions that a step is made of; ``gradient`` is that of the objective."""
+    return Calls(
+        address(_pulse, drive, _FIVE, tile),
+        address(_drift, drive, _FIVE, tile),
+        gradient,
+        address(_refer, reference, rule, types.UniTuple(types.int64, 2), tile),
+    )
 
 
 @tile_function
@@ -127,12 +127,12 @@ def _pulse(drive: Any, at: Any, t: Any) -> None:
             event_normals(z, t.words, n, draws, t.place)
         burst_tile(drive.law, drive.noise, cell, w, z[draws.event & 3], count, (t.rows[TOTAL], t.rows[POWER]))
     else:
-        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, (t.normals, t.words))
+        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, t.pulses[which])
     pulsed = t.whole[PULSED + which]
     for i in range(n):
         pulsed[i] += abs(count[i])
     drawn = (t.normals[WRITE + 4 * which : WRITE + 4 * which + 4], t.words, renew)
-    after_pulses(drive.wander, drawn, draws, t.place, count, side)
+    after_pulses(drive.drift, drawn, draws, t.place, count, side)
 
 
 def _drift(drive: Any, at: Any, t: Any) -> None:
@@ -140,7 +140,7 @@ def _drift(drive: Any, at: Any, t: Any) -> None:
     which, n, step, fresh, _ = at
     draws = Draws(drive.draws.noise, drive.draws.coin, drive.draws.array, np.uint32(step))
     drawn = (t.normals[WALK + 4 * which : WALK + 4 * which + 4], t.words, fresh != 0 or step & 3 == 0)
-    after_step(drive.wander, drawn, draws, t.place, n, _side(which, n, t))
+    after_step(drive.drift, drawn, draws, t.place, n, _side(which, n, t))
 
 
 @tile_function
@@ -400,7 +400,7 @@ def track(
                 tally[tile, PROGRAMS] += flipped
             moves, counted = rule.direct, 0
             if not rule.direct:
-                call(calls.pulse_fast, (arrays[1], (1, n, step, fresh, 0), t))
+                call(calls.pulse, (arrays[1], (1, n, step, fresh, 0), t))
                 if reference.observes:
                     _tell(reference.observer, n, t)
                 if (step + 1) % rule.read_every == 0:
@@ -410,9 +410,10 @@ def track(
                     call(calls.refer, (reference, rule, (step, n), t))
             if moves:
                 anew = 1 if fresh != 0 or rule.transfer_every > 1 else 0
-                call(calls.pulse_main, (arrays[0], (0, n, step, anew, counted), t))
-            call(calls.drift_main, (arrays[0], (0, n, step, fresh, 0), t))
-            call(calls.drift_fast, (arrays[1], (1, n, step, fresh, 0), t))
+                call(calls.pulse, (arrays[0], (0, n, step, anew, counted), t))
+            for which in range(2):
+                if arrays[which].drift.active:
+                    call(calls.drift, (arrays[which], (which, n, step, fresh, 0), t))
             _note(n, t)
             if record.shape[1] > 0:
                 _record(record, k, start, n, t)

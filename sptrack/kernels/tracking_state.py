@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import tile_function
+from sptrack.kernels.updates import pulse_scratch
 
 Array = NDArray[Any]
 
@@ -14,7 +15,7 @@ class Drive(NamedTuple):
     """An array and how it is asked to move.
 
     ``draws`` hold keys and array number (the event is the step), ``size`` = (granularity, count law, slots),
-    ``burst`` the application, ``wander`` what moves the cells besides pulses (`sptrack.kernels.wander`).
+    ``burst`` the application, ``drift`` what moves the cells besides pulses (`sptrack.kernels.drift`).
     """
 
     law: Any
@@ -22,7 +23,7 @@ class Drive(NamedTuple):
     draws: Any
     size: Any
     burst: bool
-    wander: Any
+    drift: Any
 
 
 class Rule(NamedTuple):
@@ -164,7 +165,7 @@ class Tile(NamedTuple):
     parameters of W and, from row ``split`` on, of P; ``memory`` and ``some`` [slots, size] that of what finds
     the reference, for all cells and for those that are read; ``block`` [2, size] (float64) the reads, and the
     increments that an observer is told of, ``flips`` [1, size] (int8) the flips; ``place`` the numbers of the
-    cells; ``words`` [12, size] and ``normals`` [36, size] random numbers.
+    cells; ``words`` [12, size] and ``normals`` [36, size] random numbers; ``pulses`` room for sorted pulses of W and of P.
     """
 
     rows: Array
@@ -178,11 +179,13 @@ class Tile(NamedTuple):
     place: Array
     words: Array
     normals: Array
+    pulses: Any
 
 
 def tile_of(arrays: Any, slots: int, size: int) -> Tile:
     """Scratch for tiles of ``size`` cells."""
     main, fast = (drive.law.cell.shape[0] for drive in arrays)
+    room = getattr(pulse_scratch, "py_func", pulse_scratch)
     return Tile(
         np.zeros((POWER + 1, size), np.float32),
         np.zeros((INDEX + 1, size), np.int32),
@@ -195,6 +198,7 @@ def tile_of(arrays: Any, slots: int, size: int) -> Tile:
         np.zeros(size, np.uint32),
         np.zeros((12, size), np.uint32),
         np.zeros((36, size), np.float32),
+        tuple(room(drive.law, drive.law.cell) for drive in arrays),
     )
 
 

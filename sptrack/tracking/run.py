@@ -14,11 +14,11 @@ from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
 from sptrack.kernels import tracking as kernels
-from sptrack.kernels import tracking_state, wander
+from sptrack.kernels import drift as moving
+from sptrack.kernels import tracking_state
 from sptrack.kernels.objectives import gradient_address, gradient_scratch, is_separable
-from sptrack.kernels.pulses import TILE, Draws
-from sptrack.kernels.random import stream_key
-from sptrack.kernels.responses import LinearLaw, cacheable
+from sptrack.kernels.random import TILE, Draws, stream_key
+from sptrack.kernels.responses import LINEAR, callable_law
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
@@ -250,11 +250,10 @@ class Tracker:
         rule, noises = _rule(self.method, self.problem.fast), self._noises()
 
         gradient = gradient_address(self.problem.objective)
-        kept = all(cacheable(one.law) for one in self._arrays)
 
         def part(tiles: tuple[int, int]) -> None:
             scratch = tracking_state.tile_of(self._arrays, len(self._state.memory), tile)
-            calls = kernels.calls_of(self._arrays, self._reference, rule, gradient, scratch, cached=kept)
+            calls = kernels.calls_of(self._arrays[0], self._reference, rule, gradient, scratch)
             out = (*tiles, calls, scratch, errors, tally, pulsed, work, record)
             kernels.track(
                 self.problem.objective, self._arrays, rule, self._reference, noises, self._state, span, out
@@ -347,7 +346,7 @@ def _check_cells(cells: Cells, application: str) -> None:
         )
     if cells.law.cell.dtype != np.float32:
         raise ParameterError("cells in float64: the fused recursion works in float32")
-    if application == "burst" and not isinstance(cells.law, LinearLaw):
+    if application == "burst" and cells.law.kind != LINEAR:
         raise ParameterError(f"application 'burst' on {cells.device.response.family}: linear families only")
 
 
@@ -370,20 +369,29 @@ def _drive(cells: Cells, name: str, seed: int, size: tuple[int, int], applicatio
     )
     whole = (np.float32(cells.dw_min), *size)
     moved = _wander(cells, name, seed)
-    return tracking_state.Drive(cells.law, cells.kernel_noise, draws, whole, application == "burst", moved)
+    return tracking_state.Drive(
+        callable_law(cells.law), cells.kernel_noise, draws, whole, application == "burst", moved
+    )
 
 
 def _wander(cells: Cells, name: str, seed: int) -> Any:
     """Write noise and drift of the device."""
-    drift = cells.drift
-    if not cells.device.write_noise and drift is None:
-        return wander.STILL
-    write = np.float32(cells.device.write_noise * cells.dw_min)
-    still = np.zeros(cells.size, np.float32)
-    pulse, step, walk = (still, still, still) if drift is None else (_single(rate) for rate in drift)
-    drifts = int(pulse.any() or step.any() or walk.any())
-    keys = (stream_key(seed, f"{name}/track-write"), stream_key(seed, f"{name}/walk"))
-    return wander.Wander(write, keys[0], drifts, pulse, step, walk, int(walk.any()), keys[1])
+    made = moving.no_drift(
+        np.float32,
+        write=cells.device.write_noise * cells.dw_min,
+        write_key=stream_key(seed, f"{name}/track-write"),
+    )
+    if cells.drift is None:
+        return made
+    pulse, step, walk = (_single(rate) for rate in cells.drift)
+    return made._replace(
+        active=int(pulse.any() or step.any() or walk.any()),
+        per_pulse=pulse,
+        per_step=step,
+        walk=walk,
+        walks=int(walk.any()),
+        walk_key=stream_key(seed, f"{name}/walk"),
+    )
 
 
 def _rule(method: Method, cells: Cells) -> Any:
