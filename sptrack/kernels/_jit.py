@@ -28,7 +28,12 @@ def _cache_folder() -> Path:
 CACHE_FOLDER = _cache_folder()
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
-_BORROWING: dict[str, Any] = _OPTIONS | {"forceinline": True, "_nrt": False}
+_BORROWING: dict[str, Any] = _OPTIONS | {
+    "forceinline": True,
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
 _TILE: dict[str, Any] = _OPTIONS | {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -76,7 +81,7 @@ def inline(function: Callable[..., Any]) -> Any:
 def tile_function(function: Callable[..., Any]) -> Any:
     """Like `inline`, for a function of some size or with several callers: it is compiled once and called.
 
-    It cannot be called from Python.
+    It cannot be called from Python, and returns no array, unless to another function that borrows arrays.
     """
     return _one_for_all_constants(numba.njit(function, **_TILE))
 
@@ -100,11 +105,3 @@ def allocating(function: Callable[..., Any]) -> Any:
 def uncached(dispatcher: Any) -> Any:
     """The twin of a kernel that is never written to disk: for laws that exist in this process only."""
     return dispatcher if config.DISABLE_JIT else numba.njit(dispatcher.py_func, **_OPTIONS)
-
-
-def tile_function(function: Callable[..., Any]) -> Any:
-    """Compile a function of some size that only kernels call: once, and called where it is needed.
-
-    Like `inline` it borrows arrays. It returns none, unless to another function that borrows them.
-    """
-    return numba.njit(function, _nrt=False, **_OPTIONS)

@@ -459,6 +459,18 @@ def observe(observer: Any, memory: Any, reads: Any, n: Any) -> None:
 
 
 @kernel
+def tell_cells(observer: Any, memory: Array, wanted: Array, pulses: Array) -> None:
+    """`tell_drive` of all cells."""
+    tell_drive(observer, memory, wanted, pulses, wanted.shape[0])
+
+
+@kernel
+def observe_cells(observer: Any, memory: Array, reads: Array) -> None:
+    """`observe` of all cells."""
+    observe(observer, memory, reads, reads.shape[0])
+
+
+@kernel
 def run_observer(
     observer: Any, memory: Array, drive: Array, pulses: Array, clock: Any, reads: Array, out: Array
 ) -> None:

@@ -219,6 +219,8 @@ def steps(law: Any, w: Array, up: Array, down: Array) -> None:
     step = np.empty((STEP_ROWS, n), w.dtype)
     for k in range(w.shape[0]):
         mean_steps(law, True, law.cell, w[k], step, 0, n)
-        up[k] = step[0]
+        for i in range(n):
+            up[k, i] = step[0, i]
         mean_steps(law, False, law.cell, w[k], step, 0, n)
-        down[k] = step[0]
+        for i in range(n):
+            down[k, i] = step[0, i]

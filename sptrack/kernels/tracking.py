@@ -58,11 +58,10 @@ from sptrack.kernels.tracking_state import (
     WANTED,
     WRITE,
     WRITTEN,
-    Drive,
     load,
     store,
 )
-from sptrack.kernels.updates import burst_tile, event_normals, sequence_tile
+from sptrack.kernels.updates import burst_tile, event_normals, scratch_views, sequence_tile
 
 READS, PROGRAMS = 0, 1
 """Entries of the tally."""
@@ -72,19 +71,28 @@ _FIVE = types.UniTuple(types.int64, 5)
 
 
 class Calls(NamedTuple):
-    """Addresses of what a step calls: pulses, drift, gradient, reference."""
+    """Addresses of what a step calls; 0 for what it does not need.
+
+    Counts and pulses; pulses one by one, or as bursts; what follows pulses, and drift of a step; gradient;
+    reference.
+    """
 
     pulse: int
+    after: int
     drift: int
     gradient: int
     refer: int
 
 
-def calls_of(drive: Drive, reference: Any, rule: Any, gradient: int, tile: Any) -> Calls:
+def calls_of(arrays: Any, reference: Any, rule: Any, gradient: int, tile: Any) -> Calls:
     """Addresses of the functions that a step is made of; ``gradient`` is that of the objective."""
+    drive = arrays[0]
+    writes = any(one.drift.active or one.drift.write > 0 for one in arrays)
+    drifts = any(one.drift.active for one in arrays)
     return Calls(
-        address(_pulse, drive, _FIVE, tile),
-        address(_drift, drive, _FIVE, tile),
+        address(_burst if drive.burst else _sequence, drive, _FIVE, tile),
+        address(_after, drive, _FIVE, tile) if writes else 0,
+        address(_drift, drive, _FIVE, tile) if drifts else 0,
         gradient,
         address(_refer, reference, rule, types.UniTuple(types.int64, 2), tile),
     )
@@ -105,34 +113,71 @@ def _side(which: Any, n: Any, t: Any) -> Any:
     )
 
 
-def _pulse(drive: Any, at: Any, t: Any) -> None:
-    """Send the pulses that row `WANTED` asks for, or, if counted, those in row `PULSES`.
+@tile_function
+def _count(drive: Any, draws: Any, at: Any, t: Any) -> None:
+    """Pulses that row `WANTED` asks for into row `PULSES`, unless they stand there (counted)."""
+    which, n, _, fresh, counted = at
+    if counted == 0:
+        words = t.words[4 * which + 4 : 4 * which + 8]
+        if fresh != 0 or draws.event & 3 == 0:
+            event_words(words, n, draws, t.place)
+        counts_tile(
+            t.rows[WANTED], n, drive.size, words[draws.event & 3], draws, t.place, t.whole[PULSES, :n]
+        )
+
+
+@tile_function
+def _draws(drive: Any, step: Any) -> Any:
+    """Random numbers of the pulses of a step."""
+    return Draws(drive.draws.noise, drive.draws.coin, drive.draws.array, np.uint32(step + 1))
+
+
+def _sequence(drive: Any, at: Any, t: Any) -> None:
+    """Send pulses one after the other.
 
     ``at`` = (0 for W or 1 for P, cells, step, whether words and normals that the step shares with its
     neighbours must be made anew, which they are at every fourth event as well, whether counted).
     """
-    which, n, step, fresh, counted = at
-    draws = Draws(drive.draws.noise, drive.draws.coin, drive.draws.array, np.uint32(step + 1))
+    which, n, step, _, _ = at
+    draws = _draws(drive, step)
+    _count(drive, draws, at, t)
+    cell = t.cells[: t.split] if which == 0 else t.cells[t.split :]
+    count, w = t.whole[PULSES, :n], t.rows[MAIN + which]
+    room = scratch_views(t.real, t.sorting, cell.shape[0])
+    sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, room)
+
+
+def _burst(drive: Any, at: Any, t: Any) -> None:
+    """Send the pulses of an event at once; arguments as in `_sequence`."""
+    which, n, step, fresh, _ = at
+    draws = _draws(drive, step)
+    _count(drive, draws, at, t)
+    z = t.normals[BURST + 4 * which : BURST + 4 * which + 4]
+    if drive.noise.active and (fresh != 0 or draws.event & 3 == 0):
+        event_normals(z, t.words, n, draws, t.place)
+    cell = t.cells[: t.split] if which == 0 else t.cells[t.split :]
+    count, w = t.whole[PULSES, :n], t.rows[MAIN + which]
+    burst_tile(drive.law, drive.noise, cell, w, z[draws.event & 3], count, (t.rows[TOTAL], t.rows[POWER]))
+
+
+def _after(drive: Any, at: Any, t: Any) -> None:
+    """Drift by pulses, and write noise; arguments as in `_sequence`."""
+    which, n, step, fresh, _ = at
+    draws = _draws(drive, step)
     renew = fresh != 0 or draws.event & 3 == 0
-    count, side = t.whole[PULSES, :n], _side(which, n, t)
-    cell, w = side[0], side[1]
-    if counted == 0:
-        words = t.words[4 * which + 4 : 4 * which + 8]
-        if renew:
-            event_words(words, n, draws, t.place)
-        counts_tile(t.rows[WANTED], n, drive.size, words[draws.event & 3], draws, t.place, count)
-    if drive.burst:
-        z = t.normals[BURST + 4 * which : BURST + 4 * which + 4]
-        if drive.noise.active and renew:
-            event_normals(z, t.words, n, draws, t.place)
-        burst_tile(drive.law, drive.noise, cell, w, z[draws.event & 3], count, (t.rows[TOTAL], t.rows[POWER]))
-    else:
-        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, t.pulses[which])
-    pulsed = t.whole[PULSED + which]
-    for i in range(n):
-        pulsed[i] += abs(count[i])
     drawn = (t.normals[WRITE + 4 * which : WRITE + 4 * which + 4], t.words, renew)
-    after_pulses(drive.drift, drawn, draws, t.place, count, side)
+    after_pulses(drive.drift, drawn, draws, t.place, t.whole[PULSES, :n], _side(which, n, t))
+
+
+@tile_function
+def _pulse(calls: Any, drive: Any, at: Any, t: Any) -> None:
+    """Send pulses and count them; arguments as in `_sequence`."""
+    call(calls.pulse, (drive, at, t))
+    pulsed, count = t.whole[PULSED + at[0]], t.whole[PULSES]
+    for i in range(at[1]):
+        pulsed[i] += abs(count[i])
+    if drive.drift.active or drive.drift.write > 0:
+        call(calls.after, (drive, at, t))
 
 
 def _drift(drive: Any, at: Any, t: Any) -> None:
@@ -144,23 +189,23 @@ def _drift(drive: Any, at: Any, t: Any) -> None:
 
 
 @tile_function
-def _chop(span: Any, k: Any, n: Any, t: Any) -> Any:
+def _chop(signs: Any, k: Any, n: Any, rows: Any, group: Any) -> Any:
     """Signs of step ``k`` of the span into row `CHOP`; how many cells flip now.
 
     Row `FLIPPED` becomes 1 where the chopper has flipped since the last read.
     """
-    sign, flip = t.rows[CHOP], t.rows[FLIPPED]
-    if span.signs.shape[1] == 1:
-        now, flips = span.signs[k + 1, 0], span.signs[k + 1, 0] != span.signs[k, 0]
+    sign, flip = rows[CHOP], rows[FLIPPED]
+    if signs.shape[1] == 1:
+        now, flips = signs[k + 1, 0], signs[k + 1, 0] != signs[k, 0]
         for i in range(n):
             sign[i] = now
         if flips:
             for i in range(n):
                 flip[i] = 1
         return n if flips else 0
-    flipped, group = 0, t.whole[GROUP]
+    flipped = 0
     for i in range(n):
-        now, before = span.signs[k + 1, group[i]], span.signs[k, group[i]]
+        now, before = signs[k + 1, group[i]], signs[k, group[i]]
         sign[i] = now
         flip[i] = 1 if now != before else flip[i]
         flipped += 1 if now != before else 0
@@ -168,18 +213,18 @@ def _chop(span: Any, k: Any, n: Any, t: Any) -> Any:
 
 
 @tile_function
-def _mix(rule: Any, flipped: Any, n: Any, t: Any) -> None:
+def _mix(rule: Any, flipped: Any, n: Any, rows: Any) -> None:
     """Renew the reference copy, then the weight at which the gradient is taken (as read) into row `MIX`."""
-    held, q, flip = t.rows[HELD], t.rows[REFERENCE], t.rows[FLIPPED]
+    held, q, flip = rows[HELD], rows[REFERENCE], rows[FLIPPED]
     if rule.sync:
         for i in range(n):
             held[i] = q[i]
     elif flipped > 0:
         for i in range(n):
             held[i] = q[i] if flip[i] != 0 else held[i]
-    main, main_offset = t.rows[MAIN], t.rows[OFFSET]
-    fast, fast_offset = t.rows[FAST], t.rows[OFFSET + 1]
-    chop, mix = t.rows[CHOP], t.rows[MIX]
+    main, main_offset = rows[MAIN], rows[OFFSET]
+    fast, fast_offset = rows[FAST], rows[OFFSET + 1]
+    chop, mix = rows[CHOP], rows[MIX]
     for i in range(n):
         weight = main[i] - main_offset[i]
         beyond = fast[i] - fast_offset[i] - held[i]
@@ -187,26 +232,23 @@ def _mix(rule: Any, flipped: Any, n: Any, t: Any) -> None:
 
 
 @tile_function
-def _slope(arrays: Any, noises: Any, span: Any, k: Any, n: Any, t: Any) -> None:
-    """Add what is added to the gradient, and its noise."""
-    step, g = span.first + k, t.rows[GRADIENT]
-    if span.added.shape[0] > 0:
-        shared = span.added.shape[1] == 1
-        for i in range(n):
-            g[i] += span.added[k, 0 if shared else t.place[i]]
-    if noises.gradient > 0:
-        if k == 0 or step & 3 == 0:
-            z = t.normals[GRADIENT_NOISE : GRADIENT_NOISE + 4]
-            renew_normals(z, t.words, n, noises.gradient_key, step, t.place, arrays[1].draws.array)
-        normal = t.normals[GRADIENT_NOISE + (step & 3)]
-        for i in range(n):
-            g[i] += noises.gradient * normal[i]
+def _add_drive(added: Any, k: Any, n: Any, g: Any, place: Any) -> None:
+    """Add row ``k`` of ``added`` to the gradient."""
+    shared = added.shape[1] == 1
+    for i in range(n):
+        g[i] += added[k, 0 if shared else place[i]]
 
 
 @tile_function
-def _descend(rule: Any, n: Any, t: Any) -> None:
+def _add_noise(std: Any, normal: Any, n: Any, x: Any) -> None:
+    for i in range(n):
+        x[i] += std * normal[i]
+
+
+@tile_function
+def _descend(rule: Any, n: Any, rows: Any) -> None:
     """Increment that the gradient asks for, of P with the chopper's sign, or of W."""
-    wanted, chop, g = t.rows[WANTED], t.rows[CHOP], t.rows[GRADIENT]
+    wanted, chop, g = rows[WANTED], rows[CHOP], rows[GRADIENT]
     if rule.direct:
         for i in range(n):
             wanted[i] = -rule.alpha * g[i]
@@ -216,49 +258,41 @@ def _descend(rule: Any, n: Any, t: Any) -> None:
 
 
 @tile_function
-def _tell(observer: Any, n: Any, t: Any) -> None:
-    """Tell an observer what P was asked for in this step."""
-    asked, wanted = t.block[1], t.rows[WANTED]
+def _copy_wanted(n: Any, rows: Any, asked: Any) -> None:
     for i in range(n):
-        asked[i] = wanted[i]
-    tell_drive(observer, t.memory, asked, t.whole[PULSES], n)
+        asked[i] = rows[WANTED, i]
 
 
 @tile_function
-def _read(arrays: Any, rule: Any, noises: Any, k: Any, step: Any, n: Any, t: Any) -> Any:
-    """Read P into row `READ`: all cells, or those of the column whose turn it is (`ACTIVE`); how many."""
-    number = n
-    if rule.columns > 0:
-        number = 0
-        column = (step // rule.read_every) % rule.columns
-        for i in range(n):
-            mine = t.place[i] % rule.columns == column
-            t.whole[ACTIVE, i] = 1 if mine else 0
-            number += 1 if mine else 0
-    read, fast, offset = t.rows[READ], t.rows[FAST], t.rows[OFFSET + 1]
+def _choose(column: Any, columns: Any, n: Any, place: Any, active: Any) -> Any:
+    """Mark the cells of a column as read now; how many they are."""
+    number = 0
     for i in range(n):
-        read[i] = fast[i] - offset[i]
-    if noises.read > 0:
-        if k == 0 or rule.read_every > 1 or step & 3 == 0:
-            z = t.normals[READ_NOISE : READ_NOISE + 4]
-            renew_normals(z, t.words, n, noises.read_key, step, t.place, arrays[1].draws.array)
-        normal = t.normals[READ_NOISE + (step & 3)]
-        for i in range(n):
-            read[i] += noises.read * normal[i]
+        mine = place[i] % columns == column
+        active[i] = 1 if mine else 0
+        number += 1 if mine else 0
     return number
 
 
 @tile_function
-def _transfer(rule: Any, n: Any, t: Any) -> Any:
+def _read(n: Any, rows: Any) -> None:
+    """Visible P into row `READ`."""
+    read, fast, offset = rows[READ], rows[FAST], rows[OFFSET + 1]
+    for i in range(n):
+        read[i] = fast[i] - offset[i]
+
+
+@tile_function
+def _transfer(rule: Any, n: Any, rows: Any, whole: Any) -> Any:
     """What W is to be moved by: row `WANTED`, or, from the buffer, pulses in row `PULSES` (1)."""
-    wanted, chop, read, held = t.rows[WANTED], t.rows[CHOP], t.rows[READ], t.rows[HELD]
-    active = t.whole[ACTIVE]
+    wanted, chop, read, held = rows[WANTED], rows[CHOP], rows[READ], rows[HELD]
+    active = whole[ACTIVE]
     for i in range(n):
         beyond = chop[i] * (read[i] - held[i])
         wanted[i] = rule.beta * beyond if active[i] != 0 else 0
     if rule.threshold == 0:
         return 0
-    buffer, pulses = t.rows[BUFFER], t.whole[PULSES]
+    buffer, pulses = rows[BUFFER], whole[PULSES]
     for i in range(n):
         level = buffer[i] + wanted[i]
         number = np.int32(level / rule.threshold)
@@ -271,20 +305,20 @@ def _transfer(rule: Any, n: Any, t: Any) -> Any:
 
 
 @tile_function
-def _estimate(reference: Any, rule: Any, memory: Any, k: Any, n: Any, t: Any) -> None:
+def _estimate(reference: Any, quantum: Any, memory: Any, k: Any, n: Any, block: Any, flips: Any) -> None:
     """Read number ``k`` of n cells, in row 0 of the block, becomes their reference."""
-    value = t.block[0]
+    value = block[0]
     if reference.observes:
         observe(reference.observer, memory, value, n)
         for i in range(n):
             value[i] = memory[OBSERVED, i]
     else:
-        run_stages(reference.stages, memory, t.block, t.flips, (k, 0, 1, n))
+        run_stages(reference.stages, memory, block, flips, (k, 0, 1, n))
         if (k + 1) % FLUSH_EVERY == 0:
             flush(memory, n)
-    if rule.quantum > 0:
+    if quantum > 0:
         for i in range(n):
-            value[i] = rule.quantum * np.rint(value[i] / rule.quantum)
+            value[i] = quantum * np.rint(value[i] / quantum)
         if reference.register >= 0:
             for i in range(n):
                 memory[reference.register, i] = value[i]
@@ -305,7 +339,7 @@ def _refer_some(reference: Any, rule: Any, k: Any, n: Any, t: Any) -> None:
         t.rows[FLIPPED, i] = 0
         for row in range(t.memory.shape[0]):
             t.some[row, j] = t.memory[row, i]
-    _estimate(reference, rule, t.some, k, count, t)
+    _estimate(reference, rule.quantum, t.some, k, count, t.block, t.flips)
     for j in range(count):
         i = index[j]
         t.rows[REFERENCE, i] = t.block[0, j]
@@ -327,19 +361,19 @@ def _refer(reference: Any, rule: Any, at: Any, t: Any) -> None:
     for i in range(n):
         flips[i] = np.int8(flipped[i])
         flipped[i] = 0
-    _estimate(reference, rule, t.memory, turn, n, t)
+    _estimate(reference, rule.quantum, t.memory, turn, n, t.block, t.flips)
     for i in range(n):
         q[i] = value[i]
 
 
 @tile_function
-def _record(record: Any, k: Any, start: Any, n: Any, t: Any) -> None:
+def _record(record: Any, k: Any, start: Any, n: Any, rows: Any) -> None:
     """W, P and Q as read, without reading noise, and P's symmetric point, at the end of step ``k``."""
     for i in range(n):
-        record[0, k, start + i] = t.rows[MAIN, i] - t.rows[OFFSET, i]
-        record[1, k, start + i] = t.rows[FAST, i] - t.rows[OFFSET + 1, i]
-        record[2, k, start + i] = t.rows[REFERENCE, i]
-        record[3, k, start + i] = t.rows[POINT + 1, i]
+        record[0, k, start + i] = rows[MAIN, i] - rows[OFFSET, i]
+        record[1, k, start + i] = rows[FAST, i] - rows[OFFSET + 1, i]
+        record[2, k, start + i] = rows[REFERENCE, i]
+        record[3, k, start + i] = rows[POINT + 1, i]
 
 
 @tile_function
@@ -350,9 +384,8 @@ def _add_squares(sums: Any, a: Any, b: Any, n: Any) -> None:
 
 
 @tile_function
-def _note(n: Any, t: Any) -> None:
+def _note(n: Any, rows: Any) -> None:
     """Add the squared errors of this step."""
-    rows = t.rows
     shown, main, offset = rows[WANTED], rows[MAIN], rows[OFFSET]
     for i in range(n):
         shown[i] = main[i] - offset[i]
@@ -362,14 +395,77 @@ def _note(n: Any, t: Any) -> None:
 
 
 @tile_function
-def _sample(errors: Any, tile: Any, sample: Any, every: Any, n: Any, t: Any) -> None:
+def _sample(errors: Any, tile: Any, sample: Any, every: Any, n: Any, rows: Any) -> None:
     """Mean errors of the steps since the last sample."""
     for metric in range(3):
-        total, sums = 0.0, t.rows[SUMS + metric]
+        total, sums = 0.0, rows[SUMS + metric]
         for i in range(n):
             total += sums[i]
             sums[i] = 0.0
         errors[tile, sample, metric] = total / every
+
+
+@tile_function
+def _run(
+    objective: Any, arrays: Any, rule: Any, reference: Any, noises: Any, state: Any, span: Any, out: Any
+) -> None:
+    """See `track`."""
+    first, last, calls, t, errors, tally, pulsed, work, record = out
+    rows, whole, place, normals = t.rows, t.whole, t.place, t.normals
+    size = place.shape[0]
+    for tile in range(first, last):
+        start = tile * size
+        n = min(size, state.rows.shape[1] - start)
+        load((arrays[0].law.cell, arrays[1].law.cell), state, span, start, n, t)
+        for k in range(span.signs.shape[0] - 1):
+            step, fresh = span.first + k, 1 if k == 0 else 0
+            flipped = _chop(span.signs, k, n, rows, whole[GROUP])
+            _mix(rule, flipped, n, rows)
+            g = rows[GRADIENT]
+            gradient(calls.gradient, objective, rows[MIX, :n], g[:n], start, work)
+            if span.added.shape[0] > 0:
+                _add_drive(span.added, k, n, g, place)
+            if noises.gradient > 0:
+                if k == 0 or step & 3 == 0:
+                    z = normals[GRADIENT_NOISE : GRADIENT_NOISE + 4]
+                    renew_normals(z, t.words, n, noises.gradient_key, step, place, noises.array)
+                _add_noise(noises.gradient, normals[GRADIENT_NOISE + (step & 3)], n, g)
+            _descend(rule, n, rows)
+            if not rule.sync:
+                tally[tile, PROGRAMS] += flipped
+            moves, counted = rule.direct, 0
+            if not rule.direct:
+                _pulse(calls, arrays[1], (1, n, step, fresh, 0), t)
+                if reference.observes:
+                    _copy_wanted(n, rows, t.block[1])
+                    tell_drive(reference.observer, t.memory, t.block[1], whole[PULSES], n)
+                if (step + 1) % rule.read_every == 0:
+                    _read(n, rows)
+                    if noises.read > 0:
+                        if k == 0 or rule.read_every > 1 or step & 3 == 0:
+                            z = normals[READ_NOISE : READ_NOISE + 4]
+                            renew_normals(z, t.words, n, noises.read_key, step, place, noises.array)
+                        _add_noise(noises.read, normals[READ_NOISE + (step & 3)], n, rows[READ])
+                    number = n
+                    if rule.columns > 0:
+                        column = (step // rule.read_every) % rule.columns
+                        number = _choose(column, rule.columns, n, place, whole[ACTIVE])
+                    tally[tile, READS] += number
+                    moves = (step + 1) % rule.transfer_every == 0
+                    counted = _transfer(rule, n, rows, whole) if moves else 0
+                    call(calls.refer, (reference, rule, (step, n), t))
+            if moves:
+                anew = 1 if fresh != 0 or rule.transfer_every > 1 else 0
+                _pulse(calls, arrays[0], (0, n, step, anew, counted), t)
+            for which in range(2):
+                if arrays[which].drift.active:
+                    call(calls.drift, (arrays[which], (which, n, step, fresh, 0), t))
+            _note(n, rows)
+            if record.shape[1] > 0:
+                _record(record, k, start, n, rows)
+            if (k + 1) % span.every == 0:
+                _sample(errors, tile, (k + 1) // span.every - 1, span.every, n, rows)
+        store(state, pulsed, start, n, t)
 
 
 @kernel
@@ -383,40 +479,4 @@ def track(
     pulsed [2, cells] of W and P (both added to), work [samples of data], record [4, steps or 0, cells] of W,
     P, Q and P's symmetric point). An objective that is not separable needs one tile that holds all cells.
     """
-    first, last, calls, t, errors, tally, pulsed, work, record = out
-    size = t.place.shape[0]
-    for tile in range(first, last):
-        start = tile * size
-        n = min(size, state.rows.shape[1] - start)
-        load(arrays, state, span, start, n, t)
-        for k in range(span.signs.shape[0] - 1):
-            step, fresh = span.first + k, 1 if k == 0 else 0
-            flipped = _chop(span, k, n, t)
-            _mix(rule, flipped, n, t)
-            gradient(calls.gradient, objective, t.rows[MIX, :n], t.rows[GRADIENT, :n], start, work)
-            _slope(arrays, noises, span, k, n, t)
-            _descend(rule, n, t)
-            if not rule.sync:
-                tally[tile, PROGRAMS] += flipped
-            moves, counted = rule.direct, 0
-            if not rule.direct:
-                call(calls.pulse, (arrays[1], (1, n, step, fresh, 0), t))
-                if reference.observes:
-                    _tell(reference.observer, n, t)
-                if (step + 1) % rule.read_every == 0:
-                    tally[tile, READS] += _read(arrays, rule, noises, k, step, n, t)
-                    moves = (step + 1) % rule.transfer_every == 0
-                    counted = _transfer(rule, n, t) if moves else 0
-                    call(calls.refer, (reference, rule, (step, n), t))
-            if moves:
-                anew = 1 if fresh != 0 or rule.transfer_every > 1 else 0
-                call(calls.pulse, (arrays[0], (0, n, step, anew, counted), t))
-            for which in range(2):
-                if arrays[which].drift.active:
-                    call(calls.drift, (arrays[which], (which, n, step, fresh, 0), t))
-            _note(n, t)
-            if record.shape[1] > 0:
-                _record(record, k, start, n, t)
-            if (k + 1) % span.every == 0:
-                _sample(errors, tile, (k + 1) // span.every - 1, span.every, n, t)
-        store(state, pulsed, start, n, t)
+    _run(objective, arrays, rule, reference, noises, state, span, out)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import tile_function
-from sptrack.kernels.updates import pulse_scratch
+from sptrack.kernels.updates import scratch_arrays
 
 Array = NDArray[Any]
 
@@ -53,12 +53,13 @@ class Rule(NamedTuple):
 
 
 class Noises(NamedTuple):
-    """Std and key of the gradient noise and of the noise of reading P."""
+    """Std and key of the gradient noise and of the noise of reading P, array number of both."""
 
     gradient: Any
     gradient_key: Any
     read: Any
     read_key: Any
+    array: Any
 
 
 (
@@ -165,7 +166,8 @@ class Tile(NamedTuple):
     parameters of W and, from row ``split`` on, of P; ``memory`` and ``some`` [slots, size] that of what finds
     the reference, for all cells and for those that are read; ``block`` [2, size] (float64) the reads, and the
     increments that an observer is told of, ``flips`` [1, size] (int8) the flips; ``place`` the numbers of the
-    cells; ``words`` [12, size] and ``normals`` [36, size] random numbers; ``pulses`` room for sorted pulses of W and of P.
+    cells; ``words`` [12, size] and ``normals`` [36, size] random numbers; ``real`` and ``sorting``
+    room for sorted pulses.
     """
 
     rows: Array
@@ -179,13 +181,13 @@ class Tile(NamedTuple):
     place: Array
     words: Array
     normals: Array
-    pulses: Any
+    real: Array
+    sorting: Array
 
 
 def tile_of(arrays: Any, slots: int, size: int) -> Tile:
     """Scratch for tiles of ``size`` cells."""
     main, fast = (drive.law.cell.shape[0] for drive in arrays)
-    room = getattr(pulse_scratch, "py_func", pulse_scratch)
     return Tile(
         np.zeros((POWER + 1, size), np.float32),
         np.zeros((INDEX + 1, size), np.int32),
@@ -198,7 +200,7 @@ def tile_of(arrays: Any, slots: int, size: int) -> Tile:
         np.zeros(size, np.uint32),
         np.zeros((12, size), np.uint32),
         np.zeros((36, size), np.float32),
-        tuple(room(drive.law, drive.law.cell) for drive in arrays),
+        *scratch_arrays(max(main, fast)),
     )
 
 
@@ -206,25 +208,24 @@ def tile_of(arrays: Any, slots: int, size: int) -> Tile:
 def _copy_rows(source: Any, at: Any, target: Any, row: Any, start: Any, n: Any) -> None:
     """``n`` columns from ``at`` on of all rows of ``source`` to ``target``, from ``row`` and ``start`` on."""
     for k in range(source.shape[0]):
-        one, other = source[k, at:], target[row + k, start:]
         for i in range(n):
-            other[i] = one[i]
+            target[row + k, start + i] = source[k, at + i]
 
 
 @tile_function
-def load(arrays: Any, state: Any, span: Any, start: Any, n: Any, t: Any) -> None:
-    """Copy ``n`` cells from ``start`` on into the scratch."""
-    groups = span.signs.shape[1]
+def load(law: Any, state: Any, span: Any, start: Any, n: Any, t: Any) -> None:
+    """Copy ``n`` cells from ``start`` on into the scratch; ``law`` = parameters of W, of P."""
+    groups, rows, whole, place = span.signs.shape[1], t.rows, t.whole, t.place
     for i in range(n):
-        t.place[i] = np.uint32(start + i)
-        t.rows[OPTIMUM, i] = span.optimum[start + i]
-        t.whole[PULSED, i] = 0
-        t.whole[PULSED + 1, i] = 0
-        t.whole[ACTIVE, i] = 1
-        t.whole[GROUP, i] = (start + i) % groups
-    _copy_rows(state.rows, start, t.rows, 0, 0, n)
-    _copy_rows(arrays[0].law.cell, start, t.cells, 0, 0, n)
-    _copy_rows(arrays[1].law.cell, start, t.cells, t.split, 0, n)
+        place[i] = np.uint32(start + i)
+        rows[OPTIMUM, i] = span.optimum[start + i]
+        whole[PULSED, i] = 0
+        whole[PULSED + 1, i] = 0
+        whole[ACTIVE, i] = 1
+        whole[GROUP, i] = (start + i) % groups
+    _copy_rows(state.rows, start, rows, 0, 0, n)
+    _copy_rows(law[0], start, t.cells, 0, 0, n)
+    _copy_rows(law[1], start, t.cells, t.split, 0, n)
     _copy_rows(state.memory, start, t.memory, 0, 0, n)
 
 

@@ -76,6 +76,30 @@ def pulse_scratch(law: Any, weight: Any) -> Any:
     )
 
 
+@inline
+def scratch_views(real: Any, whole: Any, rows: Any) -> Any:
+    """`Scratch` for cells of so many rows within two arrays of tiles, see `scratch_arrays`."""
+    after = rows + 1 + STEP_ROWS
+    return Scratch(
+        real[:rows],
+        real[rows],
+        real[rows + 1 : after],
+        real[after : after + 4],
+        whole[:4],
+        whole[4],
+        whole[5],
+        whole[6],
+        whole[7, : 2 * WINDOW + 1],
+        whole[8, : 2 * WINDOW + 1],
+        real[after + 4 : after + 6],
+    )
+
+
+def scratch_arrays(rows: int) -> tuple[Array, Array]:
+    """Room for `scratch_views` of cells of up to so many rows, in float32."""
+    return np.zeros((rows + 7 + STEP_ROWS, TILE), np.float32), np.zeros((9, TILE), np.uint32)
+
+
 @tile_function
 def _sort(count: Any, index: Any, origin: Any, first: Any, stop: Any, past: Any, s: Any) -> Any:
     """Sort the cells first <= i < stop by their next pulses, those after the first ``past`` of each.

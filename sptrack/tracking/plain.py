@@ -14,7 +14,7 @@ from sptrack.crossbar import Ledger
 from sptrack.errors import ParameterError
 from sptrack.kernels import objectives
 from sptrack.kernels.chains import run_chain, scratch_of
-from sptrack.kernels.observers import POINT, observe, tell_drive
+from sptrack.kernels.observers import POINT, observe_cells, tell_cells
 from sptrack.kernels.random import fill_normals, normals_tile, stream_key, words_tile
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
@@ -205,7 +205,7 @@ class PlainTracker:
         if m.observer is not None:
             told = (np.asarray(one, kind).ravel() for one, kind in ((wanted, np.float64), (sent, np.int32)))
             flat = self._memory.reshape(len(self._memory), -1)
-            tell_drive(self._told.observer, flat, *told, flat.shape[1])
+            tell_cells(self._told.observer, flat, *told)
         if (self.step + 1) % m.transfer.every:
             return
         part = self._part()
@@ -219,7 +219,7 @@ class PlainTracker:
         memory = np.ascontiguousarray(self._memory[:, *part].reshape(len(self._memory), -1))
         reads = np.ascontiguousarray(read[part], np.float64).reshape(1, -1)
         if self._told.observes:
-            observe(self._told.observer, memory, reads[0], reads.shape[1])
+            observe_cells(self._told.observer, memory, reads[0])
             found = memory[POINT].copy()
         else:
             flips = np.ascontiguousarray(self._flipped[part]).reshape(1, -1).astype(np.int8)

@@ -13,8 +13,8 @@ from sptrack.crossbar.inputs import check_choice
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
-from sptrack.kernels import tracking as kernels
 from sptrack.kernels import drift as moving
+from sptrack.kernels import tracking as kernels
 from sptrack.kernels import tracking_state
 from sptrack.kernels.objectives import gradient_address, gradient_scratch, is_separable
 from sptrack.kernels.random import TILE, Draws, stream_key
@@ -253,7 +253,7 @@ class Tracker:
 
         def part(tiles: tuple[int, int]) -> None:
             scratch = tracking_state.tile_of(self._arrays, len(self._state.memory), tile)
-            calls = kernels.calls_of(self._arrays[0], self._reference, rule, gradient, scratch)
+            calls = kernels.calls_of(self._arrays, self._reference, rule, gradient, scratch)
             out = (*tiles, calls, scratch, errors, tally, pulsed, work, record)
             kernels.track(
                 self.problem.objective, self._arrays, rule, self._reference, noises, self._state, span, out
@@ -285,6 +285,7 @@ class Tracker:
             stream_key(self.seed, key + "gradient"),
             np.float32(self.problem.read_noise),
             stream_key(self.seed, key + "read"),
+            np.uint32(0),
         )
 
     @property
