@@ -253,7 +253,7 @@ class Block(ABC):
         flags = _NO_FLIPS if flips is None else _flags(flips, samples)
         with np.errstate(over="ignore", invalid="ignore"):
             finite = run_chain(
-                pack(stages),
+                pack(stages, before.sample, length),
                 memory,
                 before.sample,
                 samples.reshape(flat),

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -17,14 +19,15 @@ from scipy.signal import max_len_seq
 
 from sptrack.blocks.block import Array, Block, Shape, as_shape, whole, within
 from sptrack.errors import ParameterError
-from sptrack.kernels.random import stream_key
-from sptrack.kernels.signs import SIGN_ROWS, chop_tile
-from sptrack.kernels.stages import PATTERN_SOURCE, TELEGRAPH, Signs, Stage
+from sptrack.kernels.random import stream_key, words_of
+from sptrack.kernels.signs import chop_tile
+from sptrack.kernels.stages import Stage
 
 Scope = Literal["array", "column", "cell"]
 Real = NDArray[np.float64]
 
 _TO_WORD = 2.0**32
+_AT_A_TIME = 1 << 18
 _LONGEST_REGISTER = 20
 
 
@@ -53,8 +56,12 @@ class SignSource(Block):
             raise ParameterError(f"scope = {self.scope!r}: one of {', '.join(get_args(Scope))} wanted")
 
     @abstractmethod
-    def source(self, shape: tuple[int, ...]) -> Signs:
-        """Source of signs of the compiled loop for cells of ``shape``."""
+    def group_signs(self, first: int, count: int, groups: int) -> NDArray[np.int8]:
+        """Signs [count, groups] of the samples from ``first`` on."""
+
+    def signs_of(self, shape: tuple[int, ...]) -> Callable[[int, int], NDArray[np.int8]]:
+        """``signs(first, count)`` [count, groups] for cells of ``shape``, as a stage takes them."""
+        return partial(self.group_signs, groups=self.groups(shape))
 
     def seeded(self, seed: int) -> SignSource:
         """The same chopper with the random signs of ``seed``; itself if its signs are not random."""
@@ -62,7 +69,7 @@ class SignSource(Block):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
-        return (Stage(chop_tile, SIGN_ROWS, signs=self.source(shape)),)
+        return (Stage(chop_tile, 1, signs=self.signs_of(shape)),)
 
     @abstractmethod
     def autocorrelation(self, lag: ArrayLike) -> Real:
@@ -86,7 +93,7 @@ class SignSource(Block):
         Parameters
         ----------
         first, count : int
-            At least 0. The cost grows with ``first + count``.
+            At least 0. For random signs the cost grows with ``first + count``.
         shape : int or tuple of int
             Shape of the cells.
 
@@ -103,8 +110,9 @@ class SignSource(Block):
         whole("first", first, 0)
         whole("count", count, 0)
         cells = as_shape(shape)
-        _, before = self.process(np.ones((first, *cells), np.float32))
-        return self.process(np.ones((count, *cells), np.float32), before)[0].astype(np.int8)
+        groups = self.groups(cells)
+        place = np.arange(math.prod(cells)) % groups
+        return self.group_signs(first, count, groups)[:, place].reshape(count, *cells)
 
     def flips(self, first: int, count: int, shape: Shape = ()) -> NDArray[np.bool_]:
         """Whether each sample's sign differs from that of the sample before; arguments as in `signs`."""
@@ -145,10 +153,23 @@ class Chopper(SignSource):
         within("p", self.p, 0 <= self.p <= 1, "a probability between 0 and 1")
         whole("seed", self.seed, 0)
 
-    def source(self, shape: tuple[int, ...]) -> Signs:
-        """Source of signs of the compiled loop for cells of ``shape``."""
-        threshold = round(self.p * _TO_WORD)
-        return Signs(TELEGRAPH, self.groups(shape), threshold, stream_key(self.seed, self.stream))
+    def group_signs(self, first: int, count: int, groups: int) -> NDArray[np.int8]:
+        """Signs [count, groups] of the samples from ``first`` on; the flips before them are counted."""
+        flipped = np.zeros(groups, np.int64)
+        for start in range(0, first, _AT_A_TIME):
+            flipped += self._flips(start, min(first, start + _AT_A_TIME), groups).sum(axis=0)
+        flips = self._flips(first, first + count, groups)
+        total = flipped + np.cumsum(flips, axis=0)
+        return np.asarray(1 - 2 * (total & 1), np.int8)
+
+    def _flips(self, start: int, stop: int, groups: int) -> NDArray[np.bool_]:
+        """Flips [stop - start, groups]: where a group's word is below p 2**32, but for sample 0."""
+        sample = np.arange(start // 4 * 4, (stop + 3) // 4 * 4)
+        block, group = sample[::4, None] // 4, np.arange(groups)
+        words = np.stack(words_of(block, 0, group, 0, stream_key(self.seed, self.stream)), axis=1)
+        flips = words.reshape(-1, groups) < np.uint64(round(self.p * _TO_WORD))
+        flips[sample == 0] = False
+        return np.asarray(flips[start - sample[0] if sample.size else 0 :][: stop - start])
 
     def seeded(self, seed: int) -> Chopper:
         """The same chopper with the random signs of ``seed``."""
@@ -194,10 +215,10 @@ class PatternChopper(SignSource):
     def period(self) -> int:
         """Samples after which the signs repeat."""
 
-    def source(self, shape: tuple[int, ...]) -> Signs:
-        """Source of signs of the compiled loop for cells of ``shape``."""
-        pattern = tuple(self.pattern().tolist())
-        return Signs(PATTERN_SOURCE, self.groups(shape), pattern=pattern, stagger=self.stagger)
+    def group_signs(self, first: int, count: int, groups: int) -> NDArray[np.int8]:
+        """Signs [count, groups] of the samples from ``first`` on."""
+        place = np.arange(first, first + count)[:, None] + self.stagger * np.arange(groups)
+        return np.asarray(self.pattern()[place % self.period], np.int8)
 
     def psd(self, omega: ArrayLike) -> Real:
         """Zero everywhere: all of the power is in the lines."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sptrack.blocks.block import Block, whole
 from sptrack.blocks.choppers import SignSource
 from sptrack.errors import ParameterError
-from sptrack.kernels.signs import SIGN_ROWS, demodulate_tile, lock_in_tile
+from sptrack.kernels.signs import demodulate_tile, lock_in_tile
 from sptrack.kernels.stages import Stage
 
 
@@ -50,8 +50,8 @@ class Demodulator(Block):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
-        signs = self.chopper.source(shape)
-        return (Stage(demodulate_tile, 3 + SIGN_ROWS, count=self.hold, signs=signs),)
+        signs = self.chopper.signs_of(shape)
+        return (Stage(demodulate_tile, 4, count=self.hold, signs=signs),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,4 +81,4 @@ class LockIn(Block):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
-        return (Stage(lock_in_tile, 6 + SIGN_ROWS, signs=self.chopper.source(shape)),)
+        return (Stage(lock_in_tile, 7, signs=self.chopper.signs_of(shape)),)

@@ -12,7 +12,7 @@ from sptrack.blocks.demodulation import same_clock
 from sptrack.blocks.filters import SteadyKalman
 from sptrack.errors import ParameterError
 from sptrack.kernels.filters import fixed_tile, kalman_tile, period_mean_tile
-from sptrack.kernels.signs import SIGN_ROWS, flips_tile
+from sptrack.kernels.signs import flips_tile
 from sptrack.kernels.stages import Stage, slots
 
 
@@ -195,7 +195,7 @@ class SPEstimator(Block):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stages of the compiled loop: flips of the chopper, then the estimator."""
-        flips = Stage(flips_tile, 1 + SIGN_ROWS, signs=self.chopper.source(shape))
+        flips = Stage(flips_tile, 2, signs=self.chopper.signs_of(shape))
         return (flips, *self.estimator.stages(shape))
 
     @property

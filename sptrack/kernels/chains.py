@@ -84,7 +84,7 @@ def run_chain(
                 for r in range(rows):
                     for i in range(n):
                         flip[r, i] = flips[k + r, 0 if shared else start + i]
-            run_stages(stages, own, block, flip, (first + k, start, rows, n))
+            run_stages(stages, own, block, flip, (first + k, start, rows, n, k))
             _unload(block, k, rows, start, n, y)
             k += rows
             if (first + k) % FLUSH_EVERY == 0:

@@ -12,9 +12,9 @@ def ema(q: Any, x: Any, eta: Any) -> Any:
     return q + eta * (x - q)
 
 
-def ema_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def ema_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Low-passes of one pole in a row; one row of memory each."""
-    _, _, rows, n = at
+    _, _, rows, n, _ = at
     eta = number[code[FIRST]]
     for stage in range(code[COUNT]):
         q = memory[code[ROW] + stage]
@@ -25,9 +25,9 @@ def ema_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) ->
                 sample[i] = q[i]
 
 
-def corrected_ema_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def corrected_ema_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Rows: mean, and sum of weights w_n = decay w_(n-1) + 1; the weighted mean moves by (x - q) / w_n."""
-    _, _, rows, n = at
+    _, _, rows, n, _ = at
     decay, q, weight = number[code[FIRST]], memory[code[ROW]], memory[code[ROW] + 1]
     for r in range(rows):
         sample = x[r]
@@ -37,9 +37,9 @@ def corrected_ema_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, a
             sample[i] = q[i]
 
 
-def sos_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def sos_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Second-order sections b0, b1, b2, a1, a2 in transposed direct form II; two rows of memory a section."""
-    _, _, rows, n = at
+    _, _, rows, n, _ = at
     for section in range(code[COUNT]):
         at = code[FIRST] + 5 * section
         b0, b1, b2, a1, a2 = number[at], number[at + 1], number[at + 2], number[at + 3], number[at + 4]
@@ -54,9 +54,9 @@ def sos_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) ->
                 sample[i] = y
 
 
-def fir_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def fir_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Transposed form: row j holds what is known of the output j + 1 samples ahead."""
-    _, _, rows, n = at
+    _, _, rows, n, _ = at
     taps, first, row = code[COUNT], code[FIRST], code[ROW]
     for r in range(rows):
         sample, last = x[r], memory[row + taps - 1]
@@ -84,14 +84,14 @@ def _turn(memory: Any, row: Any, length: Any, n: Any) -> None:
             ring[i] += after[i]
 
 
-def boxcar_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def boxcar_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """``count`` moving averages in a row; ``length`` + 1 rows of memory each.
 
     Rows below the position in the turn hold the samples of this turn, those from there on sums of the last
     turn's samples from there to its end, the last row the sum of this turn. Old samples are never subtracted,
     so that no rounding error accumulates.
     """
-    k, _, rows, n = at
+    k, _, rows, n, _ = at
     length = code[LENGTH]
     scale = 1.0 / length
     for stage in range(code[COUNT]):
@@ -114,10 +114,10 @@ def boxcar_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any)
                     sample[i] = scale * total[i]
 
 
-def growing_boxcar_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def growing_boxcar_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Mean of the last ``length`` samples, of all of them while they are fewer."""
-    k, _, rows, n = at
-    boxcar_tile(code, number, memory, x, flip, at)
+    k, _, rows, n, _ = at
+    boxcar_tile(code, number, sign, memory, x, flip, at)
     length = code[LENGTH]
     for r in range(rows):
         if k + r + 1 < length:
@@ -126,9 +126,9 @@ def growing_boxcar_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, 
                 sample[i] *= scale
 
 
-def period_mean_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def period_mean_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Running mean of the samples (row 1), taken over as the output (row 0) at flips, before the sample."""
-    _, _, rows, n = at
+    _, _, rows, n, _ = at
     eta, held, mean = number[code[FIRST]], memory[code[ROW]], memory[code[ROW] + 1]
     for r in range(rows):
         sample, flips = x[r], flip[r]
@@ -146,9 +146,9 @@ def kalman_update(mean: Any, variance: Any, read: Any, drift: Any, noise: Any) -
     return ema(mean, read, gain), gain * noise
 
 
-def kalman_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def kalman_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Kalman filter of a random walk; rows: mean, its variance."""
-    _, _, rows, n = at
+    _, _, rows, n, _ = at
     drift, noise = number[code[FIRST]], number[code[FIRST] + 1]
     mean, variance = memory[code[ROW]], memory[code[ROW] + 1]
     for r in range(rows):
@@ -158,9 +158,9 @@ def kalman_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any)
             sample[i] = mean[i]
 
 
-def fixed_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def fixed_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """The output is the first row of memory, whatever comes in."""
-    _, _, rows, n = at
+    _, _, rows, n, _ = at
     held = memory[code[ROW]]
     for r in range(rows):
         sample = x[r]
@@ -168,9 +168,9 @@ def fixed_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) 
             sample[i] = held[i]
 
 
-def last_tile(code: Any, number: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+def last_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """The output is the sample, which is also kept."""
-    _, _, rows, n = at
+    _, _, rows, n, _ = at
     held = memory[code[ROW]]
     for r in range(rows):
         sample = x[r]

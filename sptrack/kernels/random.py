@@ -82,6 +82,13 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     return np.uint32(x0 & _LOW), np.uint32(x1), np.uint32(x2 & _LOW), np.uint32(x3)
 
 
+def words_of(block: Any, event: Any, cell: Any, array: Any, key: Key) -> Any:
+    """`philox` of arrays of counters in numpy, nothing compiled: four uint32 arrays of their common shape."""
+    body = getattr(philox, "py_func", philox)
+    counter = (np.asarray(one, np.uint64) for one in (block, event, cell, array))
+    return body(*counter, np.asarray(key.low), np.asarray(key.high))
+
+
 @inline
 def unit(word: Any) -> Any:
     """A 32-bit word as a float32 in (0, 1]: (word + 1/2) 2**-32, rounded (1 with probability 2**-25)."""

@@ -4,10 +4,11 @@ A chain is an array of codes, one row a stage, and a pool of numbers that they p
 compiled loop runs every chain: the code holds the address of the stage's tile function
 (`sptrack.kernels.pointers`). Whatever the precision of the samples, numbers and memory are float64.
 
-A tile function ``f(code, number, memory, x, flip, at)`` with ``k, start, rows, n = at`` replaces the samples
-``x`` [rows, >= n] of n cells, the first of which is sample ``k``, by its outputs, and keeps what it must
-remember in its rows of ``memory`` [slots, >= n]. ``start`` is the number of the tile's first cell; ``flip``
-[rows, >= n] (int8) marks samples before which the chopper of the cell has flipped.
+A tile function ``f(code, number, sign, memory, x, flip, at)`` with ``k, start, rows, n, place = at`` replaces
+the samples ``x`` [rows, >= n] of n cells, the first of which is sample ``k``, by its outputs, and keeps what
+it must remember in its rows of ``memory`` [slots, >= n]. ``start`` is the number of the tile's first cell;
+``flip`` [rows, >= n] (int8) marks samples before which the chopper of the cell has flipped. Row ``place`` of
+``sign`` is that of the sample before; cell i belongs to group (start + i) modulo the number of groups.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,31 +20,12 @@ from numpy.typing import NDArray
 
 from sptrack.kernels._jit import inline, tile_function
 from sptrack.kernels.pointers import address, call
-from sptrack.kernels.random import Key
 
 Array = NDArray[Any]
 
-(
-    STEP,
-    ROW,
-    ROWS,
-    FIRST,
-    COUNT,
-    LENGTH,
-    SOURCE,
-    GROUPS,
-    THRESHOLD,
-    KEY_LOW,
-    KEY_HIGH,
-    STAGGER,
-    PATTERN,
-    PERIOD,
-) = range(14)
+STEP, ROW, ROWS, FIRST, COUNT, LENGTH, SIGN, GROUPS = range(8)
 """Columns of a code: address of the tile function, first row and rows of memory, first number, stages or
-sections or taps or samples held, samples of a boxcar; then those of a source of signs
-(`Signs`)."""
-
-TELEGRAPH, PATTERN_SOURCE = 1, 2
+sections or taps or samples held, samples of a boxcar, first column and number of groups of the signs."""
 
 FLUSH_EVERY = 8
 _TINY = 1e-250
@@ -53,34 +35,20 @@ slow a processor down."""
 _TYPES = (
     types.int64[::1],
     types.float64[::1],
+    types.int8[:, ::1],
     types.float64[:, ::1],
     types.float64[:, ::1],
     types.int8[:, ::1],
-    types.UniTuple(types.int64, 4),
+    types.UniTuple(types.int64, 5),
 )
 """Types of the arguments of a tile function."""
 
 
-class Signs(NamedTuple):
-    """A source of signs.
-
-    `TELEGRAPH`: from sample 1 on a group flips where its random word is below ``threshold`` (the probability
-    times 2**32). `PATTERN`: a periodic sequence ``pattern`` of signs; group g runs ``stagger`` * g samples
-    ahead.
-    """
-
-    source: int
-    groups: int
-    threshold: int = 0
-    key: Key = Key(np.uint32(0), np.uint32(0))
-    pattern: tuple[float, ...] = ()
-    stagger: int = 0
-
-
 class Stage(NamedTuple):
-    """One stage: its tile function, rows of memory, numbers, whole numbers (see `ROW` and so on), signs.
+    """One stage: its tile function, rows of memory, numbers, whole numbers (see `ROW` and so on).
 
-    ``own``: the tile function is a user's, whose machine code lives in this process only.
+    ``signs``: ``signs(first, count)`` gives the signs [count, groups] (int8) of a chopper that the stage
+    follows. ``own``: the tile function is a user's, whose machine code lives in this process only.
     """
 
     step: Callable[..., None]
@@ -88,34 +56,39 @@ class Stage(NamedTuple):
     numbers: tuple[float, ...] = ()
     count: int = 0
     length: int = 0
-    signs: Signs | None = None
+    signs: Callable[[int, int], Array] | None = None
     own: bool = False
 
 
 class Stages(NamedTuple):
-    """A chain: ``code`` [stages, 14] (int64) and ``number`` (float64)."""
+    """A chain: ``code`` [stages, 8] (int64), ``number`` (float64), ``sign`` [samples + 1, groups] (int8).
+
+    Row 0 of the signs is that of the sample before the first.
+    """
 
     code: Array
     number: Array
+    sign: Array
 
 
-def pack(stages: Sequence[Stage]) -> Stages:
-    """Stages as the compiled loop of this process takes them."""
-    code, numbers = np.zeros((len(stages), PERIOD + 1), np.int64), [0.0]
-    row = 0
+def pack(stages: Sequence[Stage], first: int = 0, count: int = 0) -> Stages:
+    """Stages as the compiled loop of this process takes them, for ``count`` samples from ``first`` on."""
+    code, numbers = np.zeros((len(stages), GROUPS + 1), np.int64), [0.0]
+    signs = [np.zeros((count + 1, 0), np.int8)]
+    row = column = 0
     for line, stage in zip(code, stages, strict=True):
         place = address(stage.step, *_TYPES, cached=not stage.own)
         line[[STEP, ROW, ROWS, FIRST]] = place, row, stage.rows, len(numbers)
         line[[COUNT, LENGTH]] = stage.count, stage.length
         numbers.extend(stage.numbers)
         if stage.signs is not None:
-            signs = stage.signs
-            line[[SOURCE, GROUPS, THRESHOLD]] = signs.source, signs.groups, signs.threshold
-            line[[KEY_LOW, KEY_HIGH, STAGGER]] = signs.key.low, signs.key.high, signs.stagger
-            line[[PATTERN, PERIOD]] = len(numbers), len(signs.pattern)
-            numbers.extend(signs.pattern)
+            found = stage.signs(max(first - 1, 0), count + min(first, 1))
+            found = found if first > 0 else np.concatenate([found[:1], found])
+            signs.append(found[: count + 1])
+            line[[SIGN, GROUPS]] = column, found.shape[1]
+            column += found.shape[1]
         row += stage.rows
-    return Stages(code, np.array(numbers, np.float64))
+    return Stages(code, np.array(numbers, np.float64), np.concatenate(signs, axis=1))
 
 
 def slots(stages: Sequence[Stage]) -> int:
@@ -128,8 +101,8 @@ def custom_step(step: Callable[..., float], numbers: int) -> Callable[..., None]
     names = "".join(f", number[code[{FIRST}] + {k}]" for k in range(numbers))
     scope: dict[str, Any] = {"step": inline(step)}
     exec(  # noqa: S102 - the source is made here from whole numbers
-        "def custom(code, number, memory, x, flip, at):\n"
-        "    _, _, rows, n = at\n"
+        "def custom(code, number, sign, memory, x, flip, at):\n"
+        "    _, _, rows, n, _ = at\n"
         f"    low, high = code[{ROW}], code[{ROW}] + code[{ROWS}]\n"
         "    for r in range(rows):\n"
         "        for i in range(n):\n"
@@ -145,7 +118,7 @@ def run_stages(stages: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Replace samples by the outputs of all stages in turn; arguments as those of a tile function."""
     for s in range(stages.code.shape[0]):
         code = stages.code[s]
-        call(code[STEP], (code, stages.number, memory, x, flip, at))
+        call(code[STEP], (code, stages.number, stages.sign, memory, x, flip, at))
 
 
 @tile_function

@@ -313,7 +313,7 @@ def _estimate(reference: Any, quantum: Any, memory: Any, k: Any, n: Any, block: 
         for i in range(n):
             value[i] = memory[OBSERVED, i]
     else:
-        run_stages(reference.stages, memory, block, flips, (k, 0, 1, n))
+        run_stages(reference.stages, memory, block, flips, (k, 0, 1, n, 0))
         if (k + 1) % FLUSH_EVERY == 0:
             flush(memory, n)
     if quantum > 0:

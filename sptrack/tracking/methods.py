@@ -223,6 +223,10 @@ class Method:
             )
         if not isinstance(self.reference, Block | ObserverSettings | str):
             raise ParameterError(f"reference must be a filter or an observer, got {self.reference!r}")
+        if self.filter is not None and any(stage.signs for stage in self.filter.stages((1,))):
+            raise ParameterError(
+                f"reference must follow the method's own chopper, got one with a chopper of its own: {self.filter}"
+            )
         if not isinstance(self.chopper, SignSource | None):
             raise ParameterError(f"chopper must be a chopper or None, got {self.chopper!r}")
         if self.chopper is not None and self.chopper.clock not in ("step", "read"):
