@@ -92,7 +92,7 @@ def chained(method: Method, setup: Setup) -> Method:
         if not method.moving:
             kind = "none, gradient pulses go straight onto W" if method.direct else method.reference
             raise ParameterError(
-                "a filter is for methods whose reference is found from reads (rider, e-rider, o-rider, agad), "
+                "a filter is for methods whose reference moves (rider, e-rider, o-rider, agad), "
                 f"got {method.name} (reference: {kind})"
             )
         method = replace(method, reference=setup.filter)
