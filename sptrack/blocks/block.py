@@ -153,7 +153,7 @@ class Block(ABC):
         return 1
 
     @property
-    def register(self) -> int:
+    def output_row(self) -> int:
         """Row of the memory that holds the output itself, which fixed point rounds with it; -1 for none."""
         return -1
 
@@ -307,13 +307,13 @@ def _flags(flips: ArrayLike, samples: Array) -> Array:
     count = samples.shape[0]
     if flags.dtype != np.bool_:
         raise ParameterError(f"flips must be True or False, got type {flags.dtype}")
-    if flags.ndim <= 1 and flags.shape in ((), (1,), (count,)):
-        flags = np.broadcast_to(flags, count)[:, None]
+    if flags.shape == (count,):
+        flags = flags[:, None]
     elif flags.shape != samples.shape:
         raise ParameterError(
             f"flips must have the shape [{count}] or {list(samples.shape)}, got {list(flags.shape)}"
         )
-    return np.array(flags.reshape(count, -1), np.int8)
+    return np.array(flags.reshape(count, math.prod(flags.shape[1:])), np.int8)
 
 
 def describe(description: Any) -> str:

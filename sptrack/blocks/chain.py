@@ -13,6 +13,17 @@ from sptrack.errors import ParameterError
 from sptrack.kernels.stages import Stage, slots
 
 
+_NO_GAIN = 1e-12
+
+
+def _rest_gain(block: Block) -> float:
+    """Gain at omega = 0; 1 for a block that has no frequency response."""
+    try:
+        return dc_gain(block.settled)
+    except ParameterError:
+        return 1.0
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class Chain(Block):
     """Blocks in a row, itself a block: each gets the output of the one before.
@@ -59,19 +70,23 @@ class Chain(Block):
         return sum(block.operations for block in self.blocks)
 
     @property
-    def register(self) -> int:
+    def output_row(self) -> int:
         """Row of the memory that holds the output itself; -1 for none."""
-        last = self.blocks[-1].register
+        last = self.blocks[-1].output_row
         before = sum(slots(block.stages((1,))) for block in self.blocks[:-1])
         return last + before if last >= 0 else -1
 
     def initial_memory(self, initial: Array) -> Array:
-        """Memories of the blocks in order, each at rest behind the one before."""
+        """Memories of the blocks in order, each at rest with the output that makes the chain's ``initial``.
+
+        Blocks without a known response count as gain 1; before one without gain at omega = 0 stand zeros.
+        """
         memories = []
-        for block in self.blocks:
+        for block in reversed(self.blocks):
             memories.append(block.initial_memory(initial))
-            initial = initial * dc_gain(block) if isinstance(block, LinearBlock) else initial
-        return np.concatenate(memories)
+            gain = _rest_gain(block)
+            initial = initial / gain if abs(gain) > _NO_GAIN else np.zeros_like(initial)
+        return np.concatenate(memories[::-1])
 
     def frequency_response(self, omega: ArrayLike) -> NDArray[np.complex128]:
         """Complex gain of the linear part: the product of the responses of the blocks that have one.

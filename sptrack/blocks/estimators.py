@@ -30,7 +30,7 @@ class Fixed(Block):
         return 0
 
     @property
-    def register(self) -> int:
+    def output_row(self) -> int:
         """Row of the memory that holds the output."""
         return 0
 
@@ -96,7 +96,7 @@ class PeriodMean(Block):
         return 2
 
     @property
-    def register(self) -> int:
+    def output_row(self) -> int:
         """Row of the memory that holds the output."""
         return 0
 
@@ -154,7 +154,7 @@ class Kalman(Block):
         return 6
 
     @property
-    def register(self) -> int:
+    def output_row(self) -> int:
         """Row of the memory that holds the output."""
         return 0
 
@@ -208,6 +208,12 @@ class SPEstimator(Block):
     def operations(self) -> int:
         """Digital operations per sample and cell."""
         return self.estimator.operations
+
+    @property
+    def output_row(self) -> int:
+        """Row of the memory that holds the estimator's output; -1 for none."""
+        own = self.estimator.output_row
+        return own + slots(self.stages((1,))) - slots(self.estimator.stages((1,))) if own >= 0 else -1
 
     def initial_memory(self, initial: Array) -> Array:
         """Memory of the chopper, then that of the estimator."""

@@ -6,6 +6,7 @@ All start at rest (zeros), as `scipy.signal.lfilter` and `scipy.signal.sosfilt` 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ class EMA(LinearBlock):
         return 2 * self.order
 
     @property
-    def register(self) -> int:
+    def output_row(self) -> int:
         """Row of the memory that holds the output: that of the last stage."""
         return self.order - 1
 
@@ -132,7 +133,7 @@ class CorrectedEMA(Block):
         return 5
 
     @property
-    def register(self) -> int:
+    def output_row(self) -> int:
         """Row of the memory that holds the output."""
         return 0
 
@@ -155,7 +156,7 @@ class LastSample(LinearBlock):
         return 0
 
     @property
-    def register(self) -> int:
+    def output_row(self) -> int:
         """Row of the memory that holds the output."""
         return 0
 
@@ -168,7 +169,7 @@ class LastSample(LinearBlock):
         return np.ones(np.shape(omega), np.complex128)
 
 
-def _coefficients(name: str, values: ArrayLike, dimensions: int) -> Array:
+def _checked(name: str, values: ArrayLike, dimensions: int) -> Array:
     try:
         array = np.array(values, np.float64)
     except (TypeError, ValueError):
@@ -181,7 +182,25 @@ def _coefficients(name: str, values: ArrayLike, dimensions: int) -> Array:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SOS(LinearBlock):
+class _Design(LinearBlock):
+    """A block made of coefficients; two of equal coefficients are equal."""
+
+    @property
+    @abstractmethod
+    def _coefficients(self) -> Array:
+        """The coefficients."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        return self.clock == other.clock and np.array_equal(self._coefficients, other._coefficients)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.clock, tuple(self._coefficients.ravel().tolist())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SOS(_Design):
     """Second-order sections in a row, transposed direct form II: any recursive design of `scipy.signal`.
 
     Parameters
@@ -200,7 +219,7 @@ class SOS(LinearBlock):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        sos = _coefficients("sos", self.sos, 2)
+        sos = _checked("sos", self.sos, 2)
         if sos.shape[1] != 6:
             raise ParameterError(f"sos of shape {list(sos.shape)}: 6 numbers a section wanted")
         if np.any(sos[:, 3] != 1):
@@ -208,6 +227,10 @@ class SOS(LinearBlock):
                 f"sos has a0 = {sos[sos[:, 3] != 1, 3][0]}: sections normalised to a0 = 1 wanted"
             )
         object.__setattr__(self, "sos", sos)
+
+    @property
+    def _coefficients(self) -> Array:
+        return self.sos
 
     @classmethod
     def from_ba(cls, b: ArrayLike, a: ArrayLike) -> SOS:
@@ -218,12 +241,17 @@ class SOS(LinearBlock):
         ParameterError
             Not two rows of finite numbers, or a[0] = 0.
         """
-        above, below = _coefficients("b", b, 1), _coefficients("a", a, 1)
+        above, below = _checked("b", b, 1), _checked("a", a, 1)
         if below[0] == 0:
             raise ParameterError("a[0] must not be 0: it scales the newest output")
         if not np.any(above):
             raise ParameterError("b must hold a coefficient other than 0")
-        return cls(sos=tf2sos(above, below))
+        delays = int(np.flatnonzero(above)[0])
+        above = np.trim_zeros(above, "f")
+        size = max(above.size, below.size)
+        sections = tf2sos(*(np.append(one, np.zeros(size - one.size)) for one in (above, below)))
+        late = [[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]] * (delays // 2) + [[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]] * (delays % 2)
+        return cls(sos=np.concatenate([sections, np.reshape(late, (-1, 6))]))
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
@@ -260,7 +288,7 @@ class SOS(LinearBlock):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FIR(LinearBlock):
+class FIR(_Design):
     """Finite impulse response: any design of `scipy.signal` that gives taps.
 
     Parameters
@@ -278,7 +306,11 @@ class FIR(LinearBlock):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        object.__setattr__(self, "taps", _coefficients("taps", self.taps, 1))
+        object.__setattr__(self, "taps", _checked("taps", self.taps, 1))
+
+    @property
+    def _coefficients(self) -> Array:
+        return self.taps
 
     def _padded(self) -> Array:
         """Two taps at least."""
@@ -535,7 +567,7 @@ class SteadyKalman(LinearBlock):
         return 2
 
     @property
-    def register(self) -> int:
+    def output_row(self) -> int:
         """Row of the memory that holds the output."""
         return 0
 

@@ -1,12 +1,22 @@
-"""Figures of merit of linear blocks, from their impulse response."""
+"""Figures of merit of linear blocks: in closed form where there is one, else from their impulse response.
+
+Closed forms: everything of an `EMA` of any rate and order and of moving averages; group delays of all but
+filters of one's own, and of chains of them. Finite impulse responses are summed as they stand, recursive
+ones to where they have decayed.
+"""
 
 from __future__ import annotations
 
+from math import ceil, comb
+
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincc
 
 from sptrack.blocks.block import Block, LinearBlock, whole, within
 from sptrack.blocks.chain import Chain
+from sptrack.blocks.filters import CIC, EMA, FIR, SOS, Boxcar, LastSample, SteadyKalman, boxcar_response
 from sptrack.errors import ConvergenceError, ParameterError
 
 Real = NDArray[np.float64]
@@ -15,10 +25,65 @@ _TAIL = 1e-12
 _SHORTEST, _LONGEST = 64, 1 << 22
 
 
-def _refuse_nonlinear(block: Block) -> None:
-    for part in block.blocks if isinstance(block, Chain) else (block,):
+def _parts(block: Block) -> tuple[LinearBlock, ...]:
+    """The blocks of a chain, or the block alone (ParameterError if one is not linear)."""
+    parts = block.blocks if isinstance(block, Chain) else (block,)
+    for part in parts:
         if not isinstance(part, LinearBlock):
             raise ParameterError(f"{part}: a linear block that does not change with time wanted")
+        _ = part.settled
+    return parts  # type: ignore[return-value]
+
+
+def _cascade(block: Block) -> tuple[float, int] | None:
+    """Rate and order of a cascade of equal one-pole averages."""
+    if isinstance(block, SteadyKalman):
+        return block.gain, 1
+    return (block.eta, block.order) if isinstance(block, EMA) else None
+
+
+def _averages(block: Block) -> tuple[int, int] | None:
+    """Length and order of a cascade of equal moving averages."""
+    if isinstance(block, Boxcar):
+        return block.length, 1
+    return (block.length, block.order) if isinstance(block, CIC) else None
+
+
+def _taps(part: LinearBlock) -> Real | None:
+    """The finite impulse response of a block; None where it is infinite, or not known to end."""
+    if isinstance(part, FIR):
+        return part.taps
+    if isinstance(part, LastSample):
+        return np.ones(1)
+    averages = _averages(part)
+    if averages is None:
+        return None
+    length, order = averages
+    taps = np.full(length, 1 / length)
+    for _ in range(order - 1):
+        total = np.cumsum(np.append(taps, np.zeros(length - 1)))
+        taps = (total - np.append(np.zeros(length), total[:-length])) / length
+    return taps
+
+
+def _pole(part: LinearBlock) -> float:
+    """Largest magnitude of a pole, 0 for none or where they are not known."""
+    cascade = _cascade(part)
+    if cascade is not None:
+        return 1 - cascade[0]
+    if isinstance(part, SOS):
+        return max(float(np.abs(np.roots(section[3:])).max(initial=0.0)) for section in part.sos)
+    return 0.0
+
+
+def _refuse_slow(block: Block, parts: tuple[LinearBlock, ...]) -> None:
+    """Refuse poles from which the impulse response cannot decay within `_LONGEST` samples."""
+    pole = max(_pole(part) for part in parts)
+    if pole >= 1 or (pole > 0 and np.log(_TAIL) / np.log(pole) > _LONGEST):
+        raise ConvergenceError(
+            f"{block}: the impulse response does not decay within {_LONGEST} samples, the largest pole being "
+            f"{pole:.10g}"
+        )
 
 
 def _decayed(y: Real) -> bool:
@@ -44,10 +109,10 @@ def impulse_response(block: Block) -> Real:
     ParameterError
         A block that is not linear or changes with time.
     ConvergenceError
-        No decay within 4 million samples (an integrator, a pole outside the unit circle).
+        No decay within 4 million samples (an integrator, a pole outside the unit circle or close to it).
     """
-    _refuse_nonlinear(block)
-    length = _SHORTEST + 2 * len(block.init((), np.float64).memory)
+    _refuse_slow(block, _parts(block))
+    length = _SHORTEST + 2 * len(block.init().memory)
     y, state = block.process(np.eye(1, length)[0])
     while not _decayed(y):
         if len(y) >= _LONGEST or not np.isfinite(y).all():
@@ -65,14 +130,22 @@ def step_response(block: Block, count: int) -> Real:
     ParameterError
         A block that is not linear or changes with time, or a negative count.
     """
-    _refuse_nonlinear(block)
+    _parts(block)
     whole("count", count, 0)
     return block.process(np.ones(count))[0]
 
 
-def _unit(block: Block) -> Real:
+def _response(block: Block, parts: tuple[LinearBlock, ...]) -> Real:
+    """Impulse response: as it stands where it is finite, else to where it has decayed."""
+    taps = [_taps(part) for part in parts]
+    if len(taps) == 1 and taps[0] is not None:
+        return taps[0]
+    return impulse_response(block)
+
+
+def _unit(block: Block, parts: tuple[LinearBlock, ...]) -> Real:
     """Impulse response over the gain at omega = 0."""
-    response = impulse_response(block)
+    response = _response(block, parts)
     gain = response.sum()
     if abs(gain) <= _TAIL * np.abs(response).sum():
         raise ParameterError(f"{block} has no gain at omega = 0: a low-pass wanted")
@@ -82,19 +155,47 @@ def _unit(block: Block) -> Real:
 def enbw(block: Block) -> float:
     """Equivalent noise bandwidth, two-sided, cycles per sample: sum of h**2 over (sum of h)**2.
 
-    The variance of filtered white noise over that of the noise, for unit gain at omega = 0; eta / (2 - eta)
-    for an EMA, 1 / M for a moving average over M samples.
+    The variance of filtered white noise over that of the noise, for unit gain at omega = 0. For an EMA of
+    order n, whose h is a negative binomial distribution, eta / (2 - eta)**(2 n - 1) times the sum over j < n
+    of (binomial(n - 1, j) (1 - eta)**j)**2, which is eta / (2 - eta) for one; 1 / M for a moving average over
+    M samples; for a CIC filter the share of equal sums of ``order`` numbers below M among all pairs.
 
     Raises
     ------
     ParameterError, ConvergenceError
         As `impulse_response`; no gain at omega = 0.
     """
-    return float(np.sum(_unit(block) ** 2))
+    parts = _parts(block)
+    if len(parts) == 1:
+        cascade, averages = _cascade(parts[0]), _averages(parts[0])
+        if cascade is not None:
+            eta, n = cascade
+            total = sum((comb(n - 1, j) * (1 - eta) ** j) ** 2 for j in range(n))
+            return float(eta / (2 - eta) ** (2 * n - 1) * total)
+        if averages is not None:
+            return _equal_sums(*averages)
+    return float(np.sum(_unit(block, parts) ** 2))
+
+
+def _equal_sums(length: int, order: int) -> float:
+    """Share of pairs of ``order`` numbers below ``length`` whose sums are equal, in whole numbers.
+
+    Mirrored, the second sum makes it a sum of twice as many numbers that is order (length - 1), counted by
+    inclusion and exclusion of numbers that are too large.
+    """
+    numbers, total = 2 * order, order * (length - 1)
+    ways = sum(
+        (-1) ** j * comb(numbers, j) * comb(total - j * length + numbers - 1, numbers - 1)
+        for j in range(total // length + 1)
+    )
+    return ways / length**numbers
 
 
 def settling(block: Block, tolerance: float = 0.01) -> int:
     """Samples after which the step response stays within ``tolerance`` of its final value.
+
+    After k outputs an EMA of order n lacks the regularised incomplete beta function I_(1 - eta)(k, n), which
+    is (1 - eta)**k for one; a moving average over M samples lacks 1 - k / M.
 
     Parameters
     ----------
@@ -114,25 +215,68 @@ def settling(block: Block, tolerance: float = 0.01) -> int:
         As `enbw`; a tolerance outside its range.
     """
     within("tolerance", tolerance, 1e-9 <= tolerance < 1, "a number between 1e-9 and 1")
-    outside = np.flatnonzero(np.abs(np.cumsum(_unit(block)) - 1) > tolerance)
+    parts = _parts(block)
+    if len(parts) == 1:
+        cascade, averages = _cascade(parts[0]), _averages(parts[0])
+        if cascade is not None:
+            return _cascade_settling(*cascade, tolerance)
+        if averages is not None and averages[1] == 1:
+            return max(ceil(averages[0] * (1 - tolerance)) - 1, 0)
+    outside = np.flatnonzero(np.abs(np.cumsum(_unit(block, parts)) - 1) > tolerance)
     return int(outside[-1]) + 1 if outside.size else 0
+
+
+def _cascade_settling(eta: float, order: int, tolerance: float) -> int:
+    """Largest number of outputs after which a cascade of averages lacks more than ``tolerance``."""
+
+    def lacks(count: int) -> bool:
+        return bool(betaincc(order, count, eta) > tolerance)
+
+    low, high = 0, 1
+    while lacks(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if lacks(middle) else (low, middle)
+    return low
 
 
 def group_delay(block: Block, omega: ArrayLike = 0.0) -> Real:
     """Group delay -d arg H / d omega at ``omega`` (rad per sample), samples, of its shape.
 
-    With h the impulse response it is the real part of sum n h_n exp(-j omega n) over sum h_n exp(-j omega n);
-    (1 - eta) / eta at omega = 0 for an EMA, (M - 1) / 2 everywhere for a moving average. NaN where H = 0.
+    With z = exp(-j omega) it is, of a polynomial sum c_n z**n, the real part of sum n c_n z**n over
+    sum c_n z**n; delays of blocks in a row add up, those of denominators count negative. At omega = 0
+    (1 - eta) / eta for each average of an EMA, everywhere (M - 1) / 2 for each moving average. NaN where
+    H = 0.
 
     Raises
     ------
     ParameterError, ConvergenceError
         As `impulse_response`.
     """
-    response = impulse_response(block)
-    z = np.exp(-1j * np.asarray(omega, np.float64))
-    n = np.arange(response.size)
-    gain = np.polynomial.polynomial.polyval(z, response)
-    slope = np.polynomial.polynomial.polyval(z, n * response)
-    null = np.abs(gain) <= _TAIL * np.abs(response).sum()
+    at = np.asarray(omega, np.float64)
+    return np.asarray(sum((_delay(part, at) for part in _parts(block)), np.zeros(at.shape)))
+
+
+def _delay(part: LinearBlock, omega: Real) -> Real:
+    """Group delay of one block."""
+    z = np.exp(-1j * omega)
+    cascade, averages = _cascade(part), _averages(part)
+    if cascade is not None:
+        eta, order = cascade
+        return order * np.real((1 - eta) * z / (eta + (1 - eta) * (1 - z)))
+    if averages is not None:
+        length, order = averages
+        null = np.abs(boxcar_response(length, 1, omega)) <= _TAIL
+        return np.where(null, np.nan, order * (length - 1) / 2)
+    if isinstance(part, SOS):
+        delays = (_polynomial(row[:3], z) - _polynomial(row[3:], z, least=0.0) for row in part.sos)
+        return np.asarray(sum(delays, np.zeros(omega.shape)))
+    return _polynomial(_response(part, (part,)), z)
+
+
+def _polynomial(c: Real, z: NDArray[np.complex128], least: float = _TAIL) -> Real:
+    """Group delay of the sum of c_n z**n; NaN where the sum is below ``least`` of that of abs(c_n)."""
+    gain, slope = polyval(z, c), polyval(z, np.arange(c.size) * c)
+    null = np.abs(gain) <= least * np.abs(c).sum()
     return np.asarray(np.where(null, np.nan, np.real(slope / np.where(null, 1.0, gain))))

@@ -195,6 +195,8 @@ def _build(
         table |= _read(table.pop("file"), coefficients, where)
     if name == "ba":
         return _transfer_function(table, where)
+    if name == "sos" and np.ndim(table.get("sos", [[]])) == 1:
+        table["sos"] = [table["sos"]]
     return cast("Block", _build_one(kinds[name], table, where, coefficients))
 
 
@@ -265,27 +267,33 @@ def _read(name: Any, wanted: tuple[str, ...], where: str) -> dict[str, Any]:
                 f"{where}: {path} must hold {' and '.join(wanted)}, got {', '.join(map(str, found)) or 'nothing'}"
             )
         return {key: found[key] for key in wanted}
-    rows = [found] if len(wanted) == 1 else list(found)
+    rows = [found] if len(wanted) == 1 else list(np.atleast_1d(found))
     if len(rows) != len(wanted):
         raise ParameterError(f"{where}: {path} must hold the rows {' and '.join(wanted)}, got {len(rows)}")
     return dict(zip(wanted, rows, strict=True))
 
 
 def _contents(path: Path) -> Any:
+    """What a file holds: numbers, rows of them, or a mapping of names to them (ValueError for nothing such)."""
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8-sig"))
     if path.suffix == ".csv":
-        rows = [
-            [float(word) for word in re.split(r"[,;\s]+", line.strip(" \t,;")) if word]
-            for line in path.read_text(encoding="utf-8-sig").splitlines()
-            if line.strip() and not line.lstrip().startswith("#")
-        ]
-        return rows if all(len(row) > 1 for row in rows) and len(rows) > 1 else sum(rows, [])
+        rows = _rows(path.read_text(encoding="utf-8-sig"))
+        return rows if len(rows) > 1 and any(len(row) > 1 for row in rows) else sum(rows, [])
     found = np.load(path, allow_pickle=False)
     if isinstance(found, np.ndarray):
         return found
     with found:
         return {key: found[key] for key in found.files}
+
+
+def _rows(text: str) -> list[list[float]]:
+    """Rows of numbers of a CSV text; a file that has semicolons may have decimal commas."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if any(";" in line for line in lines):
+        lines = [line.replace(",", ".") for line in lines]
+    words = (re.split(r"[,;\s]+", line.strip(" \t,;")) for line in lines)
+    return [[float(word) for word in row] for row in words]
 
 
 def _own(kind: type[Any]) -> list[Field[Any]]:

@@ -41,8 +41,8 @@ def sos_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, 
     """Second-order sections b0, b1, b2, a1, a2 in transposed direct form II; two rows of memory a section."""
     _, _, rows, n, _ = at
     for section in range(code[COUNT]):
-        at = code[FIRST] + 5 * section
-        b0, b1, b2, a1, a2 = number[at], number[at + 1], number[at + 2], number[at + 3], number[at + 4]
+        k = code[FIRST] + 5 * section
+        b0, b1, b2, a1, a2 = number[k], number[k + 1], number[k + 2], number[k + 3], number[k + 4]
         first, second = memory[code[ROW] + 2 * section], memory[code[ROW] + 2 * section + 1]
         for r in range(rows):
             sample = x[r]
@@ -84,7 +84,8 @@ def _turn(memory: Any, row: Any, length: Any, n: Any) -> None:
             ring[i] += after[i]
 
 
-def boxcar_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+@tile_function
+def _moving_averages(code: Any, memory: Any, x: Any, at: Any) -> None:
     """``count`` moving averages in a row; ``length`` + 1 rows of memory each.
 
     Rows below the position in the turn hold the samples of this turn, those from there on sums of the last
@@ -114,10 +115,15 @@ def boxcar_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: An
                     sample[i] = scale * total[i]
 
 
+def boxcar_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
+    """``count`` moving averages in a row; ``length`` + 1 rows of memory each."""
+    _moving_averages(code, memory, x, at)
+
+
 def growing_boxcar_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Mean of the last ``length`` samples, of all of them while they are fewer."""
     k, _, rows, n, _ = at
-    boxcar_tile(code, number, sign, memory, x, flip, at)
+    _moving_averages(code, memory, x, at)
     length = code[LENGTH]
     for r in range(rows):
         if k + r + 1 < length:

@@ -54,7 +54,7 @@ def kernel_reference(
     block = method.filter or Fixed()
     memory = block.init(cells.size, initial).memory.copy()
     stages = pack(block.stages((cells.size,)))
-    return Reference(stages, NOBODY, False, block.register), memory, np.asarray(initial, np.float64)
+    return Reference(stages, NOBODY, False, block.output_row), memory, np.asarray(initial, np.float64)
 
 
 def quantum(method: Method, device: Device) -> float:

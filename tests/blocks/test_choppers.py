@@ -4,7 +4,7 @@ import pytest
 from sptrack.blocks import Chopper, MaximumLengthChopper, PeriodicChopper
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import philox, stream_key
-from tests.blocks.zoo import CHOPPERS, name
+from tests.blocks.zoo import CHOPPERS
 
 PATTERNS = [
     PeriodicChopper(half_period=1),
@@ -19,13 +19,13 @@ def circular_autocorrelation(signs):
     return np.array([np.mean(signs * np.roll(signs, -lag)) for lag in range(len(signs))])
 
 
-@pytest.mark.parametrize("chopper", CHOPPERS, ids=name)
+@pytest.mark.parametrize("chopper", CHOPPERS, ids=str)
 def test_output_is_sign_times_input(chopper):
     x = np.random.default_rng(1).normal(size=(30, 2, 3))
     np.testing.assert_array_equal(chopper.process(x)[0], chopper.signs(0, 30, (2, 3)) * x)
 
 
-@pytest.mark.parametrize("chopper", CHOPPERS, ids=name)
+@pytest.mark.parametrize("chopper", CHOPPERS, ids=str)
 def test_signs_and_flips_do_not_depend_on_the_cut(chopper):
     signs, flips = chopper.signs(0, 40, 5), chopper.flips(0, 40, 5)
     assert set(np.unique(signs)) == {-1, 1}
@@ -45,11 +45,11 @@ def test_telegraph_starts_at_plus_one_even_where_it_always_flips():
 
 def test_telegraph_draws_are_a_function_of_seed_stream_group_and_sample():
     chopper = Chopper(p=0.4, scope="cell", seed=9, stream="c")
-    key = stream_key(9, "c")
+    key, law = stream_key(9, "c"), getattr(philox, "py_func", philox)
     flips = chopper.flips(0, 20, 3)
     for group in range(3):
         for k in range(1, 20):
-            words = philox(np.uint32(k // 4), np.uint32(0), np.uint32(group), np.uint32(0), key.low, key.high)
+            words = law(np.uint32(k // 4), np.uint32(0), np.uint32(group), np.uint32(0), key.low, key.high)
             assert flips[k, group] == (words[k % 4] < 0.4 * 2**32)
 
 
@@ -155,8 +155,8 @@ def test_period_of_the_shift_register(register):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: Chopper(p=-0.1), r"p = -0.1: a probability between 0 and 1 wanted"),
-        (lambda: Chopper(p=0.1, scope="row"), "scope = 'row': one of array, column, cell wanted"),
+        (lambda: Chopper(p=-0.1), r"p = -0.1: a probability between 0 and 1 "),
+        (lambda: Chopper(p=0.1, scope="row"), "scope = 'row': one of array, column, cell "),
         (lambda: Chopper(p=0.1, seed=-1), "seed = -1"),
         (lambda: PeriodicChopper(half_period=0), "half_period = 0"),
         (lambda: PeriodicChopper(half_period=2, duty=0.01), "duty = 0.01: at least one sample"),

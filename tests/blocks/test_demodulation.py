@@ -3,16 +3,16 @@ import pytest
 
 from sptrack.blocks import EMA, Chain, Chopper, Demodulator, LockIn, PeriodicChopper
 from sptrack.errors import ParameterError
-from tests.blocks.zoo import CHOPPERS, name
+from tests.blocks.zoo import CHOPPERS
 
 
-@pytest.mark.parametrize("chopper", CHOPPERS, ids=name)
+@pytest.mark.parametrize("chopper", CHOPPERS, ids=str)
 def test_demodulation_undoes_the_chopper(chopper):
     x = np.random.default_rng(1).normal(size=(30, 2, 3))
     np.testing.assert_array_equal(Chain(chopper, Demodulator(chopper=chopper)).process(x)[0], x)
 
 
-@pytest.mark.parametrize("chopper", CHOPPERS, ids=name)
+@pytest.mark.parametrize("chopper", CHOPPERS, ids=str)
 @pytest.mark.parametrize("hold", [1, 3])
 def test_output_is_held_from_each_flip_on(chopper, hold):
     x = np.random.default_rng(2).normal(size=(60, 2, 3))
@@ -38,7 +38,7 @@ def test_hold_keeps_the_transient_of_a_filter_out():
     assert errors[1] == pytest.approx(2 * g * (1 - eta) ** 21 / (1 + settled), rel=1e-9)
 
 
-@pytest.mark.parametrize("chopper", CHOPPERS, ids=name)
+@pytest.mark.parametrize("chopper", CHOPPERS, ids=str)
 def test_lock_in_finds_the_chopped_signal_beside_any_constant(chopper):
     """Exact for stretches of any length, from the third stretch on."""
     signs, flips = chopper.signs(0, 80, (2, 3)), chopper.flips(0, 80, (2, 3))
