@@ -3,9 +3,8 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import xarray as xr
 from cyclopts import Parameter
 
 from sptrack.cli._folder import kept_folder
@@ -19,6 +18,9 @@ from sptrack.tracking.methods import Method
 from sptrack.tuning import Budget, Found, Plan, Search, Task, hold_out, search, tuning_dataset, tuning_record
 from sptrack.tuning.plan import table_values
 from sptrack.tuning.space import parse_space
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _FILE_WIDTH = 110
 _JOURNAL = "tune.journal"
@@ -284,7 +286,7 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def _write(found: Found, data: xr.Dataset, record: dict[str, Any], folder: Path) -> None:
+def _write(found: Found, data: "xr.Dataset", record: dict[str, Any], folder: Path) -> None:
     from sptrack.plotting.style import save_figure
     from sptrack.plotting.tuning import tuning_figure
 
