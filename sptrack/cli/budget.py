@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import Parameter
 
 from sptrack.budget import budget_rows, error_budget
+from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
 from sptrack.results import json_text, output_folder, save, write_atomic
@@ -150,11 +151,6 @@ def _two(row: dict[str, Any], left: str, right: str, total: float) -> list[str]:
 
 
 def _write(data: "xr.Dataset", rows: dict[str, Any], folder: Path) -> None:
-    from sptrack.plotting.budget import budget_figure
-    from sptrack.plotting.style import save_figure
-
     write_atomic(folder / "budget.json", json_text(rows))
     save(data, folder / "budget.nc")
-    figure = budget_figure(data)
-    for ending in ("png", "svg"):
-        save_figure(figure, folder / f"budget.{ending}")
+    write_figures(folder, data, budget="sptrack.plotting.budget:budget_figure")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
@@ -161,11 +162,6 @@ def _estimate(value: float | None, ends: list[float] | None) -> str:
 
 
 def _write(data: "xr.Dataset", rows: list[dict[str, Any]], folder: Path) -> None:
-    from sptrack.plotting.style import save_figure
-    from sptrack.plotting.tracking import tracking_figure
-
     write_atomic(folder / "track.json", json_text(rows))
     save(data, folder / "track.nc")
-    figure = tracking_figure(data)
-    for ending in ("png", "svg"):
-        save_figure(figure, folder / f"track.{ending}")
+    write_figures(folder, data, track="sptrack.plotting.tracking:tracking_figure")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
@@ -287,9 +288,6 @@ def _text(value: Any) -> str:
 
 
 def _write(found: Found, data: "xr.Dataset", record: dict[str, Any], folder: Path) -> None:
-    from sptrack.plotting.style import save_figure
-    from sptrack.plotting.tuning import tuning_figure
-
     task = found.plan.task
     files = {"best.toml": found.method}
     if len(found.best) > 1:
@@ -300,6 +298,4 @@ def _write(found: Found, data: "xr.Dataset", record: dict[str, Any], folder: Pat
         write_atomic(folder / name, setup_to_toml(made))
     write_atomic(folder / "tune.json", json_text(record))
     save(data, folder / "tune.nc")
-    figure = tuning_figure(data)
-    for ending in ("png", "svg"):
-        save_figure(figure, folder / f"tune.{ending}")
+    write_figures(folder, data, tune="sptrack.plotting.tuning:tuning_figure")
