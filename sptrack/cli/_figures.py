@@ -1,13 +1,26 @@
 """Figures of a result: drawn last, since no fault of theirs may cost the result."""
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from sptrack.errors import one_line
 
 ENDINGS = ("png", "svg")
+
+
+def load_ahead(*modules: str) -> None:
+    """Import modules in a thread of their own, while compiled kernels leave the interpreter free."""
+
+    def load() -> None:
+        for module in modules:
+            with suppress(Exception):  # it is raised again where the module is used
+                import_module(module)
+
+    Thread(target=load, daemon=True).start()
 
 
 def write_figures(folder: Path, data: Any, **draw: str) -> None:

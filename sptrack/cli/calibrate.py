@@ -23,7 +23,7 @@ from sptrack.certificate import (
     default_target,
     require_symmetric_points,
 )
-from sptrack.cli._figures import write_figures
+from sptrack.cli._figures import load_ahead, write_figures
 from sptrack.cli._input import ArrayInput
 from sptrack.cli._progress import progress_bar
 from sptrack.cost import CostModel
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _PILOT = 64
 _LONG = 60.0
+_FIGURES = "sptrack.plotting.calibration"
 _BYTES = 3e8, 160
 """Memory: of the process, and per cell beside its estimates (measured at 2048 x 2048 cells)."""
 
@@ -158,6 +159,8 @@ def calibrate(
         noise = fitted if read_noise is None else read_noise
         chosen, schedule, candidates = _choose(cells, method, pulses, target, noise, output.quiet)
         bar = Crossbar(cells, seed=array.seed, threads=array.threads)
+        if folder is not None:
+            load_ahead("h5netcdf", _FIGURES)
         if not output.quiet:
             _announce(bar, schedule, method.mode)
         estimates = _run(chosen, bar, schedule, noise, output.quiet)
@@ -303,5 +306,4 @@ def _write(result: Calibration, folder: Path, seed: int) -> None:
     write_atomic(folder / "symmetric_points.csv", "".join(form % tuple(row) for row in rows))
     data = calibration_arrays(result, seed)
     save(data, folder / "calibration.nc")
-    home = "sptrack.plotting.calibration"
-    write_figures(folder, data, certificate=f"{home}:certificate_figure", map=f"{home}:map_figure")
+    write_figures(folder, data, certificate=f"{_FIGURES}:certificate_figure", map=f"{_FIGURES}:map_figure")
