@@ -61,6 +61,11 @@ app.command(
 app.command(
     "sptrack.cli.verify:verify", name="verify", help="Hold the bounds on zero-shifting against simulation."
 )
+app.command(
+    "sptrack.cli.warmup:warmup",
+    name="warmup",
+    help="Compile all kernels now, so that no command has to wait.",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -47,7 +47,7 @@ def cache_root() -> Path | None:
     return base / "sptrack"
 
 
-def _source_digest(folder: Path) -> str | None:
+def source_digest(folder: Path) -> str | None:
     """Hash of the Python sources below a folder, None where they cannot be read."""
     digest = hashlib.sha256()
     sources = sorted(source for source in folder.rglob("*.py") if not source.name.startswith("."))
@@ -61,12 +61,29 @@ def _source_digest(folder: Path) -> str | None:
 
 
 def _cache_folder() -> Path | None:
-    root, digest = cache_root(), _source_digest(_SOURCES)
+    root, digest = cache_root(), source_digest(_SOURCES)
     return None if root is None or digest is None else root / f"kernels-{digest}"
 
 
 CACHE_FOLDER = _cache_folder()
 """Where the machine code of these sources is kept; None: nowhere."""
+
+
+FOUND: set[Path] = set()
+"""Files of machine code that this process has read."""
+MADE: set[Path] = set()
+"""Files of machine code that this process has compiled, written or not."""
+
+
+def whole(path: Path) -> memoryview | None:
+    """Content of a file of machine code; None if it is damaged, foreign or cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    head = len(_MARK) + _DIGEST_SIZE
+    payload = memoryview(content)[head:]
+    return payload if content[:head] == _MARK + hashlib.sha256(payload).digest() else None
 
 
 class KernelCache(_Cache):
@@ -105,19 +122,18 @@ class KernelCache(_Cache):
         target_context.refresh()
         if not self._enabled or self._identity is None:
             return None
-        try:
-            content = self._path(sig, target_context.codegen()).read_bytes()
-        except OSError:
-            return None
-        head = len(_MARK) + _DIGEST_SIZE
-        payload = memoryview(content)[head:]
-        if content[:head] != _MARK + hashlib.sha256(payload).digest():
+        path = self._path(sig, target_context.codegen())
+        payload = whole(path)
+        if payload is None:
             return None
         try:
             kept, parts = pickle.loads(payload)
-            return _REBUILD(target_context, *parts) if kept == sig else None
+            found = _REBUILD(target_context, *parts) if kept == sig else None
         except Exception:  # whatever an old or foreign pickle raises: the kernel is compiled instead
             return None
+        if found is not None:
+            FOUND.add(path)
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the machine code ``data`` for the argument types ``sig``, if the file system lets us."""
@@ -126,6 +142,7 @@ class KernelCache(_Cache):
             return
         payload = pickle.dumps((sig, data._reduce()), protocol=pickle.HIGHEST_PROTOCOL)
         path = self._path(sig, data.codegen)
+        MADE.add(path)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,8 +173,13 @@ class KernelCache(_Cache):
         return repr((*parts, code.co_code, code.co_names, constants))
 
     def _path(self, sig: Any, codegen: Any) -> Path:
-        built = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, sys.abiflags)
-        switches = (config.OPT, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT)
-        key = repr((self._identity, str(sig), built, codegen.magic_tuple(), switches))
+        key = repr((self._identity, str(sig), built_for(codegen)))
         name = "".join(c for c in self._function.__name__ if c.isalnum() or c == "_")
         return self._folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.bin"
+
+
+def built_for(codegen: Any) -> tuple[Any, ...]:
+    """What machine code depends on beside its source: versions, processor, numba's switches."""
+    versions = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, sys.abiflags)
+    switches = (config.OPT, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT)
+    return (*versions, codegen.magic_tuple(), *switches)

@@ -189,20 +189,20 @@ def test_a_cache_that_is_switched_off(kept):
 
 def test_sources_are_hashed_by_name_and_content(tmp_path):
     (tmp_path / "a.py").write_text("x = 1\n")
-    digests = {_cache._source_digest(tmp_path)}
+    digests = {_cache.source_digest(tmp_path)}
     (tmp_path / "deeper").mkdir()
     shutil.move(tmp_path / "a.py", tmp_path / "deeper" / "a.py")
-    digests.add(_cache._source_digest(tmp_path))
+    digests.add(_cache.source_digest(tmp_path))
     (tmp_path / "deeper" / "a.py").write_text("x = 2\n")
-    digests.add(_cache._source_digest(tmp_path))
+    digests.add(_cache.source_digest(tmp_path))
     os.utime(tmp_path / "deeper" / "a.py", (0, 0))
-    digests.add(_cache._source_digest(tmp_path))
+    digests.add(_cache.source_digest(tmp_path))
     (tmp_path / ".#a.py").symlink_to("the lock of an editor")
-    digests.add(_cache._source_digest(tmp_path))
+    digests.add(_cache.source_digest(tmp_path))
     assert len(digests) == 3
     (tmp_path / "gone.py").symlink_to("nowhere")
-    assert _cache._source_digest(tmp_path) is None
-    assert _cache._source_digest(tmp_path / "none") is None
+    assert _cache.source_digest(tmp_path) is None
+    assert _cache.source_digest(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize(
