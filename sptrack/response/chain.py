@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from sptrack.blocks import (
     Block,
@@ -246,7 +246,7 @@ def _measured(
     for k, each in found.items():
         expected = known[k].ravel()[live]
         rest = each - np.where(np.isfinite(expected), expected, 0.0)
-        error = stats.t.ppf(0.975, len(each) - 1) * stats.sem(rest)
+        error = stdtrit(len(each) - 1, 0.975) * np.std(rest, ddof=1) / np.sqrt(len(rest))
         root = np.sqrt(each.mean()) if k else 1.0
         value[k], half[k] = (root, error / (2 * root)) if k else (each.mean(), error)
     return value, half
