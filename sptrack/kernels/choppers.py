@@ -12,8 +12,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import inline, kernel
-from sptrack.kernels.pulses import TILE
-from sptrack.kernels.random import Key, philox
+from sptrack.kernels.random import TILE, Key, philox
 
 Array = NDArray[Any]
 

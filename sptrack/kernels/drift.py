@@ -135,9 +135,7 @@ def after_step(drift: Any, drawn: Any, draws: Any, place: Any, n: Any, side: Any
 
 
 @kernel
-def drift_by_pulses(
-    drift: Any, moved: Any, cell: Array, weight: Array, cells: Any, count: Array
-) -> None:
+def drift_by_pulses(drift: Any, moved: Any, cell: Array, weight: Array, cells: Any, count: Array) -> None:
     """Move the curves of cells[0] <= i < cells[1] by ``count`` [cells] pulses received."""
     start, stop = cells
     side = (weight[start:], moved.offset[start:], moved.truth[start:], moved.due[start:])

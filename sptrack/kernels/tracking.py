@@ -76,7 +76,16 @@ def _pulse(drive: Any, side: Any, n: Any, step: Any, fresh: Any, counted: Any, t
             event_normals(z, t.words, n, draws, t.place)
         burst_tile(drive.law, drive.noise, cell, w, z[draws.event & 3], count, (t.total, t.power))
     else:
-        sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, t.pulse_main if which == 0 else t.pulse_fast)
+        sequence_tile(
+            drive.law,
+            drive.noise,
+            draws,
+            cell,
+            w,
+            t.place,
+            count,
+            t.pulse_main if which == 0 else t.pulse_fast,
+        )
     for i in range(n):
         pulsed[i] += abs(count[i])
     drawn = (t.normals[WRITE + 4 * which : WRITE + 4 * which + 4], t.words, renew)

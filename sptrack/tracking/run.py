@@ -13,8 +13,8 @@ from sptrack.crossbar.inputs import check_choice
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
-from sptrack.kernels import tracking as kernels
 from sptrack.kernels import drift as moving
+from sptrack.kernels import tracking as kernels
 from sptrack.kernels import tracking_state
 from sptrack.kernels.objectives import is_separable, zeros_like_objective
 from sptrack.kernels.random import TILE, Draws, stream_key
@@ -358,7 +358,9 @@ def _drive(cells: Cells, name: str, seed: int, size: tuple[int, int], applicatio
     )
     whole = (np.float32(cells.dw_min), *size)
     moved = _wander(cells, name, seed)
-    return tracking_state.Drive(callable_law(cells.law), cells.kernel_noise, draws, whole, application == "burst", moved)
+    return tracking_state.Drive(
+        callable_law(cells.law), cells.kernel_noise, draws, whole, application == "burst", moved
+    )
 
 
 def _wander(cells: Cells, name: str, seed: int) -> Any:
