@@ -413,7 +413,7 @@ class Crossbar:
             if source == pulses.SHARED and not curves.move:
                 pulses.train(*common)
             else:
-                pulses.train_apart(*common, curves.drift, curves.moves)
+                pulses.train_apart(*common, (curves.drift, curves.moves))
 
         over_blocks(part, self.cells.size, self.threads)
         self._clock["train"] += number

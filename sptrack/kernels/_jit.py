@@ -62,14 +62,13 @@ class _Disjoint(Compiler):
 
     def define_pipelines(self) -> Any:
         self.state.flags.noalias = True
-        return super().define_pipelines()
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
 def disjoint_tile(function: Callable[..., Any]) -> Any:
     """Like `tile_function`, for arrays of which none shares memory that is written with another.
 
-    Loops over several arrays vectorise without checks at run time, of which LLVM makes only a few. Rows of one
-    array that are passed as one argument may still be written in one loop.
+    Loops over several arrays vectorise without checks at run time, of which LLVM makes only a few.
     """
     return _one_for_all_constants(numba.njit(function, pipeline_class=_Disjoint, **_TILE))
 
@@ -79,7 +78,8 @@ def _one_for_all_constants(dispatcher: Any) -> Any:
     if not config.DISABLE_JIT:
         template = dispatcher.get_call_template
         dispatcher.get_call_template = lambda args, kws: template(
-            tuple(types.unliteral(one) for one in args), kws
+            tuple(types.unliteral(one) for one in args),  # type: ignore[no-untyped-call]
+            kws,
         )
     return dispatcher
 

@@ -41,8 +41,8 @@ class Lines(NamedTuple):
 class Scratch(NamedTuple):
     """Room for one tile, and lists of cells.
 
-    Parameters ``cell``, weights ``w``, their places ``at`` in the tile and numbers ``index`` in the array,
-    ``step`` of `mean_steps`, normals ``z`` and ``words``; signed ``count`` and sorting ``key`` of each cell,
+    Parameters ``cell``, weights ``w``, their places ``at`` in the tile and ``number`` in the array, ``step``
+    of `mean_steps`, normals ``z`` and ``words``; ``signed`` pulses and sorting ``key`` of each cell,
     the ``first`` entry of each key and the ``next`` one to be filled; two rows ``sums`` for bursts. Lists of
     cells, numbers ``cells`` and pulses ``counts`` [2, twice a tile] of ``length`` [2]: untouched ones, and
     those of which two pulses are done.
@@ -54,8 +54,8 @@ class Scratch(NamedTuple):
     z: Array
     words: Array
     at: Array
-    index: Array
-    count: Array
+    number: Array
+    signed: Array
     key: Array
     first: Array
     next: Array
@@ -128,9 +128,10 @@ def _sort(cells: Any, counts: Any, n: Any, origin: Any, past: Any, s: Any) -> An
     """
     most = np.int32(0)
     for i in range(np.uint64(n)):
-        left = max(np.int32(abs(counts[i])) - np.int32(past), 0)
-        most = max(most, np.int32(left))
-        s.key[i] = np.uint32(WINDOW - min(left, WINDOW))
+        left = np.int32(abs(counts[i])) - np.int32(past)
+        most = np.int32(left) if left > most else most
+        soon = left if left < WINDOW else WINDOW
+        s.key[i] = np.uint32(WINDOW - soon if soon > 0 else WINDOW)
     for k in range(WINDOW + 1):
         s.next[k] = 0
     for i in range(np.uint64(n)):
@@ -145,9 +146,9 @@ def _sort(cells: Any, counts: Any, n: Any, origin: Any, past: Any, s: Any) -> An
         key = s.key[i]
         place = s.next[key]
         s.next[key] = place + np.uint32(1)
-        s.index[place] = cells[i]
+        s.number[place] = cells[i]
         s.at[place] = cells[i] - origin
-        s.count[place] = counts[i]
+        s.signed[place] = counts[i]
     return np.int64(s.first[WINDOW]), most > WINDOW
 
 
@@ -155,9 +156,9 @@ def _sort(cells: Any, counts: Any, n: Any, origin: Any, past: Any, s: Any) -> An
 def _gather(cell: Any, w: Any, at: Any, n: Any, s: Any) -> None:
     """Copy the ``n`` cells at the places ``at`` to scratch."""
     for row in range(cell.shape[0]):
-        for i in range(np.uint64(0), np.uint64(n)):
+        for i in range(np.uint64(n)):
             s.cell[row, i] = cell[row, at[i]]
-    for i in range(np.uint64(0), np.uint64(n)):
+    for i in range(np.uint64(n)):
         s.w[i] = w[at[i]]
 
 
@@ -178,10 +179,10 @@ def _sorted_pulses(
             drawn = (active + _ROUND) & ~_ROUND  # those that have no pulse left stay where they are
             if noise.active and (k == 0 or pulse & 3 == 0):
                 block = np.uint32(pulse >> 2)
-                draw_words(s.words, 0, drawn, draws.noise, block, draws.event, s.index, draws.array)
+                draw_words(s.words, 0, drawn, draws.noise, block, draws.event, s.number, draws.array)
             if noise.active and pulse & 1 == 0:
                 draw_normals(s.z, s.words, 0, drawn, (pulse >> 1) & 1)
-            signed_tile(law, noise, s.cell, s.w, s.z[pulse & 3], s.count, np.int32(pulse), drawn, s.step)
+            signed_tile(law, noise, s.cell, s.w, s.z[pulse & 3], (s.signed, np.int32(pulse)), drawn, s.step)
         for i in range(np.uint64(found)):
             w[s.at[i]] = s.w[i]
         past += WINDOW
@@ -255,7 +256,7 @@ def _apply_tile(law: Any, noise: Any, draws: Any, index: Any, count: Any, n: Any
         draw_words(s.words, 0, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
         draw_normals(s.z, s.words, 0, n, 0)
     for k in range(2):
-        signed_tile(law, noise, s.cell, s.w, s.z[k], count, np.int32(k), n, s.step)
+        signed_tile(law, noise, s.cell, s.w, s.z[k], (count, np.int32(k)), n, s.step)
 
 
 @disjoint_tile
@@ -263,7 +264,7 @@ def _append(which: Any, index: Any, count: Any, n: Any, past: Any, s: Any) -> No
     """Append the cells that have more than ``past`` pulses to a list."""
     cells, counts = s.cells[which], s.counts[which]
     length = np.uint64(s.length[which])
-    for i in range(np.uint64(0), np.uint64(n)):
+    for i in range(np.uint64(n)):
         cells[length] = index[i]
         counts[length] = count[i]
         length += np.uint64(abs(count[i]) > np.int32(past))
@@ -282,11 +283,11 @@ def _take_off(which: Any, s: Any) -> None:
 
 
 @inline
-def _finish_later(index: Any, count: Any, n: Any, work: Any, full: Any, s: Any) -> None:
-    """Append what has more than two pulses to the second list; work through it if ``full`` cells are there."""
+def _finish_later(index: Any, count: Any, n: Any, work: Any, s: Any) -> None:
+    """Append what has more than two pulses to the second list, and work off a tile of it that is full."""
     law, noise, draws, cell, w, origin = work
     _append(1, index, count, n, 2, s)
-    if s.length[1] >= full:
+    if s.length[1] >= TILE:
         _sorted_pulses(law, noise, draws, cell, w, origin, 2, s)
         _take_off(1, s)
 
@@ -297,14 +298,14 @@ def _work_off(work: Any, burst: Any, s: Any) -> None:
     law, noise, draws, cell, w, origin = work
     n = min(np.int64(TILE), s.length[0])
     index, count = s.cells[0], s.counts[0]
-    for i in range(np.uint64(0), np.uint64(n)):
+    for i in range(np.uint64(n)):
         s.at[i] = index[i] - origin
     _gather(cell, w, s.at, n, s)
     _apply_tile(law, noise, draws, index, count, n, burst, s)
-    for i in range(np.uint64(0), np.uint64(n)):
+    for i in range(np.uint64(n)):
         w[s.at[i]] = s.w[i]
     if not burst:
-        _finish_later(index, count, n, work, TILE, s)
+        _finish_later(index, count, n, work, s)
     _take_off(0, s)
 
 
@@ -316,12 +317,13 @@ def add_tile(work: Any, start: Any, count: Any, n: Any, burst: Any, s: Any) -> N
     number ``origin`` of the array. Pulse k takes normal k of the event.
     """
     law, noise, draws, cell, w, origin = work
-    pulsed = 0
-    for i in range(np.uint64(0), np.uint64(n)):
-        s.index[i] = np.uint32(start + np.uint32(i))
-        pulsed += count[i] != 0
+    pulsed = np.int32(0)
+    for i in range(np.uint64(n)):
+        s.number[i] = np.uint32(start + np.uint32(i))
+    for i in range(np.uint64(n)):
+        pulsed = np.int32(pulsed + np.int32(count[i] != 0))
     if 8 * pulsed < 5 * n:
-        _append(0, s.index, count, n, 0, s)
+        _append(0, s.number, count, n, 0, s)
         if s.length[0] >= TILE:
             _work_off(work, burst, s)
         return
@@ -331,11 +333,11 @@ def add_tile(work: Any, start: Any, count: Any, n: Any, burst: Any, s: Any) -> N
             s.cell[row, i] = cell[row, first + i]
     for i in range(np.uint64(n)):
         s.w[i] = w[first + i]
-    _apply_tile(law, noise, draws, s.index, count, n, burst, s)
+    _apply_tile(law, noise, draws, s.number, count, n, burst, s)
     for i in range(np.uint64(n)):
         w[first + i] = s.w[i]
     if not burst:
-        _finish_later(s.index, count, n, work, TILE, s)
+        _finish_later(s.number, count, n, work, s)
 
 
 @disjoint_tile
@@ -381,8 +383,9 @@ def apply_counts(
 def draw_firing(
     probability: Array, key: Any, event: np.uint32, array: np.uint32, length: int, slots: Array
 ) -> None:
-    """Stochastic pulse trains of ``length`` slots: bits of ``slots`` [words, lines], line k on with
-    ``probability[k]``.
+    """Stochastic pulse trains of ``length`` slots as bits of ``slots`` [words, lines].
+
+    Line k fires in a slot with ``probability[k]``.
     """
     for line in range(slots.shape[1]):
         threshold = np.uint64(min(max(probability[line], 0.0), 1.0) * 2.0**32)
