@@ -52,11 +52,13 @@ def command(*words: str, repeats: int = 3) -> tuple[float, float] | None:
     """Best wall time of a whole `sptrack` command, in seconds, and its spread; None where it fails."""
     line = [sys.executable, "-m", "sptrack", *words]
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         try:
-            return best_time(
-                lambda: subprocess.run(line, cwd=folder, env=environment, capture_output=True, check=True),
-                repeats,
-            )
+            return best_time(lambda: run(line, folder), repeats)
         except subprocess.CalledProcessError:
             return None
+
+
+def run(line: list[str], folder: str) -> None:
+    """Run a command line in a folder, with this tree's package."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(line, cwd=folder, env=environment, capture_output=True, check=True)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks import measure
+from benchmarks import commands, measure
 from benchmarks.cases import CASES
 from benchmarks.ceiling import CEILINGS
 from benchmarks.filters import TARGETS, AgainstScipy
@@ -71,9 +71,17 @@ def _processes() -> Iterator[Row]:
             own, other = (measure.fresh(name, 5, **cpu).get("rate") for cpu in ({}, measure.WITHOUT_AVX512))
             slower = own / other if own and other else None
             yield Row(f"{name}: slower without AVX-512", slower, "times", 2.5, True)
-    for words, target in ((("--version",), 1.5), (("calibrate", "--quiet", "--json"), 6.0)):
-        seconds, spread = measure.command(*words) or (None, None)
-        yield Row(f"sptrack {' '.join(words)}", seconds, "s", target, True, None, spread)
+    yield from _commands()
+
+
+def _commands() -> Iterator[Row]:
+    for words, ratio in commands.starts():
+        yield Row(f"sptrack {words}: times an interpreter with numpy", ratio, "times")
+    found = commands.calibration()
+    name = "sptrack calibrate --out"
+    yield Row(name, found and found.seconds, "s", spread=found and found.spread)
+    yield Row(f"{name}: times its pulses", found and found.ratio, "times")
+    yield Row(f"{name}: beyond its pulses, scaled", found and found.beyond, "s", commands.BEYOND, True)
 
 
 def machine(*, quick: bool = False) -> dict:

@@ -21,12 +21,11 @@ reported as the remainder, and what no source explains as the floor: the error w
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices import CustomResponse, Device, Spread
@@ -37,6 +36,9 @@ from sptrack.tracking.methods import Chop, Method
 from sptrack.tracking.methods import method as method_by_name
 from sptrack.tracking.problems import PROBLEMS, Problem, ProblemSettings
 from sptrack.tracking.run import Tracker
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = NDArray[Any]
 ProblemMaker = Callable[[ProblemSettings, int], Problem]
@@ -161,7 +163,7 @@ def error_budget(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """What limits the error of the reference Q.
 
     Parameters
@@ -294,7 +296,7 @@ def _score(make: ProblemMaker, steps: int, setup: _Setup, seed: int) -> tuple[fl
     return float(np.mean(error**2)), float(np.mean(error.mean(axis=0) ** 2))
 
 
-def _dataset(names: list[str], made: dict[str, Array], seeds: range, origin: dict[str, Any]) -> xr.Dataset:
+def _dataset(names: list[str], made: dict[str, Array], seeds: range, origin: dict[str, Any]) -> "xr.Dataset":
     without, only = (np.array([made[f"{kind} {name}"] for name in names]) for kind in ("without", "only"))
     saved, added = made["all"] - without, only - made["none"]
     gap = made["all"] - made["none"]
@@ -326,11 +328,11 @@ def _dataset(names: list[str], made: dict[str, Array], seeds: range, origin: dic
 def _interval(values: Array) -> Array:
     """95 % interval [..., 2] of the mean over the last axis, by Student's t."""
     n = values.shape[-1]
-    half = student.ppf(0.975, n - 1) * values.std(axis=-1, ddof=1) / np.sqrt(n)
+    half = stdtrit(n - 1, 0.975) * values.std(axis=-1, ddof=1) / np.sqrt(n)
     return np.stack([values.mean(axis=-1) - half, values.mean(axis=-1) + half], axis=-1)
 
 
-def budget_rows(data: xr.Dataset) -> dict[str, Any]:
+def budget_rows(data: "xr.Dataset") -> dict[str, Any]:
     """The numbers of a dataset of `error_budget` for tables and JSON.
 
     Keys: ``total``, ``floor``, ``saved_remainder``, ``added_remainder`` with their ``_ci``; ``sources``, a

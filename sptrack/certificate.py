@@ -16,16 +16,14 @@ from sptrack.devices.statistics import overshooting
 from sptrack.errors import ParameterError
 from sptrack.intervals import Interval, summarise
 from sptrack.recommendation import Candidate
-from sptrack.results import dataset, json_text, provenance
+from sptrack.results import Arrays, arrays, json_text, provenance
 from sptrack.scaling import crossing
 from sptrack.theory import (
+    ZeroShiftingCourse,
     array_offset,
     pulse_floor,
-    pulses_to_target,
     small_step_moments,
-    stationary_moments,
     zero_shifting_bounds,
-    zero_shifting_moments,
 )
 
 if TYPE_CHECKING:
@@ -205,8 +203,8 @@ def certify(
     return Calibration(certificate=certificate, cells=cells, estimates=estimates, start=begin)
 
 
-def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
-    """Labelled dataset of a calibration: what the certificate and its figures are drawn from.
+def calibration_arrays(calibration: Calibration, seed: int) -> Arrays:
+    """Labelled arrays of a calibration: what is saved, and what its figures are drawn from.
 
     Parameters
     ----------
@@ -217,7 +215,7 @@ def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
 
     Returns
     -------
-    xarray.Dataset
+    Arrays
         ``estimate`` (pulses, row, column), ``symmetric_point`` (row, column), and per pulse count the errors
         of the certificate with their intervals, all in weight units; the certificate as JSON attribute.
     """
@@ -248,9 +246,14 @@ def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
         "device": c.device,
         "cells": c.cells,
     }
-    made = dataset(variables, coordinates, provenance(seed=seed, parameters=settings))
+    made = arrays(variables, coordinates, provenance(seed=seed, parameters=settings))
     made.attrs["certificate"] = json_text(c)
     return made
+
+
+def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
+    """`calibration_arrays` as an xarray dataset."""
+    return calibration_arrays(calibration, seed).labelled()
 
 
 def default_target(cells: Cells) -> float:
@@ -374,18 +377,20 @@ def _predict(
         return prediction, prediction["pulses_needed_theory"]
     few, start = cells.thinned(_THEORY_CELLS), _thinned(internal, _THEORY_CELLS)
     mode: Any = estimates.mode
+    course = ZeroShiftingCourse(few, mode, start)
 
     def rms(moments: Any) -> float:
         return math.hypot(array_offset(few, moments).rms, reading)
 
     def needed(limit: float) -> int | None:
         left = math.sqrt(max(limit**2 - reading**2, 0.0))
-        return pulses_to_target(few, left, mode=mode, start=start) if left else None
+        return course.pulses_to(left) if left else None
 
+    moments = course.after([int(n) for n in estimates.pulses])
     first = needed(target)
     return {
-        "rms_theory": [rms(zero_shifting_moments(few, mode, int(n), start)) for n in estimates.pulses],
-        "floor": rms(stationary_moments(few, mode)),
+        "rms_theory": [rms(each) for each in moments],
+        "floor": rms(course.limit()),
         "pulses_needed_theory": first,
         "theory": "exact moments" if first is not None else "exact moments: the floor is above the target",
     }, needed(target / margin)

@@ -19,7 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.blocks import PatternChopper, PeriodicChopper
 from sptrack.blocks.responses import response_line
+from sptrack.errors import ConvergenceError, ParameterError
+from sptrack.prediction import (
+    chopper_of_reads,
+    equivalent_rate,
+    known_filter,
+    linear_reference,
+    predict_reference,
+)
 from sptrack.rates import problem_premise
 from sptrack.theory import (
     GradientStatistics,
@@ -28,11 +37,11 @@ from sptrack.theory import (
     mean_size,
     moving_gain,
     observer_gain,
-    passed_share,
     passed_share_periodic,
     periodic_gain,
     telegraph_gain,
 )
+from sptrack.theory.chopping import Filter, FilterShare, demodulated_gain, sign_power
 from sptrack.theory.observer import (
     LEAST_STRETCHES,
     MOST_DECAY,
@@ -176,7 +185,6 @@ def _drive(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
 
 def _chain(problem: Problem, method: Method, loop: _Loop, steps: int) -> list[Quantity]:
     """Loop, chopper and filter."""
-    interval = _interval(problem, method)
     out = [
         _quantity("loop_pole", loop.pole, "1", "a = 1 - alpha E|g| G' at the optimum, mean of the cells"),
         _quantity("loop_pole_worst", loop.pole_worst, "1", "the same, fastest cell, larger gradient"),
@@ -186,34 +194,53 @@ def _chain(problem: Problem, method: Method, loop: _Loop, steps: int) -> list[Qu
         _quantity("fast_rms" if not method.direct else "main_rms", float(np.sqrt(loop.variance)),
                   "weight units", "rms of the pulsed array around its SP, at the optimum"),
     ]  # fmt: skip
-    if method.chop.active:
+    if method.chopper is not None:
         period = 2 * _flip_steps(problem, method)
         out.append(_quantity("chopper_period", period, "steps", "mean length of a + and a - half"))
-    if method.observes:
+    if method.observer is not None:
         out.append(_quantity("observer_memory", _ratio(1.0, method.eta), "steps",
                              "1/eta, after which the observer has forgotten"))  # fmt: skip
         return out + _observer(problem, method, steps)
     if _filters(method):
-        out.append(_quantity("filter_time", _ratio(interval, method.eta), "steps", "1/eta, in steps"))
-        noise = float(passed_share(loop.pole**interval, method.eta)) * loop.variance
+        out += _filter(problem, method, loop)
+    return out
+
+
+def _filter(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+    """Reference filter: time, noise, the chopper's power that it passes, error at the optimum."""
+    interval = _interval(problem, method)
+    rate = equivalent_rate(method)
+    out = [_quantity("filter_time", _ratio(interval, rate), "steps",
+                     "1/eta; of any other filter its delay and a read, in steps")]  # fmt: skip
+    try:
+        low_pass = known_filter(linear_reference(method))
+        share = FilterShare(low_pass)
+    except (ConvergenceError, ParameterError):
+        return out
+    if abs(loop.pole) < 1:
+        noise = float(share(loop.pole**interval)) * loop.variance
         out.append(_quantity("reference_rms", float(np.sqrt(noise)), "weight units",
                              "rms of Q around the SP from noise alone"))  # fmt: skip
-        if method.chop.active:
-            share = _chopped_share(method)
-            out.append(_quantity("chopped_share", share, "1",
-                                 "share of the chopper's power that the filter passes"))  # fmt: skip
+    found = predict_reference(problem, method)
+    if found.mse is not None:
+        out.append(_quantity("reference_error", float(np.sqrt(found.mse)), "weight units",
+                             "rms error of Q at the optimum: noise, reads, bias"))  # fmt: skip
+    if method.chopper is not None:
+        out.append(_quantity("chopped_share", _chopped_share(method, low_pass, interval), "1",
+                             "share of the chopper's power that the filter passes"))  # fmt: skip
     return out
 
 
 def _moving(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
     """What a drift of the symmetric points costs; boxcars taken for moving averages of the same delay."""
     rates, interval = problem.fast.drift, _interval(problem, method)
-    if rates is None or method.reference != "filter" or not (0 < method.eta < 1 and abs(loop.pole) < 1):
+    rate = equivalent_rate(method)
+    if rates is None or not method.moving or not (0 < rate < 1 and abs(loop.pole) < 1):
         return []
     gain = (
-        observer_gain(method.eta, every=interval)
-        if method.observes
-        else moving_gain(loop.pole, method.eta, every=interval)
+        observer_gain(rate, every=interval)
+        if method.observer is not None
+        else moving_gain(loop.pole, rate, every=interval)
     )
     pulses = method.alpha * loop.gradient_optimum / problem.fast.dw_min
     mean, variance = gain.error(rates.per_step + pulses * rates.per_pulse, rates.walk)
@@ -308,7 +335,7 @@ def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
             _quantity("threshold_transfers", _ratio(displacement, start), "transfers",
                       "transfers until a pulse, from the mean gradient at W = 0"),
         ]  # fmt: skip
-    if method.reference == "filter" and not method.sync:
+    if method.moving and not method.sync:
         out.append(
             _quantity(
                 "programs", _ratio(1.0, _flip_steps(problem, method)), "1/step", "programming events per cell"
@@ -354,9 +381,9 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
     pulses = values["pulses_optimum"] or values["pulses_start"] or 0.0
     if pulses < 1:
         out.append(f"drive below one pulse: {pulses:.2g} pulses a step, most steps send none")
-    if method.observes:
+    if method.observer is not None:
         out += _observer_warnings(values)
-    if _filters(method) and not method.chop.active:
+    if _filters(method) and not method.chopper is not None:
         out.append("filter reference without a chopper: W - (beta/eta) Q is conserved by an ideal W, so W "
                    "cannot reach the optimum and Q the symmetric point")  # fmt: skip
         out += _premise_warning(values)
@@ -386,7 +413,7 @@ def _premise_warning(values: Mapping[str, float | None]) -> list[str]:
 
 def _filters(method: Method) -> bool:
     """Whether the reference is a filter of the reads alone: what T3.7 and its relatives speak of."""
-    return method.reference == "filter" and not method.observes
+    return method.filter is not None
 
 
 def _interval(problem: Problem, method: Method) -> int:
@@ -397,25 +424,32 @@ def _interval(problem: Problem, method: Method) -> int:
 
 def _flip_steps(problem: Problem, method: Method) -> float:
     """Mean steps between flips of a cell's chopper; infinite without one."""
-    chop = method.chop
-    unit = _interval(problem, method) if chop.scope == "column" else 1
-    return unit * (chop.half_period or _ratio(1.0, chop.probability))
+    if method.chopper is None:
+        return float("inf")
+    unit = _interval(problem, method) if method.chopper.clock == "read" else 1
+    return unit * _ratio(1.0, method.flips)
 
 
 def _demodulated_gain(problem: Problem, method: Method, pole: float) -> float:
     half = _flip_steps(problem, method)
-    if method.chop.half_period:
+    if isinstance(method.chopper, PatternChopper):
+        if method.chopper.clock == "step":
+            return float(demodulated_gain(pole, method.chopper))
         return float(periodic_gain(pole, half))
     return float(telegraph_gain(pole, 1 - 2 / half))
 
 
-def _chopped_share(method: Method) -> float:
+def _chopped_share(method: Method, low_pass: Filter, interval: int) -> float | None:
     """Share of the chopper's power that passes the filter, which takes one sample per read."""
-    chop = method.chop
-    per_read = 1 if chop.scope == "column" else method.transfer.every
-    if chop.half_period:
-        return passed_share_periodic(chop.half_period / per_read, method.eta)
-    return float(passed_share((1 - 2 * chop.probability) ** per_read, method.eta))
+    chopper = method.chopper
+    if isinstance(chopper, PeriodicChopper) and chopper.duty == 0.5 and isinstance(low_pass, float):
+        between = 1 if chopper.clock == "read" else interval
+        return passed_share_periodic(chopper.half_period / between, low_pass)
+    try:
+        signs = chopper_of_reads(method, interval)
+    except ParameterError:
+        return None
+    return None if signs is None else float(sign_power(signs, low_pass))
 
 
 def _time(pole: float) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 Array = NDArray[Any]
 Interval = tuple[float, float]
@@ -48,7 +48,7 @@ def _statistics(error: Array, estimate: Array, truth: Array) -> dict[str, float]
 
 
 def _normal_interval(name: str, value: float, error: Array, estimate: Array, truth: Array) -> Interval:
-    z, n = float(norm.ppf(0.5 + _LEVEL / 2)), len(error)
+    z, n = float(ndtri(0.5 + _LEVEL / 2)), len(error)
     if name == "median":
         ranks = 0.5 * n + z * 0.5 * math.sqrt(n) * np.array([-1.0, 1.0])
         return _pair(np.sort(np.abs(error))[np.clip(ranks.astype(int), 0, n - 1)])

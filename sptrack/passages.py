@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.cost import CostModel
 from sptrack.crossbar.threads import thread_count
 from sptrack.errors import ParameterError
-from sptrack.tracking.methods import Method, method
+from sptrack.tracking.methods import Method, method, with_rate
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.run import Tracker
 
@@ -160,8 +160,10 @@ def reading_every(base: Method, every: int) -> Method:
     """
     transfer = replace(base.transfer, every=every)
     ratio = every / base.transfer.every
-    eta = base.eta if base.observes else min(ratio * base.eta, 1.0)
-    return replace(base, beta=ratio * base.beta, eta=eta, transfer=transfer)
+    reference = base.reference
+    if base.filter is not None and base.eta:
+        reference = with_rate(base.filter, min(ratio * base.eta, 1.0))
+    return replace(base, beta=ratio * base.beta, reference=reference, transfer=transfer)
 
 
 def cheapest(costs: ArrayLike, number: int = 1) -> list[int]:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.blocks import Chopper, SignSource
 from sptrack.devices.constants import response_constants, working_interval
 from sptrack.errors import ParameterError
 from sptrack.theory.premise import DrivePremise, drive_premise
-from sptrack.tracking.methods import Method
+from sptrack.tracking.methods import Method, with_rate
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
 from sptrack.tracking.run import Recording, Tracker
 
@@ -102,15 +103,24 @@ def scaled(method: Method, factor: float) -> Method:
     between = method.transfer.every
     every = max(1, round(between / factor)) if between > 1 else 1
     read = factor * every / between
-    flip = factor if method.chop.scope == "array" else read
+    told = factor if method.observer is not None else read
+    reference = method.reference
+    if not isinstance(reference, str):
+        reference = with_rate(reference, min(told * method.eta, 1.0)) if method.eta else reference
     return replace(
         method,
         alpha=factor * method.alpha,
         beta=read * method.beta,
-        eta=min((factor if method.observes else read) * method.eta, 1.0),
-        chop=replace(method.chop, probability=min(flip * method.chop.probability, 0.5)),
+        reference=reference,
+        chopper=_faster(method.chopper, factor, read),
         transfer=replace(method.transfer, every=every),
     )
+
+
+def _faster(chopper: SignSource | None, factor: float, read: float) -> SignSource | None:
+    """Chopper with ``factor`` times the flips per step, or ``read`` times those per read."""
+    flip = read if chopper is not None and chopper.clock == "read" else factor
+    return replace(chopper, p=min(flip * chopper.p, 0.5)) if isinstance(chopper, Chopper) else chopper
 
 
 def for_steps(method: Method, steps: int, *, at: int = REFERENCE_STEPS) -> Method:

@@ -14,7 +14,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
+    "Arrays",
+    "arrays",
     "dataset",
     "json_text",
     "load",
@@ -38,6 +40,9 @@ __all__ = [
     "save",
     "write_atomic",
 ]
+
+Variable = tuple[Any, Any, Mapping[str, Any]]
+"""Dimensions, values and attributes."""
 
 _SEAL = b"\nsha256:"
 _SEAL_SIZE = len(_SEAL) + 64
@@ -73,10 +78,94 @@ def provenance(*, seed: int | None, parameters: Any) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Labelled arrays with units and provenance, as numpy holds them: what `dataset` makes, without xarray.
+
+    ``arrays[name]`` are the values of a variable or coordinate; `save` writes them, `labelled` makes the
+    xarray dataset that `load` reads from that file.
+
+    Parameters
+    ----------
+    variables, coordinates
+        Name to ``(dimensions, values, attributes)``, see `dataset`.
+    attrs
+        Attributes of the whole; ``provenance`` in JSON is needed to be saved.
+
+    Raises
+    ------
+    ParameterError
+        If a unit is missing or a shape does not fit its dimensions.
+    """
+
+    variables: Mapping[str, Variable]
+    coordinates: Mapping[str, Variable]
+    attrs: dict[str, str]
+
+    def __post_init__(self) -> None:
+        sizes: dict[str, int] = {}
+        for name, (dimensions, values, attributes) in self._all().items():
+            _require_unit(name, np.asarray(values), attributes, name in self.coordinates)
+            given, shape = _names(dimensions), np.shape(values)
+            known = tuple(sizes.setdefault(d, n) for d, n in zip(given, shape, strict=False))
+            if len(given) != len(shape) or known != shape:
+                raise ParameterError(
+                    f"dataset: {name!r} has shape {shape}, its dimensions {given} are {known}"
+                )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.variables or name in self.coordinates
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.asarray(self._all()[name][1])
+
+    def _all(self) -> dict[str, Variable]:
+        return {**self.coordinates, **self.variables}
+
+    def labelled(self) -> "xr.Dataset":
+        """The same as an xarray dataset."""
+        import xarray as xr
+
+        return xr.Dataset(dict(self.variables), dict(self.coordinates), dict(self.attrs))
+
+    def netcdf(self) -> bytes:
+        """The same as a netCDF 4 file, by the conventions of xarray for truth values and coordinates."""
+        import h5netcdf
+        import h5py
+
+        buffer = io.BytesIO()
+        with h5netcdf.File(buffer, "w") as file:
+            for name, (dimensions, values, attributes) in self._all().items():
+                data, given = np.asarray(values), _names(dimensions)
+                for dimension, size in zip(given, data.shape, strict=True):
+                    if dimension not in file.dimensions:
+                        file.dimensions[dimension] = size
+                text, truth = data.dtype.kind in "OTU", data.dtype.kind == "b"
+                kind = h5py.string_dtype() if text else np.int8 if truth else data.dtype
+                made = file.create_variable(name, given, kind)
+                made[...] = data.astype(object) if text else data
+                made.attrs.update({**attributes, **({"dtype": "bool"} if truth else {})})
+                beside = self._coordinates_beside(given)
+                if beside and name in self.variables:
+                    made.attrs["coordinates"] = " ".join(beside)
+            file.attrs.update(self.attrs)
+        return buffer.getvalue()
+
+    def _coordinates_beside(self, dimensions: tuple[str, ...]) -> list[str]:
+        """Coordinates along some of these dimensions that do not name one."""
+        along = {name: _names(entry[0]) for name, entry in self.coordinates.items()}
+        return [name for name, own in along.items() if own != (name,) and set(own) <= set(dimensions)]
+
+
+def arrays(
+    variables: Mapping[str, Variable], coordinates: Mapping[str, Variable], origin: Mapping[str, Any]
+) -> Arrays:
+    """Labelled arrays with units and provenance, made from the arguments of `dataset`."""
+    return Arrays(variables, coordinates, {"provenance": json_text(origin)})
+
+
 def dataset(
-    variables: Mapping[str, tuple[Any, Any, Mapping[str, Any]]],
-    coordinates: Mapping[str, tuple[Any, Any, Mapping[str, Any]]],
-    origin: Mapping[str, Any],
+    variables: Mapping[str, Variable], coordinates: Mapping[str, Variable], origin: Mapping[str, Any]
 ) -> "xr.Dataset":
     """Build a labelled dataset with units and provenance.
 
@@ -98,17 +187,10 @@ def dataset(
     ParameterError
         If a unit is missing or a shape does not fit its dimensions.
     """
-    import xarray as xr
-
-    try:
-        made = xr.Dataset(dict(variables), dict(coordinates), {"provenance": json_text(origin)})
-    except ValueError as error:
-        raise ParameterError(f"dataset: {one_line(error)}") from error
-    _require_units(made)
-    return made
+    return arrays(variables, coordinates, origin).labelled()
 
 
-def save(result: "xr.Dataset", path: str | os.PathLike[str]) -> None:
+def save(result: "xr.Dataset | Arrays", path: str | os.PathLike[str]) -> None:
     """Write the dataset ``result`` as netCDF, sealed with its SHA-256 checksum.
 
     A file at ``path`` is replaced at once when the new one is complete.
@@ -118,9 +200,13 @@ def save(result: "xr.Dataset", path: str | os.PathLike[str]) -> None:
     ParameterError
         If units or provenance are missing, or the path cannot hold a file.
     """
-    _require_units(result)
     read_provenance(result)
-    content = result.to_netcdf(engine="h5netcdf")
+    if isinstance(result, Arrays):
+        content: bytes | memoryview = result.netcdf()
+    else:
+        for name, values in result.variables.items():
+            _require_unit(str(name), values, values.attrs, name in result.coords)
+        content = result.to_netcdf(engine="h5netcdf")
     write_atomic(path, b"".join((content, _seal(content))))
 
 
@@ -146,7 +232,7 @@ def load(path: str | os.PathLike[str]) -> "xr.Dataset":
     return xr.load_dataset(io.BytesIO(content), engine="h5netcdf")
 
 
-def read_provenance(result: "xr.Dataset") -> dict[str, Any]:
+def read_provenance(result: "xr.Dataset | Arrays") -> dict[str, Any]:
     """Return the provenance kept in a dataset: what `provenance` returned when the result was made.
 
     Raises
@@ -269,11 +355,14 @@ def _seal(content: bytes | memoryview) -> bytes:
     return _SEAL + hashlib.sha256(content).hexdigest().encode()
 
 
-def _require_units(result: "xr.Dataset") -> None:
-    for name, values in result.variables.items():
-        label = name in result.coords and values.dtype.kind in "OSTU"
-        if not label and not values.attrs.get("units"):
-            raise ParameterError(f"dataset: variable {str(name)!r} has no units ('1' for a pure number)")
+def _require_unit(name: str, values: Any, attributes: Mapping[str, Any], coordinate: bool) -> None:
+    label = coordinate and values.dtype.kind in "OSTU"
+    if not label and not attributes.get("units"):
+        raise ParameterError(f"dataset: variable {name!r} has no units ('1' for a pure number)")
+
+
+def _names(dimensions: Any) -> tuple[str, ...]:
+    return (dimensions,) if isinstance(dimensions, str) else tuple(dimensions)
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binom, norm, t
+from scipy.special import bdtr, ndtri, stdtrit
 
 from sptrack.errors import ParameterError
 
@@ -77,7 +77,7 @@ def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
     exponent = float(centred @ log_y) / spread
     residual = log_y - log_y.mean() - exponent * centred
     free = len(log_x) - 2
-    half = float(t.ppf(0.5 + LEVEL / 2, free)) * float(np.sqrt(residual @ residual / free / spread))
+    half = float(stdtrit(free, 0.5 + LEVEL / 2)) * float(np.sqrt(residual @ residual / free / spread))
     factor = float(np.exp(log_y.mean() - exponent * log_x.mean()))
     return PowerLaw(exponent, exponent - half, exponent + half, factor)
 
@@ -113,7 +113,7 @@ def crossing(x: ArrayLike, errors: ArrayLike, target: float, standard_errors: Ar
         raise ParameterError(
             f"x {places.shape} and errors {sizes.shape}: two equal lengths of at least 2 wanted"
         )
-    margin = float(norm.ppf(0.5 + LEVEL / 2)) * np.asarray(standard_errors, np.float64)
+    margin = float(ndtri(0.5 + LEVEL / 2)) * np.asarray(standard_errors, np.float64)
     return Crossing(*(_first_below(places, sizes + sign * margin, target) for sign in (0, -1, 1)))
 
 
@@ -201,14 +201,13 @@ def _student(values: np.ndarray) -> tuple[float, float]:
     n = len(values)
     if n < 2:
         return float(values.mean()), float("nan")
-    return float(values.mean()), float(t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    return float(values.mean()), float(stdtrit(n - 1, 0.5 + LEVEL / 2) * values.std(ddof=1) / np.sqrt(n))
 
 
 def _ranked(values: np.ndarray) -> tuple[float, float, float]:
     """Median of n values, and the order statistics around it whose interval covers it with 95 % or all."""
     x, n = np.sort(values), len(values)
-    skip = int(binom.ppf((1 - LEVEL) / 2, n, 0.5))
-    skip = max(0, skip - 1) if binom.cdf(skip - 1, n, 0.5) > (1 - LEVEL) / 2 else skip
+    skip = int(np.searchsorted(bdtr(np.arange(n + 1), n, 0.5), (1 - LEVEL) / 2))
     first = max(0, skip - 1)
     middle = x[(n - 1) // 2] if x[n // 2] == x[(n - 1) // 2] else (x[n // 2] + x[(n - 1) // 2]) / 2
     return float(middle), float(x[first]), float(x[n - 1 - first])

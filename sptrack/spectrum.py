@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import signal, stats
+from scipy.special import gammaincinv, stdtrit
 
 from sptrack.errors import ParameterError
 
@@ -108,7 +108,9 @@ class Welch:
 
     def taper(self) -> Real:
         """Window [segment]."""
-        return np.asarray(signal.get_window(self.window, self.segment), np.float64)
+        from scipy.signal import get_window
+
+        return np.asarray(get_window(self.window, self.segment), np.float64)
 
     @property
     def hop(self) -> int:
@@ -185,7 +187,7 @@ class Welch:
             low, high, freedom = _over_cells(each)
         elif interval == "chi-square":
             freedom = self.freedom(len(streams)) * (cells if independent else 1)
-            low, high = (density * freedom / stats.chi2.ppf(end, freedom) for end in _ENDS[::-1])
+            low, high = (density * freedom / (2 * gammaincinv(freedom / 2, end)) for end in _ENDS[::-1])
         else:
             raise ParameterError(f"interval = {interval!r}: one of {', '.join(get_args(Interval))} wanted")
         return Spectrum(
@@ -215,6 +217,8 @@ class Welch:
             Lines at both signs of omega, such as a chopper's ``lines()``; with ``centre`` "stream" that at
             omega = 0 is left out.
         """
+        from scipy.signal import correlate
+
         grid = 1 << int(np.ceil(np.log2(_FINE * self.segment)))
         values = np.asarray(density(2 * np.pi * np.arange(grid // 2 + 1) / grid), np.float64)
         lags = np.arange(self.segment)
@@ -225,7 +229,7 @@ class Welch:
             for place, size in zip(omega[kept], power[kept], strict=True):
                 covariance = covariance + size * np.cos(place * lags)
         taper = self.taper()
-        window = signal.correlate(taper, taper)[self.segment - 1 :] / (taper @ taper)
+        window = correlate(taper, taper)[self.segment - 1 :] / (taper @ taper)
         seen = covariance * window
         folded = seen.copy()
         folded[1:] += seen[:0:-1]
@@ -241,7 +245,9 @@ class Welch:
 
     def _periodograms(self, streams: Real) -> Real:
         """Estimates [bins, cells] of every cell."""
-        _, one_sided = signal.welch(
+        from scipy.signal import welch
+
+        _, one_sided = welch(
             streams,
             window=self.window,
             nperseg=self.segment,
@@ -282,7 +288,7 @@ def _over_cells(each: Real) -> tuple[Real, Real, Real]:
     cells = each.shape[1]
     mean, error = each.mean(axis=1), each.std(axis=1, ddof=1) / np.sqrt(cells)
     share = np.divide(error, mean, out=np.zeros_like(mean), where=mean > 0)
-    factor = np.exp(stats.t.ppf(_ENDS[1], cells - 1) * share)
+    factor = np.exp(stdtrit(cells - 1, _ENDS[1]) * share)
     freedom = np.divide(2.0, share**2, out=np.full_like(mean, np.inf), where=share > 0)
     return mean / factor, mean * factor, freedom
 
@@ -434,7 +440,7 @@ def _tone_response(omega: Real, x: Complex, y: Complex) -> ToneResponse:
     rest = np.sum(np.abs(y - gain[:, None] * x) ** 2, axis=(0, 2))
     half = np.full(omega.shape, np.nan)
     if n > 1:
-        half = np.asarray(stats.t.ppf(_ENDS[1], 2 * (n - 1)) * np.sqrt(rest / (2 * (n - 1) * sxx)))
+        half = np.asarray(stdtrit(2 * (n - 1), _ENDS[1]) * np.sqrt(rest / (2 * (n - 1) * sxx)))
     size = np.abs(gain)
     sine = np.divide(half, size, out=np.full(omega.shape, np.inf), where=size > 0)
     return ToneResponse(

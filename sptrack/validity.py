@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from sptrack.blocks.choppers import Chopper, PatternChopper
 from sptrack.crossbar.array import Crossbar
@@ -323,6 +322,8 @@ def case(name: str, drive: str, size: float, *, seed: int = 0) -> LoopRuns:
     OutOfReach
         A size that the drive cannot give.
     """
+    from scipy.optimize import brentq
+
     if drive not in DRIVES:
         raise ParameterError(f"drive {drive!r}: one of {', '.join(DRIVES)} wanted")
     device = replace(suite()[name].device, dw_min=_GRANULARITY, cycle_noise=CycleNoise(std=_CYCLE_NOISE))

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import cases, kernels, measure, report
+from benchmarks import cases, commands, kernels, measure, report
 from benchmarks.__main__ import main
 from benchmarks.ceiling import best_time
 
@@ -98,3 +98,22 @@ def test_a_case_is_changed_without_touching_the_table(tiny):
     changed = replace(cases.CASES["alternating"], threads=2)
     assert changed.subject().threads == 2
     assert cases.CASES["alternating"].threads == 1
+
+
+def test_a_calibration_is_held_against_its_pulses(monkeypatch):
+    monkeypatch.setattr(commands, "multiply_adds_per_second", lambda: 2.4e10)
+    found = commands.Calibration(5.0, 1.0, 0.1)
+    assert found.ratio == 5.0
+    assert found.beyond == pytest.approx(2.0)  # a machine of half the yardstick's speed takes twice as long
+
+
+def test_commands_are_measured_as_processes(tiny, monkeypatch):
+    monkeypatch.setattr(commands, "SIDE", 16)
+    monkeypatch.setattr(commands, "PULSES", (8,))
+    assert commands.pulses_alone(1) > 0
+    monkeypatch.setattr(commands, "STARTS", ("--version", "no-such-command"))
+    ((name, ratio),) = commands.starts(1)
+    assert name == "--version"
+    assert ratio > 0.2
+    monkeypatch.setattr(measure, "command", lambda *words, repeats: None)
+    assert commands.calibration(1) is None

@@ -1,16 +1,19 @@
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sptrack.errors import ParameterError
 from sptrack.results import (
+    arrays,
     dataset,
     json_text,
     load,
@@ -43,6 +46,7 @@ def saved(tmp_path):
     return path
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(
         st.sampled_from(["<f4", "<f8", "<i4", ">f8"]),
@@ -72,6 +76,48 @@ def test_round_trip_keeps_labels_units_and_provenance(tmp_path):
     assert read_provenance(loaded) == origin
     assert origin["seed"] == 2**100
     assert origin["parameters"] == {"device": {"dw_min": 1e-3, "bounds": [-1.0, 1.0]}}
+
+
+def test_arrays_and_the_dataset_of_them_are_read_alike(tmp_path):
+    weight, one = {"units": "weight units", "long_name": "Δw"}, {"units": "1"}
+    made = arrays(
+        {
+            "sp": (("row", "column"), np.array([[0.5, np.nan, -0.0]], np.float32), weight),
+            "live": ("column", np.array([True, False, True]), one),
+            "count": ("column", np.array([1, 2**60, 3]), one),
+            "total": ((), 2.5, one),
+        },
+        {
+            "column": ("column", np.array(["a", "b", "µ"]), {}),
+            "angle": (("column",), np.linspace(0, 1, 3), {"units": "rad"}),
+            "run": ((), 7, one),
+        },
+        provenance(seed=1, parameters={}),
+    )
+    save(made, tmp_path / "arrays.nc")
+    save(made.labelled(), tmp_path / "labelled.nc")
+    xr.testing.assert_identical(load(tmp_path / "arrays.nc"), made.labelled())
+    xr.testing.assert_identical(load(tmp_path / "arrays.nc"), load(tmp_path / "labelled.nc"))
+    assert load(tmp_path / "arrays.nc")["live"].dtype == bool
+    np.testing.assert_array_equal(made["angle"], [0, 0.5, 1])
+    assert "angle" in made
+    assert "sp" in made
+    assert "row" not in made
+
+
+def test_arrays_are_written_without_xarray(tmp_path):
+    code = """
+import sys, numpy as np
+from sptrack.results import arrays, provenance, save
+one = {"units": "1"}
+save(arrays({"x": ("n", np.ones(3), one)}, {}, provenance(seed=None, parameters={})), sys.argv[1])
+print(sorted({"xarray", "pandas"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "x.nc"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+    np.testing.assert_array_equal(load(tmp_path / "x.nc")["x"], [1, 1, 1])
 
 
 def test_a_netcdf_reader_without_sptrack_opens_the_file(saved):

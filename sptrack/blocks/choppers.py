@@ -15,7 +15,6 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import max_len_seq
 
 from sptrack.blocks.block import Array, Block, Shape, as_shape, whole, within
 from sptrack.errors import ParameterError
@@ -326,6 +325,8 @@ class MaximumLengthChopper(PatternChopper):
 
     def pattern(self) -> Array:
         """One period of signs, shape [period], float64."""
+        from scipy.signal import max_len_seq
+
         return 2.0 * max_len_seq(self.register)[0] - 1.0
 
     def autocorrelation(self, lag: ArrayLike) -> Real:

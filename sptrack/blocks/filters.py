@@ -250,7 +250,9 @@ class SOS(_Design):
         above = np.trim_zeros(above, "f")
         size = max(above.size, below.size)
         sections = tf2sos(*(np.append(one, np.zeros(size - one.size)) for one in (above, below)))
-        late = [[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]] * (delays // 2) + [[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]] * (delays % 2)
+        late = [[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]] * (delays // 2) + [[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]] * (
+            delays % 2
+        )
         return cls(sos=np.concatenate([sections, np.reshape(late, (-1, 6))]))
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
 
 from sptrack.blocks.block import (
     Shape,
@@ -276,6 +275,8 @@ class InputAwareObserver:
         ParameterError
             Not a predictor.
         """
+        from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
+
         if self.gains is None or self.forgetting == 0:
             raise ParameterError(f"form {self.form!r}: a predictor wanted")
         error, level, asked = self.errors, self.prior.level, self.gains.drive / self.dw_min

@@ -4,10 +4,12 @@ A command is a function that returns an exit status or None (0). It writes resul
 stderr, and reports bad input by raising `SptrackError`: exit status 2 and one line.
 """
 
+import codecs
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -15,6 +17,7 @@ from sptrack import SptrackError, __version__
 from sptrack.errors import one_line
 
 BAD_INPUT = 2
+_ASCII = str.maketrans({"±": "+-", "≤": "<=", "≥": ">=", "×": "x", "µ": "u", "…": "...", "─": "-", "━": "-"})
 
 app = App(
     name="sptrack",
@@ -58,6 +61,11 @@ app.command(
 app.command(
     "sptrack.cli.verify:verify", name="verify", help="Hold the bounds on zero-shifting against simulation."
 )
+app.command(
+    "sptrack.cli.warmup:warmup",
+    name="warmup",
+    help="Compile all kernels now, so that no command has to wait.",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: the command's own (0 when it returns None), 2 on bad input, too little memory or a
         refusing file system, 130 when interrupted, 141 when the reader of stdout went away.
     """
+    _tolerate_narrow_streams()
     try:
         status = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
@@ -90,6 +99,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", BAD_INPUT)
     return status
+
+
+def _tolerate_narrow_streams() -> None:
+    """Print characters that a stream cannot show (±, lines of tables on ASCII terminals) by ASCII ones."""
+    codecs.register_error("sptrack", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="sptrack")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return error.object[error.start : error.end].translate(_ASCII).encode(
+        "ascii", "replace"
+    ).decode(), error.end
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
+from sptrack.blocks.spec import chopper_from, reference_from
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError
-from sptrack.tracking.config import Setup, load_setup
+from sptrack.tracking.config import Setup, chained, load_setup
 from sptrack.tracking.methods import Method
 from sptrack.tracking.methods import method as method_by_name
 
@@ -28,13 +29,21 @@ class SetupInput:
         Problem: quadratic, separable, least-squares or logistic.
     device
         Preset of the cells (see `sptrack devices list`); the default is that of the problem.
+    filter
+        Reference filter of the method instead of its own: ema:eta=0.01,order=2, sos:file=elliptic.json,
+        fir:file=taps.csv, boxcar:length=200, cic:length=64, ...; joined by + in a row.
+    chopper
+        Chopper of the method instead of its own: telegraph:p=0.01, periodic:half_period=50,duty=0.4,
+        mls:register=7 or none; scope=array, column or cell.
     config
-        TOML file with tables [method], [problem], [device]; the options above go before it.
+        TOML file with tables [method], [problem], [device], [filter], [chopper]; options override the file.
     """
 
     method: str | None = None
     problem: str | None = None
     device: str | None = None
+    filter: str | None = None
+    chopper: str | None = None
     config: Path | None = None
 
     def load(self) -> Setup:
@@ -46,12 +55,10 @@ class SetupInput:
             If the file or a name is refused.
         """
         setup = Setup() if self.config is None else load_setup(self.config)
-        for name in ("filter", "chopper"):
-            if getattr(setup, name) is not None:
-                raise ParameterError(
-                    f"{self.config}: table '{name}' is for `sptrack response`: here filter and chopper "
-                    "are those of the method (eta, estimator, chop)"
-                )
+        if self.filter is not None:
+            setup = replace(setup, filter=reference_from(self.filter, "--filter"))
+        if self.chopper is not None:
+            setup = replace(setup, chopper=chopper_from(self.chopper, "--chopper"))
         if self.problem is not None:
             setup = replace(setup, problem=self.problem)
         if self.device is not None:
@@ -71,4 +78,5 @@ def chosen_methods(setup: Setup, names: Sequence[str]) -> tuple[Method, ...]:
     wanted = tuple(names) or (DEFAULT_METHOD if own is None else own.name,)
     if own is not None and own.name not in wanted:
         raise ParameterError(f"method {own.name!r} of the file is not among {', '.join(wanted)}")
-    return tuple(own if own is not None and name == own.name else method_by_name(name) for name in wanted)
+    chosen = (own if own is not None and name == own.name else method_by_name(name) for name in wanted)
+    return tuple(chained(one, setup) for one in chosen)

@@ -4,15 +4,18 @@ import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import xarray as xr
 from cyclopts import Parameter
 
 from sptrack.budget import budget_rows, error_budget
+from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
 from sptrack.results import json_text, output_folder, save, write_atomic
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _FILE_WIDTH = 120
 
@@ -147,12 +150,7 @@ def _two(row: dict[str, Any], left: str, right: str, total: float) -> list[str]:
     return cells
 
 
-def _write(data: xr.Dataset, rows: dict[str, Any], folder: Path) -> None:
-    from sptrack.plotting.budget import budget_figure
-    from sptrack.plotting.style import save_figure
-
+def _write(data: "xr.Dataset", rows: dict[str, Any], folder: Path) -> None:
     write_atomic(folder / "budget.json", json_text(rows))
     save(data, folder / "budget.nc")
-    figure = budget_figure(data)
-    for ending in ("png", "svg"):
-        save_figure(figure, folder / f"budget.{ending}")
+    write_figures(folder, data, budget="sptrack.plotting.budget:budget_figure")

@@ -17,12 +17,13 @@ from sptrack.certificate import (
     PLAIN,
     Calibration,
     Certificate,
-    calibration_dataset,
+    calibration_arrays,
     certify,
     check_target,
     default_target,
     require_symmetric_points,
 )
+from sptrack.cli._figures import load_ahead, write_figures
 from sptrack.cli._input import ArrayInput
 from sptrack.cli._progress import progress_bar
 from sptrack.cost import CostModel
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _PILOT = 64
 _LONG = 60.0
+_FIGURES = "sptrack.plotting.calibration"
 _BYTES = 3e8, 160
 """Memory: of the process, and per cell beside its estimates (measured at 2048 x 2048 cells)."""
 
@@ -157,6 +159,8 @@ def calibrate(
         noise = fitted if read_noise is None else read_noise
         chosen, schedule, candidates = _choose(cells, method, pulses, target, noise, output.quiet)
         bar = Crossbar(cells, seed=array.seed, threads=array.threads)
+        if folder is not None:
+            load_ahead("h5netcdf", _FIGURES)
         if not output.quiet:
             _announce(bar, schedule, method.mode)
         estimates = _run(chosen, bar, schedule, noise, output.quiet)
@@ -296,18 +300,10 @@ def _summary(c: Certificate) -> Iterator[str]:
 
 
 def _write(result: Calibration, folder: Path, seed: int) -> None:
-    import numpy as np
-
-    from sptrack.plotting.calibration import certificate_figure, map_figure
-    from sptrack.plotting.style import save_figure
-
     write_atomic(folder / "certificate.json", json_text(result.certificate))
-    points = np.asarray(result.estimates.points[-1], np.float64)
-    rows = "\n".join(",".join(f"{value:.6g}" for value in row) for row in points)
-    write_atomic(folder / "symmetric_points.csv", rows + "\n")
-    data = calibration_dataset(result, seed)
+    rows = result.estimates.points[-1].tolist()
+    form = ",".join(["%.6g"] * len(rows[0])) + "\n"
+    write_atomic(folder / "symmetric_points.csv", "".join(form % tuple(row) for row in rows))
+    data = calibration_arrays(result, seed)
     save(data, folder / "calibration.nc")
-    for name, draw in (("certificate", certificate_figure), ("map", map_figure)):
-        figure = draw(data)
-        for ending in ("png", "svg"):
-            save_figure(figure, folder / f"{name}.{ending}")
+    write_figures(folder, data, certificate=f"{_FIGURES}:certificate_figure", map=f"{_FIGURES}:map_figure")

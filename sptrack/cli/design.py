@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
 from sptrack.results import json_text, output_folder, save, write_atomic
 
@@ -177,8 +178,6 @@ def _miss(miss: Any) -> str:
 def _write(made: "Design", told: dict[str, Any], folder: Path) -> None:
     from sptrack.design.dataset import design_dataset
     from sptrack.design.export import design_to_toml, filter_csv, filter_npz
-    from sptrack.plotting.design import design_figure, pareto_figure
-    from sptrack.plotting.style import save_figure
 
     data = design_dataset(made)
     write_atomic(folder / "design.toml", design_to_toml(made.search.specification, made.chosen))
@@ -187,6 +186,5 @@ def _write(made: "Design", told: dict[str, Any], folder: Path) -> None:
         write_atomic(folder / "filter.npz", filter_npz(made.chosen))
         write_atomic(folder / "filter.csv", filter_csv(made.chosen))
     save(data, folder / "design.nc")
-    for name, figure in (("design", design_figure(data)), ("pareto", pareto_figure(data))):
-        for ending in ("png", "svg"):
-            save_figure(figure, folder / f"{name}.{ending}")
+    home = "sptrack.plotting.design"
+    write_figures(folder, data, design=f"{home}:design_figure", pareto=f"{home}:pareto_figure")

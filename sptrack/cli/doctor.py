@@ -2,6 +2,7 @@
 
 import os
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def doctor(*, json: bool = False) -> None:
     for section, entries in report.items():
         print(section)
         for name, value in entries.items():
-            print(f"  {name:<12} {_readable(value)}")
+            print(f"  {name.replace('_', ' '):<20} {_readable(value)}")
 
 
 def examine() -> dict[str, dict[str, Any]]:
@@ -38,7 +39,8 @@ def examine() -> dict[str, dict[str, Any]]:
     -------
     dict
         Sections ``versions``, ``processor`` (threads, vector width in bits), ``cache`` (folder or None,
-        writable) and ``extras`` (name to the list of requirements that are not installed).
+        writable, kernels in it, megabytes of them and of other versions' folders) and ``extras`` (name to the
+        list of requirements that are not installed).
     """
     versions = {"sptrack": __version__, "python": platform.python_version()}
     versions |= {name: _installed(name) or "missing" for name in _PACKAGES}
@@ -64,11 +66,30 @@ def _processor() -> dict[str, Any]:
 def _cache() -> dict[str, Any]:
     from sptrack.kernels import CACHE_FOLDER
 
-    folder: Path | None = CACHE_FOLDER
-    if folder is None:
-        return {"folder": None, "writable": False}
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    return {"folder": str(folder), "writable": existing.is_dir() and os.access(existing, os.W_OK)}
+    if CACHE_FOLDER is None:
+        return {"folder": None, "writable": False, "kernels": 0, "megabytes": 0.0, "megabytes_of_others": 0.0}
+    kernels, size = _content(CACHE_FOLDER)
+    others = [_content(other)[1] for other in CACHE_FOLDER.parent.glob("kernels-*") if other != CACHE_FOLDER]
+    existing = next(place for place in (CACHE_FOLDER, *CACHE_FOLDER.parents) if place.exists())
+    return {
+        "folder": str(CACHE_FOLDER),
+        "writable": existing.is_dir() and os.access(existing, os.W_OK),
+        "kernels": kernels,
+        "megabytes": round(size / 1e6, 1),
+        "megabytes_of_others": round(sum(others) / 1e6, 1),
+    }
+
+
+def _content(folder: Path) -> tuple[int, int]:
+    """Files in a folder and their size in bytes; none where it cannot be listed."""
+    count = size = 0
+    try:
+        for file in folder.rglob("*"):
+            with suppress(OSError):  # another process may take it away meanwhile
+                count, size = count + file.is_file(), size + file.stat().st_size
+    except OSError:
+        return 0, 0
+    return count, size
 
 
 def _extras() -> dict[str, list[str]]:

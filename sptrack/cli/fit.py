@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
 from sptrack.devices.config import device_to_toml
 from sptrack.devices.measured import (
@@ -220,13 +221,10 @@ def _summary(result: ResponseFit) -> Iterator[str]:
 
 
 def _write(result: ResponseFit, device: str, report: dict[str, Any], folder: Path) -> None:
-    from sptrack.plotting.fit import fit_dataset, fit_figure
-    from sptrack.plotting.style import save_figure
+    from sptrack.plotting.fit import fit_dataset
 
     write_atomic(folder / "fit.json", json_text(report))
     write_atomic(folder / "device.toml", device)
     data = fit_dataset(result)
     save(data, folder / "fit.nc")
-    figure = fit_figure(data)
-    for ending in ("png", "svg"):
-        save_figure(figure, folder / f"fit.{ending}")
+    write_figures(folder, data, fit="sptrack.plotting.fit:fit_figure")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from sptrack.cli._figures import write_figures
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:
@@ -174,11 +175,6 @@ def _estimate(row: Mapping[str, Any]) -> str:
 
 
 def _write(made: "ChainResponse", told: Mapping[str, Any], folder: Path) -> None:
-    from sptrack.plotting.response import response_figure
-    from sptrack.plotting.style import save_figure
-
     write_atomic(folder / "response.json", json_text(told))
     save(made.data, folder / "response.nc")
-    figure = response_figure(made.data)
-    for ending in ("png", "svg"):
-        save_figure(figure, folder / f"response.{ending}")
+    write_figures(folder, made.data, response="sptrack.plotting.response:response_figure")

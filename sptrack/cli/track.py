@@ -3,11 +3,11 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import xarray as xr
 from cyclopts import Parameter
 
+from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
@@ -17,6 +17,9 @@ from sptrack.tracking.compare import compare as run_comparison
 from sptrack.tracking.compare import comparison_rows
 from sptrack.tracking.config import Setup
 from sptrack.tracking.methods import METHODS, Method
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _FILE_WIDTH = 110
 
@@ -110,7 +113,7 @@ def track(
         _print(rows, loaded, amount)
 
 
-def _run(setup: Setup, methods: tuple[Method, ...], amount: Amount, output: Output) -> xr.Dataset:
+def _run(setup: Setup, methods: tuple[Method, ...], amount: Amount, output: Output) -> "xr.Dataset":
     with progress_bar("tracking", "runs", quiet=output.quiet) as progress:
         return run_comparison(
             methods,
@@ -158,12 +161,7 @@ def _estimate(value: float | None, ends: list[float] | None) -> str:
     return f"{value:.3g}" if ends is None else f"{value:.3g} ± {ends[1] - value:.1g}"
 
 
-def _write(data: xr.Dataset, rows: list[dict[str, Any]], folder: Path) -> None:
-    from sptrack.plotting.style import save_figure
-    from sptrack.plotting.tracking import tracking_figure
-
+def _write(data: "xr.Dataset", rows: list[dict[str, Any]], folder: Path) -> None:
     write_atomic(folder / "track.json", json_text(rows))
     save(data, folder / "track.nc")
-    figure = tracking_figure(data)
-    for ending in ("png", "svg"):
-        save_figure(figure, folder / f"track.{ending}")
+    write_figures(folder, data, track="sptrack.plotting.tracking:tracking_figure")

@@ -3,11 +3,11 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import xarray as xr
 from cyclopts import Parameter
 
+from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
@@ -19,6 +19,9 @@ from sptrack.tracking.methods import Method
 from sptrack.tuning import Budget, Found, Plan, Search, Task, hold_out, search, tuning_dataset, tuning_record
 from sptrack.tuning.plan import table_values
 from sptrack.tuning.space import parse_space
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _FILE_WIDTH = 110
 _JOURNAL = "tune.journal"
@@ -284,10 +287,7 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def _write(found: Found, data: xr.Dataset, record: dict[str, Any], folder: Path) -> None:
-    from sptrack.plotting.style import save_figure
-    from sptrack.plotting.tuning import tuning_figure
-
+def _write(found: Found, data: "xr.Dataset", record: dict[str, Any], folder: Path) -> None:
     task = found.plan.task
     files = {"best.toml": found.method}
     if len(found.best) > 1:
@@ -298,6 +298,4 @@ def _write(found: Found, data: xr.Dataset, record: dict[str, Any], folder: Path)
         write_atomic(folder / name, setup_to_toml(made))
     write_atomic(folder / "tune.json", json_text(record))
     save(data, folder / "tune.nc")
-    figure = tuning_figure(data)
-    for ending in ("png", "svg"):
-        save_figure(figure, folder / f"tune.{ending}")
+    write_figures(folder, data, tune="sptrack.plotting.tuning:tuning_figure")

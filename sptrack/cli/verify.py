@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
 from sptrack.results import json_text, output_folder, save, write_atomic
 from sptrack.verify import Report, Row, report_dataset
@@ -103,14 +104,9 @@ def _verdict(report: Report) -> Iterator[str]:
 
 
 def _write(report: Report, out: Path) -> None:
-    from sptrack.plotting.bounds import bounds_figure
-    from sptrack.plotting.style import save_figure
-
     with output_folder(out) as folder:
         write_atomic(folder / "verify.json", json_text(report.rows))
         data = report_dataset(report)
         save(data, folder / "verify.nc")
-        figure = bounds_figure(data)
-        for ending in ("png", "svg"):
-            save_figure(figure, folder / f"bounds.{ending}")
+        write_figures(folder, data, bounds="sptrack.plotting.bounds:bounds_figure")
     print(f"wrote {out}", file=sys.stderr)

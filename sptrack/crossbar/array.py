@@ -450,9 +450,7 @@ class Crossbar:
         pulsed = np.zeros(self.cells.size, np.int32)
         law = callable_law(self.cells.law)
         over_blocks(
-            lambda part: updates.outer_product(
-                law, self._noise, draws, self._weight, part, both, pulsed
-            ),
+            lambda part: updates.outer_product(law, self._noise, draws, self._weight, part, both, pulsed),
             rows,
             self.threads,
             block=max(1, 4096 // columns),
@@ -473,9 +471,7 @@ class Crossbar:
     def _event(self, coin: str) -> Any:
         """Draws of the next update: its number is the event of all its counters."""
         self._clock["event"] += 1
-        return Draws(
-            self._key("event"), self._key(coin), np.uint32(0), np.uint32(self._clock["event"])
-        )
+        return Draws(self._key("event"), self._key(coin), np.uint32(0), np.uint32(self._clock["event"]))
 
     def _shared_words(self, event: int) -> tuple[Array, bool]:
         """Words of the counts of four events [tiles, 4, tile], and whether they must be made anew."""

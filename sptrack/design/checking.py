@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from sptrack.design.candidates import Candidate, left_curve, loop_of
 from sptrack.design.observed import error_after
@@ -286,7 +286,7 @@ def _training(spec: Specification, chosen: Candidate, seeds: range) -> dict[str,
 
 
 def _t(count: int) -> float:
-    return float(student.ppf(0.975, count - 1))
+    return float(stdtrit(count - 1, 0.975))
 
 
 def _mean(values: Array) -> tuple[float, Interval]:

@@ -144,7 +144,7 @@ def _value(hint: Any, key: str, value: Any, name: str, where: str) -> Any:
         return tuple(
             _value(get_args(hint)[0], key, item, f"{name}[{k}]", where) for k, item in enumerate(value)
         )
-    return _scalar(hint, value, name, where)
+    return described_scalar(hint, value, name, where)
 
 
 def _build_chosen(key: str, mapping: Mapping[str, Any], name: str, where: str) -> Any:
@@ -158,7 +158,8 @@ def _build_chosen(key: str, mapping: Mapping[str, Any], name: str, where: str) -
     return build_described(classes[chosen], {k: v for k, v in mapping.items() if k != tag}, f"{name}.", where)
 
 
-def _scalar(kind: type, value: Any, name: str, where: str) -> Any:
+def described_scalar(kind: type, value: Any, name: str, where: str) -> Any:
+    """``value`` if it is of the type ``kind``, whole numbers as floats where those are wanted."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)

@@ -1,5 +1,5 @@
 """Every compiled function: response laws, random numbers, pulse trains, increments, outer products."""
 
-from sptrack.kernels._jit import CACHE_FOLDER
+from sptrack.kernels._cache import CACHE_FOLDER
 
 __all__ = ["CACHE_FOLDER"]

@@ -1,31 +1,14 @@
-"""Compilation of kernels: one decorator, one cache folder keyed by the kernel sources.
+"""Compilation of kernels: decorators that say how, and where machine code is kept (see `_cache`)."""
 
-Numba's on-disk cache notices an edit in the file of a function, but not in the files it calls into. The cache
-folder is therefore named by a hash of all kernel sources: edit one, and every kernel is compiled anew.
-"""
-
-import hashlib
-import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core import config, types
+from numba.core.compiler import Compiler
 
-
-def _cache_folder() -> Path:
-    """Cache folder of this version of the kernels: below SPTRACK_CACHE_DIR, else the user's cache folder."""
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    root = os.environ.get("SPTRACK_CACHE_DIR")
-    base = Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sptrack"
-    return base / f"kernels-{digest.hexdigest()[:16]}"
-
-
-CACHE_FOLDER = _cache_folder()
+from sptrack.kernels._cache import CACHE_FOLDER, KernelCache
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 _BORROWING: dict[str, Any] = _OPTIONS | {
@@ -37,19 +20,11 @@ _BORROWING: dict[str, Any] = _OPTIONS | {
 _TILE: dict[str, Any] = _OPTIONS | {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def _cacheable() -> bool:
-    try:
-        CACHE_FOLDER.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(CACHE_FOLDER, os.W_OK)
-
-
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile ``function`` without the interpreter lock and keep the machine code in `CACHE_FOLDER`.
 
     Fused multiply-add is the only fast-math licence given ("contract"): NaN, infinities and the order of
-    additions keep their meaning. Where the folder cannot be written, the function is compiled at every start.
+    additions keep their meaning.
     """
     return _kept(numba.njit(function, **_OPTIONS))
 
@@ -60,12 +35,8 @@ def kept_tile_function(function: Callable[..., Any]) -> Any:
 
 
 def _kept(dispatcher: Any) -> Any:
-    if not config.DISABLE_JIT and _cacheable():
-        outer, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER)
-        try:
-            dispatcher.enable_caching()
-        finally:
-            config.CACHE_DIR = outer
+    if CACHE_FOLDER is not None and not config.DISABLE_JIT:
+        dispatcher._cache = KernelCache(dispatcher.py_func, CACHE_FOLDER)
     return dispatcher
 
 
@@ -84,6 +55,23 @@ def tile_function(function: Callable[..., Any]) -> Any:
     It cannot be called from Python, and returns no array, unless to another function that borrows arrays.
     """
     return _one_for_all_constants(numba.njit(function, **_TILE))
+
+
+class _Disjoint(Compiler):
+    """Compilation that tells LLVM of every array argument that no other one reaches what is written to it."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
+def disjoint_tile(function: Callable[..., Any]) -> Any:
+    """Like `tile_function`, for arrays of which none shares memory that is written with another.
+
+    Loops over several arrays vectorise without checks at run time, of which LLVM makes only a few. Rows of one
+    array that are passed as one argument may still be written in one loop.
+    """
+    return _one_for_all_constants(numba.njit(function, pipeline_class=_Disjoint, **_TILE))
 
 
 def _one_for_all_constants(dispatcher: Any) -> Any:

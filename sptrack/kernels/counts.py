@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import inline, kernel, tile_function
+from sptrack.kernels._jit import disjoint_tile, inline, kernel
 from sptrack.kernels.random import TILE, philox, unit, words_tile
 
 Array = NDArray[Any]
@@ -71,7 +71,7 @@ def _poisson(mean: Any, word: Any, draws: Any, cell: Any) -> Any:
     return count
 
 
-@tile_function
+@disjoint_tile
 def counts_tile(wanted: Any, n: Any, size: Any, word: Any, draws: Any, index: Any, count: Any) -> None:
     """Signed pulse counts of the increments ``wanted`` [>= n] into ``count`` (int32).
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import inline, kernel, tile_function
+from sptrack.kernels._jit import disjoint_tile, inline, kernel
 from sptrack.kernels.drift import move_by_pulses
 from sptrack.kernels.random import TILE, draw_normals, draw_words
 from sptrack.kernels.responses import (
@@ -95,19 +95,19 @@ def _fall(cell: Any, relative: Any, i: Any, w: Any, z: Any) -> Any:
     return clip(w - step * (type(step)(1) + relative * z), cell[LOWER, i], cell[UPPER, i])
 
 
-@tile_function
+@disjoint_tile
 def _plain_rises(cell: Any, relative: Any, w: Any, z: Any, first: Any, stop: Any) -> None:
     for i in range(np.uint64(first), np.uint64(stop)):
         w[i] = _rise(cell, relative, i, w[i], z[i])
 
 
-@tile_function
+@disjoint_tile
 def _plain_falls(cell: Any, relative: Any, w: Any, z: Any, first: Any, stop: Any) -> None:
     for i in range(np.uint64(first), np.uint64(stop)):
         w[i] = _fall(cell, relative, i, w[i], z[i])
 
 
-@tile_function
+@disjoint_tile
 def cycle_tile(cell: Any, relative: Any, w: Any, z: Any, n: Any) -> None:
     """Four pulses up, down, up, down on the first ``n`` cells of a tile, with the normals z[0] to z[3].
 
@@ -120,7 +120,7 @@ def cycle_tile(cell: Any, relative: Any, w: Any, z: Any, n: Any) -> None:
         w[i] = _fall(cell, relative, i, x, z[3, i])
 
 
-@tile_function
+@disjoint_tile
 def move_tile(noise: Any, up: Any, cell: Any, w: Any, step: Any, z: Any, first: Any, stop: Any) -> None:
     """Move the weights of first <= i < stop by the mean steps ``step`` [>= stop], with noise, within bounds."""
     lower, upper = cell[LOWER], cell[UPPER]
@@ -152,30 +152,63 @@ def pulse_tile(
         move_tile(noise, up, cell, w, step[0], z, first, stop)
 
 
-@tile_function
-def _either_tile(noise: Any, cell: Any, w: Any, z: Any, sign: Any, n: Any, up: Any, down: Any) -> None:
-    """One pulse on each cell by its sign, given the mean steps ``up`` and ``down`` [>= n]."""
-    for i in range(np.uint64(0), np.uint64(n)):
-        rises = sign[i] > 0
-        step, scale = (up[i] if rises else down[i]), (cell[UP, i] if rises else cell[DOWN, i])
-        if noise.kind == PROPORTIONAL:
+@disjoint_tile
+def _plain_signed(cell: Any, relative: Any, w: Any, z: Any, count: Any, past: Any, n: Any) -> None:
+    up, down, slope_up, slope_down = cell[UP], cell[DOWN], cell[SLOPE_UP], cell[SLOPE_DOWN]
+    lower, upper = cell[LOWER], cell[UPPER]
+    for i in range(np.uint64(n)):
+        rises = count[i] > 0
+        scale = up[i] if rises else -down[i]
+        slope = slope_up[i] if rises else -slope_down[i]
+        step = scale + slope * w[i]
+        push = step * (type(step)(1) + relative * z[i])
+        left = count[i] if rises else type(past)(-count[i])
+        w[i] = clip(w[i] + (push if left > past else type(step)(0)), lower[i], upper[i])
+
+
+@disjoint_tile
+def _move_signed(
+    noise: Any, cell: Any, w: Any, z: Any, count: Any, past: Any, n: Any, up: Any, down: Any
+) -> None:
+    """Move the weights by the mean steps ``up`` or ``down`` [>= n], with noise, within bounds."""
+    lower, upper = cell[LOWER], cell[UPPER]
+    scale_up, scale_down = cell[UP], cell[DOWN]
+    if noise.kind == PROPORTIONAL:
+        for i in range(np.uint64(n)):
+            rises = count[i] > 0
+            step = up[i] if rises else -down[i]
             push = step * (type(step)(1) + noise.relative * z[i])
-        else:
-            push = with_noise(noise, step, scale, w[i], z[i])
-        moved = clip(w[i] + (push if rises else -push), cell[LOWER, i], cell[UPPER, i])
-        w[i] = moved if sign[i] != 0 else w[i]
+            left = count[i] if rises else type(past)(-count[i])
+            w[i] = clip(w[i] + (push if left > past else type(step)(0)), lower[i], upper[i])
+    else:
+        for i in range(np.uint64(n)):
+            rises = count[i] > 0
+            step = up[i] if rises else down[i]
+            push = with_noise(noise, step, scale_up[i] if rises else scale_down[i], w[i], z[i])
+            push = push if rises else -push
+            left = count[i] if rises else type(past)(-count[i])
+            w[i] = clip(w[i] + (push if left > past else type(step)(0)), lower[i], upper[i])
 
 
 @inline
-def signed_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, sign: Any, n: Any, step: Any) -> None:
-    """One pulse in direction ``sign[i]`` (+1, -1, or 0: none) on each of the first ``n`` cells of a tile."""
-    rises = step[STEP_ROWS:]
-    mean_steps(law, True, cell, w, rises, 0, n)
-    mean_steps(law, False, cell, w, step, 0, n)
-    _either_tile(noise, cell, w, z, sign, n, rises[0], step[0])
+def signed_tile(
+    law: Any, noise: Any, cell: Any, w: Any, z: Any, count: Any, past: Any, n: Any, step: Any
+) -> None:
+    """One pulse on those of the first ``n`` cells of a tile that get more than ``past`` pulses.
+
+    ``count`` are their pulses, signed, and ``past`` is of the same type; ``step`` [2 `STEP_ROWS`, >= n]
+    is scratch.
+    """
+    if is_plain(law, noise):
+        _plain_signed(cell, noise.relative, w, z, count, past, n)
+    else:
+        rises = step[STEP_ROWS:]
+        mean_steps(law, True, cell, w, rises, 0, n)
+        mean_steps(law, False, cell, w, step, 0, n)
+        _move_signed(noise, cell, w, z, count, past, n, rises[0], step[0])
 
 
-@tile_function
+@disjoint_tile
 def coin_tile(sign: Any, words: Any, pulse: Any, n: Any) -> None:
     """Fair signs of pulse number ``pulse`` from the 128 bits per cell in ``words`` [4, >= n]."""
     row = (pulse >> 5) & 3
@@ -297,7 +330,7 @@ def train_apart(
                 _train_normals(z, words, n, draws, number, index)
             _own_signs(program, draws, k, start, (coins, index), sign, n)
             if program.source != SHARED:
-                signed_tile(law, noise, cell, w, z[number & 3], sign, n, step)
+                signed_tile(law, noise, cell, w, z[number & 3], sign, np.int8(0), n, step)
             elif sign[0] != 0:
                 pulse_tile(law, noise, sign[0] > 0, cell, w, z[number & 3], 0, n, step)
             if drift.active:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sptrack.kernels._jit import inline, kernel, tile_function
+from sptrack.kernels._jit import disjoint_tile, inline, kernel
 from sptrack.kernels.elementary import log32
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -106,7 +106,7 @@ def box_muller(radius_word: Any, angle_word: Any) -> Any:
     return radius * cosine, radius * sine
 
 
-@tile_function
+@disjoint_tile
 def draw_words(
     words: Any, first: Any, stop: Any, key: Any, block: Any, event: Any, cell: Any, array: Any
 ) -> None:
@@ -119,7 +119,7 @@ def draw_words(
         words[3, i] = w3
 
 
-@tile_function
+@disjoint_tile
 def draw_normals(z: Any, words: Any, first: Any, stop: Any, pair: Any) -> None:
     """Normals z[2 pair] and z[2 pair + 1] of first <= i < stop from the same rows of ``words``."""
     radius, angle, even, odd = words[2 * pair], words[2 * pair + 1], z[2 * pair], z[2 * pair + 1]

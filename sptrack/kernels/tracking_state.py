@@ -166,8 +166,8 @@ class Tile(NamedTuple):
     parameters of W and, from row ``split`` on, of P; ``memory`` and ``some`` [slots, size] that of what finds
     the reference, for all cells and for those that are read; ``block`` [2, size] (float64) the reads, and the
     increments that an observer is told of, ``flips`` [1, size] (int8) the flips; ``place`` the numbers of the
-    cells; ``words`` [12, size] and ``normals`` [36, size] random numbers; ``real`` and ``sorting``
-    room for sorted pulses.
+    cells; ``words`` [12, size] and ``normals`` [36, size] random numbers; ``real``, ``unsigned``,
+    ``signed`` and ``length`` room for pulses (`sptrack.kernels.updates.scratch_views`).
     """
 
     rows: Array
@@ -182,7 +182,9 @@ class Tile(NamedTuple):
     words: Array
     normals: Array
     real: Array
-    sorting: Array
+    unsigned: Array
+    signed: Array
+    length: Array
 
 
 def tile_of(arrays: Any, slots: int, size: int) -> Tile:

@@ -1,8 +1,9 @@
 """Sparse updates: a signed number of pulses per cell, one after the other or in closed form.
 
-Cells to be pulsed are sorted by their number of pulses: falls first, the fewest pulses first, then rises, the
-most first. Those that still have pulses left are then one run of the list, split in two at a fixed place, and
-every pulse is two plain loops over as many cells as it moves. The list is copied to scratch and back.
+Where most cells of a tile have pulses, the first two of each are applied to the whole tile at once; where few
+have, these cells are collected in a list that is treated like a tile when it is full. Pulses from the third
+on are rare or many, and cells differ in their number: cells that are left are collected in a second list and
+sorted by what is left, the most first, so that those that still have pulses are always the first of the list.
 """
 
 import math
@@ -11,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import allocating, inline, kernel, tile_function
-from sptrack.kernels.pulses import PROPORTIONAL, clip, pulse_tile, with_noise
+from sptrack.kernels._jit import allocating, disjoint_tile, inline, kernel
+from sptrack.kernels.pulses import PROPORTIONAL, clip, signed_tile, with_noise
 from sptrack.kernels.random import TILE, draw_normals, draw_words, philox, renew_normals
 from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, STEP_ROWS, UP, UPPER
 
@@ -23,7 +24,7 @@ SLOTS = 32
 WINDOW = 8
 """Pulses for which one sorting lasts; a multiple of the four that share a counter."""
 _ROUND = 31
-"""Random numbers are drawn for whole vectors: a run of the list is widened to multiples of 32 cells."""
+"""Random numbers are drawn for whole vectors: the number of cells is rounded up to a multiple of 32."""
 
 
 class Lines(NamedTuple):
@@ -38,11 +39,13 @@ class Lines(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for the sorted list of one tile.
+    """Room for one tile, and lists of cells.
 
     Parameters ``cell``, weights ``w``, their places ``at`` in the tile and numbers ``index`` in the array,
-    ``step`` of `mean_steps`, normals ``z`` and ``words``; sorting ``key`` of each cell, the ``first`` entry
-    of each key and the ``next`` one to be filled; two rows ``sums`` for bursts.
+    ``step`` of `mean_steps`, normals ``z`` and ``words``; signed ``count`` and sorting ``key`` of each cell,
+    the ``first`` entry of each key and the ``next`` one to be filled; two rows ``sums`` for bursts. Lists of
+    cells, numbers ``cells`` and pulses ``counts`` [2, twice a tile] of ``length`` [2]: untouched ones, and
+    those of which two pulses are done.
     """
 
     cell: Array
@@ -52,10 +55,14 @@ class Scratch(NamedTuple):
     words: Array
     at: Array
     index: Array
+    count: Array
     key: Array
     first: Array
     next: Array
     sums: Array
+    cells: Array
+    counts: Array
+    length: Array
 
 
 @allocating
@@ -64,145 +71,123 @@ def pulse_scratch(law: Any, weight: Any) -> Any:
     return Scratch(
         np.empty((law.cell.shape[0], TILE), law.cell.dtype),
         np.empty(TILE, weight.dtype),
-        np.empty((STEP_ROWS, TILE), weight.dtype),
+        np.empty((2 * STEP_ROWS, TILE), weight.dtype),
         np.zeros((4, TILE), np.float32),
         np.zeros((4, TILE), np.uint32),
         np.zeros(TILE, np.uint32),
         np.zeros(TILE, np.uint32),
+        np.zeros(TILE, np.int32),
         np.zeros(TILE, np.uint32),
-        np.zeros(2 * WINDOW + 1, np.uint32),
-        np.zeros(2 * WINDOW + 1, np.uint32),
+        np.zeros(WINDOW + 1, np.uint32),
+        np.zeros(WINDOW + 1, np.uint32),
         np.empty((2, TILE), weight.dtype),
+        np.empty((2, 2 * TILE), np.uint32),
+        np.empty((2, 2 * TILE), np.int32),
+        np.zeros(2, np.int64),
     )
 
 
 @inline
-def scratch_views(real: Any, whole: Any, rows: Any) -> Any:
-    """`Scratch` for cells of so many rows within two arrays of tiles, see `scratch_arrays`."""
-    after = rows + 1 + STEP_ROWS
+def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any) -> Any:
+    """`Scratch` for cells of so many rows within the arrays of `scratch_arrays`."""
+    step, z = rows + 1, rows + 1 + 2 * STEP_ROWS
     return Scratch(
         real[:rows],
         real[rows],
-        real[rows + 1 : after],
-        real[after : after + 4],
-        whole[:4],
-        whole[4],
-        whole[5],
-        whole[6],
-        whole[7, : 2 * WINDOW + 1],
-        whole[8, : 2 * WINDOW + 1],
-        real[after + 4 : after + 6],
+        real[step:z],
+        real[z : z + 4],
+        unsigned[:4],
+        unsigned[4],
+        unsigned[5],
+        signed[0],
+        unsigned[6],
+        unsigned[7, : WINDOW + 1],
+        unsigned[8, : WINDOW + 1],
+        real[z + 4 : z + 6],
+        unsigned[9:11],
+        signed[1:3],
+        length,
     )
 
 
-def scratch_arrays(rows: int) -> tuple[Array, Array]:
+def scratch_arrays(rows: int) -> tuple[Array, Array, Array, Array]:
     """Room for `scratch_views` of cells of up to so many rows, in float32."""
-    return np.zeros((rows + 7 + STEP_ROWS, TILE), np.float32), np.zeros((9, TILE), np.uint32)
+    return (
+        np.zeros((rows + 7 + 2 * STEP_ROWS, TILE), np.float32),
+        np.zeros((11, 2 * TILE), np.uint32),
+        np.zeros((3, 2 * TILE), np.int32),
+        np.zeros(2, np.int64),
+    )
 
 
-@tile_function
-def _sort(count: Any, index: Any, origin: Any, first: Any, stop: Any, past: Any, s: Any) -> Any:
-    """Sort the cells first <= i < stop by their next pulses, those after the first ``past`` of each.
+@disjoint_tile
+def _sort(cells: Any, counts: Any, n: Any, origin: Any, past: Any, s: Any) -> Any:
+    """Sort the first ``n`` cells of a list by their next pulses, most first, after ``past`` of each.
 
     Returns how many have some, and whether any has more than `WINDOW`.
     """
-    none = 2 * WINDOW
     most = np.int32(0)
-    n = np.uint64(stop - first)
-    begin = np.uint64(first)
-    for i in range(n):
-        number = count[begin + i]
-        left = np.int32(abs(number)) - np.int32(past)
-        most = max(most, left)
-        left = max(min(left, np.int32(WINDOW)), np.int32(0))
-        key = left - np.int32(1) if number < 0 else np.int32(none) - left
-        s.key[i] = np.uint32(key if left > 0 else none)
-    for k in range(s.next.shape[0]):
+    for i in range(np.uint64(n)):
+        left = max(np.int32(abs(counts[i])) - np.int32(past), 0)
+        most = max(most, np.int32(left))
+        s.key[i] = np.uint32(WINDOW - min(left, WINDOW))
+    for k in range(WINDOW + 1):
         s.next[k] = 0
-    for i in range(n):
+    for i in range(np.uint64(n)):
         s.next[s.key[i]] += np.uint32(1)
     total = np.uint32(0)
-    for k in range(none + 1):
+    for k in range(WINDOW + 1):
         number = s.next[k]
         s.first[k] = total
         s.next[k] = total
         total += number
-    for i in range(n):
+    for i in range(np.uint64(n)):
         key = s.key[i]
         place = s.next[key]
         s.next[key] = place + np.uint32(1)
-        s.index[place] = index[begin + i]
-        s.at[place] = index[begin + i] - origin
-    return np.int64(s.first[none]), most > WINDOW
+        s.index[place] = cells[i]
+        s.at[place] = cells[i] - origin
+        s.count[place] = counts[i]
+    return np.int64(s.first[WINDOW]), most > WINDOW
 
 
-@tile_function
-def _gather(source: Any, at: Any, n: Any, out: Any) -> None:
-    for row in range(out.shape[0]):
+@disjoint_tile
+def _gather(cell: Any, w: Any, at: Any, n: Any, s: Any) -> None:
+    """Copy the ``n`` cells at the places ``at`` to scratch."""
+    for row in range(cell.shape[0]):
         for i in range(np.uint64(0), np.uint64(n)):
-            out[row, i] = source[row, at[i]]
+            s.cell[row, i] = cell[row, at[i]]
+    for i in range(np.uint64(0), np.uint64(n)):
+        s.w[i] = w[at[i]]
 
 
-@tile_function
-def pulse_cells(
-    law: Any,
-    noise: Any,
-    draws: Any,
-    cell: Any,
-    w: Any,
-    index: Any,
-    origin: Any,
-    count: Any,
-    n: Any,
-    scratch: Any,
+@disjoint_tile
+def _sorted_pulses(
+    law: Any, noise: Any, draws: Any, cell: Any, w: Any, origin: Any, past: Any, s: Any
 ) -> None:
-    """Apply ``count[i]`` signed pulses, one after the other, to cell ``index[i]`` for all i < n, none twice.
-
-    ``cell`` [rows, cells] and ``w`` [cells] hold the cells of the array from number ``origin`` on. Pulse k
-    takes normal k of the event.
-    """
-    s = scratch
-    for first in range(0, n, TILE):
-        stop = min(first + TILE, n)
-        past, more = 0, True
-        while more:
-            found, more = _sort(count, index, origin, first, stop, past, s)
-            _gather(cell, s.at, found, s.cell)
-            for i in range(np.uint64(found)):
-                s.w[i] = w[s.at[i]]
-            middle = np.int64(s.first[WINDOW])
-            for k in range(WINDOW):
-                begin, end = np.int64(s.first[k]), np.int64(s.first[2 * WINDOW - k])
-                if begin == end:
-                    break
-                low, high = begin & ~_ROUND, (end + _ROUND) & ~_ROUND
-                if noise.active and k & 3 == 0:
-                    block = np.uint32((past + k) >> 2)
-                    draw_words(s.words, low, high, draws.noise, block, draws.event, s.index, draws.array)
-                if noise.active and k & 1 == 0:
-                    draw_normals(s.z, s.words, low, high, (k >> 1) & 1)
-                normal = s.z[k & 3]
-                if begin < middle:
-                    pulse_tile(law, noise, False, s.cell, s.w, normal, begin, middle, s.step)
-                if middle < end:
-                    pulse_tile(law, noise, True, s.cell, s.w, normal, middle, end, s.step)
-            for i in range(np.uint64(found)):
-                w[s.at[i]] = s.w[i]
-            past += WINDOW
+    """Apply the pulses from number ``past`` on (even) of the cells of the second list."""
+    n = min(np.int64(TILE), s.length[1])
+    more = True
+    while more:
+        found, more = _sort(s.cells[1], s.counts[1], n, origin, past, s)
+        _gather(cell, w, s.at, found, s)
+        for k in range(WINDOW):
+            active, pulse = np.int64(s.first[WINDOW - k]), past + k
+            if active == 0:
+                break
+            drawn = (active + _ROUND) & ~_ROUND  # those that have no pulse left stay where they are
+            if noise.active and (k == 0 or pulse & 3 == 0):
+                block = np.uint32(pulse >> 2)
+                draw_words(s.words, 0, drawn, draws.noise, block, draws.event, s.index, draws.array)
+            if noise.active and pulse & 1 == 0:
+                draw_normals(s.z, s.words, 0, drawn, (pulse >> 1) & 1)
+            signed_tile(law, noise, s.cell, s.w, s.z[pulse & 3], s.count, np.int32(pulse), drawn, s.step)
+        for i in range(np.uint64(found)):
+            w[s.at[i]] = s.w[i]
+        past += WINDOW
 
 
-@inline
-def sequence_tile(
-    law: Any, noise: Any, draws: Any, cell: Any, w: Any, index: Any, count: Any, scratch: Any
-) -> None:
-    """Apply ``count[i]`` signed pulses to ``w[i]``, one after the other, for all i < len(count).
-
-    ``index`` are numbers of neighbours in the array, ``scratch`` is a `Scratch`.
-    """
-    pulse_cells(law, noise, draws, cell, w, index, index[0], count, len(count), scratch)
-
-
-@tile_function
+@disjoint_tile
 def burst_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, count: Any, sums: Any) -> None:
     """Apply ``count[i]`` signed pulses to ``w[i]`` at once, in closed form: cells of a `LINEAR` law.
 
@@ -255,42 +240,128 @@ def event_normals(z: Any, words: Any, n: Any, draws: Any, index: Any) -> Any:
     return draws.event & 3
 
 
-@tile_function
-def _burst_cells(
-    law: Any, noise: Any, draws: Any, weight: Any, index: Any, count: Any, n: Any, s: Any
-) -> None:
-    """A burst of ``count[i]`` signed pulses on cell ``index[i]`` of ``weight`` for all i < n, none twice."""
-    for first in range(0, n, TILE):
-        found = min(TILE, n - first)
-        for i in range(found):
-            s.index[i] = index[first + i]
-            s.w[i] = weight[s.index[i]]
-        _gather(law.cell, s.index, found, s.cell)
-        row = event_normals(s.z, s.words, found, draws, s.index)
-        burst_tile(law, noise, s.cell, s.w, s.z[row], count[first : first + found], (s.sums[0], s.sums[1]))
-        for i in range(found):
-            weight[s.index[i]] = s.w[i]
+@disjoint_tile
+def _apply_tile(law: Any, noise: Any, draws: Any, index: Any, count: Any, n: Any, burst: Any, s: Any) -> None:
+    """Apply the first two pulses of each of ``n`` cells in scratch, or a burst of all."""
+    if burst:
+        row = np.int64(draws.event & 3)
+        if noise.active:
+            block = np.uint32(draws.event >> 2)
+            draw_words(s.words, 0, n, draws.noise, block, np.uint32(0), index, draws.array)
+            draw_normals(s.z, s.words, 0, n, row >> 1)
+        burst_tile(law, noise, s.cell, s.w, s.z[row], count[:n], (s.sums[0], s.sums[1]))
+        return
+    if noise.active:
+        draw_words(s.words, 0, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
+        draw_normals(s.z, s.words, 0, n, 0)
+    for k in range(2):
+        signed_tile(law, noise, s.cell, s.w, s.z[k], count, np.int32(k), n, s.step)
 
 
-@tile_function
-def _append(counts: Any, first: Any, index: Any, count: Any, n: Any) -> Any:
-    """Append the cells with pulses to the list of ``n``; counts[0] is that of cell ``first``. New length."""
-    length = np.uint64(n)
-    for i in range(np.uint64(counts.shape[0])):
-        index[length] = np.uint32(first + np.uint32(i))
-        count[length] = counts[i]
-        length += np.uint64(counts[i] != 0)
-    return np.int64(length)
+@disjoint_tile
+def _append(which: Any, index: Any, count: Any, n: Any, past: Any, s: Any) -> None:
+    """Append the cells that have more than ``past`` pulses to a list."""
+    cells, counts = s.cells[which], s.counts[which]
+    length = np.uint64(s.length[which])
+    for i in range(np.uint64(0), np.uint64(n)):
+        cells[length] = index[i]
+        counts[length] = count[i]
+        length += np.uint64(abs(count[i]) > np.int32(past))
+    s.length[which] = np.int64(length)
+
+
+@disjoint_tile
+def _take_off(which: Any, s: Any) -> None:
+    """Take the first tile off a list."""
+    cells, counts = s.cells[which], s.counts[which]
+    left = max(s.length[which] - TILE, 0)
+    for i in range(left):
+        cells[i] = cells[TILE + i]
+        counts[i] = counts[TILE + i]
+    s.length[which] = left
 
 
 @inline
-def _keep_rest(index: Any, count: Any, n: Any) -> Any:
-    """Move what does not fill a tile to the front of a list of ``n`` cells; their number."""
-    rest = n % TILE
-    for i in range(rest):
-        index[i] = index[n - rest + i]
-        count[i] = count[n - rest + i]
-    return rest
+def _finish_later(index: Any, count: Any, n: Any, work: Any, full: Any, s: Any) -> None:
+    """Append what has more than two pulses to the second list; work through it if ``full`` cells are there."""
+    law, noise, draws, cell, w, origin = work
+    _append(1, index, count, n, 2, s)
+    if s.length[1] >= full:
+        _sorted_pulses(law, noise, draws, cell, w, origin, 2, s)
+        _take_off(1, s)
+
+
+@disjoint_tile
+def _work_off(work: Any, burst: Any, s: Any) -> None:
+    """Pulse the first tile of the list of untouched cells."""
+    law, noise, draws, cell, w, origin = work
+    n = min(np.int64(TILE), s.length[0])
+    index, count = s.cells[0], s.counts[0]
+    for i in range(np.uint64(0), np.uint64(n)):
+        s.at[i] = index[i] - origin
+    _gather(cell, w, s.at, n, s)
+    _apply_tile(law, noise, draws, index, count, n, burst, s)
+    for i in range(np.uint64(0), np.uint64(n)):
+        w[s.at[i]] = s.w[i]
+    if not burst:
+        _finish_later(index, count, n, work, TILE, s)
+    _take_off(0, s)
+
+
+@disjoint_tile
+def add_tile(work: Any, start: Any, count: Any, n: Any, burst: Any, s: Any) -> None:
+    """Apply ``count[i]`` signed pulses to the cells ``start`` + i for i < n, now or when `finish` is called.
+
+    ``work`` = (law, noise, draws, parameters, weights, origin): the first cell of parameters and weights is
+    number ``origin`` of the array. Pulse k takes normal k of the event.
+    """
+    law, noise, draws, cell, w, origin = work
+    pulsed = 0
+    for i in range(np.uint64(0), np.uint64(n)):
+        s.index[i] = np.uint32(start + np.uint32(i))
+        pulsed += count[i] != 0
+    if 8 * pulsed < 5 * n:
+        _append(0, s.index, count, n, 0, s)
+        if s.length[0] >= TILE:
+            _work_off(work, burst, s)
+        return
+    first = np.uint64(start) - np.uint64(origin)
+    for row in range(cell.shape[0]):
+        for i in range(np.uint64(n)):
+            s.cell[row, i] = cell[row, first + i]
+    for i in range(np.uint64(n)):
+        s.w[i] = w[first + i]
+    _apply_tile(law, noise, draws, s.index, count, n, burst, s)
+    for i in range(np.uint64(n)):
+        w[first + i] = s.w[i]
+    if not burst:
+        _finish_later(s.index, count, n, work, TILE, s)
+
+
+@disjoint_tile
+def finish(work: Any, burst: Any, s: Any) -> None:
+    """Apply the pulses that are still on the lists."""
+    if s.length[0] > 0:
+        _work_off(work, burst, s)
+    law, noise, draws, cell, w, origin = work
+    while s.length[1] > 0:
+        _sorted_pulses(law, noise, draws, cell, w, origin, 2, s)
+        _take_off(1, s)
+
+
+@inline
+def sequence_tile(
+    law: Any, noise: Any, draws: Any, cell: Any, w: Any, index: Any, count: Any, scratch: Any
+) -> None:
+    """Apply ``count[i]`` signed pulses to ``w[i]``, one after the other, for all i < len(count).
+
+    ``index`` are numbers of neighbours in the array, ``scratch`` is a `Scratch`.
+    """
+    work = (law, noise, draws, cell, w, index[0])
+    for first in range(0, len(count), TILE):
+        n = min(TILE, len(count) - first)
+        add_tile(work, index[first], count[first:], n, False, scratch)
+    finish(work, False, scratch)
 
 
 @kernel
@@ -299,17 +370,11 @@ def apply_counts(
 ) -> None:
     """Apply signed ``counts`` [cells] (int32) to cells[0] <= i < cells[1], in sequence or as a burst."""
     scratch = pulse_scratch(law, weight)
-    index, count = np.empty(5 * TILE, np.uint32), np.empty(5 * TILE, np.int32)
-    n = 0
-    for start in range(cells[0], cells[1], 4 * TILE):
-        stop = min(start + 4 * TILE, cells[1])
-        n = _append(counts[start:stop], np.uint32(start), index, count, n)
-        whole = n if stop == cells[1] else n - n % TILE
-        if burst:
-            _burst_cells(law, noise, draws, weight, index, count, whole, scratch)
-        else:
-            pulse_cells(law, noise, draws, law.cell, weight, index, np.uint32(0), count, whole, scratch)
-        n = _keep_rest(index, count, n)
+    work = (law, noise, draws, law.cell, weight, np.uint32(0))
+    for start in range(cells[0], cells[1], TILE):
+        n = min(TILE, cells[1] - start)
+        add_tile(work, np.uint32(start), counts[start:], n, burst, scratch)
+    finish(work, burst, scratch)
 
 
 @kernel
@@ -342,7 +407,7 @@ def _ones(word: Any) -> Any:
     return np.int32(np.uint32(word * np.uint32(0x01010101)) >> 24)
 
 
-@tile_function
+@disjoint_tile
 def _coincidences(row: Any, columns: Any, sign: Any, hits: Any, pulsed: Any) -> None:
     """Signed pulses of one row into ``hits`` [columns]; their numbers are added to ``pulsed`` [columns]."""
     n = np.uint64(hits.shape[0])
@@ -371,15 +436,13 @@ def outer_product(
     own, columns = lines
     width, words = columns.sign.shape[0], own.slots.shape[0]
     scratch = pulse_scratch(law, weight)
-    index, count = np.empty(width + TILE, np.uint32), np.empty(width + TILE, np.int32)
+    work = (law, noise, draws, law.cell, weight, np.uint32(0))
     hits, row = np.zeros(width, np.int32), np.empty(words, np.uint32)
-    n = 0
     for r in range(rows[0], rows[1]):
         for word in range(words):
             row[word] = own.slots[word, r]
-        cells = pulsed[r * width : (r + 1) * width]
-        _coincidences(row, columns, own.sign[r], hits, cells)
-        n = _append(hits, np.uint32(r * width), index, count, n)
-        whole = n if r == rows[1] - 1 else n - n % TILE
-        pulse_cells(law, noise, draws, law.cell, weight, index, np.uint32(0), count, whole, scratch)
-        n = _keep_rest(index, count, n)
+        _coincidences(row, columns, own.sign[r], hits, pulsed[r * width : (r + 1) * width])
+        for first in range(0, width, TILE):
+            n = min(TILE, width - first)
+            add_tile(work, np.uint32(r * width + first), hits[first:], n, False, scratch)
+    finish(work, False, scratch)

@@ -1,17 +1,31 @@
 """Pictures of a calibration, drawn from its dataset alone."""
 
 import json
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import COLOURS, GREY, DecadeFormatter, label, log_scale, new_figure
 
 
-def certificate_figure(data: xr.Dataset) -> Figure:
+class Labelled(Protocol):
+    """Values by name, with attributes: `sptrack.results.Arrays`, or the xarray dataset that is loaded."""
+
+    @property
+    def attrs(self) -> Mapping[Any, Any]:
+        """Attributes by name."""
+        ...
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def certificate_figure(data: Labelled) -> Figure:
     """Figure of a `calibration_dataset`: errors against pulses, their distribution, and agreement."""
     certificate = json.loads(data.attrs["certificate"])
     figure = new_figure(13.0, 4.8)
@@ -26,13 +40,13 @@ def certificate_figure(data: xr.Dataset) -> Figure:
     return figure
 
 
-def plot_errors(ax: Axes, data: xr.Dataset, certificate: dict[str, object]) -> Axes:
+def plot_errors(ax: Axes, data: Labelled, certificate: dict[str, object]) -> Axes:
     """RMS and median error against pulses with 95 % intervals, over theory, floor and target."""
-    pulses = data["pulses"].values
+    pulses = np.asarray(data["pulses"])
     if "rms_theory" in data:
         ax.plot(pulses, data["rms_theory"], color=COLOURS[0], linewidth=1.5, label="RMS, exact moments")
     for name, colour, text in (("rms_error", COLOURS[0], "RMS"), ("median_error", COLOURS[1], "median")):
-        value, ends = data[name].values, data[f"{name}_ci"].values
+        value, ends = np.asarray(data[name]), np.asarray(data[f"{name}_ci"])
         spread = np.abs(ends.T - value)
         ax.errorbar(
             pulses, value, spread, fmt="o", color=colour, capsize=3, label=f"{text}, simulated (95 %)"
@@ -40,8 +54,7 @@ def plot_errors(ax: Axes, data: xr.Dataset, certificate: dict[str, object]) -> A
     ax.axhline(float(str(certificate["target"])), color=COLOURS[2], linestyle="--", label="target (RMS)")
     if certificate["floor"] is not None:
         ax.axhline(float(str(certificate["floor"])), color=GREY, linestyle=":", label="floor of the RMS")
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    log_scale(ax, "xy")
     ax.set_xticks(pulses, [f"{n:g}" for n in pulses])
     ax.minorticks_off()
     ax.set_ylim(top=4.0 * ax.get_ylim()[1])
@@ -49,27 +62,26 @@ def plot_errors(ax: Axes, data: xr.Dataset, certificate: dict[str, object]) -> A
     return label(ax, "Error of the symmetric points", "pulses per cell", "error (weight units)")
 
 
-def plot_distribution(ax: Axes, data: xr.Dataset) -> Axes:
+def plot_distribution(ax: Axes, data: Labelled) -> Axes:
     """Share of the cells with an error of at most so much, one curve per pulse count."""
-    truth = data["symmetric_point"].values
-    shades = np.linspace(0.85, 0.25, data.sizes["pulses"])
-    for shade, points in zip(shades, data["estimate"], strict=True):
-        error = np.sort(np.abs(points.values - truth)[np.isfinite(truth)])
+    truth = np.asarray(data["symmetric_point"])
+    pulses = np.asarray(data["pulses"])
+    shades = np.linspace(0.85, 0.25, len(pulses))
+    for shade, count, points in zip(shades, pulses, np.asarray(data["estimate"]), strict=True):
+        error = np.sort(np.abs(points - truth)[np.isfinite(truth)])
         share = np.arange(1, error.size + 1) / error.size
         keep = np.unique(np.linspace(0, error.size - 1, 1000).astype(int))
         red, green, blue = (shade * np.array([0.9, 0.95, 1.0])).tolist()
-        ax.plot(
-            error[keep], 100 * share[keep], color=(red, green, blue), label=f"{int(points['pulses'])} pulses"
-        )
-    ax.set_xscale("log")
+        ax.plot(error[keep], 100 * share[keep], color=(red, green, blue), label=f"{count} pulses")
+    log_scale(ax, "x")
     ax.set_xlim(left=max(1e-5, ax.get_xlim()[0]))
     ax.legend(fontsize=9)
     return label(ax, "How many cells are how good", "|estimate - truth| (weight units)", "cells within (%)")
 
 
-def plot_agreement(ax: Axes, data: xr.Dataset) -> Axes:
+def plot_agreement(ax: Axes, data: Labelled) -> Axes:
     """Density of the error against the true symmetric point at the last pulse count: the worst cells."""
-    truth, estimate = data["symmetric_point"].values, data["estimate"].isel(pulses=-1).values
+    truth, estimate = np.asarray(data["symmetric_point"]), np.asarray(data["estimate"])[-1]
     live = np.isfinite(truth)
     error = (estimate - truth)[live]
     limit = float(np.percentile(np.abs(error), 99.9))
@@ -78,8 +90,8 @@ def plot_agreement(ax: Axes, data: xr.Dataset) -> Axes:
         truth[live], error, bins=80, range=ends, norm=LogNorm(), cmap="viridis", rasterized=True
     )[3]
     ax.axhline(0.0, color=COLOURS[1], linewidth=1, linestyle="--")
-    ax.figure.colorbar(image, ax=ax, label="cells")
-    pulses = int(data["pulses"].values[-1])
+    ax.figure.colorbar(image, ax=ax, label="cells", format=DecadeFormatter())
+    pulses = int(np.asarray(data["pulses"])[-1])
     return label(
         ax,
         f"Which cells err, after {pulses} pulses",
@@ -88,9 +100,9 @@ def plot_agreement(ax: Axes, data: xr.Dataset) -> Axes:
     )
 
 
-def map_figure(data: xr.Dataset) -> Figure:
+def map_figure(data: Labelled) -> Figure:
     """Maps over the array at the last pulse count: the estimates and their errors."""
-    estimate, truth = data["estimate"].isel(pulses=-1).values, data["symmetric_point"].values
+    estimate, truth = np.asarray(data["estimate"])[-1], np.asarray(data["symmetric_point"])
     figure = new_figure(11.0, 4.8)
     left, right = figure.subplots(1, 2)
     error = estimate - truth

@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from sptrack.blocks import (
-    EMA,
     Block,
-    Chain,
     Chopper,
-    LinearBlock,
     SignSource,
-    SteadyKalman,
     enbw,
     group_delay,
     settling,
@@ -29,18 +25,18 @@ from sptrack.blocks import step_response as block_step_response
 from sptrack.blocks.spec import spec_text
 from sptrack.errors import ParameterError
 from sptrack.explain import Quantity
+from sptrack.prediction import Linear, known_filter
 from sptrack.response.open_loop import OpenLoop, Record
 from sptrack.results import dataset, provenance
 from sptrack.spectrum import Spectrum, Welch
 from sptrack.theory import settling as chain_settling
-from sptrack.theory.chopping import Filter, chopped_power
+from sptrack.theory.chopping import chopped_power, sign_power
 from sptrack.theory.closed_loop import Loop, Prediction
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Array = NDArray[Any]
-Linear = LinearBlock | Chain
 
 TERMS = ("bias of Q", "chopped gradient in Q", "noise in Q", "rms error of Q", "rms error of P")
 """Parts of the error that are predicted; the first and the last two are measured as well."""
@@ -107,8 +103,8 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
     if isinstance(driven.chopper, Chopper):
         driven = replace(driven, chopper=replace(driven.chopper, scope="cell"))
     loop = driven.linear()
-    prediction = loop.predict(_known(chosen), driven.chopper, read_noise=driven.reading_std)
-    wait = chain_settling(loop, _known(chosen), tolerance=_TOLERANCE)
+    prediction = loop.predict(known_filter(chosen), driven.chopper, read_noise=driven.reading_std)
+    wait = chain_settling(loop, known_filter(chosen), tolerance=_TOLERANCE)
     longest = float(np.nanmax(wait))
     settled = longest <= _MOST_WAIT
     kept = _wait(chosen) + max(_LEAST, 8 * _segment(chosen))
@@ -130,22 +126,9 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
 
 
 def linear_filter(low_pass: Block) -> Linear:
-    """The same block, if it is linear and does not change with time (ParameterError)."""
-    for part in low_pass.blocks if isinstance(low_pass, Chain) else (low_pass,):
-        if not isinstance(part, LinearBlock):
-            raise ParameterError(
-                f"{part} has no frequency response: a linear filter that does not change with time wanted"
-            )
-    if not isinstance(low_pass, LinearBlock | Chain):
-        raise ParameterError(f"{low_pass}: a filter or a chain of filters wanted")
-    return low_pass
-
-
-def _known(low_pass: Linear) -> Filter:
-    """The rate of an exponential moving average, for which theory has closed forms, or the block itself."""
-    if isinstance(low_pass, SteadyKalman):
-        return low_pass.gain
-    return low_pass.eta if isinstance(low_pass, EMA) and low_pass.stages == 1 else low_pass
+    """What a filter settles to: linear, and the same at all times (ParameterError if it is neither)."""
+    settled: Linear = low_pass.settled
+    return settled
 
 
 def _quantity(name: str, value: float | None, unit: str, meaning: str) -> Quantity:
@@ -211,14 +194,6 @@ def chopper_omega(chopper: SignSource) -> float | None:
     return float(np.arccos(cosine)) if abs(cosine) <= 1 else None
 
 
-def chopped_share(chopper: SignSource, low_pass: Linear) -> float:
-    """Share of the power of the chopper's signs that passes a filter, with what stands at omega = 0."""
-    moving = float(chopped_power(np.zeros(1), chopper, _known(low_pass))[0])
-    lines = chopper.lines()
-    still = np.abs(lines.omega) < 1e-12
-    return moving + float(lines.power[still].sum() * np.abs(low_pass.frequency_response(np.zeros(1))[0]) ** 2)
-
-
 def _chopper_quantities(chopper: SignSource, low_pass: Linear) -> tuple[Quantity, ...]:
     place = chopper_omega(chopper)
     level = None if place is None else float(np.abs(low_pass.frequency_response(np.array([place])))[0])
@@ -229,7 +204,10 @@ def _chopper_quantities(chopper: SignSource, low_pass: Linear) -> tuple[Quantity
         _quantity("chopper_omega", place, "rad/step", "its strongest line, or the corner of its density"),
         _quantity("gain_there", decibel, "dB", "gain of the filter at that omega"),
         _quantity(
-            "chopped_share", chopped_share(chopper, low_pass), "1", "share of the chopper's power that passes"
+            "chopped_share",
+            sign_power(chopper, known_filter(low_pass)),
+            "1",
+            "share of the chopper's power that passes",
         ),
     )
 
@@ -240,7 +218,7 @@ def _rms(values: Array) -> float:
 
 def _terms(loop: Loop, driven: OpenLoop, low_pass: Linear, prediction: Prediction) -> Array:
     """Predicted `TERMS`, root mean squares over the cells (the bias: its mean), weight units."""
-    chopped = loop.chopped**2 * chopped_power(loop.pole, driven.chopper, _known(low_pass))
+    chopped = loop.chopped**2 * chopped_power(loop.pole, driven.chopper, known_filter(low_pass))
     return np.array(
         [
             float(np.nanmean(prediction.bias)),
@@ -268,7 +246,7 @@ def _measured(
     for k, each in found.items():
         expected = known[k].ravel()[live]
         rest = each - np.where(np.isfinite(expected), expected, 0.0)
-        error = stats.t.ppf(0.975, len(each) - 1) * stats.sem(rest)
+        error = stdtrit(len(each) - 1, 0.975) * np.std(rest, ddof=1) / np.sqrt(len(rest))
         root = np.sqrt(each.mean()) if k else 1.0
         value[k], half[k] = (root, error / (2 * root)) if k else (each.mean(), error)
     return value, half

@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from sptrack.blocks import EMA, Block, Boxcar, SignSource
+from sptrack.blocks import Chopper, SignSource
 from sptrack.errors import ParameterError
+from sptrack.prediction import Linear, linear_reference
 from sptrack.tracking.methods import Method
 from sptrack.tracking.plain import problem_gradient
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.signs import method_chopper
 
 
-def method_filter(method: Method) -> Block:
+def method_filter(method: Method) -> Linear:
     """The reference filter, once settled, of a method that reads P at every step.
 
     Raises
@@ -18,26 +19,23 @@ def method_filter(method: Method) -> Block:
     ParameterError
         A method without a filter, with one that has no frequency response, or with reads of columns in turn.
     """
-    if method.reference != "filter" or method.estimator not in ("ema", "corrected-ema", "boxcar"):
-        kind = method.estimator if method.reference == "filter" else method.reference
+    if method.filter is None:
         raise ParameterError(
-            f"{method.name}: its reference ({kind}) is no linear filter of its reads: give a filter"
+            f"{method.name}: its reference ({method.estimator}) is no filter of its reads: pass --filter"
         )
     _refuse_slow(method, "filter")
-    if method.estimator == "boxcar":
-        return Boxcar(length=round(2 / method.eta - 1))
-    return EMA(eta=method.eta)
+    return linear_reference(method)
 
 
 def method_signs(method: Method, *, seed: int = 0) -> SignSource:
     """The chopper of a method that flips by steps (errors as in `method_filter`)."""
     _refuse_slow(method, "chopper")
-    return method_chopper(method, seed)
+    return method_chopper(method, seed) or Chopper(p=0.0)
 
 
 def _refuse_slow(method: Method, what: str) -> None:
     if method.transfer.by_column or method.transfer.every > 1:
-        raise ParameterError(f"{method.name} reads P in turns, not at every step: give a {what}")
+        raise ParameterError(f"{method.name} reads P in turns, not at every step: pass --{what}")
 
 
 def start_gradient(problem: Problem) -> float:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.blocks import Chopper
 from sptrack.errors import ParameterError
-from sptrack.kernels.objectives import Separable
+from sptrack.kernels.objectives import SEPARABLE
 from sptrack.spectrum import ToneResponse, Tones
 from sptrack.theory import GradientStatistics, linearise, passed_share
 from sptrack.theory.tones import ToneGains, ToneLoop, pulsed_balance
@@ -54,13 +55,14 @@ def tone_loop(problem: Problem, method: Method) -> ToneLoop:
     ParameterError
         Another objective; a method other than RIDER or E-RIDER with a telegraph for the whole array.
     """
-    if not isinstance(problem.objective, Separable):
+    if problem.objective.kind != SEPARABLE:
         raise ParameterError(f"problem {problem.name!r}: the separable one wanted, each weight for itself")
-    chop = method.chop
-    chopped = chop.probability > 0 and chop.scope == "array" and not method.sync
-    plain = not chop.active and method.sync
+    chopper = method.chopper
+    telegraph = isinstance(chopper, Chopper) and chopper.scope == "array" and chopper.clock == "step"
+    chopped = telegraph and not method.sync
+    plain = chopper is None and method.sync
     reads = method.transfer.every == 1 and not method.transfer.by_column and method.transfer.threshold == 0
-    if method.direct or method.reference != "filter" or method.estimator != "ema" or not reads:
+    if method.direct or method.estimator != "ema" or not reads:
         raise ParameterError(f"{method.name}: RIDER or E-RIDER with an EMA wanted")
     if not (chopped or plain):
         raise ParameterError(
@@ -81,10 +83,10 @@ def tone_loop(problem: Problem, method: Method) -> ToneLoop:
         pole=loop.pole.ravel(),
         transfer=method.beta * rest.gain.ravel(),
         drag=(1 - method.beta * (rest.size * slope - rest.mean * tilt)).ravel(),
-        curvature=np.asarray(problem.objective.curvature, np.float64),
+        curvature=np.asarray(problem.objective.cell[0], np.float64),
         gamma=method.gamma,
         eta=method.eta,
-        correlation=1 - 2 * chop.probability if chopped else None,
+        correlation=1 - 2 * chopper.p if isinstance(chopper, Chopper) else None,
     )
 
 
@@ -127,7 +129,7 @@ def measure_loop(
     signs = np.concatenate([one.signs for one in parts])
     p, q, w = (np.concatenate([getattr(one, name) for one in parts]).astype(np.float64) for name in "pqw")
     tone = np.tile(u, blocks)
-    if method.chop.active:
+    if method.chopper is not None:
         before = kept[skip - 1].q[-1:] if skip else np.zeros_like(q[:1])
         shown = signs * (p - held_reference(signs, q, before))
     else:

@@ -61,6 +61,7 @@ from sptrack.theory.small_step import small_step_moments
 from sptrack.theory.zero_shifting import (
     ArrayOffset,
     CyclicLimits,
+    ZeroShiftingCourse,
     array_offset,
     cyclic_limits,
     pulses_to_target,
@@ -94,6 +95,7 @@ __all__ = [
     "PulsesNeeded",
     "Recalibration",
     "Spectrum",
+    "ZeroShiftingCourse",
     "array_bound",
     "array_offset",
     "array_offset_error",

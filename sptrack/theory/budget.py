@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.signal import lfilter
 
 from sptrack.errors import ParameterError
 from sptrack.theory.chopping import (
@@ -258,6 +257,8 @@ def _settling_ema(pole: Array, eta: float, tolerance: float) -> Array:
 
 
 def _settling_filter(a: float, h: Array, tolerance: float) -> float:
+    from scipy.signal import lfilter
+
     if not abs(a) < 1:
         return np.nan if np.isnan(a) else np.inf
     tail = int(np.ceil(np.log(tolerance * 1e-3) / np.log(max(abs(a), 1e-3))))

@@ -261,6 +261,14 @@ def chopped_power(
     return np.where(stable, power, np.where(np.isnan(pole), np.nan, np.inf))
 
 
+def sign_power(chopper: SignSequence, low_pass: Filter) -> float:
+    """Power of a chopper's signs behind a filter, with that of their mean; 1 without a filter."""
+    lines = chopper.lines()
+    still = np.abs(lines.omega) < 1e-12
+    at_rest = lines.power[still].sum() * np.abs(response_at(low_pass, np.zeros(1))[0]) ** 2
+    return float(chopped_power(np.zeros(1), chopper, low_pass)[0] + at_rest)
+
+
 def _telegraph_power(a: Array, r: float, share: FilterShare) -> Array:
     """Divided difference between a and r, drawn apart around their middle where they are too close."""
     middle = (a + r) / 2

@@ -23,7 +23,8 @@ The maps know no hard bounds: they are exact while no pulse is clipped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -109,24 +110,38 @@ class MomentMap:
         """
         if times < 0:
             raise ParameterError(f"repetitions {times} not allowed: must be 0 or more")
-        zero = 0.0 * self.loss
-        result = MomentMap(
-            loss=zero, shift=zero, variance_loss=zero, quadratic=zero, linear=zero, constant=zero
-        )
-        power = self
-        while times:
-            if times & 1:
-                result = result.then(power)
-            times >>= 1
-            if times:
-                power = power.then(power)
-        return result
+        if times == 0:
+            return MomentMap(**{field.name: 0.0 * self.loss for field in fields(self)})
+        powers = [self]
+        while 1 << len(powers) <= times:
+            powers.append(powers[-1].then(powers[-1]))
+        return composed(powers, times)
+
+    def block(self, cut: slice) -> MomentMap:
+        """The map of some of the cells, counted row by row; a view."""
+        return MomentMap(**{field.name: getattr(self, field.name).reshape(-1)[cut] for field in fields(self)})
 
     def fixed_point(self) -> Moments:
         """Moments that the program leaves unchanged: the limit of repeating it for ever."""
         mean = self.shift / self.loss
         added = (self.quadratic * mean + self.linear) * mean + self.constant
         return Moments(mean, added / self.variance_loss)
+
+    @classmethod
+    def over(cls, rows: Array) -> MomentMap:
+        """The map whose fields are the rows of an array [6, *shape]; views."""
+        return cls(**dict(zip((field.name for field in fields(cls)), rows, strict=True)))
+
+    def put(self, cut: slice, part: MomentMap) -> None:
+        """Fill in the map of some of the cells, counted row by row."""
+        for field in fields(self):
+            getattr(self, field.name).reshape(-1)[cut] = getattr(part, field.name)
+
+
+def composed(powers: Sequence[MomentMap], times: int) -> MomentMap:
+    """Map of a program run ``times`` times (at least 1), from its maps for 1, 2, 4, 8, ... runs."""
+    chosen = [power for level, power in enumerate(powers) if times >> level & 1]
+    return reduce(MomentMap.then, chosen)
 
 
 class _Response(NamedTuple):
@@ -173,6 +188,15 @@ def _pulse(slope: Array, shift: Array, noise: tuple[Array, Array, Array]) -> Mom
     )
 
 
+def _pulses(cells: Cells) -> tuple[MomentMap, MomentMap]:
+    """Maps of one up pulse and of one down pulse."""
+    response = _response(cells)
+    return (
+        _pulse(response.up_slope, response.step, response.up_noise),
+        _pulse(response.down_slope, -response.step, response.down_noise),
+    )
+
+
 def up_map(cells: Cells) -> MomentMap:
     """Moment map of one up pulse.
 
@@ -193,8 +217,7 @@ def up_map(cells: Cells) -> MomentMap:
     ParameterError
         If the device is not linear.
     """
-    response = _response(cells)
-    return _pulse(response.up_slope, response.step, response.up_noise)
+    return _pulses(cells)[0]
 
 
 def down_map(cells: Cells) -> MomentMap:
@@ -210,8 +233,7 @@ def down_map(cells: Cells) -> MomentMap:
     ParameterError
         If the device is not linear.
     """
-    response = _response(cells)
-    return _pulse(response.down_slope, -response.step, response.down_noise)
+    return _pulses(cells)[1]
 
 
 def coin_map(cells: Cells) -> MomentMap:
@@ -232,7 +254,7 @@ def coin_map(cells: Cells) -> MomentMap:
     ParameterError
         If the device is not linear.
     """
-    up, down = up_map(cells), down_map(cells)
+    up, down = _pulses(cells)
     step, tilt = up.shift, (down.loss - up.loss) / 2
     return MomentMap(
         loss=(up.loss + down.loss) / 2,
@@ -265,8 +287,6 @@ def program_map(cells: Cells, runs: Sequence[int]) -> MomentMap:
     ParameterError
         If the device is not linear.
     """
-    up, down = up_map(cells), down_map(cells)
-    result = up.repeated(0)
-    for run in runs:
-        result = result.then((up if run > 0 else down).repeated(abs(int(run))))
-    return result
+    up, down = _pulses(cells)
+    parts = [(up if run > 0 else down).repeated(abs(int(run))) for run in runs]
+    return reduce(MomentMap.then, parts) if parts else up.repeated(0)

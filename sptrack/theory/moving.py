@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.signal import lfilter
 
 from sptrack.devices.constants import local_derivatives
 from sptrack.errors import ParameterError
@@ -107,6 +106,8 @@ def _ema_sums(eta: float, power: Array) -> tuple[Array, Array, Array]:
 
 
 def _filter_sums(h: Array, power: Array) -> tuple[Array, Array, Array]:
+    from scipy.signal import lfilter
+
     left = 1 - np.cumsum(h)
     cross, square = np.empty(power.shape), np.empty(power.shape)
     for index, pole in np.ndenumerate(power):

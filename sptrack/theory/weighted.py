@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.signal import lfilter
 
 from sptrack.errors import ParameterError
 from sptrack.theory.chopping import SignSequence
@@ -78,6 +77,8 @@ def error_of_weights(
 
 def _sums(pole: float, h: Array, correlation: Array) -> tuple[float, float, float]:
     """Sum of g_i^2, of g_i g_j E[c_i c_j], and the share of the start of P that is left in the mean."""
+    from scipy.signal import lfilter
+
     g = lfilter([1.0], [1.0, -pole], h)
     size = 2 * h.size
     own = np.fft.irfft(np.abs(np.fft.rfft(g, size)) ** 2, size)[: h.size]

@@ -7,13 +7,24 @@ symmetric point.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sptrack.errors import ParameterError
-from sptrack.theory.moments import Array, MomentMap, Moments, coin_map, down_map, program_map, up_map
+from sptrack.theory.moments import (
+    Array,
+    MomentMap,
+    Moments,
+    coin_map,
+    composed,
+    down_map,
+    program_map,
+    up_map,
+)
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -22,6 +33,7 @@ Mode = Literal["cyclic", "stochastic"]
 Criterion = Literal["rms", "mean", "std"]
 
 _MAX_DOUBLINGS = 48
+_BLOCK = 8192
 
 
 class ArrayOffset(NamedTuple):
@@ -140,13 +152,12 @@ def zero_shifting_moments(cells: Cells, mode: Mode, pulses: int, start: ArrayLik
     ------
     ParameterError
         If the mode is unknown, `pulses` is negative, a start is not finite, or the device is not linear.
+
+    See Also
+    --------
+    ZeroShiftingCourse : the same for several numbers of pulses, at little more cost.
     """
-    if pulses < 0:
-        raise ParameterError(f"pulses {pulses} not allowed: must be 0 or more")
-    moments = zero_shifting_map(cells, mode).repeated(pulses // 2).apply(start_moments(cells, start))
-    if pulses % 2:
-        moments = (up_map(cells) if mode == "cyclic" else coin_map(cells)).apply(moments)
-    return moments
+    return ZeroShiftingCourse(cells, mode, start).after([pulses])[0]
 
 
 def stationary_moments(cells: Cells, mode: Mode) -> Moments:
@@ -223,18 +234,137 @@ def array_offset(cells: Cells, moments: Moments) -> ArrayOffset:
     ParameterError
         If no cell has finite moments.
     """
-    counted = np.isfinite(moments.mean_square)
-    if not counted.any():
-        raise ParameterError("no cell with finite moments: at least 1 cell with a symmetric point is needed")
-    mean, variance = moments.mean[counted], moments.variance[counted]
-    truth = np.asarray(cells.symmetric_point, dtype=np.float64)[counted]
+    truth = np.asarray(cells.symmetric_point, dtype=np.float64)
+    mean, variance, truth = _finite(moments, truth)
     spread = np.sqrt(np.var(truth + mean) + np.mean(variance))
     return ArrayOffset(
         mean=float(np.mean(mean)),
         std=float(spread - np.std(truth)),
         rms=float(np.sqrt(np.mean(mean**2 + variance))),
-        cells=int(counted.sum()),
+        cells=mean.size,
     )
+
+
+def _finite(moments: Moments, *others: Array) -> tuple[Array, ...]:
+    """Mean, variance and other values of the cells with finite moments."""
+    values = (*moments, *others)
+    counted = np.isfinite(moments.mean_square)
+    if counted.all():
+        return values
+    if not counted.any():
+        raise ParameterError("no cell with finite moments: at least 1 cell with a symmetric point is needed")
+    return tuple(value[counted] for value in values)
+
+
+class ZeroShiftingCourse:
+    """Zero-shifting of cells from their start, followed through any numbers of pulses.
+
+    The maps of 2, 4, 8, ... pulses are made once, for blocks of cells that stay in the processor's cache.
+
+    Parameters
+    ----------
+    cells : cells of a device
+        Linear cells, see `up_map`.
+    mode : {"cyclic", "stochastic"}
+        Pulse mode.
+    start : array_like, broadcastable to [*shape]
+        Internal weights w_0, weight units.
+
+    Raises
+    ------
+    ParameterError
+        If the mode is unknown, a start is not finite, or the device is not linear.
+    """
+
+    def __init__(self, cells: Cells, mode: Mode, start: ArrayLike = 0.0) -> None:
+        self._cells, self._mode = cells, mode
+        self._powers = [zero_shifting_map(cells, mode)]
+        self._begin = self._powers[0].repeated(0).apply(start_moments(cells, start))
+        size = self._begin.mean.size
+        self._blocks = [slice(at, at + _BLOCK) for at in range(0, size, _BLOCK)]
+
+    def after(self, pulses: Sequence[int]) -> list[Moments]:
+        """Moments of w_N - w* for every number N of pulses, see `zero_shifting_moments`.
+
+        Raises
+        ------
+        ParameterError
+            If a number is negative.
+        """
+        if min(pulses, default=0) < 0:
+            raise ParameterError(f"pulses {min(pulses)} not allowed: must be 0 or more")
+        pairs = [int(count) // 2 for count in pulses]
+        self._make_powers(max(pairs, default=0).bit_length())
+        found = [Moments(self._begin.mean.copy(), self._begin.variance.copy()) for _ in pairs]
+        for cut in self._blocks:
+            powers = [power.block(cut) for power in self._powers]
+            begin = Moments(*(part.reshape(-1)[cut] for part in self._begin))
+            for count, moments in zip(pairs, found, strict=True):
+                if count:
+                    mean, variance = composed(powers, count).apply(begin)
+                    moments.mean.reshape(-1)[cut], moments.variance.reshape(-1)[cut] = mean, variance
+        if any(count % 2 for count in pulses):
+            single = up_map(self._cells) if self._mode == "cyclic" else coin_map(self._cells)
+            found = [single.apply(m) if n % 2 else m for n, m in zip(pulses, found, strict=True)]
+        return found
+
+    def limit(self) -> Moments:
+        """Moments after ever more pulses, see `stationary_moments`."""
+        return self._powers[0].fixed_point()
+
+    def pulses_to(self, target: float, criterion: Criterion = "rms") -> int | None:
+        """Smallest even number of pulses to an array error of at most ``target``, see `pulses_to_target`.
+
+        Raises
+        ------
+        ParameterError
+            If target or criterion is not allowed, or no cell has finite moments.
+        """
+        if not target > 0:
+            raise ParameterError(f"target {target} not allowed: must be above 0 weight units")
+        if criterion not in ("rms", "mean", "std"):
+            raise ParameterError(f"criterion {criterion!r} not allowed: must be 'rms', 'mean' or 'std'")
+
+        def missed(moments: Moments) -> bool:
+            return self._error(moments, criterion) > target
+
+        if not missed(self._begin):
+            return 0
+        if missed(self.limit()):
+            return None
+        level, state = 0, self._begin
+        while missed(trial := self._powers[level].apply(self._begin)):
+            level, state = level + 1, trial
+            if level == _MAX_DOUBLINGS:
+                return None
+            self._make_powers(level + 1)
+        pairs = 1 << level >> 1
+        for finer in range(level - 2, -1, -1):
+            if missed(trial := self._powers[finer].apply(state)):
+                state, pairs = trial, pairs + 2**finer
+        return 2 * (pairs + 1)
+
+    def _error(self, moments: Moments, criterion: Criterion) -> float:
+        """|Field of `array_offset`|."""
+        if criterion == "rms":
+            mean, variance = _finite(moments)
+            return float(np.sqrt(np.mean(mean**2 + variance)))
+        error: float = getattr(array_offset(self._cells, moments), criterion)
+        return abs(error)
+
+    def _make_powers(self, count: int) -> None:
+        """Extend the maps to those of 1, 2, 4, ... pairs, so many of them."""
+        last, missing = self._powers[-1], count - len(self._powers)
+        if missing <= 0:
+            return
+        rows = np.empty((missing, len(fields(last)), *last.loss.shape))
+        made = [MomentMap.over(each) for each in rows]
+        for cut in self._blocks:
+            power = last.block(cut)
+            for whole in made:
+                power = power.then(power)
+                whole.put(cut, power)
+        self._powers += made
 
 
 def pulses_to_target(
@@ -275,29 +405,4 @@ def pulses_to_target(
     ParameterError
         If target, mode, criterion or start is not allowed, or the device is not linear.
     """
-    if not target > 0:
-        raise ParameterError(f"target {target} not allowed: must be above 0 weight units")
-    if criterion not in ("rms", "mean", "std"):
-        raise ParameterError(f"criterion {criterion!r} not allowed: must be 'rms', 'mean' or 'std'")
-
-    def missed(moments: Moments) -> bool:
-        error: float = getattr(array_offset(cells, moments), criterion)
-        return abs(error) > target
-
-    powers = [zero_shifting_map(cells, mode)]
-    begin = zero_shifting_moments(cells, mode, 0, start)
-    if not missed(begin):
-        return 0
-    if missed(powers[0].fixed_point()):
-        return None
-    state = begin
-    while missed(trial := powers[-1].apply(begin)):
-        if len(powers) == _MAX_DOUBLINGS:
-            return None
-        state = trial
-        powers.append(powers[-1].then(powers[-1]))
-    pairs = 1 << (len(powers) - 1) >> 1
-    for level in range(len(powers) - 3, -1, -1):
-        if missed(trial := powers[level].apply(state)):
-            state, pairs = trial, pairs + 2**level
-    return 2 * (pairs + 1)
+    return ZeroShiftingCourse(cells, mode, start).pulses_to(target, criterion)

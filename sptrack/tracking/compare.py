@@ -5,12 +5,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import Event
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from sptrack.cost import CostModel
 from sptrack.crossbar.checkpoint import read_state, write_state
@@ -21,6 +20,9 @@ from sptrack.results import dataset, json_text, provenance
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import ProblemSettings, problem
 from sptrack.tracking.run import Tracker
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = NDArray[Any]
 
@@ -87,7 +89,7 @@ def compare(
     seed: int = 0,
     cost: CostModel | None = None,
     **running: Any,
-) -> xr.Dataset:
+) -> "xr.Dataset":
     """Run methods on the same problems.
 
     Parameters
@@ -142,7 +144,7 @@ def student_interval(values: ArrayLike) -> tuple[float, float]:
     x = np.asarray(values, np.float64)
     if x.size < 2:
         return float("nan"), float("nan")
-    half = float(student.ppf(0.975, x.size - 1) * x.std(ddof=1) / np.sqrt(x.size))
+    half = float(stdtrit(x.size - 1, 0.975) * x.std(ddof=1) / np.sqrt(x.size))
     return float(x.mean()) - half, float(x.mean()) + half
 
 
@@ -235,7 +237,7 @@ def _resume(tracker: Tracker, path: Path, made_by: str, steps: int) -> list[list
     return counts
 
 
-def _dataset(what: Comparison, runs: list[list[_Run]], cost: CostModel) -> xr.Dataset:
+def _dataset(what: Comparison, runs: list[list[_Run]], cost: CostModel) -> "xr.Dataset":
     errors = np.array([[run.errors for run in row] for row in runs])
     for k, item in enumerate(what.methods):
         if not has_reference(item):
@@ -275,7 +277,7 @@ def _weights(cost: CostModel, cells: int) -> Array:
     return np.array([cost.total(**one, columns=cells) for one in single])
 
 
-def comparison_rows(data: xr.Dataset) -> list[dict[str, Any]]:
+def comparison_rows(data: "xr.Dataset") -> list[dict[str, Any]]:
     """One record per method of a dataset of `compare`, for tables and JSON.
 
     Keys: ``method``; ``w_mse``, ``w_mse_ci``, ``sp_mse``, ``sp_mse_ci`` (tail errors of W and Q with their

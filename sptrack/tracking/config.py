@@ -2,11 +2,11 @@
 
 A file has up to six tables, none of which is needed::
 
-    [method]              # name of a factory, and the fields of `Method` that differ from it
+    [method]              # name of a factory, and what differs from it: keys of `with_settings`
     name = "e-rider"
     alpha = 0.02
-    [method.chop]         # fields of `Chop`
-    probability = 0.001
+    eta = 0.01            # or reference = "ema:eta=0.01", or a table [method.reference]
+    p = 0.001             # or chopper = "telegraph:p=0.001", or a table [method.chopper]
 
     [problem]             # name of a problem, and fields of `ProblemSettings`
     name = "quadratic"
@@ -15,11 +15,11 @@ A file has up to six tables, none of which is needed::
     [device]              # a device file's keys; or, without the table, device = "soft-bounds"
     dw_min = 0.002
 
-    [filter]              # a filter of `sptrack.blocks.spec`; or a text, filter = "ema:eta=0.01"
+    [filter]              # reference of the method, see `sptrack.blocks.spec`; or filter = "ema:eta=0.01"
     kind = "boxcar"
     length = 200
 
-    [chopper]             # a chopper, likewise; or chopper = "periodic:half_period=50"
+    [chopper]             # its chopper, likewise; or chopper = "periodic:half_period=50"
     kind = "telegraph"
     p = 0.1
 
@@ -27,18 +27,19 @@ A file has up to six tables, none of which is needed::
     trials = 200
 
 Without ``device`` the device is that of `ProblemSettings`; a ``device`` table describes a whole device.
-``filter`` and ``chopper`` are looked at on their own: a method has its own, eta and chop.
+``filter`` and ``chopper`` take the place of the method's own, whichever method a command chooses.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, get_type_hints
 
-from sptrack.blocks import Block, SignSource
-from sptrack.blocks.spec import chopper_from, filter_from, spec_text
+from sptrack.blocks import Chopper, ObserverSettings, SignSource
+from sptrack.blocks.spec import Described, chopper_from, reference_from, spec_text
 from sptrack.devices.config import (
     build_described,
+    described_scalar,
     device_from_mapping,
     plain_mapping,
     read_toml,
@@ -46,9 +47,10 @@ from sptrack.devices.config import (
 )
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
-from sptrack.tracking.methods import Method, method
+from sptrack.tracking.methods import SOURCES, SPELLINGS, Method, Transfer, method, with_settings
 from sptrack.tracking.problems import PROBLEMS, ProblemSettings
 
+_CHOP = {"probability": float, "half_period": int, "scope": str}
 TABLES = ("method", "problem", "device", "filter", "chopper", "tune")
 _ALSO_TEXT = ("device", "filter", "chopper")
 
@@ -65,8 +67,8 @@ class Setup:
         Name of the problem.
     settings : ProblemSettings
         Its settings, with the device.
-    filter : Block or None
-        Filter, if the file describes one.
+    filter : Block, ObserverSettings or None
+        Reference of every method of the command, if the file describes one.
     chopper : SignSource or None
         Chopper, likewise.
     """
@@ -74,8 +76,32 @@ class Setup:
     method: Method | None = None
     problem: str = "quadratic"
     settings: ProblemSettings = field(default_factory=ProblemSettings)
-    filter: Block | None = None
+    filter: Described | None = None
     chopper: SignSource | None = None
+
+
+def chained(method: Method, setup: Setup) -> Method:
+    """``method`` with the filter and the chopper of a setup, where it has them.
+
+    Raises
+    ------
+    ParameterError
+        A filter for a method whose reference does not move, a chopper for one without P.
+    """
+    if setup.filter is not None:
+        if not method.moving:
+            kind = "none, gradient pulses go straight onto W" if method.direct else method.reference
+            raise ParameterError(
+                "a filter is for methods whose reference moves (rider, e-rider, o-rider, agad), "
+                f"got {method.name} (reference: {kind})"
+            )
+        method = replace(method, reference=setup.filter)
+    if setup.chopper is not None:
+        if method.direct:
+            raise ParameterError(f"a chopper is for methods with an array P, got {method.name}")
+        still = isinstance(setup.chopper, Chopper) and setup.chopper.p == 0
+        method = replace(method, chopper=None if still else setup.chopper)
+    return method
 
 
 def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setup:
@@ -118,7 +144,7 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
         method=chosen,
         problem=name,
         settings=made,
-        filter=filter_from(mapping["filter"], f"{where}: filter") if "filter" in mapping else None,
+        filter=reference_from(mapping["filter"], f"{where}: filter") if "filter" in mapping else None,
         chopper=chopper_from(mapping["chopper"], f"{where}: chopper") if "chopper" in mapping else None,
     )
 
@@ -131,18 +157,74 @@ def _device(table: Mapping[str, Any] | str, where: str) -> dict[str, Any]:
 
 
 def _method(table: Mapping[str, Any], where: str) -> Method:
-    """The factory's method with the fields of ``table`` laid over its own."""
+    """The factory's method with the keys of ``table`` laid over its settings."""
     if not isinstance(table.get("name"), str):
-        raise ParameterError(f"{where}: method.name = {table.get('name')!r}: the name of a method wanted")
+        raise ParameterError(f"{where}: method.name must be the name of a method, got {table.get('name')!r}")
     try:
-        fields = plain_mapping(method(table["name"]))
+        base = method(table["name"])
     except ParameterError as error:
         raise ParameterError(f"{where}: {error}") from error
+    hints = get_type_hints(Method)
+    known = [*(item.name for item in fields(Method)), *SPELLINGS]
+    settings: dict[str, Any] = {}
     for key, value in table.items():
-        nested = isinstance(value, Mapping) and isinstance(fields.get(key), Mapping)
-        fields[key] = {**fields[key], **value} if nested else value
-    made: Method = build_described(Method, fields, "method.", where)
-    return made
+        if key not in known:
+            raise ParameterError(
+                f"{where}: unknown key 'method.{key}': choose from {', '.join(known)}{nearest(key, known)}"
+            )
+        settings[key] = _setting(key, value, base, hints, where)
+    try:
+        return with_settings(base, **settings)
+    except ParameterError as error:
+        raise ParameterError(f"{where}: method: {error}") from error
+
+
+def _setting(key: str, value: Any, base: Method, hints: Mapping[str, Any], where: str) -> Any:
+    """One key of a method as `with_settings` takes it."""
+    name = f"method.{key}"
+    if key == "reference":
+        fixed = isinstance(value, str) and value in (*SOURCES, "filter")
+        return value if fixed else reference_from(value, f"{where}: {name}")
+    if key == "chopper":
+        found = chopper_from(value, f"{where}: {name}")
+        return None if isinstance(found, Chopper) and found.p == 0 else found
+    if key == "transfer":
+        if not isinstance(value, Mapping):
+            raise ParameterError(f"{where}: {name} must be a table, got {value!r}")
+        return build_described(Transfer, {**plain_mapping(base.transfer), **value}, f"{name}.", where)
+    if key in ("chop", "observing"):
+        if not isinstance(value, Mapping):
+            raise ParameterError(f"{where}: {name} must be a table, got {value!r}")
+        kinds = _CHOP if key == "chop" else get_type_hints(ObserverSettings)
+        unknown = [one for one in value if one not in kinds]
+        if unknown:
+            raise ParameterError(
+                f"{where}: unknown key '{name}.{unknown[0]}': choose from {', '.join(kinds)}"
+                + nearest(unknown[0], kinds)
+            )
+        return {one: described_scalar(kinds[one], it, f"{name}.{one}", where) for one, it in value.items()}
+    kind = {"eta": float, "p": float, "half_period": int, "estimator": str}.get(key) or hints[key]
+    return described_scalar(kind, value, name, where)
+
+
+def method_mapping(method: Method) -> dict[str, Any]:
+    """Plain mapping of every field, reference and chopper as texts; see `setup_from_mapping`.
+
+    Raises
+    ------
+    ParameterError
+        A filter that has no form as text.
+    """
+    plain: dict[str, Any] = {}
+    for item in fields(Method):
+        value = getattr(method, item.name)
+        if item.name == "reference":
+            plain["reference"] = value if isinstance(value, str) else spec_text(value)
+        elif item.name == "chopper":
+            plain["chopper"] = "none" if value is None else spec_text(value)
+        else:
+            plain[item.name] = plain_mapping(value) if item.name == "transfer" else value
+    return plain
 
 
 def setup_to_mapping(setup: Setup) -> dict[str, Any]:
@@ -159,7 +241,7 @@ def setup_to_mapping(setup: Setup) -> dict[str, Any]:
     for name, block in (("filter", setup.filter), ("chopper", setup.chopper)):
         if block is not None:
             tables[name] = spec_text(block)
-    return tables if setup.method is None else {"method": plain_mapping(setup.method), **tables}
+    return tables if setup.method is None else {"method": method_mapping(setup.method), **tables}
 
 
 def setup_to_toml(setup: Setup) -> str:

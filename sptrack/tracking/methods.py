@@ -225,7 +225,7 @@ class Method:
             raise ParameterError(f"reference must be a filter or an observer, got {self.reference!r}")
         if self.filter is not None and any(stage.signs for stage in self.filter.stages((1,))):
             raise ParameterError(
-                f"reference must follow the method's own chopper, got one with a chopper of its own: {self.filter}"
+                f"reference must hold no chopper (the method has its own), got {self.filter}"
             )
         if not isinstance(self.chopper, SignSource | None):
             raise ParameterError(f"chopper must be a chopper or None, got {self.chopper!r}")
@@ -464,7 +464,7 @@ def method(name: str, **settings: Any) -> Method:
 
 
 SPELLINGS = ("eta", "estimator", "observing", "chop", "p", "half_period")
-"""Keys of `with_settings` besides the fields of `Method`: shorter ways to say what reference and chopper are."""
+"""Keys of `with_settings` besides the fields of `Method`: shorter ways to name reference and chopper."""
 
 
 def with_settings(base: Method, **settings: Any) -> Method:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from sptrack.devices import Cells, Device, Spread, SymmetricPoints, sample_cells
 from sptrack.errors import ParameterError, nearest
@@ -246,6 +245,8 @@ def mean_gradient(problem: Problem, weights: ArrayLike) -> Array:
 
 def curvatures(problem: Problem) -> tuple[float, float]:
     """Smallest and largest curvature mu and L at the optimum, from differences of the gradient."""
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
     size, rest = len(problem.optimum), mean_gradient(problem, problem.optimum)
 
     def times(v: Array) -> Array:

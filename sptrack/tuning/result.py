@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
@@ -20,6 +19,8 @@ from sptrack.tuning.space import CHOICES, moved, read_setting, start_point, with
 from sptrack.tuning.trials import Trial, best_trials
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sptrack.tuning._study import Worker
 
 Array = NDArray[Any]
@@ -72,7 +73,7 @@ class Found(NamedTuple):
         return self.methods[1 + self.chosen]
 
 
-def tune(plan: Plan, study: Path | None = None) -> xr.Dataset:
+def tune(plan: Plan, study: Path | None = None) -> "xr.Dataset":
     """Search, and compare start and best on held-out problems.
 
     Parameters
@@ -187,7 +188,7 @@ def _worker() -> "type[Worker]":
     return Worker
 
 
-def tuning_dataset(found: Found, scores: tuple[Scores, ...]) -> xr.Dataset:
+def tuning_dataset(found: Found, scores: tuple[Scores, ...]) -> "xr.Dataset":
     """Dataset of a search and of what `hold_out` said.
 
     Returns
@@ -272,7 +273,7 @@ def verdict(low: float, high: float) -> str:
     return "worse" if low > 0 else "not told apart"
 
 
-def tuning_record(found: Found, data: xr.Dataset) -> dict[str, Any]:
+def tuning_record(found: Found, data: "xr.Dataset") -> dict[str, Any]:
     """What tuning says, as plain data for tables and JSON.
 
     Keys: ``method``, ``problem``, ``steps``, ``objectives``, ``start`` (its ``source``, ``settings`` and
@@ -308,7 +309,7 @@ def tuning_record(found: Found, data: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _candidate(found: Found, data: xr.Dataset, k: int, trial: Trial, method: Method) -> dict[str, Any]:
+def _candidate(found: Found, data: "xr.Dataset", k: int, trial: Trial, method: Method) -> dict[str, Any]:
     plan = found.plan
     ratios = moved(plan.space, plan.start, method)
     settings = {

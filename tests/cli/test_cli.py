@@ -98,7 +98,8 @@ sys.exit(main(["doctor"]))
 
 
 def test_doctor_reports_in_json_alone(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("sptrack.kernels.CACHE_FOLDER", tmp_path / "not" / "yet")
+    folder = tmp_path / "not" / "yet"
+    monkeypatch.setattr("sptrack.kernels.CACHE_FOLDER", folder)
     assert main(["doctor", "--json"]) == 0
     out, err = capsys.readouterr()
     report = json.loads(out)
@@ -106,17 +107,28 @@ def test_doctor_reports_in_json_alone(capsys, monkeypatch, tmp_path):
     assert report["versions"]["sptrack"] == sptrack.__version__
     assert report["processor"]["threads"] >= 1
     assert report["processor"]["vector_bits"] in (64, 128, 256, 512)
-    assert report["cache"] == {"folder": str(tmp_path / "not" / "yet"), "writable": True}
+    sizes = {"kernels": 0, "megabytes": 0.0, "megabytes_of_others": 0.0}
+    assert report["cache"] == {"folder": str(folder), "writable": True, **sizes}
+
+
+def test_doctor_tells_what_the_cache_takes(capsys, monkeypatch, tmp_path):
+    for name, size in (("kernels-a", 300_000), ("kernels-b", 1_700_000), ("else", 9_000_000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(bytes(size))
+    monkeypatch.setattr("sptrack.kernels.CACHE_FOLDER", tmp_path / "kernels-a")
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["cache"]
+    assert (found["kernels"], found["megabytes"], found["megabytes_of_others"]) == (1, 0.3, 1.7)
 
 
 def test_doctor_sees_a_cache_that_cannot_be_written(capsys, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("sptrack.kernels.CACHE_FOLDER", tmp_path / "file" / "cache")
     assert main(["doctor"]) == 0
-    assert "writable     no" in capsys.readouterr().out
+    assert f"{'writable':<20} no" in capsys.readouterr().out
     monkeypatch.setattr("sptrack.kernels.CACHE_FOLDER", None)
     assert main(["doctor"]) == 0
-    assert "folder       none" in capsys.readouterr().out
+    assert f"{'folder':<20} none" in capsys.readouterr().out
 
 
 def test_public_names_are_imported_on_first_use():

@@ -4,6 +4,8 @@ import pytest
 from sptrack.errors import ParameterError
 from sptrack.theory.moments import Moments, program_map
 from sptrack.theory.zero_shifting import (
+    _BLOCK,
+    ZeroShiftingCourse,
     array_offset,
     cyclic_limits,
     pulses_to_target,
@@ -124,6 +126,29 @@ def test_pulses_to_target_is_the_first_that_a_scan_finds(mode, target):
 def test_target_met_before_the_first_pulse_needs_none():
     cells = default_array(4, 1e-3)
     assert pulses_to_target(cells, 0.01, start=cells.symmetric_point) == 0
+
+
+@pytest.mark.parametrize("mode", ["cyclic", "stochastic"])
+def test_a_course_is_the_plain_sequence_of_pulses(mode):
+    """More cells than a block, overshooting ones among them, against one application per pair of pulses."""
+    size = _BLOCK + 37
+    up = np.linspace(0.4, 1.6, size).reshape(1, size)
+    up[0, 5] = 60.0
+    cells = linear_cells(up, 2.0 - np.minimum(up, 1.9), 0.02, noise=Noise(0.3))
+    course = ZeroShiftingCourse(cells, mode, 0.3)
+    pairs, state = zero_shifting_map(cells, mode), zero_shifting_map(cells, mode).repeated(0)
+    state, found = state.apply(start_moments(cells, 0.3)), course.after([0, 6, 14, 15])
+    for count in range(8):
+        if 2 * count in (0, 6, 14):
+            one = found[(0, 6, 14).index(2 * count)]
+            np.testing.assert_allclose(one.mean, state.mean, rtol=1e-12, atol=1e-15)
+            np.testing.assert_allclose(one.variance, state.variance, rtol=1e-12, atol=1e-18)
+        state = pairs.apply(state)
+    assert np.isnan(found[3].mean).sum() == np.isnan(found[0].mean).sum() == 1
+    np.testing.assert_array_equal(found[3], zero_shifting_moments(cells, mode, 15, 0.3))
+    np.testing.assert_array_equal(course.limit(), stationary_moments(cells, mode))
+    target = 1.5 * array_offset(cells, course.limit()).rms
+    assert course.pulses_to(target) == ZeroShiftingCourse(cells, mode, 0.3).pulses_to(target)
 
 
 def test_array_offset_counts_live_cells_and_the_noise_of_each():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from sptrack.devices.measured._filter import Program
 from sptrack.devices.measured.estimate import estimate
@@ -150,7 +150,7 @@ def _count(rows: Floats, truth: float) -> Coverage:
 
 
 def _wilson(share: float, count: int) -> tuple[float, float]:
-    z = float(norm.ppf(0.975))
+    z = float(ndtri(0.975))
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) / (1 + z * z / count)
     return float(max(middle - half, 0.0)), float(min(middle + half, 1.0))

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtrit
 
 from sptrack.devices.measured.laws import Floats
 from sptrack.devices.measured.statespace import Likelihood, Problem, held_entries, likelihood
@@ -47,7 +46,7 @@ def regression_threshold(freedom: float) -> float:
 
     In regression it is nu log(1 + t^2/nu) with the t quantile of nu = readings - parameters, exactly.
     """
-    quantile = student.ppf(0.5 + _LEVEL / 2.0, freedom)
+    quantile = stdtrit(freedom, 0.5 + _LEVEL / 2.0)
     return float(freedom * np.log1p(quantile * quantile / freedom))
 
 
@@ -65,13 +64,13 @@ def boundary_threshold(distance: Floats) -> Floats:
         With x ~ N(distance, 1) and the estimate max(x, 0), the c for which twice the log-likelihood falls by
         more than c in 5 % of the cases: 2.71 at distance 0, 3.84 from distance 1.96 on.
     """
-    low = np.full(np.shape(distance), norm.ppf(_LEVEL) ** 2)
-    high = np.full(np.shape(distance), norm.ppf(0.5 + _LEVEL / 2.0) ** 2)
+    low = np.full(np.shape(distance), ndtri(_LEVEL) ** 2)
+    high = np.full(np.shape(distance), ndtri(0.5 + _LEVEL / 2.0) ** 2)
     full = high.copy()
     near = np.maximum(distance, 1e-9)
     for _ in range(40):
         middle = 0.5 * (low + high)
-        missed = norm.sf(np.sqrt(middle)) + norm.sf((near * near + middle) / (2.0 * near))
+        missed = ndtr(-np.sqrt(middle)) + ndtr(-(near * near + middle) / (2.0 * near))
         low, high = (
             np.where(missed > 1.0 - _LEVEL, middle, low),
             np.where(missed > 1.0 - _LEVEL, high, middle),

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
 
 from sptrack.devices.cells import Cells
 from sptrack.devices.device import MAX_ASYMMETRY, Asymmetry, CycleNoise, Device, Source, Spread
@@ -134,6 +133,8 @@ def cell_spread(estimates: list[Estimate]) -> CellSpread:
     estimates : list of Estimate
         At least 3, with finite intervals.
     """
+    from scipy.optimize import brentq, minimize_scalar
+
     values = np.array([one.value for one in estimates])
     errors = np.array([(one.high - one.low) / (2.0 * _HALF_WIDTH) for one in estimates])
     top = 10.0 * float(np.ptp(values)) + 1e-12

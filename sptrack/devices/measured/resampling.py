@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from sptrack.devices.measured.intervals import Function, Quantity, profile_interval, value_gradient
 from sptrack.devices.measured.laws import Floats
@@ -60,6 +59,8 @@ def plausible_vectors(
     generator : Generator
         Source of random numbers.
     """
+    from scipy.interpolate import CubicSpline
+
     entry, count = problem.runs + CYCLE, len(theta)
     cycle = Quantity(lambda vectors: vectors[:, entry], entry)
     high, found = profile_interval(problem, theta, best, cycle, 1)
@@ -131,7 +132,7 @@ def _limits(roots: Floats) -> Floats:
     mean = np.where(good, roots, 0.0).sum(axis=1) / count
     spread = np.where(good, roots - mean[:, None], 0.0)
     std = np.sqrt(np.sum(spread**2, axis=1) / (count - 1.0))
-    half = student.ppf(0.5 + _LEVEL / 2.0, count - 1.0) * std * np.sqrt(1.0 + 1.0 / count)
+    half = stdtrit(count - 1.0, 0.5 + _LEVEL / 2.0) * std * np.sqrt(1.0 + 1.0 / count)
     few = np.where(good.sum(axis=1) < _FEWEST, np.nan, 0.0)
     return np.stack([mean - half + few, mean + half + few], axis=1)
 
