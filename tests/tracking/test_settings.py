@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sptrack.errors import ParameterError
-from sptrack.tracking import Chop, method, problem, track, with_settings
+from sptrack.tracking import method, problem, track, with_settings
 
 pytestmark = pytest.mark.compiled
 
@@ -16,7 +16,7 @@ def tail(changed, seeds=range(400, 406), steps=20000):
 
 def test_a_periodic_chopper_tracks_as_well_as_a_random_one():
     """Half period 500: W .00078 +- .00019, Q .00075 +- .00012 over seeds; 4 sigma of the mean of 6."""
-    errors = tail(with_settings(method("e-rider"), chop=Chop(half_period=500)))
+    errors = tail(with_settings(method("e-rider"), chop={"half_period": 500}))
     assert abs(errors[:, 0].mean() - 0.00078) < 4 * 0.00019 / np.sqrt(6)
     assert abs(errors[:, 2].mean() - 0.00075) < 4 * 0.00012 / np.sqrt(6)
 
