@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.blocks import EMA, Boxcar, Chopper, LinearBlock, PeriodicChopper, SignSource
+from sptrack.blocks import Block, GrowingBoxcar, ObserverSettings, PeriodicChopper, SignSource
 from sptrack.blocks import enbw as noise_bandwidth
 from sptrack.design.specification import QUANTITIES, SETTLED, Specification
 from sptrack.devices import Cells
+from sptrack.errors import ParameterError
+from sptrack.prediction import Linear
 from sptrack.theory.budget import error_after, transient
 from sptrack.theory.chopping import demodulated_gain
 from sptrack.theory.closed_loop import Loop, Prediction, linearise
@@ -26,8 +28,8 @@ from sptrack.theory.windows import (
     corrected_error,
     corrected_transient,
 )
-from sptrack.tracking import Chop, Method
-from sptrack.tracking.methods import o_rider
+from sptrack.tracking import Method
+from sptrack.tracking.methods import flips_of, name_of, o_rider, periodic, rate_of, rated_reference, telegraph
 
 Array = NDArray[Any]
 
@@ -42,13 +44,22 @@ _SHORTEST_LOOP = 4.0
 
 
 class Setting(NamedTuple):
-    """A point of the search: rate of the gradient pulses, chopper, estimator, its rate, steps of a read."""
+    """A point of the search: rate of the gradient pulses, chopper, reference, steps of a read."""
 
     alpha: float
-    chop: Chop
-    estimator: str
-    eta: float
+    chopper: SignSource | None
+    reference: Block | ObserverSettings
     every: int = 1
+
+    @property
+    def estimator(self) -> str:
+        """Name of the reference, see `sptrack.tracking.methods.name_of`."""
+        return name_of(self.reference)
+
+    @property
+    def eta(self) -> float:
+        """Rate of the reference, see `sptrack.tracking.methods.rate_of`; 0 where there is none."""
+        return rate_of(self.reference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,26 +100,24 @@ class Candidate:
             alpha=s.alpha,
             beta=self.beta,
             gamma=self.gamma,
-            eta=s.eta,
-            reference="filter",
-            estimator=s.estimator,
-            chop=s.chop,
+            reference=s.reference,
+            chopper=s.chopper,
         )
 
     @property
     def observes(self) -> bool:
         """Whether the reference is an input-aware observer, which is no filter of the reads."""
-        return self.setting.estimator == "observer"
+        return isinstance(self.setting.reference, ObserverSettings)
 
     @property
-    def filter(self) -> LinearBlock | None:
-        """The estimator once settled, as a filter: an EMA, or a moving average; None for an observer."""
-        return None if self.observes else settled_filter(self.setting)
+    def filter(self) -> Linear | None:
+        """The reference once settled, as a filter; None for an observer."""
+        return settled_filter(self.setting) if isinstance(self.setting.reference, Block) else None
 
     @property
     def chopper(self) -> SignSource | None:
-        """The chopper as a block; None without one."""
-        return chopper_block(self.setting.chop)
+        """The chopper; None without one."""
+        return self.setting.chopper
 
     @property
     def enbw(self) -> float | None:
@@ -116,25 +125,12 @@ class Candidate:
         return None if self.filter is None else noise_bandwidth(self.filter)
 
 
-def settled_filter(setting: Setting) -> LinearBlock:
-    """Filter that a setting's estimator is once it has settled."""
-    if setting.estimator == "boxcar":
-        return Boxcar(length=boxcar_length(setting.eta))
-    return EMA(eta=setting.eta)
-
-
-def chopper_block(chop: Chop, seed: int = 0) -> SignSource | None:
-    """Block of a method's chopper; None without one."""
-    if not chop.active:
-        return None
-    if chop.half_period:
-        return PeriodicChopper(half_period=chop.half_period)
-    return Chopper(p=chop.probability, seed=seed)
-
-
-def boxcar_length(eta: float) -> int:
-    """Reads of the boxcar with the mean delay of a moving average of rate eta, 2/eta - 1."""
-    return max(1, round(2.0 / eta) - 1)
+def settled_filter(setting: Setting) -> Linear:
+    """Filter that the reference of a setting is once it has settled."""
+    if not isinstance(setting.reference, Block):
+        raise ParameterError(f"{setting.reference} is no filter of the reads")
+    settled: Linear = setting.reference.settled
+    return settled
 
 
 def gamma_by_rule(spec: Specification, alpha: float, response: float) -> float:
@@ -166,7 +162,9 @@ class Training(NamedTuple):
     weights: float
 
 
-def training(spec: Specification, loop: Loop, chop: Chop, gamma: float, beta: float) -> Training:
+def training(
+    spec: Specification, loop: Loop, chopper: SignSource | None, gamma: float, beta: float
+) -> Training:
     """Convergence and error of W from the response of P to W's own error.
 
     Along a direction of curvature h, W off by u makes the gradient h u; P answers with the pole a_h = a -
@@ -179,14 +177,14 @@ def training(spec: Specification, loop: Loop, chop: Chop, gamma: float, beta: fl
     ``loop`` is linearised at the optimum; P and W are of one device. Means over cells and over the smallest,
     the middle and the largest curvature.
     """
-    block, (low, high) = chopper_block(chop), spec.curvature
+    low, high = spec.curvature
     pull = np.nanmean((loop.slope * loop.point) ** 2)
     squares, slowest = [], np.inf
     for h in (low, np.sqrt(low * high), high):
         drive = loop.alpha * loop.response * h
         pole = loop.pole - gamma * drive
         with np.errstate(divide="ignore", invalid="ignore"):
-            gain = demodulated_gain(pole, block)
+            gain = demodulated_gain(pole, chopper)
             variance = loop.white / (1 - pole**2)
             size = np.sqrt(2 / np.pi * variance)
             answer = np.where(np.abs(pole) < 1, drive * gain, np.nan)
@@ -215,11 +213,11 @@ def alphas(spec: Specification, cells: Cells, count: int) -> Array:
     return np.geomspace(3.0 / spec.steps, 1 / _SHORTEST_LOOP, count) / (size * slope)
 
 
-def chops(spec: Specification, count: int) -> list[Chop]:
+def choppers(spec: Specification, count: int) -> list[SignSource | None]:
     """No chopper, telegraphs and periodic ones from `FEWEST_FLIPS` in the run to a flip per step."""
     rates = np.geomspace(min(FEWEST_FLIPS / spec.steps, 0.25), 0.5, count)
     halves = sorted({max(1, round(1 / rate)) for rate in (*rates, 1.0)})
-    return [Chop(), *(Chop(probability=float(p)) for p in rates), *(Chop(half_period=t) for t in halves)]
+    return [None, *(telegraph(float(p)) for p in rates), *(periodic(t) for t in halves)]
 
 
 def etas(spec: Specification, count: int) -> Array:
@@ -230,25 +228,29 @@ def etas(spec: Specification, count: int) -> Array:
 def evaluate(
     spec: Specification,
     cells: Cells,
-    points: Sequence[tuple[float, Chop]],
+    points: Sequence[tuple[float, SignSource | None]],
     rates: Array,
     estimators: Sequence[str] = ESTIMATORS,
 ) -> Iterator[Candidate]:
     """Candidates of some estimators at every (alpha, chopper) of ``points`` and every rate of ``rates``."""
     loops: dict[float, tuple[Loop, Loop]] = {}
-    for alpha, chop in points:
+    for alpha, chopper in points:
         if alpha not in loops:
             loops[alpha] = loop_of(spec, cells, alpha), loop_of(spec, cells, alpha, optimum=True)
-        yield from _at_point(spec, loops[alpha], chop, rates, estimators)
+        yield from _at_point(spec, loops[alpha], chopper, rates, estimators)
 
 
 def _at_point(
-    spec: Specification, loops: tuple[Loop, Loop], chop: Chop, rates: Array, estimators: Sequence[str]
+    spec: Specification,
+    loops: tuple[Loop, Loop],
+    chopper: SignSource | None,
+    rates: Array,
+    estimators: Sequence[str],
 ) -> Iterator[Candidate]:
-    block, loop = chopper_block(chop), loops[0]
-    about = loop.predict(1.0, block)
+    loop = loops[0]
+    about = loop.predict(1.0, chopper)
     start = -loop.point
-    options: dict[str, Any] = {"start": start, "chopper": block, "read_noise": spec.read_noise}
+    options: dict[str, Any] = {"start": start, "chopper": chopper, "read_noise": spec.read_noise}
     if "ema" in estimators or "corrected-ema" in estimators:
         column = _column(rates, loop)
         plain = error_after(loop, column, spec.steps, **options)
@@ -256,12 +258,14 @@ def _at_point(
             corrected = name != "ema"
             error = corrected_error(*plain, start, (1 - column) ** spec.steps) if corrected else plain
             if name in estimators:
-                yield from _predicted(spec, loops, about, (chop, name), rates, (column, *error))
-    if "boxcar" in estimators and chop.half_period:
-        lengths = _whole_periods(rates, chop.half_period, spec.steps)
+                made = [rated_reference(name, float(eta)) for eta in rates]
+                yield from _predicted(spec, loops, about, (chopper, name), made, (column, *error))
+    if "boxcar" in estimators and isinstance(chopper, PeriodicChopper):
+        lengths = _whole_periods(rates, chopper.half_period, spec.steps)
         column = _column(lengths, loop)
         error = boxcar_error_after(loop, column, spec.steps, **options)
-        yield from _predicted(spec, loops, about, (chop, "boxcar"), 2 / (lengths + 1), (column, *error))
+        boxes = [GrowingBoxcar(length=int(length)) for length in lengths]
+        yield from _predicted(spec, loops, about, (chopper, "boxcar"), boxes, (column, *error))
 
 
 def _column(values: Array, loop: Loop) -> Array:
@@ -280,25 +284,25 @@ def _predicted(
     spec: Specification,
     loops: tuple[Loop, Loop],
     about: Prediction,
-    where: tuple[Chop, str],
-    rates: Array,
+    where: tuple[SignSource | None, str],
+    references: Sequence[Block | ObserverSettings],
     error: tuple[Array, Array, Array],
 ) -> Iterator[Candidate]:
-    """Candidates from the error (parameter, mean, variance; each [rates, cells]) of an estimator."""
-    chop, estimator = where
+    """Candidates from the error (parameter, mean, variance; each [references, cells]) of an estimator."""
+    chopper, estimator = where
     column, mean, variance = error
     loop, rest = loops
-    rms = np.sqrt(_mean((mean**2 + variance).reshape(len(rates), -1)))
+    rms = np.sqrt(_mean((mean**2 + variance).reshape(len(references), -1)))
     settled = settling_steps(loop, estimator, column, spec.steps)
-    bias = np.sqrt(_mean((mean**2).reshape(len(rates), -1)))
+    bias = np.sqrt(_mean((mean**2).reshape(len(references), -1)))
     response = float(np.nanmean(loop.response))
     gamma = gamma_by_rule(spec, loop.alpha, response)
     reach = float(_mean(mean_size(about.demodulated, np.sqrt(about.var_p)).reshape(1, -1))[0])
-    programs = _programs(chop, spec.steps)
-    signal = float(np.nanmean((1 - loop.pole) * demodulated_gain(loop.pole, chopper_block(chop))))
-    for k, eta in enumerate(rates):
-        beta = beta_by_rule(spec, gamma, float(eta))
-        trained = training(spec, rest, chop, gamma, beta)
+    programs = _programs(chopper, spec.steps)
+    signal = float(np.nanmean((1 - loop.pole) * demodulated_gain(loop.pole, chopper)))
+    for k, reference in enumerate(references):
+        beta = beta_by_rule(spec, gamma, rate_of(reference))
+        trained = training(spec, rest, chopper, gamma, beta)
         sent = float(np.nanmean(loop.pulses)) + beta * reach / spec.device.dw_min
         values = {
             "bias": float(bias[k]),
@@ -312,7 +316,7 @@ def _predicted(
             "signal": signal,
         }
         yield Candidate(
-            setting=Setting(loop.alpha, chop, estimator, float(eta)),
+            setting=Setting(loop.alpha, chopper, reference),
             gamma=gamma,
             beta=beta,
             values={name: values[name] for name in QUANTITIES},
@@ -326,10 +330,12 @@ def _mean(values: Array) -> Array:
     return np.asarray(np.where(live, values, 0.0).sum(axis=-1) / np.maximum(live.sum(axis=-1), 1))
 
 
-def _programs(chop: Chop, steps: int) -> float:
-    if chop.half_period:
-        return float(steps // chop.half_period)
-    return chop.probability * steps
+def _programs(chopper: SignSource | None, steps: int) -> float:
+    if chopper is None:
+        return 0.0
+    if isinstance(chopper, PeriodicChopper):
+        return float(steps // chopper.half_period)
+    return flips_of(chopper) * steps
 
 
 _LEFT: dict[str, Callable[..., Array]] = {
@@ -341,7 +347,8 @@ _LEFT: dict[str, Callable[..., Array]] = {
 
 def left_curve(loop: Loop, setting: Setting, steps: Array) -> Array:
     """Predicted share of the start offset left in Q after ``steps`` [samples], projected over the cells."""
-    parameter = boxcar_length(setting.eta) if setting.estimator == "boxcar" else setting.eta
+    reference = setting.reference
+    parameter = reference.length if isinstance(reference, GrowingBoxcar) else setting.eta
     pole, weight = _weights(loop)
     return np.asarray(_LEFT[setting.estimator](pole, parameter, np.asarray(steps)[:, None]) @ weight)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from sptrack.blocks import PatternChopper
 from sptrack.design.candidates import Candidate, left_curve, loop_of
 from sptrack.design.observed import error_after
 from sptrack.design.specification import QUANTITIES, Specification
@@ -175,7 +176,7 @@ def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dic
     tracker = Tracker(made, chosen.method, seed=seed)
     drive = spec.gradient.drive(spec.steps, cells.size)
     every = max(1, spec.steps // _CURVE)
-    period = 2 * chosen.setting.chop.half_period or 1
+    period = chosen.chopper.period if isinstance(chosen.chopper, PatternChopper) else 1
     window = max(spec.steps - max(spec.steps // 2 // period, 1) * period, 0)
     last = max(spec.steps - max(math.ceil(_WINDOW * spec.steps / period), 1) * period, 0)
     q, steps, late, signal = [], [], np.zeros(cells.size), np.zeros(cells.size)

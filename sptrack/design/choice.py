@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sptrack.blocks import Chopper, PeriodicChopper, SignSource
 from sptrack.cost import CostModel
-from sptrack.design.candidates import Candidate, alphas, chops, etas, evaluate, loop_of
+from sptrack.design.candidates import Candidate, alphas, choppers, etas, evaluate, loop_of
 from sptrack.design.observed import evaluate_observers, predict_observer
 from sptrack.design.specification import QUANTITIES, Specification
 from sptrack.devices import Cells, sample_cells
 from sptrack.errors import ParameterError
-from sptrack.tracking import Chop
+from sptrack.tracking.methods import periodic, telegraph
 
 Progress = Callable[[int, int], None]
 
@@ -116,7 +117,7 @@ def search(
     cells = sample_cells(spec.device, (1, CELLS), seed=seed)
     if not np.isfinite(cells.symmetric_point).any():
         raise ParameterError(f"device {spec.device.source.name!r} has no symmetric point within its bounds")
-    grid = [(float(a), c) for a in alphas(spec, cells, COARSE) for c in chops(spec, COARSE // 2)]
+    grid = [(float(a), c) for a in alphas(spec, cells, COARSE) for c in choppers(spec, COARSE // 2)]
     rates = etas(spec, COARSE)
     found = list(evaluate(spec, cells, grid, rates))
     found += evaluate_observers(spec, cells, alphas(spec, cells, 2 * COARSE))
@@ -173,7 +174,7 @@ def pick(
             loops = loop_of(spec, cells, s.alpha), loop_of(spec, cells, s.alpha, optimum=True)
             again.append(predict_observer(spec, cells, loops, s, one.gamma, one.beta))
         else:
-            again += evaluate(spec, cells, [(s.alpha, s.chop)], np.array([s.eta]), (s.estimator,))
+            again += evaluate(spec, cells, [(s.alpha, s.chopper)], np.array([s.eta]), (s.estimator,))
     return min(again, key=lambda one: rank(spec, one, margin, cost, given))
 
 
@@ -183,17 +184,17 @@ def grid_step(spec: Specification, cells: Cells) -> float:
     return float(values[1] / values[0])
 
 
-def _around(one: Candidate, factor: float) -> tuple[list[tuple[float, Chop]], np.ndarray]:
+def _around(one: Candidate, factor: float) -> tuple[list[tuple[float, SignSource | None]], np.ndarray]:
     """Points and rates around a candidate: alpha, chopper and eta up to a factor up and down."""
     s = one.setting
     scales = np.geomspace(1 / factor, factor, REFINED)
-    near: list[Chop] = [s.chop]
-    if s.chop.half_period:
-        halves = {max(1, round(s.chop.half_period * k)) for k in scales}
-        near = [Chop(half_period=t) for t in sorted(halves)]
-    elif s.chop.probability:
-        near = [Chop(probability=min(1.0, s.chop.probability * float(k))) for k in scales]
-    points = [(s.alpha * float(k), chop) for k in scales for chop in near]
+    near: list[SignSource | None] = [s.chopper]
+    if isinstance(s.chopper, PeriodicChopper):
+        halves = {max(1, round(s.chopper.half_period * k)) for k in scales}
+        near = [periodic(t) for t in sorted(halves)]
+    elif isinstance(s.chopper, Chopper):
+        near = [telegraph(min(1.0, s.chopper.p * float(k))) for k in scales]
+    points = [(s.alpha * float(k), chopper) for k in scales for chopper in near]
     return points, np.minimum(s.eta * scales, 1.0)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sptrack.blocks import Chopper, PeriodicChopper
 from sptrack.design.candidates import Candidate
 from sptrack.design.designing import Design
 from sptrack.design.pareto import FRONTS, front
@@ -96,7 +97,9 @@ def candidate_variables(found: tuple[Candidate, ...]) -> dict[str, Any]:
 
 def chopper_text(one: Candidate) -> str:
     """A candidate's chopper in a few words."""
-    chop = one.setting.chop
-    if chop.half_period:
-        return f"periodic {chop.half_period}"
-    return f"telegraph {chop.probability:.3g}" if chop.probability else "none"
+    chopper = one.chopper
+    if isinstance(chopper, Chopper):
+        return f"telegraph {chopper.p:.3g}"
+    if isinstance(chopper, PeriodicChopper):
+        return f"periodic {chopper.half_period}"
+    return "none" if chopper is None else str(chopper)

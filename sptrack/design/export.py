@@ -6,8 +6,10 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import sos2tf
 
-from sptrack.design.candidates import Candidate, boxcar_length
+from sptrack.blocks import EMA, FIR, SOS, Boxcar
+from sptrack.design.candidates import Candidate
 from sptrack.design.specification import Specification
 from sptrack.errors import ParameterError
 from sptrack.tracking import ProblemSettings
@@ -19,7 +21,7 @@ Real = NDArray[np.float64]
 def design_to_toml(spec: Specification, chosen: Candidate) -> str:
     """TOML text that `track`, `response` and `explain` read: method, problem, device.
 
-    Filter and chopper are the method's own: its estimator, eta and chop.
+    Filter and chopper are the method's own: its reference and chopper.
 
     Raises
     ------
@@ -47,20 +49,28 @@ def transfer_function(chosen: Candidate) -> tuple[Real, Real]:
     ParameterError
         An observer, which is no filter of the reads.
     """
-    if chosen.observes:
-        raise ParameterError("an input-aware observer has no transfer function: a filter wanted")
-    if chosen.setting.estimator == "boxcar":
-        length = boxcar_length(chosen.setting.eta)
-        return np.full(length, 1.0 / length), np.ones(1)
-    eta = chosen.setting.eta
-    return np.array([eta, 0.0]), np.array([1.0, eta - 1.0])
+    block = chosen.filter
+    if block is None:
+        raise ParameterError("an input-aware observer has no transfer function: design a filter instead")
+    if isinstance(block, Boxcar):
+        return np.full(block.length, 1.0 / block.length), np.ones(1)
+    if isinstance(block, FIR):
+        return block.taps, np.ones(1)
+    if isinstance(block, EMA) and block.order == 1:
+        return np.array([block.eta, 0.0]), np.array([1.0, block.eta - 1.0])
+    if isinstance(block, SOS):
+        b, a = sos2tf(block.sos)
+        return b, a
+    raise ParameterError(f"{block} has no coefficients b and a: use an EMA, SOS, FIR or boxcar")
 
 
 def filter_npz(chosen: Candidate) -> bytes:
     """The filter as a NumPy archive: ``b``, ``a`` and, of one with poles, ``sos`` [1, 6] for scipy.signal."""
     b, a = transfer_function(chosen)
     arrays = {"b": b, "a": a}
-    if len(a) > 1:
+    if isinstance(chosen.filter, SOS):
+        arrays["sos"] = chosen.filter.sos
+    elif len(a) > 1:
         arrays["sos"] = np.array([[b[0], 0.0, 0.0, 1.0, a[1], 0.0]])
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]

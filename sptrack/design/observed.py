@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.blocks import ObserverSettings
 from sptrack.blocks.responses import pulse_noise
 from sptrack.design.candidates import (
     WEIGHT_TIMES,
@@ -33,11 +34,9 @@ from sptrack.theory.observer import (
     observer_warnings,
     recommend_observer,
 )
-from sptrack.tracking import Chop
 
 Array = NDArray[np.float64]
 
-ESTIMATOR = "observer"
 _CELLS = 8
 """Cells, evenly spread over the symmetric points, of which the error law is taken."""
 _LARGEST_BLOCK = 0.35
@@ -110,7 +109,7 @@ def evaluate_observers(spec: Specification, cells: Cells, alphas: Array) -> Iter
         gamma = gamma_by_rule(spec, float(alpha), float(np.nanmean(loop.response)))
         beta = gamma * WEIGHT_TIMES / spec.steps
         every = max(1, min(advice.every, int(_LARGEST_BLOCK * gamma / beta)))
-        setting = Setting(float(alpha), Chop(), ESTIMATOR, advice.forgetting, every)
+        setting = Setting(float(alpha), None, ObserverSettings(forgetting=advice.forgetting), every)
         yield predict_observer(spec, cells, (loop, rest), setting, gamma, beta)
 
 
@@ -121,7 +120,7 @@ def predict_observer(
     loop, rest = loops
     after = error_after(spec, cells, loop, setting)
     rms, left = after(float(spec.steps))
-    about, trained = loop.predict(1.0), training(spec, rest, setting.chop, gamma, beta)
+    about, trained = loop.predict(1.0), training(spec, rest, setting.chopper, gamma, beta)
     held = np.sqrt(about.var_p + spec.read_noise**2)
     reach = float(np.nanmean(mean_size(about.demodulated, held)))
     typical = observed_cells(spec, cells, loop)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sptrack.design.candidates import Candidate, alphas, chops, etas, evaluate
+from sptrack.design.candidates import Candidate, alphas, choppers, etas, evaluate
 from sptrack.design.checking import Check, check
 from sptrack.design.choice import undominated
 from sptrack.design.observed import evaluate_observers
@@ -63,8 +63,8 @@ def survey(spec: Specification, cells: Cells, *, fineness: int = 16) -> tuple[Ca
     """
     if fineness < 2:
         raise ParameterError(f"fineness = {fineness}: at least 2 wanted")
-    rates, choppers = etas(spec, fineness), chops(spec, max(2, fineness // 2))
-    grid = [(float(alpha), chop) for alpha in alphas(spec, cells, fineness) for chop in choppers]
+    rates, signs = etas(spec, fineness), choppers(spec, max(2, fineness // 2))
+    grid = [(float(alpha), chop) for alpha in alphas(spec, cells, fineness) for chop in signs]
     found = [*evaluate(spec, cells, grid, rates)]
     found += evaluate_observers(spec, cells, alphas(spec, cells, 2 * fineness))
     return tuple(one for one in found if one.valid)
@@ -123,7 +123,7 @@ def _spread(members: Sequence[Candidate], name: str, count: int) -> list[Candida
     """About ``count`` of the members: as many of each estimator, chopped or not, evenly in log ``name``."""
     groups: dict[tuple[str, bool], list[Candidate]] = {}
     for one in members:
-        groups.setdefault((one.setting.estimator, one.setting.chop.active), []).append(one)
+        groups.setdefault((one.setting.estimator, one.chopper is not None), []).append(one)
     each, out = -(-count // len(groups)), []
     for group in groups.values():
         spent = np.log([max(one.values[name], 1e-12) for one in group])

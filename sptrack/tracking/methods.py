@@ -123,6 +123,11 @@ def rate_of(reference: Block | ObserverSettings | str) -> float:
     return 0.0
 
 
+def flips_of(chopper: SignSource) -> float:
+    """Sign changes of a chopper per sample of its clock, on average."""
+    return (1 - float(chopper.autocorrelation(1))) / 2
+
+
 def name_of(reference: Block | ObserverSettings | str) -> str:
     """Name of a reference: "zero" and so on, that of its estimator, or "filter" for any other filter."""
     if isinstance(reference, str):
@@ -272,7 +277,7 @@ class Method:
     @property
     def flips(self) -> float:
         """Sign changes of the chopper per step of its clock."""
-        return 0.0 if self.chopper is None else (1 - float(self.chopper.autocorrelation(1))) / 2
+        return 0.0 if self.chopper is None else flips_of(self.chopper)
 
 
 def telegraph(p: float, *, by_column: bool = False) -> Chopper | None:
