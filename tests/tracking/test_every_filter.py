@@ -162,7 +162,7 @@ def test_the_table_holds_every_kind():
         assert {row[k] for row in ROWS} == set(factor)
     held = set().union(*(pairs_of(row) for row in ROWS))
     assert wanted_pairs(FACTORS) <= held
-    assert all(len({row[1] for row in ROWS if row[0] == name}) >= 5 for name in REFERENCES)
+    assert all(len({row[1] for row in ROWS if row[0] == name}) >= 2 for name in REFERENCES)
 
 
 @pytest.mark.compiled
