@@ -313,7 +313,7 @@ def _flags(flips: ArrayLike, samples: Array) -> Array:
         raise ParameterError(
             f"flips must have the shape [{count}] or {list(samples.shape)}, got {list(flags.shape)}"
         )
-    return np.array(flags.reshape(count, math.prod(flags.shape[1:])), np.int8)
+    return np.array(flags.reshape(count, math.prod(flags.shape[1:])), np.int8, order="C")
 
 
 def describe(description: Any) -> str:

@@ -15,6 +15,8 @@ from sptrack.blocks.block import Array, Block, LinearBlock, whole
 from sptrack.errors import ParameterError, one_line
 from sptrack.kernels.stages import Stage, custom_step, pack
 
+_LONGEST = 300
+"""Characters of a compiler's message that are shown."""
 _tile_function = lru_cache(maxsize=None)(custom_step)
 
 
@@ -51,18 +53,24 @@ class CustomFilter(LinearBlock):
     def __post_init__(self) -> None:
         Block.__post_init__(self)
         whole("rows", self.rows, 1)
+        for name, value in (("update", self.update), ("response", self.response or abs)):
+            if not callable(value):
+                raise ParameterError(f"{name} must be a function, got {value!r}")
         for name, value in self.parameters.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+                raise ParameterError(f"parameter {name} must be a number, got {value!r}")
             if not np.isfinite(value):
                 raise ParameterError(f"parameter {name} must be finite, got {value}")
         try:
             found = self.update(np.zeros(self.rows), 0.0, *self._numbers)
-            pack(self.stages((1,)))
-        except NumbaError as error:
-            raise ParameterError(f"update does not compile: {one_line(error)}") from error
         except Exception as error:
             raise ParameterError(f"update fails on zeros: {one_line(error)}") from error
-        if not (np.isscalar(found) and np.isfinite(found)):
-            raise ParameterError(f"update must return a finite number, got {found!r} for zeros")
+        if not (np.isscalar(found) and np.isreal(found) and np.isfinite(found)):
+            raise ParameterError(f"update must return a finite number, got {one_line(repr(found))} for zeros")
+        try:
+            pack(self.stages((1,)))
+        except NumbaError as error:
+            raise ParameterError(f"update does not compile: {one_line(error)[:_LONGEST]}") from error
 
     @property
     def _numbers(self) -> tuple[float, ...]:
@@ -88,7 +96,13 @@ class CustomFilter(LinearBlock):
         """Complex gain at ``omega`` (rad per sample), of its shape: the user's ``response``."""
         if self.response is None:
             raise ParameterError(f"{self} has no frequency response: pass response=")
-        return np.asarray(self.response(np.asarray(omega, np.float64)), np.complex128)
+        at = np.asarray(omega, np.float64)
+        gain = np.asarray(self.response(at), np.complex128)
+        if gain.shape not in ((), at.shape):
+            raise ParameterError(
+                f"response must have the shape of omega, {list(at.shape)}, got {list(gain.shape)}"
+            )
+        return np.array(np.broadcast_to(gain, at.shape))
 
     def label(self) -> str:
         """Name of the function and parameters."""

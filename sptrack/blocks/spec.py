@@ -188,14 +188,16 @@ def _build(
         )
     where = f"{where}: {name}"
     for old, new in _SPELLINGS.get(name, {}).items():
+        if old in table and new in table:
+            raise ParameterError(f"{where}: {old} means {new}: give one of them")
         if old in table:
-            table.setdefault(new, table.pop(old))
+            table[new] = table.pop(old)
     coefficients = _FROM_FILE.get(name, ())
     if coefficients and "file" in table and not set(coefficients) & set(table):
         table |= _read(table.pop("file"), coefficients, where)
     if name == "ba":
         return _transfer_function(table, where)
-    if name == "sos" and np.ndim(table.get("sos", [[]])) == 1:
+    if name == "sos" and _is_row(table.get("sos")):
         table["sos"] = [table["sos"]]
     return cast("Block", _build_one(kinds[name], table, where, coefficients))
 
@@ -267,10 +269,15 @@ def _read(name: Any, wanted: tuple[str, ...], where: str) -> dict[str, Any]:
                 f"{where}: {path} must hold {' and '.join(wanted)}, got {', '.join(map(str, found)) or 'nothing'}"
             )
         return {key: found[key] for key in wanted}
-    rows = [found] if len(wanted) == 1 else list(np.atleast_1d(found))
+    rows = list(found) if len(wanted) > 1 and isinstance(found, list | np.ndarray) else [found]
     if len(rows) != len(wanted):
         raise ParameterError(f"{where}: {path} must hold the rows {' and '.join(wanted)}, got {len(rows)}")
     return dict(zip(wanted, rows, strict=True))
+
+
+def _is_row(found: Any) -> bool:
+    """Whether these are the numbers of a single section."""
+    return isinstance(found, list | np.ndarray) and len(found) > 0 and all(np.isscalar(one) for one in found)
 
 
 def _contents(path: Path) -> Any:
@@ -313,7 +320,7 @@ def _text(value: Any) -> str:
         return json.dumps(value.tolist())
     if isinstance(value, bool):
         return json.dumps(value)
-    return value if isinstance(value, str) else repr(value)
+    return value if isinstance(value, str) and _value(value) == value else json.dumps(value)
 
 
 def _examples(kinds: Mapping[str, type[Block]]) -> str:

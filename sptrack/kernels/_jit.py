@@ -74,14 +74,23 @@ def disjoint_tile(function: Callable[..., Any]) -> Any:
 
 
 def _one_for_all_constants(dispatcher: Any) -> Any:
-    """The same dispatcher, not compiled anew for every constant that it is called with."""
+    """The same dispatcher, not compiled anew for every constant that it is called with.
+
+    A call from Python, for which it has no wrapper, is a TypeError.
+    """
     if not config.DISABLE_JIT:
         template = dispatcher.get_call_template
         dispatcher.get_call_template = lambda args, kws: template(
             tuple(types.unliteral(one) for one in args),  # type: ignore[no-untyped-call]
             kws,
         )
+        dispatcher._insert = lambda *unused, **none: None
+        dispatcher._compile_for_args = lambda *args, **kws: _refuse_python(dispatcher)
     return dispatcher
+
+
+def _refuse_python(dispatcher: Any) -> None:
+    raise TypeError(f"{dispatcher.py_func.__name__} is called by kernels only (use its py_func)")
 
 
 def allocating(function: Callable[..., Any]) -> Any:

@@ -150,6 +150,12 @@ def renew_normals(z: Any, words: Any, n: Any, key: Any, event: Any, cell: Any, a
 
 
 @kernel
+def step_normals(z: Any, words: Any, key: Any, step: int, cell: Any) -> None:
+    """`renew_normals` of array 0 for all of ``z`` [4, n]: row ``step & 3`` is that of a step."""
+    renew_normals(z, words, z.shape[1], key, step, cell, np.uint32(0))
+
+
+@kernel
 def fill_normals(out: Any, key: Any, event: Any) -> None:
     """Standard normals, number i a function of key, event and i alone, into ``out`` [n] (float32)."""
     words = np.empty((4, 256), np.uint32)

@@ -10,12 +10,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sptrack.blocks.block import frozen
 from sptrack.crossbar import Ledger
 from sptrack.errors import ParameterError
 from sptrack.kernels import objectives
 from sptrack.kernels.chains import run_chain, scratch_of
 from sptrack.kernels.observers import POINT, observe_cells, tell_cells
-from sptrack.kernels.random import fill_normals, normals_tile, stream_key, words_tile
+from sptrack.kernels.random import fill_normals, step_normals, stream_key
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, quantum
@@ -224,8 +225,9 @@ class PlainTracker:
         else:
             flips = np.ascontiguousarray(self._flipped[part]).reshape(1, -1).astype(np.int8)
             room = scratch_of(len(memory))
-            run_chain(self._told.stages, memory, self._number(), reads, flips, reads, room)
-            found = reads[0]
+            values = np.empty_like(reads)
+            run_chain(self._told.stages, memory, self._number(), frozen(reads), flips, values, room)
+            found = values[0]
         self._flipped[part] = False
         if self._quantum > 0:
             found = self._quantum * np.rint(found / self._quantum)
@@ -289,9 +291,7 @@ def problem_gradient(problem: Problem, *, seed: int = 0) -> Gradient:
     def gradient(weights: Array, step: int) -> Array:
         g = objectives.gradient_of(problem.objective, weights.ravel())
         if problem.gradient_noise > 0:
-            words_tile(words, n, key, np.uint32(step >> 2), np.uint32(0), index, np.uint32(0))
-            for pair in (0, 1):
-                normals_tile(z, words, n, pair)
+            step_normals(z, words, key, step, index)
             g += np.float32(problem.gradient_noise) * z[step & 3]
         return g.reshape(weights.shape)
 

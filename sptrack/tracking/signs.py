@@ -36,7 +36,7 @@ def chopper_signs(method: Method, first: int, count: int, shape: tuple[int, int]
     cells = {1: (), columns: (columns,)}.get(groups, shape)
     if chopper.clock == "step":
         signs = chopper.signs(max(first - 1, 0), count + min(first, 1), cells).reshape(-1, groups)
-        return np.asarray(signs if first > 0 else np.concatenate([signs[:1], signs]), np.float32)
+        return np.ascontiguousarray(signs if first > 0 else np.concatenate([signs[:1], signs]), np.float32)
     every, turns = method.transfer.every, columns if method.transfer.by_column else 1
     steps = np.arange(first - 1, first + count)
     index = (np.maximum(steps, 0) // every)[:, None]
@@ -44,4 +44,4 @@ def chopper_signs(method: Method, first: int, count: int, shape: tuple[int, int]
         index = np.maximum((index - np.arange(groups) % columns + turns - 1) // turns, 0)
     table = chopper.signs(0, int(index.max()) + 1, cells).reshape(-1, groups)
     chosen = np.broadcast_to(index, (count + 1, groups))
-    return np.take_along_axis(table, chosen, axis=0).astype(np.float32)
+    return np.ascontiguousarray(np.take_along_axis(table, chosen, axis=0), np.float32)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sptrack.kernels import counts, estimators, observers
+from sptrack.kernels import counts, observers
 
 DW, KEEP, READ, PULSE, RELATIVE = 0.01, 0.97, 1.5, 0.2, 0.09
 LIMITS = observers.Limits(-0.95, 0.95, 0.1, 0.1)
@@ -39,12 +39,30 @@ def stretches(every, reads=60, cells=3, seed=0):
     return drive, np.array(out)
 
 
-def run(observer, drive, reads, every, dtype=np.float64):
-    memory, out = np.zeros((observer.slots, drive.shape[1]), dtype), np.zeros((3, *reads.shape), dtype)
-    memory[observers.POINT], memory[observers.LEVEL], memory[observers.SLOPE] = START, F0, G1
-    pulses = np.zeros(drive.shape, np.int32)
-    estimators.run_observer(observer, memory, drive, pulses, (0, every), reads, out)
-    return out
+def made(form, prior=(), *, keep=KEEP, noise=NOISE, sent=False, limits=LIMITS, **numbers):
+    """An observer of some form; what it does not use is 0."""
+    rows = np.zeros(observers.PRIOR_NUMBERS)
+    rows[: len(prior)] = prior
+    fields = dict.fromkeys(observers.Observer._fields[9:], 0.0) | numbers
+    tell, observe = observers.addresses(form)
+    return observers.Observer(
+        tell, observe, float(keep), noise, DW, int(sent), rows, limits, F0, G1, **{k: fields[k] for k in FREE_FIELDS}
+    )
+
+
+FREE_FIELDS = ("weight_gain", "point_gain", "weight_grid", "point_grid", "variance")
+
+
+def run(observer, form, drive, reads, every, pulses=None):
+    """References, variances and shares [3, reads, cells], and the memory; it starts at `START`, `F0` and `G1`."""
+    memory = np.zeros((observers.SLOTS[form], drive.shape[1]))
+    memory[observers.POINT] = START
+    if form != observers.PREDICTOR:
+        memory[observers.LEVEL], memory[observers.SLOPE] = F0, G1
+    out = np.zeros((3, *reads.shape))
+    sent = np.zeros(drive.shape, np.int32) if pulses is None else pulses
+    observers.run_observer(observer, memory, drive, sent, (0, every), reads, out)
+    return out, memory
 
 
 class Stretch:
@@ -116,11 +134,9 @@ def believed(prior):
 def test_the_block_observer_is_a_corrected_ridge_regression(reading, tolerance, first):
     """Exactly without reading noise; with it, pivots held up at the start leave their trace."""
     prior = tuple(20 * part for part in prior_of(4, 1, np.array([1.0, 0.0, 0.0, 1.0])))
-    observer = observers.BlockObserver(
-        observers.BLOCK_SLOTS, KEEP, NOISE._replace(reading=reading), DW, False, block_rows(*prior), FREE
-    )
+    observer = made("block", block_rows(*prior), noise=NOISE._replace(reading=reading), limits=FREE)
     drive, reads = stretches(8)
-    point, variance, share = run(observer, drive, reads, 8)
+    point, variance, share = run(observer, "block", drive, reads, 8)[0]
     for cell in range(3):
         asked, estimate, parts = drive[:, cell].reshape(-1, 8), believed(prior), []
         for k in range(1, len(reads)):
@@ -137,11 +153,8 @@ def test_the_direction_observer_is_a_regression_per_direction():
         [*matrix[[0, 0, 1], [0, 1, 1]], *moment, matrix[1, 1] - matrix[0, 1] ** 2 / matrix[0, 0]]
         for matrix, moment in (up, down)
     ]
-    observer = observers.DirectionObserver(
-        observers.DIRECTION_SLOTS, KEEP, NOISE, DW, False, np.concatenate(rows), LIMITS
-    )
     drive, reads = stretches(1, reads=150)
-    point = run(observer, drive, reads, 1)[0]
+    point = run(made("direction", np.concatenate(rows)), "direction", drive, reads, 1)[0][0]
     for cell in range(3):
         parts, lines = [], [np.linalg.solve(*one) for one in (up, down)]
         for k in range(1, len(reads)):
@@ -166,9 +179,8 @@ def test_the_direction_observer_is_a_regression_per_direction():
 
 def test_the_scalar_observer_is_a_weighted_mean():
     prior = np.array([2.0, 2.0 * START])
-    observer = observers.ScalarObserver(observers.SCALAR_SLOTS, KEEP, NOISE, DW, False, prior, LIMITS, F0, G1)
     drive, reads = stretches(8)
-    out = run(observer, drive, reads, 8)
+    out, _ = run(made("scalar", prior), "scalar", drive, reads, 8)
     for cell in range(3):
         asked, estimate, parts = drive[:, cell].reshape(-1, 8), START, []
         for k in range(1, len(reads)):
@@ -183,30 +195,26 @@ def test_the_scalar_observer_is_a_weighted_mean():
 
 
 def test_a_predictor_is_two_recursions():
-    observer = observers.PredictorObserver(
-        observers.PREDICTOR_SLOTS, DW, False, LIMITS, F0, G1, 0.4, 0.1, 0.0, 0.0, 0.01
-    )
     drive, reads = stretches(8)
-    memory, out = np.zeros((observer.slots, 3)), np.zeros((3, *reads.shape))
-    estimators.run_observer(observer, memory, drive, np.zeros(drive.shape, np.int32), (0, 8), reads, out)
-    p, q = np.zeros(3), np.zeros(3)
+    observer = made("predictor", weight_gain=0.4, point_gain=0.1, variance=0.01)
+    out, _ = run(observer, "predictor", drive, reads, 8)
+    p, q = np.zeros(3), np.full(3, START)
     for k, step in enumerate(drive):
         p = p + F0 * step - G1 * np.abs(step) * (p - q)
         if (k + 1) % 8 == 0:
             surprise = reads[k // 8] - p
             p, q = (reads[0], q) if k < 8 else (p + 0.4 * surprise, q + 0.1 * surprise)
     np.testing.assert_allclose(out[0, -1], q, rtol=1e-12)
+    np.testing.assert_array_equal(out[1], 0.01)
 
 
 @pytest.mark.parametrize("grid", [2.0**-11, 2.0**-9])
 def test_fixed_point_numbers_are_multiples_of_their_step(grid):
-    observer = observers.PredictorObserver(
-        observers.PREDICTOR_SLOTS, DW, False, LIMITS, F0, G1, 0.4, 0.1, grid, 4 * grid, 0.01
-    )
     drive, reads = stretches(8)
-    memory, out = np.zeros((observer.slots, 3)), np.zeros((3, *reads.shape))
-    estimators.run_observer(observer, memory, drive, np.zeros(drive.shape, np.int32), (0, 8), reads, out)
-    for value, step in ((memory[observers.PREDICTED], grid), (out[0], 4 * grid)):
+    gains = {"weight_gain": 0.4, "point_gain": 0.1}
+    observer = made("predictor", weight_grid=grid, point_grid=4 * grid, **gains)
+    out, memory = run(observer, "predictor", drive, reads, 8)
+    for value, step in ((memory[observers.PREDICTED], grid), (out[0, 1:], 4 * grid)):
         np.testing.assert_array_equal(value / step, np.rint(value / step))
     assert np.ptp(out[0]) > 0
 
@@ -214,8 +222,8 @@ def test_fixed_point_numbers_are_multiples_of_their_step(grid):
 def test_without_excitation_an_observer_says_what_its_prior_says():
     information = np.diag([1.0, 1.0, 4.0, 4.0])
     rows = block_rows(information, information @ np.array([1.0, 0.0, -0.2, 0.8]))
-    observer = observers.BlockObserver(observers.BLOCK_SLOTS, 1.0, NOISE, DW, False, rows, LIMITS)
-    point, variance, share = run(observer, np.zeros((20, 2)), np.full((5, 2), 0.3), 4)
+    observer = made("block", rows, keep=1.0)
+    point, variance, share = run(observer, "block", np.zeros((20, 2)), np.full((5, 2), 0.3), 4)[0]
     np.testing.assert_allclose(point, 0.25, rtol=1e-12)
     np.testing.assert_allclose(variance, (0.25 + 0.25 * 0.25**2) / 0.8**2, rtol=1e-12)
     np.testing.assert_allclose(share, 1.0, rtol=1e-12)
@@ -225,29 +233,29 @@ def test_without_excitation_an_observer_says_what_its_prior_says():
 def test_an_observer_counts_what_was_asked_for_or_what_was_sent(knows):
     """Pulses that differ from the increments asked for change the result only if they are known."""
     rows = block_rows(np.eye(4), np.array([1.0, 0.0, 0.0, 1.0]))
-    observer = observers.BlockObserver(observers.BLOCK_SLOTS, KEEP, NOISE, DW, knows, rows, LIMITS)
+    observer = made("block", rows, sent=knows)
     drive, reads = stretches(8)
-    results = []
-    for pulses in (np.rint(drive / DW).astype(np.int32), np.ones(drive.shape, np.int32)):
-        memory, out = np.zeros((observer.slots, 3)), np.zeros((3, *reads.shape))
-        estimators.run_observer(observer, memory, drive, pulses, (0, 8), reads, out)
-        results.append(out)
+    results = [
+        run(observer, "block", drive, reads, 8, pulses)[0]
+        for pulses in (np.rint(drive / DW).astype(np.int32), np.ones(drive.shape, np.int32))
+    ]
     assert np.array_equal(*results) is not knows
 
 
 def test_estimates_stay_within_their_limits():
     rows = block_rows(1e-6 * np.eye(4), 1e-6 * np.array([1.0, 0.0, -0.97, 1.0]))
-    observer = observers.BlockObserver(observers.BLOCK_SLOTS, 1.0, NOISE, DW, False, rows, LIMITS)
-    point = run(observer, np.zeros((8, 1)), np.zeros((2, 1)), 4)[0]
+    observer = made("block", rows, keep=1.0)
+    point = run(observer, "block", np.zeros((8, 1)), np.zeros((2, 1)), 4)[0][0]
     np.testing.assert_array_equal(point, 0.95)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("keep", [1.0, 0.999])
 @pytest.mark.parametrize("size", [1e-9, 0.02, 30.0])
-def test_float32_stays_finite_and_close_to_float64(keep, size):
-    """No drive to speak of, 4e5 pulses, and a drive far beyond the range, all in single precision."""
-    rows = block_rows(np.eye(4), np.array([1.0, 0.0, 0.0, 1.0]))
-    observer = observers.BlockObserver(observers.BLOCK_SLOTS, keep, NOISE, DW, False, rows, LIMITS)
+@pytest.mark.parametrize("form", ["block", "scalar"])
+def test_estimates_stay_finite_and_their_variances_positive(form, keep, size):
+    """No drive to speak of, 4e5 pulses, and a drive far beyond the range; reads of single precision."""
+    prior = block_rows(np.eye(4), np.array([1.0, 0.0, 0.0, 1.0])) if form == "block" else (1.0, 0.0)
     rng = np.random.default_rng(2)
     drive, x, reads = size * rng.normal(size=(200_000, 1)), np.zeros(1), []
     for first in range(0, len(drive), 8):
@@ -255,10 +263,33 @@ def test_float32_stays_finite_and_close_to_float64(keep, size):
         x = x + (n * 0.9 - 0.8 * a * (x - 0.4)) / (1 + 0.8 * a) + DW * np.sqrt(a / DW) * 0.5 * rng.normal()
         x = np.clip(x, -1, 1)
         reads.append(x)
-    reads = np.array(reads)
-    single = run(observer, np.float32(drive), np.float32(reads), 8, np.float32)
-    double = run(observer, drive, reads, 8)
-    assert np.isfinite(single).all()
-    assert (single[1] >= 0).all()
+    observer = made(form, prior, keep=keep)
+    double = run(observer, form, drive, np.array(reads), 8)[0]
+    single = run(observer, form, drive.astype(np.float32).astype(float), np.float32(reads).astype(float), 8)[0]
+    for out in (double, single):
+        assert np.isfinite(out).all()
+        assert (out[1] >= 0).all()
+        assert np.abs(out[0]).max() <= 0.95
     if size == 0.02:
         assert abs(single[0] - double[0]).max() < 0.1 * np.sqrt(double[1].min())
+
+
+@pytest.mark.parametrize("form", observers.SLOTS)
+def test_cells_are_observed_one_by_one(form):
+    """The tile functions of every form: a cell's estimate does not depend on its neighbours."""
+    priors = {"block": block_rows(np.eye(4), np.ones(4)), "scalar": (2.0, 0.1), "predictor": ()}
+    priors["direction"] = np.tile([1.0, 0.1, 1.0, 0.9, 0.1, 0.99], 2)
+    observer = made(form, priors[form], weight_gain=0.3, point_gain=0.1)
+    drive, reads = stretches(1 if form == "direction" else 4, reads=20)
+    every = len(drive) // len(reads)
+    whole, _ = run(observer, form, drive, reads, every)
+    for cell in range(3):
+        part = (np.ascontiguousarray(one[:, cell : cell + 1]) for one in (drive, reads))
+        alone, _ = run(observer, form, *part, every)
+        np.testing.assert_array_equal(alone[:, :, 0], whole[:, :, cell])
+
+
+@pytest.mark.compiled
+def test_forms_are_data():
+    """Every form above in one specialisation of the loop."""
+    assert len(observers.run_observer.signatures) <= 1

@@ -16,7 +16,8 @@ def test_curvatures_are_the_ends_of_the_spectrum(name, size):
 
 def test_curvatures_of_the_logistic_loss_are_those_of_its_hessian():
     made = problem("logistic", ProblemSettings(size=20))
-    features, labels, ridge = made.objective
+    features, labels = made.objective.matrix, made.objective.data
+    ridge = made.objective.ridge
     p = 1 / (1 + np.exp(-labels * (features @ made.optimum)))
     hessian = (features.T * (p * (1 - p))) @ features / len(labels) + ridge * np.eye(20)
     assert curvatures(made) == pytest.approx(np.linalg.eigvalsh(hessian)[[0, -1]], rel=0.02)
@@ -25,6 +26,6 @@ def test_curvatures_of_the_logistic_loss_are_those_of_its_hessian():
 def test_mean_gradient_takes_any_leading_axes():
     made = problem("quadratic", ProblemSettings(size=7))
     weights = np.random.default_rng(0).uniform(-1, 1, (2, 3, 7))
-    expected = (weights - made.optimum) @ made.objective.hessian
+    expected = (weights - made.optimum) @ made.objective.matrix
     np.testing.assert_allclose(mean_gradient(made, weights), expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(mean_gradient(made, made.optimum), 0.0, atol=1e-6)

@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sptrack.blocks import ObserverSettings
 from sptrack.devices import PiecewiseStep, PowStep, preset
 from sptrack.errors import ParameterError
 from sptrack.tracking import (
-    Chop,
-    Observing,
     ProblemSettings,
     Tracker,
     Transfer,
@@ -29,7 +28,7 @@ MANY = {"alpha": 0.015, "beta": 0.004, "gamma": 0.7}
 
 def rider(estimator="observer", every=1, observing=None, **rates):
     made = method("o-rider", every=every, **rates)
-    return with_settings(made, estimator=estimator, observing=observing or Observing())
+    return with_settings(made, estimator=estimator, observing=observing or {})
 
 
 def errors(chosen, read_noise=0.0, seeds=SEEDS, steps=20000, **settings):
@@ -75,7 +74,7 @@ def test_reads_of_single_steps_fail_with_read_noise():
 def test_two_accumulators_do_with_read_noise_and_few_pulses():
     """Known level and slope: with a sixth of the pulses as good as the regression with read noise."""
     few = FEW | {"eta": 2e-4}
-    got = errors(rider("predictor-observer", 64, Observing(drive=0.0003), **few), 0.02)
+    got = errors(rider("predictor-observer", 64, {"drive": 0.0003}, **few), 0.02)
     assert got[0] < 0.0006
     assert got[1] < 0.0006
     assert got[2] < 0.45
@@ -84,7 +83,7 @@ def test_two_accumulators_do_with_read_noise_and_few_pulses():
 def test_a_chopper_is_neither_wanted_nor_harmful_to_the_reference():
     """Rare flips cost nothing; with one in ten P cannot collect the gradient, as in E-RIDER."""
     calm = rider("observer", 64, eta=2e-4, **MANY)
-    rare, often = (errors(with_settings(calm, chop=Chop(probability=p)), 0.02) for p in (0.001, 0.1))
+    rare, often = (errors(with_settings(calm, chop={"probability": p}), 0.02) for p in (0.001, 0.1))
     assert rare[0] < 0.0016
     assert rare[1] < 0.0002
     assert often[1] < 0.0002
@@ -128,7 +127,7 @@ def test_write_noise_counts_as_read_noise():
 
 def test_pulses_that_are_reported_are_worth_more_than_increments():
     plain, told = (
-        errors(rider("observer", 64, Observing(sent=sent), **FEW), seeds=(200, 201, 202))
+        errors(rider("observer", 64, {"sent": sent}, **FEW), seeds=(200, 201, 202))
         for sent in (False, True)
     )
     assert told[1] < 0.4 * plain[1]
@@ -154,9 +153,9 @@ def test_the_count_law_is_known_to_the_observer(law):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"estimator": "direction-observer"}, "a direction-observer wants"),
-        ({"estimator": "predictor-observer", "eta": 0.0}, "eta = 0.0"),
-        ({"eta": 1.0}, "below 1"),
+        ({"estimator": "direction-observer"}, "a direction observer needs"),
+        ({"estimator": "predictor-observer", "eta": 0.0}, "forgetting must be above 0"),
+        ({"eta": 1.0}, "forgetting = 1.0"),
     ],
 )
 def test_refused_settings(change, text):
@@ -167,4 +166,4 @@ def test_refused_settings(change, text):
 @pytest.mark.parametrize("bad", [{"drive": 0.0}, {"weight_bits": 23}, {"point_bits": -1}, {"prior": "flt"}])
 def test_refused_knowledge(bad):
     with pytest.raises(ParameterError, match=next(iter(bad)).replace("_", ".")):
-        Observing(**bad)
+        ObserverSettings(**bad)

@@ -9,7 +9,7 @@ from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Device, Spread, sample_cells
 from sptrack.errors import ParameterError
-from sptrack.tracking import METHODS, Chop, Observing, ProblemSettings, Tracker, Transfer, method, problem
+from sptrack.tracking import METHODS, ProblemSettings, Tracker, Transfer, method, problem, with_settings
 from sptrack.tracking.plain import PlainTracker, problem_gradient
 
 STEPS = 300
@@ -69,7 +69,9 @@ def test_every_method_is_the_fused_one(name):
         settings |= {"every": 4}
     chosen = method(name, **settings)
     # a prior strong enough that rounding is not magnified by a regression that knows little yet
-    assert_equal_runs(made, replace(chosen, observing=Observing(weight=1000.0)))
+    if chosen.observer is not None:
+        chosen = with_settings(chosen, observing={"weight": 1000.0})
+    assert_equal_runs(made, chosen)
 
 
 @pytest.mark.compiled
@@ -80,7 +82,7 @@ def test_every_method_is_the_fused_one(name):
 def test_every_observer_is_the_fused_one(estimator, every):
     made = problem("quadratic", ProblemSettings(size=16), seed=5)
     chosen = method("o-rider", alpha=0.05, beta=0.02, every=every)
-    assert_equal_runs(made, replace(chosen, estimator=estimator, observing=Observing(weight=1000.0)))
+    assert_equal_runs(made, with_settings(chosen, estimator=estimator, observing={"weight": 1000.0}))
 
 
 @pytest.mark.parametrize("name", ["sgd", "rider", "e-rider", "agad"])
@@ -107,10 +109,10 @@ def test_sparse_reads_and_transfers_are_the_fused_ones(forget):
     made = problem("quadratic", ProblemSettings(size=8), seed=2)
     transfer = Transfer(every=3, by_column=True, threshold=0.002, keep=0.3, forget=forget, most=2)
     for scope in ("array", "column"):
-        chosen = replace(
+        chosen = with_settings(
             method("e-rider", alpha=0.05, beta=0.2),
             transfer=transfer,
-            chop=Chop(probability=0.2, scope=scope),
+            chop={"probability": 0.2, "scope": scope},
         )
         assert_equal_runs(made, chosen)
 
@@ -125,8 +127,10 @@ def matrix_tracker(seed=0, **settings):
         Crossbar(sample_cells(device, (3, 4), seed=root), seed=seed, name=name, threads=1)
         for root, name in ((10, "W"), (11, "P"))
     )
-    chosen = replace(
-        method("e-rider", alpha=0.05, beta=0.005), chop=Chop(probability=0.004, scope="column"), **settings
+    chosen = with_settings(
+        method("e-rider", alpha=0.05, beta=0.005),
+        chop={"probability": 0.004, "scope": "column"},
+        **settings,
     )
 
     def gradient(weights, step):

@@ -7,7 +7,7 @@ import pytest
 
 from sptrack.devices import Device, SoftBounds, Spread, SymmetricPoints, sample_cells
 from sptrack.errors import ParameterError
-from sptrack.tracking import Chop, ProblemSettings, Tracker, method, open_loop, problem, with_settings
+from sptrack.tracking import ProblemSettings, Tracker, method, open_loop, problem, with_settings
 
 pytestmark = pytest.mark.compiled
 
@@ -46,7 +46,7 @@ def test_recording_can_be_cut_anywhere():
 def test_a_drive_is_part_of_the_gradient():
     """A constant slope of 0.3, or a slope of 0.1 and a drive of 0.2: the same pulses."""
     cells = sample_cells(Device(), (1, 20), seed=1)
-    chosen = with_settings(method("e-rider", beta=0.0), chop=Chop(half_period=7))
+    chosen = with_settings(method("e-rider", beta=0.0), chop={"half_period": 7})
     one = Tracker(open_loop(cells, mean=0.25, std=0.5), chosen).record(STEPS)
     for drive in (np.full(STEPS, 0.125), np.full((STEPS, 20), 0.125)):
         other = Tracker(open_loop(cells, mean=0.125, std=0.5), chosen).record(STEPS, drive=drive)
