@@ -10,9 +10,11 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import allocating, disjoint_tile, inline, kernel
+from sptrack.kernels._jit import disjoint_tile, inline, kernel
+from sptrack.kernels.pointers import address, call
 from sptrack.kernels.pulses import PROPORTIONAL, clip, signed_tile, with_noise
 from sptrack.kernels.random import TILE, draw_normals, draw_words, philox, renew_normals
 from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, STEP_ROWS, UP, UPPER
@@ -45,7 +47,8 @@ class Scratch(NamedTuple):
     of `mean_steps`, normals ``z`` and ``words``; ``signed`` pulses and sorting ``key`` of each cell,
     the ``first`` entry of each key and the ``next`` one to be filled; two rows ``sums`` for bursts. Lists of
     cells, numbers ``cells`` and pulses ``counts`` [2, twice a tile] of ``length`` [2]: untouched ones, and
-    those of which two pulses are done.
+    those of which two pulses are done. ``begin`` and ``rest``: addresses of what applies the first pulses of
+    a tile, and those that are left (`sptrack.kernels.pointers`).
     """
 
     cell: Array
@@ -63,12 +66,13 @@ class Scratch(NamedTuple):
     cells: Array
     counts: Array
     length: Array
+    begin: int
+    rest: int
 
 
-@allocating
-def pulse_scratch(law: Any, weight: Any) -> Any:
-    """Scratch of `sequence_tile` for cells of ``law`` and weights like ``weight``."""
-    return Scratch(
+def pulse_scratch(law: Any, noise: Any, draws: Any, weight: Array) -> Scratch:
+    """Scratch for pulses on ``weight`` [cells], with the addresses for records of these types."""
+    made = Scratch(
         np.empty((law.cell.shape[0], TILE), law.cell.dtype),
         np.empty(TILE, weight.dtype),
         np.empty((2 * STEP_ROWS, TILE), weight.dtype),
@@ -84,12 +88,18 @@ def pulse_scratch(law: Any, weight: Any) -> Any:
         np.empty((2, 2 * TILE), np.uint32),
         np.empty((2, 2 * TILE), np.int32),
         np.zeros(2, np.int64),
+        0,
+        0,
     )
+    whole, many = types.int64, types.uint32
+    begin = address(_apply_tile, law, noise, draws, made.number, made.signed, whole, types.boolean, made)
+    rest = address(_sorted_pulses, law, noise, draws, law.cell, weight, many, whole, made)
+    return made._replace(begin=begin, rest=rest)
 
 
 @inline
-def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any) -> Any:
-    """`Scratch` for cells of so many rows within the arrays of `scratch_arrays`."""
+def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any, places: Any) -> Any:
+    """`Scratch` for cells of so many rows within the arrays of `scratch_arrays`; ``places``: its addresses."""
     step, z = rows + 1, rows + 1 + 2 * STEP_ROWS
     return Scratch(
         real[:rows],
@@ -107,6 +117,8 @@ def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any)
         unsigned[9:11],
         signed[1:3],
         length,
+        places[0],
+        places[1],
     )
 
 
@@ -288,7 +300,7 @@ def _finish_later(index: Any, count: Any, n: Any, work: Any, s: Any) -> None:
     law, noise, draws, cell, w, origin = work
     _append(1, index, count, n, 2, s)
     if s.length[1] >= TILE:
-        _sorted_pulses(law, noise, draws, cell, w, origin, 2, s)
+        call(s.rest, (law, noise, draws, cell, w, np.uint32(origin), np.int64(2), s))
         _take_off(1, s)
 
 
@@ -301,7 +313,7 @@ def _work_off(work: Any, burst: Any, s: Any) -> None:
     for i in range(np.uint64(n)):
         s.at[i] = index[i] - origin
     _gather(cell, w, s.at, n, s)
-    _apply_tile(law, noise, draws, index, count, n, burst, s)
+    call(s.begin, (law, noise, draws, index, count, np.int64(n), bool(burst), s))
     for i in range(np.uint64(n)):
         w[s.at[i]] = s.w[i]
     if not burst:
@@ -333,7 +345,7 @@ def add_tile(work: Any, start: Any, count: Any, n: Any, burst: Any, s: Any) -> N
             s.cell[row, i] = cell[row, first + i]
     for i in range(np.uint64(n)):
         s.w[i] = w[first + i]
-    _apply_tile(law, noise, draws, s.number, count, n, burst, s)
+    call(s.begin, (law, noise, draws, s.number, count, np.int64(n), bool(burst), s))
     for i in range(np.uint64(n)):
         w[first + i] = s.w[i]
     if not burst:
@@ -347,7 +359,7 @@ def finish(work: Any, burst: Any, s: Any) -> None:
         _work_off(work, burst, s)
     law, noise, draws, cell, w, origin = work
     while s.length[1] > 0:
-        _sorted_pulses(law, noise, draws, cell, w, origin, 2, s)
+        call(s.rest, (law, noise, draws, cell, w, np.uint32(origin), np.int64(2), s))
         _take_off(1, s)
 
 
@@ -368,10 +380,9 @@ def sequence_tile(
 
 @kernel
 def apply_counts(
-    law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array, burst: bool
+    law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array, burst: bool, scratch: Scratch
 ) -> None:
     """Apply signed ``counts`` [cells] (int32) to cells[0] <= i < cells[1], in sequence or as a burst."""
-    scratch = pulse_scratch(law, weight)
     work = (law, noise, draws, law.cell, weight, np.uint32(0))
     for start in range(cells[0], cells[1], TILE):
         n = min(TILE, cells[1] - start)
@@ -428,7 +439,7 @@ def _coincidences(row: Any, columns: Any, sign: Any, hits: Any, pulsed: Any) -> 
 
 @kernel
 def outer_product(
-    law: Any, noise: Any, draws: Any, weight: Array, rows: Any, lines: Any, pulsed: Array
+    law: Any, noise: Any, draws: Any, weight: Array, rows: Any, lines: Any, pulsed: Array, scratch: Scratch
 ) -> None:
     """Coincidence update of rows rows[0] <= r < rows[1]: a pulse in each slot where both lines fire.
 
@@ -438,7 +449,6 @@ def outer_product(
     """
     own, columns = lines
     width, words = columns.sign.shape[0], own.slots.shape[0]
-    scratch = pulse_scratch(law, weight)
     work = (law, noise, draws, law.cell, weight, np.uint32(0))
     hits, row = np.zeros(width, np.int32), np.empty(words, np.uint32)
     for r in range(rows[0], rows[1]):
