@@ -12,7 +12,6 @@ from sptrack.blocks.block import Array, Block, LinearBlock, dc_gain
 from sptrack.errors import ParameterError
 from sptrack.kernels.stages import Stage, slots
 
-
 _NO_GAIN = 1e-12
 
 
