@@ -249,7 +249,8 @@ class SOS(_Design):
         delays = int(np.flatnonzero(above)[0])
         above = np.trim_zeros(above, "f")
         size = max(above.size, below.size)
-        sections = tf2sos(*(np.append(one, np.zeros(size - one.size)) for one in (above, below)))
+        above, below = (np.append(one, np.zeros(size - one.size)) for one in (above, below))
+        sections = tf2sos(above, below)
         late = [[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]] * (delays // 2) + [[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]] * (
             delays % 2
         )
@@ -333,7 +334,7 @@ class FIR(_Design):
         taps = self._padded()
         gain = taps.sum()
         rest = np.append(np.cumsum(taps[::-1])[::-1][1:], 1.0)
-        return np.multiply.outer(rest / gain if gain else 0 * rest, initial)
+        return np.asarray(np.multiply.outer(rest / gain if gain else 0 * rest, initial))
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain, the sum of taps[n] exp(-j omega n)."""

@@ -188,7 +188,7 @@ def _equal_sums(length: int, order: int) -> float:
         (-1) ** j * comb(numbers, j) * comb(total - j * length + numbers - 1, numbers - 1)
         for j in range(total // length + 1)
     )
-    return ways / length**numbers
+    return float(ways / length**numbers)
 
 
 def settling(block: Block, tolerance: float = 0.01) -> int:
@@ -264,7 +264,7 @@ def _delay(part: LinearBlock, omega: Real) -> Real:
     cascade, averages = _cascade(part), _averages(part)
     if cascade is not None:
         eta, order = cascade
-        return order * np.real((1 - eta) * z / (eta + (1 - eta) * (1 - z)))
+        return np.asarray(order * np.real((1 - eta) * z / (eta + (1 - eta) * (1 - z))))
     if averages is not None:
         length, order = averages
         null = np.abs(boxcar_response(length, 1, omega)) <= _TAIL

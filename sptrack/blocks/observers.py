@@ -144,6 +144,11 @@ class Observed(NamedTuple):
     share: Array
 
 
+def _grid(bits: int) -> float:
+    """Step of fixed-point numbers of a width; 0 for floating point."""
+    return 2.56 / 2**bits if bits else 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputAwareObserver:
     """Symmetric point of each cell from the increments that it was asked for and its reads.
@@ -236,7 +241,7 @@ class InputAwareObserver:
         if self.gains is not None and self.form == "predictor":
             weight, point, variance = self.steady_gains()
             bits = (self.gains.weight_bits, self.gains.point_bits)
-            grids = tuple(2.56 / 2**number if number else 0.0 for number in bits)
+            grids = (_grid(bits[0]), _grid(bits[1]))
         prior = np.zeros(observers.PRIOR_NUMBERS)
         told = self._prior_numbers()
         prior[: len(told)] = told

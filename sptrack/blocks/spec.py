@@ -265,9 +265,8 @@ def _read(name: Any, wanted: tuple[str, ...], where: str) -> dict[str, Any]:
             return {wanted[0]: next(iter(found.values()))}
         missing = [key for key in wanted if key not in found]
         if missing:
-            raise ParameterError(
-                f"{where}: {path} must hold {' and '.join(wanted)}, got {', '.join(map(str, found)) or 'nothing'}"
-            )
+            got = ", ".join(map(str, found)) or "nothing"
+            raise ParameterError(f"{where}: {path} must hold {' and '.join(wanted)}, got {got}")
         return {key: found[key] for key in wanted}
     rows = list(found) if len(wanted) > 1 and isinstance(found, list | np.ndarray) else [found]
     if len(rows) != len(wanted):
@@ -281,7 +280,7 @@ def _is_row(found: Any) -> bool:
 
 
 def _contents(path: Path) -> Any:
-    """What a file holds: numbers, rows of them, or a mapping of names to them (ValueError for nothing such)."""
+    """What a file holds: numbers, rows of them, or a mapping of names to them (ValueError for none)."""
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8-sig"))
     if path.suffix == ".csv":

@@ -1,4 +1,4 @@
-"""Blocks in a row: as one after the other, flat, printed as a line of signal flow, over a crossbar's stream."""
+"""Blocks in a row: as one after the other, flat, printed as a line of signal flow, over a stream."""
 
 import numpy as np
 import pytest
@@ -73,9 +73,7 @@ def test_response_is_the_product_of_the_linear_blocks():
 
 def test_a_chain_settles_part_by_part():
     chain = Chain(CorrectedEMA(eta=0.1), GrowingBoxcar(length=3), Kalman(read_std=1.0, drift_std=0.1))
-    assert chain.settled == Chain(
-        EMA(eta=0.1), Boxcar(length=3), SteadyKalman(read_std=1.0, drift_std=0.1)
-    )
+    assert chain.settled == Chain(EMA(eta=0.1), Boxcar(length=3), SteadyKalman(read_std=1.0, drift_std=0.1))
     assert chain.operations == sum(block.operations for block in chain.blocks)
 
 

@@ -126,7 +126,10 @@ def makes_strings(memory, x):
         ({"update": average, "parameters": {"eta": "fast"}}, "parameter eta must be a number, got 'fast'"),
         ({"update": average, "parameters": {"eta": 0.1}, "rows": 0}, "rows = 0"),
         ({"update": "average"}, "update must be a function, got 'average'"),
-        ({"update": average, "parameters": {"eta": 0.1}, "response": 3}, "response must be a function, got 3"),
+        (
+            {"update": average, "parameters": {"eta": 0.1}, "response": 3},
+            "response must be a function, got 3",
+        ),
     ],
 )
 def test_refusals(settings, text):

@@ -93,7 +93,9 @@ def test_exact_on_reads_of_the_point_alone(name):
     np.testing.assert_allclose(y[-1], truth, atol=2e-4)
 
 
-@pytest.mark.parametrize("estimator", [GrowingBoxcar(length=80), PeriodMean(eta=0.4), CorrectedEMA(eta=0.1)], ids=str)
+@pytest.mark.parametrize(
+    "estimator", [GrowingBoxcar(length=80), PeriodMean(eta=0.4), CorrectedEMA(eta=0.1)], ids=str
+)
 def test_told_of_a_chopper_it_is_the_estimator_with_its_flips(estimator):
     chopper = Chopper(p=0.2, scope="cell", seed=3)
     reads = np.random.default_rng(3).normal(size=(100, 4))

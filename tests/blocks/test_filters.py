@@ -1,4 +1,4 @@
-"""Filters against `scipy.signal` and their own frequency response, in both precisions, and their soundness."""
+"""Filters against `scipy.signal` and their own frequency response, in both precisions; rounding."""
 
 import numpy as np
 import pytest
@@ -66,9 +66,7 @@ def test_corrected_ema_is_the_ema_over_its_sum_of_weights(eta):
 @pytest.mark.parametrize("design", DESIGNS)
 def test_sos_is_sosfilt(design, dtype):
     x = stream(dtype=dtype)
-    assert_filters(
-        SOS(sos=DESIGNS[design]), x, signal.sosfilt(DESIGNS[design], x.astype(np.float64), axis=0)
-    )
+    assert_filters(SOS(sos=DESIGNS[design]), x, signal.sosfilt(DESIGNS[design], x.astype(np.float64), axis=0))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +118,9 @@ def test_growing_boxcar_is_the_mean_of_what_there_is(length):
     assert_filters(GrowingBoxcar(length=length), x, expected)
 
 
-@pytest.mark.parametrize("chopper", [PeriodicChopper(half_period=5), PeriodicChopper(half_period=4, duty=0.3)])
+@pytest.mark.parametrize(
+    "chopper", [PeriodicChopper(half_period=5), PeriodicChopper(half_period=4, duty=0.3)]
+)
 @pytest.mark.parametrize("kind", [Boxcar, GrowingBoxcar])
 def test_boxcar_over_whole_periods_removes_the_chopper(chopper, kind):
     """What is left is the mean of the signs, 2 duty - 1, once the window is full."""
@@ -259,7 +259,7 @@ def test_boxcar_keeps_no_rounding_error_of_old_samples():
 @pytest.mark.compiled
 @pytest.mark.parametrize("block", **of(LINEAR | SETTLING))
 def test_decaying_tails_leave_no_subnormal_numbers(block):
-    """A burst, then zeros for 40000 samples: what the memory holds is zero or far from subnormal throughout."""
+    """A burst, then zeros for 40000 samples: what the memory holds is zero or above the subnormals."""
     smallest = np.finfo(np.float64).tiny
     _, state = block.process(stream(40))
     for _ in range(50):

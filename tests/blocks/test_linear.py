@@ -63,9 +63,7 @@ def test_closed_forms_of_the_ema(eta):
 
 def test_the_first_outputs_of_an_ema():
     eta = 0.003
-    np.testing.assert_allclose(
-        step_response(EMA(eta=eta), 50), 1 - (1 - eta) ** np.arange(1, 51), atol=1e-14
-    )
+    np.testing.assert_allclose(step_response(EMA(eta=eta), 50), 1 - (1 - eta) ** np.arange(1, 51), atol=1e-14)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 7])

@@ -1,4 +1,4 @@
-"""Filters, choppers, estimators and observers as text, table and file: there and back, and what is refused."""
+"""Filters, choppers, estimators and observers as text, table and file: there and back, what is refused."""
 
 import json
 
@@ -26,7 +26,15 @@ from sptrack.blocks import (
     PeriodMean,
     SteadyKalman,
 )
-from sptrack.blocks.spec import CHOPPERS, FILTERS, OBSERVERS, chopper_from, filter_from, reference_from, spec_text
+from sptrack.blocks.spec import (
+    CHOPPERS,
+    FILTERS,
+    OBSERVERS,
+    chopper_from,
+    filter_from,
+    reference_from,
+    spec_text,
+)
 from sptrack.errors import ParameterError
 from tests.blocks.zoo import BLOCKS, CUSTOM, of
 from tests.blocks.zoo import CHOPPERS as CHOPPER_ZOO
@@ -208,9 +216,7 @@ def test_a_column_of_decimal_commas_is_not_taken_for_pairs(tmp_path):
 @pytest.mark.parametrize(("b", "a"), [(B, A), ([0.2], [1.0, -0.8]), ([0.1, 0.2, 0.3], [1.0])])
 def test_transfer_functions_from_files(tmp_path, encoding, b, a):
     b, a = np.asarray(b), np.asarray(a)
-    (tmp_path / "named.json").write_text(
-        json.dumps({"a": a.tolist(), "b": b.tolist()}), encoding=encoding
-    )
+    (tmp_path / "named.json").write_text(json.dumps({"a": a.tolist(), "b": b.tolist()}), encoding=encoding)
     (tmp_path / "rows.json").write_text(json.dumps([b.tolist(), a.tolist()]), encoding=encoding)
     write_csv(tmp_path / "rows.csv", [b, a], encoding=encoding)
     np.savez(tmp_path / "named.npz", b=b, a=a)

@@ -24,8 +24,8 @@ NOISES = {
 def words(stream, block):
     """The four words of every cell, uint32 [cells, 4], at the counter (block, event 0, cell, array 0)."""
     key = stream_key(SEED, f"W/{stream}")
-    zero = np.uint32(0)
-    return [philox(np.uint32(block), zero, np.uint32(i), zero, key.low, key.high) for i in range(6)]
+    zero, law = np.uint32(0), getattr(philox, "py_func", philox)
+    return [law(np.uint32(block), zero, np.uint32(i), zero, key.low, key.high) for i in range(6)]
 
 
 def normals(pulse):

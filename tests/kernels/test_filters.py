@@ -48,7 +48,12 @@ def test_kalman_update_is_bayes(monkeypatch):
 
 def test_a_code_says_where_a_stage_keeps_what():
     """Rows of memory follow one another, and each stage's numbers stand where its code points."""
-    blocks = (EMA(eta=0.25, order=2), Boxcar(length=3), FIR(taps=[0.5, 0.25]), SOS(sos=[[1, 2, 3, 1, 0.5, 0.25]]))
+    blocks = (
+        EMA(eta=0.25, order=2),
+        Boxcar(length=3),
+        FIR(taps=[0.5, 0.25]),
+        SOS(sos=[[1, 2, 3, 1, 0.5, 0.25]]),
+    )
     stages = [stage for block in blocks for stage in block.stages((2,))]
     packed = pack(stages)
     assert packed.code[:, ROW].tolist() == [0, 2, 6, 8]
@@ -78,7 +83,7 @@ def test_flips_reach_every_stage():
 
 
 def test_a_strangers_tile_function_runs_in_a_chain():
-    """What `sptrack.kernels.stages` promises: a function of these arguments is a stage, by its address alone."""
+    """What `sptrack.kernels.stages` promises: a function of these arguments is a stage."""
 
     def negated(code, number, sign, memory, x, flip, at):
         _, _, rows, n, _ = at

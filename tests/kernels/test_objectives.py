@@ -46,7 +46,7 @@ EVERY = pytest.mark.parametrize("name", VALUES)
 
 @EVERY
 def test_gradient_is_the_derivative(name):
-    """Central differences with h = 1e-5, at the float32 weights: to the rounding of a float32 sum of terms."""
+    """Central differences with h = 1e-5, at the float32 weights: to the rounding of float32 sums."""
     objective, value = VALUES[name]
     w = np.random.default_rng(3).standard_normal(N).astype(np.float32)
     h = 1e-5

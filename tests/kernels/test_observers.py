@@ -46,7 +46,17 @@ def made(form, prior=(), *, keep=KEEP, noise=NOISE, sent=False, limits=LIMITS, *
     fields = dict.fromkeys(observers.Observer._fields[9:], 0.0) | numbers
     tell, observe = observers.addresses(form)
     return observers.Observer(
-        tell, observe, float(keep), noise, DW, int(sent), rows, limits, F0, G1, **{k: fields[k] for k in FREE_FIELDS}
+        tell,
+        observe,
+        float(keep),
+        noise,
+        DW,
+        int(sent),
+        rows,
+        limits,
+        F0,
+        G1,
+        **{k: fields[k] for k in FREE_FIELDS},
     )
 
 
@@ -54,7 +64,7 @@ FREE_FIELDS = ("weight_gain", "point_gain", "weight_grid", "point_grid", "varian
 
 
 def run(observer, form, drive, reads, every, pulses=None):
-    """References, variances and shares [3, reads, cells], and the memory; it starts at `START`, `F0` and `G1`."""
+    """References, variances and shares [3, reads, cells], and the memory; it starts at `START`, `F0`, `G1`."""
     memory = np.zeros((observers.SLOTS[form], drive.shape[1]))
     memory[observers.POINT] = START
     if form != observers.PREDICTOR:
@@ -265,7 +275,9 @@ def test_estimates_stay_finite_and_their_variances_positive(form, keep, size):
         reads.append(x)
     observer = made(form, prior, keep=keep)
     double = run(observer, form, drive, np.array(reads), 8)[0]
-    single = run(observer, form, drive.astype(np.float32).astype(float), np.float32(reads).astype(float), 8)[0]
+    single = run(observer, form, drive.astype(np.float32).astype(float), np.float32(reads).astype(float), 8)[
+        0
+    ]
     for out in (double, single):
         assert np.isfinite(out).all()
         assert (out[1] >= 0).all()

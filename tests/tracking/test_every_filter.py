@@ -1,4 +1,4 @@
-"""Every filter, estimator and observer closes the loop: fused as the plain recursion, however cut or threaded.
+"""Every filter, estimator and observer closes the loop: fused as plain, however cut or threaded.
 
 Rows of a pairwise table: every value of each factor (reference, chopper, transfer, clocks and so on) meets
 every value of each other one in some row.
@@ -126,7 +126,7 @@ def wanted_pairs(factors):
 
 
 def pairwise(factors):
-    """Rows in which every wanted pair stands: greedily, without randomness, new pairs of the rest preferred."""
+    """Rows in which every wanted pair stands: greedily, without randomness, new pairs preferred."""
     every = [row for row in product(*factors) if allowed(row)]
     missing, other, rows = wanted_pairs(factors), set(), []
     while missing:

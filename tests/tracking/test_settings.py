@@ -55,5 +55,7 @@ def test_bad_settings_are_refused_in_one_line(settings, text):
 
 
 def test_a_chopper_is_random_or_periodic():
-    with pytest.raises(ParameterError, match="probability and half_period cannot both be above 0, got 0.1 and 5"):
+    with pytest.raises(
+        ParameterError, match="probability and half_period cannot both be above 0, got 0.1 and 5"
+    ):
         with_settings(method("e-rider"), chop={"probability": 0.1, "half_period": 5})
