@@ -21,6 +21,7 @@ from sptrack.blocks import (
     GrowingBoxcar,
     LastSample,
     ObserverSettings,
+    PatternChopper,
     PeriodicChopper,
     PeriodMean,
     SignSource,
@@ -272,7 +273,14 @@ class Method:
     @property
     def flips(self) -> float:
         """Sign changes of the chopper per step of its clock."""
-        return 0.0 if self.chopper is None else (1 - float(self.chopper.autocorrelation(1))) / 2
+        if self.chopper is None:
+            return 0.0
+        if isinstance(self.chopper, Chopper):
+            return self.chopper.p
+        if isinstance(self.chopper, PatternChopper):
+            signs = self.chopper.pattern()
+            return float(np.count_nonzero(signs != np.roll(signs, 1))) / signs.size
+        return (1 - float(self.chopper.autocorrelation(1))) / 2
 
 
 def telegraph(p: float, *, by_column: bool = False) -> Chopper | None:

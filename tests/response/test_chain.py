@@ -131,17 +131,16 @@ def test_an_estimator_is_the_filter_that_it_settles_to():
 
 
 def test_a_chopper_with_a_duty_and_a_sequence_are_predicted_as_they_are_measured():
-    """Bias and rms of Q within 4.2 standard errors (half widths over 2) over 32 cells, whose
-    signs differ in phase (stagger).
+    """Bias and rms of Q within 4.2 standard errors (half widths over 2) over 32 cells.
+
 
     The mean sign of a duty of .4 is -.2: it moves the mean of Q with the mean of the gradient.
     """
     for chopper in (PeriodicChopper(half_period=10, duty=0.4), MaximumLengthChopper(register=5)):
         made = respond(EMA(eta=0.05), chain(chopper))
-        rows = dict(zip(TERMS, zip(*(made.data[k].values for k in ("predicted", "measured", "half_width")))))
         for term in ("bias of Q", "rms error of Q", "rms error of P"):
-            predicted, measured, half = rows[term]
-            assert abs(measured - predicted) < 2.1 * half, (str(chopper), term)
+            row = made.data.sel({"term": term})
+            assert abs(row["measured"] - row["predicted"]) < 2.1 * row["half_width"], (str(chopper), term)
 
 
 def test_corners():
