@@ -15,7 +15,7 @@ What to use: the observer where increments are known and points move slowly (`tr
 leading order), its forgetting not above P's own rate 1 - a, for it has to see P on both sides of its point:
 with a shorter memory its regression cannot tell a drift from a slope, and points leave the line (above, rate
 .02). Its estimates are limited to a share of the nominal range, which a moving point can leave:
-`Observing(limit=...)` is raised here. A filter as fast as the drift asks for is never best. Zero-shifting
+`ObserverSettings(limit=...)` is raised here. A filter as fast as the drift asks for is never best. Zero-shifting
 again, with as many pulses as training has, is best where points move fast and training can wait. E-RIDER's
 copy of Q is older than Q by another 1/p steps.
 """  # noqa: D400
@@ -44,7 +44,7 @@ from sptrack.theory import (
     observer_gain,
     recalibration_within,
 )
-from sptrack.tracking import Method, Observing, Tracker, method
+from sptrack.tracking import Method, Tracker, method, with_settings
 from sptrack.tracking.compare import mean_interval
 from sptrack.tracking.problems import default_device, open_loop
 
@@ -150,9 +150,9 @@ def _fluctuation(loop: Loop) -> Any:
 def _method(estimator: str, rate: float) -> Method:
     if estimator == "observer":
         chosen = method("o-rider", alpha=ALPHA, beta=0.0, gamma=0.0, eta=rate, every=EVERY, p=FLIPS)
-        return replace(chosen, observing=Observing(limit=LIMIT))
+        return with_settings(chosen, observing={"limit": LIMIT})
     chosen = method("e-rider", alpha=ALPHA, beta=0.0, gamma=0.0, eta=rate, p=FLIPS)
-    return replace(chosen, estimator="boxcar" if estimator == "boxcar" else "ema")
+    return with_settings(chosen, estimator="boxcar" if estimator == "boxcar" else "ema")
 
 
 def _errors(cells: Cells, chosen: Method, amount: _Amount, seed: int, threads: int | None) -> Array:

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from sptrack.devices import Device, ExpStep, LinearStep, PiecewiseStep, PowStep, SoftBounds
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
-from sptrack.tracking import Method, Observing, ProblemSettings, method, with_settings
+from sptrack.tracking import Method, ProblemSettings, method, with_settings
 from sptrack.tracking.compare import compare
 from sptrack.tracking.problems import default_device
 
@@ -54,7 +54,7 @@ def _method(form: str, **observing: Any) -> Method:
     if form == "e-rider":
         return method("e-rider")
     if form == "regression":
-        return with_settings(method("o-rider"), observing=Observing(**observing))
+        return with_settings(method("o-rider"), observing=observing)
     few = form == "few"
     rates = {"alpha": 0.0018, "beta": 0.0017, "gamma": 0.27} if few else {}
     made = method("o-rider", eta=2e-4, **rates)
@@ -63,7 +63,7 @@ def _method(form: str, **observing: Any) -> Method:
         made,
         name=form,
         estimator="predictor-observer",
-        observing=Observing(**({"drive": drive} | observing)),
+        observing={"drive": drive} | observing,
     )
 
 

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from sptrack.plotting.style import COLOURS, label, new_figure
 from sptrack.results import dataset, provenance
-from sptrack.tracking import METHODS, Method, Observing, ProblemSettings, with_settings
+from sptrack.tracking import METHODS, Method, ProblemSettings, with_settings
 from sptrack.tracking.compare import compare
 
 NOISES = (0.0, 0.005, 0.02)
@@ -62,7 +62,7 @@ def _setting(form: str, number: int, noise: float) -> Method:
         eta=2e-4 * float(factor[2]),
         every=every,
     )
-    observing = Observing(weight=float(factor[3]) * 4, drive=alpha * 0.16)
+    observing = {"weight": float(factor[3]) * 4, "drive": alpha * 0.16}
     return with_settings(made, name=f"{form} {number}", estimator=form, observing=observing)
 
 

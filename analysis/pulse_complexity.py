@@ -38,7 +38,7 @@ from sptrack.passages import (
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
 from sptrack.scaling import median_cost, power_law, tie
-from sptrack.tracking import Chop, Method, Problem, ProblemSettings, problem, with_settings
+from sptrack.tracking import Method, Problem, ProblemSettings, problem, with_settings
 from sptrack.tracking.problems import default_device
 
 RATES = {"alpha": (5e-4, 0.1), "beta": (5e-4, 0.03), "gamma": (0.1, 2.0)}
@@ -138,7 +138,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
             done = bench.go([best], GRANULARITY, bench.scored, [TARGETS[t]])
             for what in ("pulses", "steps"):
                 values[f"target_{what}"][NAMES.index(name), t] = done[what][0, :, 0]
-    chosen["rider"] = [with_settings(chosen["e-rider"][0], name="rider", sync=True, chop=Chop())]
+    chosen["rider"] = [with_settings(chosen["e-rider"][0], name="rider", sync=True, chopper=None)]
     done = bench.go(chosen["rider"], GRANULARITY, bench.scored, TARGETS)
     for what in ("pulses", "steps"):
         values[f"target_{what}"][0] = done[what][0].T

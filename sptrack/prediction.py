@@ -218,7 +218,8 @@ def _predict_filter(problem: Problem, method: Method) -> ReferencePrediction:
         read_noise=problem.read_noise,
         every=steps_between(method, problem.fast.shape[1]),
     )
-    mse = float(np.nanmean(found.rms_q**2))
+    errors = found.rms_q[np.isfinite(loop.point)] ** 2
+    mse = float(errors.mean())
     if not np.isfinite(mse):
         return ReferencePrediction(mse=None, reason="the loop is unstable", warnings=found.warnings)
     return ReferencePrediction(mse=mse, warnings=found.warnings)

@@ -26,6 +26,7 @@ from sptrack.blocks import (
 )
 from sptrack.devices.constants import response_constants, working_interval
 from sptrack.errors import ParameterError
+from sptrack.kernels.objectives import QUADRATIC, SEPARABLE
 from sptrack.theory.premise import DrivePremise, drive_premise
 from sptrack.tracking.methods import Method, rate_of, with_rate
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
@@ -190,9 +191,13 @@ def with_optimum(problem: Problem, optimum: Array) -> Problem:
     ParameterError
         Another objective.
     """
-    if "optimum" not in problem.objective._fields:
-        raise ParameterError(f"problem {problem.name}: a quadratic with an optimum of its own wanted")
-    moved = problem.objective._replace(optimum=np.ascontiguousarray(optimum, np.float32))
+    if problem.objective.kind not in (SEPARABLE, QUADRATIC):
+        raise ParameterError(
+            f"problem must be quadratic or separable to move its optimum, got {problem.name}"
+        )
+    cell = problem.objective.cell.copy()
+    cell[1] = optimum
+    moved = problem.objective._replace(cell=cell)
     return replace(problem, optimum=np.array(optimum, np.float64), objective=moved)
 
 

@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 
 from sptrack import ParameterError
+from sptrack.blocks import (
+    CIC,
+    EMA,
+    FIR,
+    Boxcar,
+    Chain,
+    GrowingBoxcar,
+    LastSample,
+    MaximumLengthChopper,
+    PeriodicChopper,
+    SteadyKalman,
+)
 from sptrack.rates import for_steps, measure_rate, problem_premise, scaled, with_optimum
-from sptrack.tracking import Chop, ProblemSettings, Tracker, Transfer, method, problem, with_settings
+from sptrack.tracking import ProblemSettings, Tracker, Transfer, method, problem, with_settings
 from sptrack.tracking.problems import mean_gradient
 
 
@@ -89,8 +101,8 @@ def test_settings_by_budget():
     quarter = for_steps(base, 80000)
     assert (quarter.alpha, quarter.beta, quarter.eta) == pytest.approx((0.025, 0.00125, 0.0025))
     assert (quarter.gamma, quarter.transfer.every) == (base.gamma, 1)
-    assert quarter.chop.probability == pytest.approx(0.001)
-    assert scaled(base, 1000.0).chop.probability == 0.5
+    assert quarter.chopper.p == pytest.approx(0.001)
+    assert scaled(base, 1000.0).chopper.p == 0.5
     assert scaled(method("rider", eta=0.1), 100.0).eta == 1.0
 
 
@@ -99,8 +111,44 @@ def test_faster_means_fewer_steps_between_reads():
     twice = scaled(base, 2.0)
     assert (twice.transfer.every, twice.beta) == (32, pytest.approx(base.beta))
     assert twice.eta == pytest.approx(2 * base.eta)
-    column = with_settings(base, chop=Chop(probability=0.1, scope="column"), transfer=Transfer(every=10))
-    assert scaled(column, 2.0).chop.probability == pytest.approx(0.1)
+    column = with_settings(base, chop={"probability": 0.1, "scope": "column"}, transfer=Transfer(every=10))
+    assert scaled(column, 2.0).chopper.p == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (EMA(eta=0.01, order=3), EMA(eta=0.02, order=3)),
+        (Boxcar(length=40), Boxcar(length=20)),
+        (CIC(length=41, order=2), CIC(length=20, order=2)),
+        (GrowingBoxcar(length=39), GrowingBoxcar(length=19)),
+        (SteadyKalman(drift_std=0.01, read_std=1.0), SteadyKalman(drift_std=0.02, read_std=1.0)),
+        (Chain(EMA(eta=0.1), Boxcar(length=8)), Chain(EMA(eta=0.2), Boxcar(length=4))),
+        (LastSample(), LastSample()),
+    ],
+    ids=str,
+)
+def test_filters_scale_their_rate_or_length(before, after):
+    base = with_settings(method("e-rider"), reference=before, chopper=PeriodicChopper(half_period=30))
+    twice = scaled(base, 2.0)
+    assert twice.reference == after
+    assert twice.chopper == PeriodicChopper(half_period=15)
+    assert scaled(base, 1.0) == base
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"reference": FIR(taps=np.full(4, 0.25))},
+        {"reference": Chain(EMA(eta=0.1), FIR(taps=np.full(4, 0.25)))},
+        {"chopper": MaximumLengthChopper(register=4)},
+    ],
+)
+def test_what_has_no_rate_is_not_scaled(settings):
+    base = with_settings(method("e-rider"), **settings)
+    assert scaled(base, 1.0) == base
+    with pytest.raises(ParameterError, match="no rate|flips at given samples"):
+        scaled(base, 2.0)
 
 
 def test_a_moved_optimum_is_where_the_gradient_vanishes():
@@ -120,5 +168,5 @@ def test_a_moved_optimum_is_where_the_gradient_vanishes():
     ],
 )
 def test_refusals(wrong):
-    with pytest.raises(ParameterError, match="wanted"):
+    with pytest.raises(ParameterError, match="wanted|must be"):
         wrong()

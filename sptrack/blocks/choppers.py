@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -310,7 +310,7 @@ class MaximumLengthChopper(PatternChopper):
         A value outside its range.
     """
 
-    register: int
+    register: int = field()  # not ABCMeta.register, which would be its default
 
     def __post_init__(self) -> None:
         PatternChopper.__post_init__(self)

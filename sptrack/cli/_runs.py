@@ -22,21 +22,19 @@ from sptrack.blocks import (
     FIR,
     SOS,
     Boxcar,
-    BoxcarReference,
     Chain,
     Chopper,
     CorrectedEMA,
     Demodulator,
-    EMAReference,
-    FixedReference,
-    KalmanReference,
-    LastReference,
+    Fixed,
+    GrowingBoxcar,
+    Kalman,
+    LastSample,
     LockIn,
     MaximumLengthChopper,
     PeriodicChopper,
-    PeriodMeanReference,
-    Reference,
-    ReferenceTracker,
+    PeriodMean,
+    SPEstimator,
     SteadyKalman,
 )
 from sptrack.calibration import METHODS as CALIBRATORS
@@ -59,7 +57,7 @@ from sptrack.devices import (
 from sptrack.devices.measured import FAMILIES
 from sptrack.errors import SptrackError
 from sptrack.tracking import METHODS, PROBLEMS, ProblemSettings, Tracker, method, problem
-from sptrack.tracking.methods import ESTIMATORS, SCOPES, Chop
+from sptrack.tracking.methods import ESTIMATORS, periodic, telegraph, with_settings
 
 Run = tuple[str, Callable[[], Any]]
 
@@ -107,10 +105,10 @@ def small_runs() -> Iterator[Run]:
     for law, application in product(COUNT_LAWS, APPLICATIONS):
         yield f"{law}, {application}", partial(_track, tracked, law=law, application=application)
     for name in ESTIMATORS:
-        yield f"reference {name}", partial(_allowed, _track, replace(tracked, estimator=name))
-    for scope, steps in product(SCOPES, (0, 7)):
-        chop = Chop(scope=scope, half_period=steps, probability=0.0 if steps else 0.1)
-        yield f"chopper per {scope}", partial(_allowed, _track, replace(tracked, chop=chop))
+        yield f"reference {name}", partial(_allowed, _track, with_settings(tracked, estimator=name))
+    for by_column in (False, True):
+        for chopper in (telegraph(0.1, by_column=by_column), periodic(7, by_column=by_column)):
+            yield f"chopper {chopper}", partial(_allowed, _track, replace(tracked, chopper=chopper))
     yield "fixed-point reference", partial(_track, replace(tracked, bits=8))
     for block, dtype in product(_blocks(), (np.float32, np.float64)):
         yield block.label(), partial(block.process, np.ones((8, 3), dtype))
@@ -163,10 +161,10 @@ def _track(chosen: Any, kind: str = "quadratic", device: Device | None = None, *
 
 
 def _blocks() -> Iterator[Any]:
-    telegraph = Chopper(p=0.3)
+    random = Chopper(p=0.3)
     filters = (
         EMA(eta=0.2),
-        EMA(eta=0.3, stages=3),
+        EMA(eta=0.3, order=3),
         SOS(sos=np.array([[0.2, 0.2, 0.0, 1.0, -0.6, 0.0]])),
         FIR(taps=np.array([0.5, 0.5])),
         Boxcar(length=5),
@@ -174,24 +172,22 @@ def _blocks() -> Iterator[Any]:
         SteadyKalman(drift_std=0.1, read_std=0.5),
         CorrectedEMA(eta=0.2),
     )
-    choppers = (telegraph, PeriodicChopper(half_period=4), MaximumLengthChopper(register=4))
+    choppers = (random, PeriodicChopper(half_period=4), MaximumLengthChopper(register=4))
     yield from filters
     for chopper in choppers:
         yield chopper
         yield Demodulator(chopper=chopper)
         yield LockIn(chopper=chopper)
         yield Chain(chopper, EMA(eta=0.2), Demodulator(chopper=chopper))
-    references: tuple[Reference, ...] = (
-        FixedReference(),
-        LastReference(),
-        EMAReference(eta=0.02),
-        EMAReference(eta=0.02, corrected=True),
-        BoxcarReference(length=4),
-        KalmanReference(drift_std=0.1, read_std=0.5),
-        PeriodMeanReference(period=5.0),
+    references = (
+        Fixed(),
+        LastSample(),
+        GrowingBoxcar(length=4),
+        Kalman(drift_std=0.1, read_std=0.5),
+        PeriodMean(eta=0.1),
     )
     for reference in references:
-        yield ReferenceTracker(estimator=reference, chopper=telegraph)
+        yield SPEstimator(estimator=reference, chopper=random)
 
 
 def _fit(family: str) -> None:

@@ -86,5 +86,3 @@ def _one_for_all_constants(dispatcher: Any) -> Any:
 
 def _refuse_python(dispatcher: Any) -> None:
     raise TypeError(f"{dispatcher.py_func.__name__} is called by kernels only (use its py_func)")
-
-

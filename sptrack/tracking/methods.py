@@ -21,6 +21,7 @@ from sptrack.blocks import (
     GrowingBoxcar,
     LastSample,
     ObserverSettings,
+    PatternChopper,
     PeriodicChopper,
     PeriodMean,
     SignSource,
@@ -125,6 +126,11 @@ def rate_of(reference: Block | ObserverSettings | str) -> float:
 
 def flips_of(chopper: SignSource) -> float:
     """Sign changes of a chopper per sample of its clock, on average."""
+    if isinstance(chopper, Chopper):
+        return chopper.p
+    if isinstance(chopper, PatternChopper):
+        signs = chopper.pattern()
+        return float(np.count_nonzero(signs != np.roll(signs, 1))) / signs.size
     return (1 - float(chopper.autocorrelation(1))) / 2
 
 

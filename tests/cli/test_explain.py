@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from sptrack.blocks import EMA, Boxcar, Chain, PeriodicChopper
 from sptrack.cli import main
 from sptrack.explain import explain
-from sptrack.tracking import METHODS, method, problem
+from sptrack.results import json_text
+from sptrack.tracking import METHODS, method, problem, with_settings
 
 
 @pytest.fixture
@@ -63,9 +65,19 @@ def test_refusals(run, words, text):
     assert text in err
 
 
-def test_a_filter_of_its_own_is_not_passed_over(run, tmp_path):
+def test_filter_and_chopper_of_options_and_files(run, tmp_path):
+    chosen = with_settings(
+        method("e-rider"),
+        reference=Chain(EMA(eta=0.1), Boxcar(length=20)),
+        chopper=PeriodicChopper(half_period=40, duty=0.25),
+    )
+    made = json.loads(json_text(explain(problem(), chosen)))
+    words = ("--filter", "ema:eta=0.1+boxcar:length=20", "--chopper", "periodic:half_period=40,duty=0.25")
+    assert json.loads(run(*words, "--json")[1]) == made
     path = tmp_path / "setup.toml"
-    path.write_text('filter = "ema:eta=0.1"\n')
-    status, out, err = run("--config", path)
-    assert (status, out) == (2, "")
-    assert "table 'filter' is for `sptrack response`" in err
+    path.write_text(
+        'filter = "ema:eta=0.1+boxcar:length=20"\nchopper = "periodic:half_period=40,duty=0.25"\n'
+    )
+    assert json.loads(run("--config", path, "--json")[1]) == made
+    assert run("--config", path, *words[:1], "last")[1] == run(*words[2:], "--filter", "last")[1]
+    assert run("--config", path, "--method", "sgd")[0] == 2

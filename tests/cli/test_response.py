@@ -32,7 +32,7 @@ def test_json_holds_the_numbers_of_the_library(run):
     tracked, chosen = problem(), method("e-rider")
     driven = OpenLoop(
         cells=tracked.fast,
-        chopper=Chopper(p=chosen.chop.probability),
+        chopper=Chopper(p=chosen.chopper.p),
         alpha=chosen.alpha,
         mean=start_gradient(tracked),
         std=tracked.gradient_noise,
@@ -92,9 +92,9 @@ def test_options_go_before_the_file_and_the_file_before_defaults(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--filter", "emma:eta=0.1"], "--filter: kind 'emma'"),
-        (["--filter", "corrected-ema:eta=0.1"], "no frequency response"),
-        (["--filter", "sos:file=/not/there.json"], "cannot be read"),
+        (["--filter", "emma:eta=0.1"], "did you mean 'ema'"),
+        (["--filter", "fixed"], "no frequency response"),
+        (["--filter", "sos:file=/not/there.json"], "cannot read"),
         (["--chopper", "telegraph:p=2"], "--chopper: telegraph: p = 2"),
         (["--device", "none"], "device 'none'"),
         (["--device", "idealized"], "symmetric point"),

@@ -8,14 +8,18 @@ import sys
 import time
 
 import pytest
+from scipy.signal import ellip
 
+from sptrack.blocks import SOS, Boxcar, MaximumLengthChopper
 from sptrack.cli import main
+from sptrack.prediction import predict_reference
 from sptrack.results import load
-from sptrack.tracking import METHODS, ProblemSettings, method
+from sptrack.tracking import METHODS, ProblemSettings, method, problem, with_settings
 from sptrack.tracking.compare import compare, comparison_rows
 from sptrack.tracking.config import Setup, setup_to_toml
 
-KEYS = ["method", "w_mse", "w_mse_ci", "sp_mse", "sp_mse_ci", "pulses", "reads", "programs", "cost"]
+SPENT = ["pulses", "reads", "programs", "cost"]
+KEYS = ["method", "w_mse", "w_mse_ci", "sp_mse", "sp_mse_ci", "sp_mse_predicted", "not_predicted", *SPENT]
 AMOUNT = ["--steps", "400", "--seeds", "2"]
 FILES = [".sptrack", "checkpoints", "track.json", "track.nc", "track.png", "track.svg"]
 
@@ -31,6 +35,13 @@ def run(capfd):
     return call
 
 
+def simulated(rows):
+    """Records without the predictions that the command puts beside them."""
+    return [
+        {key: row[key] for key in row if key not in ("sp_mse_predicted", "not_predicted")} for row in rows
+    ]
+
+
 @pytest.fixture
 def without_figures(monkeypatch):
     monkeypatch.setattr("sptrack.plotting.style.save_figure", lambda *_: None)
@@ -41,7 +52,9 @@ def test_json_of_one_method(run):
     (row,) = json.loads(out)
     assert (status, err) == (0, "")
     assert list(row) == KEYS
-    assert row == json.loads(json.dumps(comparison_rows(compare(["e-rider"], steps=400, seeds=2))[0]))
+    assert simulated([row]) == comparison_rows(compare(["e-rider"], steps=400, seeds=2))
+    expected = [predict_reference(problem(seed=seed), method("e-rider")).mse for seed in (0, 1)]
+    assert row["sp_mse_predicted"] == pytest.approx(sum(expected) / 2)
 
 
 def test_compare_without_names_is_all_methods(run):
@@ -72,7 +85,7 @@ def test_files(run, tmp_path):
     assert (out / "track.json").read_text(encoding="utf-8") == text
     assert err == f"wrote {out}\n"
     data = load(out / "track.nc")
-    assert comparison_rows(data) == json.loads(text)
+    assert comparison_rows(data) == simulated(json.loads(text))
     assert {path.name for path in (out / "checkpoints").iterdir()} == {
         f"{name}-{seed}.npz" for name in ("e-rider", "sgd") for seed in (0, 1)
     }
@@ -113,12 +126,68 @@ def test_a_file_gives_problem_and_settings(run, tmp_path):
     chosen = method("e-rider", alpha=0.02)
     path.write_text(setup_to_toml(Setup(method=chosen, problem="separable", settings=settings)))
     expected = compare([chosen], "separable", settings, steps=400, seeds=2)
-    assert json.loads(run("--config", path, "--json")[1]) == comparison_rows(expected)
+    assert simulated(json.loads(run("--config", path, "--json")[1])) == comparison_rows(expected)
     both = json.loads(run("--config", path, "--compare", "sgd", "e-rider", "--json")[1])
-    assert both[1] == comparison_rows(expected)[0]
+    assert simulated(both)[1] == comparison_rows(expected)[0]
     assert run("--config", path, "--method", "sgd")[0] == 2
     other = json.loads(run("--config", path, "--problem", "quadratic", "--json")[1])
-    assert other != comparison_rows(expected)
+    assert simulated(other) != comparison_rows(expected)
+
+
+def test_filter_and_chopper_close_the_loop(run, tmp_path):
+    """Options, a file with tables, and the library make the same run; W and Q are those of that filter."""
+    sections = ellip(4, 0.1, 40, 0.004, output="sos")
+    (tmp_path / "elliptic.json").write_text(json.dumps(sections.tolist()))
+    words = ("--filter", f"sos:file={tmp_path / 'elliptic.json'}", "--chopper", "periodic:half_period=50")
+    status, out, _ = run("--method", "e-rider", *words, "--json")
+    own = with_settings(method("e-rider"), reference=SOS(sos=sections), half_period=50)
+    assert status == 0
+    assert simulated(json.loads(out)) == comparison_rows(compare([own], steps=400, seeds=2))
+    path = tmp_path / "setup.toml"
+    rows = "".join(f"  {row},\n" for row in sections.tolist())
+    path.write_text(f'chopper = "periodic:half_period=50"\n[filter]\nkind = "sos"\nsos = [\n{rows}]\n')
+    assert run("--config", path, "--json")[1] == out
+    path.write_text(setup_to_toml(Setup(method=own)))
+    assert run("--config", path, "--json")[1] == out
+
+
+def test_of_several_methods_those_with_a_moving_reference_get_the_filter(run):
+    words = (
+        "--compare",
+        "sgd",
+        "c-ttv2",
+        "rider",
+        "--filter",
+        "boxcar:length=50",
+        "--chopper",
+        "mls:register=5",
+    )
+    _, out, err = run(*words, "--json")
+    changed = [
+        method("sgd"),
+        with_settings(method("c-ttv2"), chopper=MaximumLengthChopper(register=5)),
+        with_settings(method("rider"), reference=Boxcar(length=50), chopper=MaximumLengthChopper(register=5)),
+    ]
+    assert simulated(json.loads(out)) == comparison_rows(compare(changed, steps=400, seeds=2))
+    assert err == (
+        "sptrack: the filter is not for sgd, c-ttv2, whose reference does not move; "
+        "the chopper is not for sgd, whose reference does not move\n"
+    )
+    assert run(*words, "--json", "--quiet")[2] == ""
+
+
+def test_what_is_not_predicted_says_why(run):
+    words = ("--compare", "sgd", "two-stage", "rider", "agad", "o-rider")
+    rows = {row["method"]: row for row in json.loads(run(*words, "--json")[1])}
+    assert rows["agad"]["not_predicted"] is None
+    assert rows["agad"]["sp_mse_predicted"] > 0
+    assert rows["o-rider"]["sp_mse_predicted"] > 0
+    for name, text in (("sgd", "no reference"), ("two-stage", "fixed (calibrated)"), ("rider", "no chopper")):
+        assert rows[name]["sp_mse_predicted"] is None
+        assert text in rows[name]["not_predicted"]
+    text = run(*words)[1]
+    assert f" {rows['agad']['sp_mse_predicted']:.3g} " in text
+    assert "rider not predicted: no chopper" in text
 
 
 @pytest.mark.parametrize(
@@ -134,6 +203,15 @@ def test_a_file_gives_problem_and_settings(run, tmp_path):
         (["--steps", "150"], "steps = 150"),
         (["--seed", "-1"], "seed = -1"),
         (["--config", "/not/there.toml"], "cannot be read"),
+        (["--method", "sgd", "--filter", "ema:eta=0.1"], "cannot be used with sgd, which has no reference"),
+        (
+            ["--method", "oracle", "--chopper", "mls:register=4"],
+            "with oracle, whose reference is fixed (true)",
+        ),
+        (["--compare", "sgd", "tt-v1", "--filter", "last"], "filter last cannot be used with sgd"),
+        (["--filter", "emma:eta=0.1"], "did you mean 'ema'"),
+        (["--filter", "sos:file=/not/there.json"], "cannot read /not/there.json"),
+        (["--chopper", "periodic:half_period=0"], "half_period = 0"),
     ],
 )
 def test_refusals(run, words, text):

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sptrack.blocks import Boxcar
 from sptrack.design import Requirements, Specification, check
-from sptrack.design.candidates import boxcar_length, evaluate
+from sptrack.design.candidates import evaluate
 from sptrack.design.specification import QUANTITIES, Gradient
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, cells_from_parameters, sample_cells
 from sptrack.devices.presets import preset
-from sptrack.tracking import Chop
+from sptrack.tracking.methods import periodic, telegraph
 from tests.theory.openloop import Drive, LinearCell, run, signs_of_pattern, signs_of_telegraph
 
 STEPS, LANES = 400, 500
@@ -32,7 +33,7 @@ def predicted(spec, cells, alpha, chop, estimator, eta):
 def reference(p, estimator, eta):
     """Q [steps, lanes] of P [steps, lanes] from 0, by its definition."""
     if estimator == "boxcar":
-        length = boxcar_length(eta)
+        length = Boxcar.like(eta).length
         return np.stack([p[max(k - length, 0) : k].mean(axis=0) for k in range(1, len(p) + 1)])
     out, q, weight = [], 0.0, 0.0
     for row in p:
@@ -50,7 +51,7 @@ def test_predictions_are_those_of_simulated_pulses(estimator, eta, half_period):
     within 4 errors of the predicted bias; after the predicted settling at most the 5 % of the start is left.
     """
     rng = np.random.default_rng(8)
-    chop = Chop(half_period=half_period) if half_period else Chop(probability=0.1)
+    chop = periodic(half_period) if half_period else telegraph(0.1)
     signs = (
         signs_of_pattern([1.0] * half_period + [-1.0] * half_period, STEPS, LANES, rng)
         if half_period
@@ -74,13 +75,13 @@ def test_predictions_are_those_of_simulated_pulses(estimator, eta, half_period):
 
 def test_pulses_reads_and_programs_are_counts():
     cells = sample_cells(ONE_CELL, (1, 1), dtype=np.float64)
-    one = predicted(SPEC, cells, 0.02, Chop(half_period=8), "ema", 0.02)
+    one = predicted(SPEC, cells, 0.02, periodic(8), "ema", 0.02)
     rng = np.random.default_rng(3)
     on_p = np.abs(0.02 * (0.3 + rng.standard_normal(200_000)) / 0.004).mean() * STEPS
     assert one.values["reads"] == STEPS
     assert one.values["programs"] == STEPS // 8
     assert on_p < one.values["pulses"] < on_p + STEPS * one.beta * 1.0 / 0.004
-    still = predicted(SPEC, cells, 0.02, Chop(probability=0.05), "ema", 0.02)
+    still = predicted(SPEC, cells, 0.02, telegraph(0.05), "ema", 0.02)
     assert still.values["programs"] == 0.05 * STEPS
 
 
@@ -88,28 +89,24 @@ def test_pulses_reads_and_programs_are_counts():
 def test_signal_falls_with_the_rate_of_flips(estimator):
     cells = sample_cells(ONE_CELL, (1, 1), dtype=np.float64)
     rates = (0.0, 0.001, 0.01, 0.1, 0.5)
-    kept = [
-        predicted(SPEC, cells, 0.02, Chop(probability=p), estimator, 0.02).values["signal"] for p in rates
-    ]
+    kept = [predicted(SPEC, cells, 0.02, telegraph(p), estimator, 0.02).values["signal"] for p in rates]
     assert kept[0] == pytest.approx(1)
     assert (np.diff(kept) < 0).all()
 
 
 def test_boxcars_are_whole_periods_and_at_most_half_the_run():
     cells = sample_cells(ONE_CELL, (1, 1), dtype=np.float64)
-    made = list(
-        evaluate(SPEC, cells, [(0.02, Chop(half_period=9))], np.geomspace(0.005, 0.5, 9), ("boxcar",))
-    )
-    lengths = [boxcar_length(one.setting.eta) for one in made]
+    made = list(evaluate(SPEC, cells, [(0.02, periodic(9))], np.geomspace(0.005, 0.5, 9), ("boxcar",)))
+    lengths = [one.setting.reference.length for one in made]
     assert lengths
     assert all(n % 18 == 0 and n <= STEPS // 2 for n in lengths)
-    assert not list(evaluate(SPEC, cells, [(0.02, Chop(probability=0.1))], np.array([0.1]), ("boxcar",)))
+    assert not list(evaluate(SPEC, cells, [(0.02, telegraph(0.1))], np.array([0.1]), ("boxcar",)))
 
 
 def test_outside_the_model_a_candidate_is_not_valid():
     cells = sample_cells(ONE_CELL, (1, 1), dtype=np.float64)
-    assert predicted(SPEC, cells, 0.02, Chop(probability=0.1), "ema", 0.02).valid
-    wild = predicted(SPEC, cells, 3.0, Chop(probability=0.1), "ema", 0.02)
+    assert predicted(SPEC, cells, 0.02, telegraph(0.1), "ema", 0.02).valid
+    wild = predicted(SPEC, cells, 3.0, telegraph(0.1), "ema", 0.02)
     assert not wild.valid
     assert wild.values["settling"] == wild.values["converging"] == wild.values["weights"] == np.inf
 
@@ -119,7 +116,7 @@ def test_cells_without_a_symmetric_point_do_not_count_against_the_training():
     pair = {"step_up": [[0.0052, 0.004]], "step_down": [[0.0028, 0.0]]}
     both = cells_from_parameters(ONE_CELL, pair, dtype=np.float64)
     assert np.isnan(both.symmetric_point).tolist() == [[False, True]]
-    chosen = (0.02, Chop(probability=0.01), "ema", 0.02)
+    chosen = (0.02, telegraph(0.01), "ema", 0.02)
     one = predicted(SPEC, cells_from_parameters(ONE_CELL, {k: [[v[0][0]]] for k, v in pair.items()}), *chosen)
     two = predicted(SPEC, both, *chosen)
     for name in ("weights", "converging", "rms", "settling"):
@@ -139,7 +136,7 @@ SOFT = Specification(
 def held():
     """A periodic chopper on 64 cells of the default device, 8 noises; setting and its check."""
     cells = sample_cells(SOFT.device, (1, 64), seed=1)
-    one = predicted(SOFT, cells, 0.05, Chop(half_period=50), "ema", 0.01)
+    one = predicted(SOFT, cells, 0.05, periodic(50), "ema", 0.01)
     return one, check(SOFT, cells, one, seeds=8, seed=3)
 
 
@@ -186,7 +183,7 @@ def test_weights_are_predicted_where_e_rider_works():
     """Rare flips in a whole run: simulated rms error of W within 1.6 times the law; W trained."""
     spec = replace(SOFT, steps=20000, requirements=Requirements(weights=1.0))
     cells = sample_cells(spec.device, (1, 64), seed=1)
-    one = predicted(spec, cells, 0.05, Chop(probability=0.002), "ema", 0.005)
+    one = predicted(spec, cells, 0.05, telegraph(0.002), "ema", 0.005)
     made = check(spec, cells, one, seeds=4, seed=3)
     found = row(made, "weights")
     assert one.values["weights"] / 1.6 < found.measured < 1.6 * one.values["weights"]

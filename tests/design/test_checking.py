@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
+from sptrack.blocks import EMA
 from sptrack.design import Candidate, Requirements, Setting, Specification
 from sptrack.design.checking import _row
 from sptrack.design.specification import QUANTITIES
-from sptrack.tracking import Chop
 
 SPEC = Specification(requirements=Requirements(rms=0.1, signal=0.5), train=False)
 NAN = (np.nan, np.nan)
 
 
 def verdict(name, value, ends, predicted=0.05):
-    setting = Setting(0.01, Chop(), "ema", 0.01)
+    setting = Setting(0.01, None, EMA(eta=0.01))
     values = dict.fromkeys(QUANTITIES, predicted)
     one = Candidate(setting=setting, gamma=0.5, beta=0.001, values=values, warnings=())
     return _row(SPEC, one, name, value, ends)

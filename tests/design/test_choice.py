@@ -9,7 +9,7 @@ from sptrack.cost import CostModel
 from sptrack.design import Candidate, Requirements, Setting, Specification, search
 from sptrack.design.choice import misses, price, rank, undominated
 from sptrack.errors import ParameterError
-from sptrack.tracking import Chop
+from sptrack.tracking.methods import rated_reference, telegraph
 
 VALUES = {
     "bias": 0.01,
@@ -25,7 +25,7 @@ VALUES = {
 
 
 def candidate(**values):
-    setting = Setting(0.02, Chop(probability=0.002), "ema", 0.005)
+    setting = Setting(0.02, telegraph(0.002), rated_reference("ema", 0.005))
     return Candidate(setting=setting, gamma=0.5, beta=0.002, values=VALUES | values, warnings=())
 
 

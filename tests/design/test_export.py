@@ -13,8 +13,8 @@ from sptrack.design import Candidate, Requirements, Setting, Specification
 from sptrack.design.export import design_to_toml, filter_csv, filter_npz, transfer_function
 from sptrack.devices.presets import preset
 from sptrack.response.defaults import method_filter, method_signs
-from sptrack.tracking import Chop
 from sptrack.tracking.config import load_setup
+from sptrack.tracking.methods import periodic, rated_reference, telegraph
 
 SPEC = Specification(
     requirements=Requirements(rms=0.05), device=preset("soft-bounds"), steps=400, read_noise=0.01
@@ -22,15 +22,15 @@ SPEC = Specification(
 
 
 def candidate(estimator, eta, chop):
-    setting = Setting(0.03, chop, estimator, eta)
+    setting = Setting(0.03, chop, rated_reference(estimator, eta))
     return Candidate(setting=setting, gamma=0.5, beta=0.004, values={}, warnings=())
 
 
 CHOSEN = [
-    candidate("ema", 0.02, Chop(probability=0.01)),
-    candidate("corrected-ema", 0.3, Chop(half_period=7)),
-    candidate("boxcar", 2 / 21, Chop(half_period=5)),
-    candidate("ema", 0.5, Chop()),
+    candidate("ema", 0.02, telegraph(0.01)),
+    candidate("corrected-ema", 0.3, periodic(7)),
+    candidate("boxcar", 2 / 21, periodic(5)),
+    candidate("ema", 0.5, None),
 ]
 
 

@@ -15,7 +15,7 @@ import pytest
 import sptrack
 from sptrack.kernels import _cache
 from sptrack.kernels._cache import CACHE_FOLDER, KernelCache, cache_root
-from sptrack.kernels._jit import kernel, uncached
+from sptrack.kernels._jit import kernel
 
 pytestmark = pytest.mark.compiled
 INTEGER = (numba.int64,)
@@ -173,10 +173,8 @@ def test_a_closure_is_not_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_laws_of_users_are_not_kept(tmp_path):
-    dispatcher = kernel(double)
-    assert isinstance(dispatcher._cache, KernelCache) == (CACHE_FOLDER is not None)
-    assert not isinstance(uncached(dispatcher)._cache, KernelCache)
+def test_kernels_are_kept():
+    assert isinstance(kernel(double)._cache, KernelCache) == (CACHE_FOLDER is not None)
 
 
 def test_a_cache_that_is_switched_off(kept):

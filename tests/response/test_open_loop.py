@@ -86,7 +86,7 @@ def test_final_weights_are_what_the_filter_does():
         CorrectedEMA(eta=0.1),
         Boxcar(length=7),
         CIC(length=60),
-        EMA(eta=0.1, stages=2),
+        EMA(eta=0.1, order=2),
     ):
         weights = final_weights(block, 40)
         assert weights.shape == (40,)

@@ -7,7 +7,7 @@ from sptrack.devices import Device, Spread
 from sptrack.errors import ParameterError
 from sptrack.response.tones import held_reference, measure_loop, tone_loop
 from sptrack.spectrum import Tones
-from sptrack.tracking import Chop, ProblemSettings, Tracker, method, problem, with_settings
+from sptrack.tracking import ProblemSettings, Tracker, method, problem, with_settings
 
 pytestmark = pytest.mark.compiled
 
@@ -62,8 +62,8 @@ def test_the_held_reference_is_that_of_the_last_flip():
         ("separable", method("sgd"), "RIDER or E-RIDER"),
         ("separable", method("agad"), "RIDER or E-RIDER"),
         ("separable", method("oracle"), "RIDER or E-RIDER"),
-        ("separable", with_settings(method("e-rider"), chop=Chop(half_period=9)), "telegraph"),
-        ("separable", with_settings(method("e-rider"), chop=Chop()), "telegraph"),
+        ("separable", with_settings(method("e-rider"), half_period=9), "telegraph"),
+        ("separable", with_settings(method("e-rider"), chopper=None), "telegraph"),
     ],
 )
 def test_loops_without_a_model_are_refused(name, chosen, text):

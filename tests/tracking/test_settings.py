@@ -16,7 +16,7 @@ def tail(changed, seeds=range(400, 406), steps=20000):
 
 def test_a_periodic_chopper_tracks_as_well_as_a_random_one():
     """Half period 500: W .00078 +- .00019, Q .00075 +- .00012 over seeds; 4 sigma of the mean of 6."""
-    errors = tail(with_settings(method("e-rider"), chop={"half_period": 500}))
+    errors = tail(with_settings(method("e-rider"), half_period=500))
     assert abs(errors[:, 0].mean() - 0.00078) < 4 * 0.00019 / np.sqrt(6)
     assert abs(errors[:, 2].mean() - 0.00075) < 4 * 0.00012 / np.sqrt(6)
 
@@ -55,7 +55,5 @@ def test_bad_settings_are_refused_in_one_line(settings, text):
 
 
 def test_a_chopper_is_random_or_periodic():
-    with pytest.raises(
-        ParameterError, match="probability and half_period cannot both be above 0, got 0.1 and 5"
-    ):
+    with pytest.raises(ParameterError, match="cannot both be above 0, got 0.1 and 5"):
         with_settings(method("e-rider"), chop={"probability": 0.1, "half_period": 5})

@@ -5,12 +5,13 @@ from dataclasses import fields
 
 import pytest
 
+from sptrack.blocks import EMA, ObserverSettings, PeriodicChopper
 from sptrack.errors import ParameterError
-from sptrack.tracking.methods import METHODS, Chop, Method, Observing, Transfer, method
+from sptrack.tracking.methods import METHODS, Method, Transfer, method, periodic, telegraph, with_settings
 from sptrack.tuning.space import (
     CHOICES,
-    PATHS,
     RANGES,
+    SETTINGS,
     Choice,
     Range,
     check_space,
@@ -28,11 +29,32 @@ KEYWORDS = [(name, key) for name, made in METHODS.items() for key in inspect.sig
 
 
 def test_every_field_of_a_method_can_be_varied():
-    nested = {"chop": Chop, "transfer": Transfer, "observing": Observing}
-    wanted = {(item.name,) for item in fields(Method)} - {("name",), *((name,) for name in nested)}
-    wanted |= {(name, item.name) for name, kind in nested.items() for item in fields(kind)}
-    assert {path for path in PATHS.values() if path} == wanted
-    assert set(PATHS) == set(RANGES) | set(CHOICES)
+    described = {"name", "transfer", "chopper"}
+    own = {item.name for item in fields(Method)} - described
+    nested = {item.name for kind in (Transfer, ObserverSettings) for item in fields(kind)}
+    assert own | nested - {"form", "forgetting"} | {
+        "eta",
+        "estimator",
+        "p",
+        "half_period",
+        "scope",
+        "tail",
+    } == set(SETTINGS)
+    assert set(SETTINGS) == set(RANGES) | set(CHOICES)
+
+
+def test_numbers_of_a_methods_own_blocks_can_be_varied():
+    base = with_settings(method("e-rider"), reference=EMA(eta=0.01, order=2), chopper=periodic(50))
+    assert read_setting(base, "filter.order") == 2
+    made = with_point(base, {"filter.eta": 0.02, "filter.order": 3.0, "chopper.duty": 0.3})
+    assert made.reference == EMA(eta=0.02, order=3)
+    assert made.chopper == PeriodicChopper(half_period=50, duty=0.3)
+    assert default_range("filter.eta", base) == Range(low=0.001, high=0.1)
+    assert default_range("chopper.half_period", base) == Range(low=5, high=500, multiple=1)
+    with pytest.raises(ParameterError, match="filter.length: EMA"):
+        with_point(base, {"filter.length": 4})
+    with pytest.raises(ParameterError, match="chopper.p: rider has no chopper"):
+        with_point(method("rider"), {"chopper.p": 0.1})
 
 
 @pytest.mark.parametrize(("name", "key"), KEYWORDS)
@@ -76,10 +98,10 @@ def test_a_default_range_is_stretched_to_hold_the_start():
 
 
 def test_a_chopper_is_random_or_periodic():
-    periodic = with_point(method("e-rider"), {"half_period": 250})
-    assert periodic.chop == Chop(half_period=250)
-    assert read_setting(periodic, "p") == 1 / 250
-    assert with_point(periodic, {"p": 0.01}).chop == Chop(probability=0.01)
+    regular = with_point(method("e-rider"), {"half_period": 250})
+    assert regular.chopper == periodic(250)
+    assert read_setting(regular, "p") == 1 / 250
+    assert with_point(regular, {"p": 0.01}).chopper == telegraph(0.01)
     assert read_setting(method("e-rider", p=0.002), "half_period") == 500
 
 
