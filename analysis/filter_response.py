@@ -31,7 +31,7 @@ DELAY = 100
 """Group delay at omega = 0 of the filters that are compared settled, samples."""
 FAMILIES: dict[str, Callable[[int], Block]] = {
     "EMA": lambda delay: EMA(eta=1 / (delay + 1)),
-    "2 x EMA": lambda delay: EMA(eta=1 / (delay / 2 + 1), stages=2),
+    "2 x EMA": lambda delay: EMA(eta=1 / (delay / 2 + 1), order=2),
     "boxcar": lambda delay: Boxcar(length=2 * delay),
     "CIC, order 2": lambda delay: CIC(length=delay),
     "bias-corrected EMA": lambda delay: CorrectedEMA(eta=1 / (delay + 1)),

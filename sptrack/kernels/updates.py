@@ -99,7 +99,7 @@ def pulse_scratch(law: Any, noise: Any, draws: Any, weight: Array) -> Scratch:
 
 @inline
 def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any, places: Any) -> Any:
-    """`Scratch` for cells of so many rows within the arrays of `scratch_arrays`; ``places``: its addresses."""
+    """`Scratch` for so many parameters within the arrays of `scratch_arrays`; ``places``: its addresses."""
     step, z = rows + 1, rows + 1 + 2 * STEP_ROWS
     return Scratch(
         real[:rows],

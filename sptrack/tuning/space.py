@@ -18,8 +18,8 @@ _CHOPPER = ("p", "half_period", "scope")
 _OWN = ("alpha", "beta", "gamma", "eta", "pulses", "bits", "reference", "estimator", "sync", "direct")
 SETTINGS = (*_OWN, *_CHOPPER, *_TRANSFER, *_OBSERVER, "tail")
 """Settings that can be varied by name: the keywords of the factories, the spellings of `with_settings`, the
-fields of `Transfer` and `ObserverSettings`. ``tail`` is eta/p: eta = min(tail p, 1), as in AGAD. ``beta`` of a
-method with an observer is per step, as in its factory: a transfer takes it times the steps in between.
+fields of `Transfer` and `ObserverSettings`. ``tail`` is eta/p: eta = min(tail p, 1), as in AGAD. ``beta`` of
+a method with an observer is per step, as in its factory: a transfer takes it times the steps in between.
 Besides these, ``filter.NAME`` and ``chopper.NAME`` are the numbers of the method's own blocks."""
 _PLACES = {"chop.probability": "p", "chop.half_period": "half_period", "chop.scope": "scope"}
 _PLACES |= {f"transfer.{name}": name for name in _TRANSFER}

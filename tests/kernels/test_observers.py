@@ -64,7 +64,7 @@ FREE_FIELDS = ("weight_gain", "point_gain", "weight_grid", "point_grid", "varian
 
 
 def run(observer, form, drive, reads, every, pulses=None):
-    """References, variances and shares [3, reads, cells], and the memory; it starts at `START`, `F0`, `G1`."""
+    """References, variances and shares [3, reads, cells], and the memory, from `START`, `F0`, `G1`."""
     memory = np.zeros((observers.SLOTS[form], drive.shape[1]))
     memory[observers.POINT] = START
     if form != observers.PREDICTOR:
