@@ -16,9 +16,9 @@ leading order), its forgetting not above P's own rate 1 - a, for it has to see P
 with a shorter memory its regression cannot tell a drift from a slope, and points leave the line (above, rate
 .02). Its estimates are limited to a share of the nominal range, which a moving point can leave:
 `ObserverSettings(limit=...)` is raised here. A filter as fast as the drift asks for is never best. Zero-
-shifting again, with as many pulses as training has, is best where points move fast and training can wait. E-RIDER's
-copy of Q is older than Q by another 1/p steps.
-"""  # noqa: D400
+shifting again, with as many pulses as training has, is best where points move fast and training can wait.
+E-RIDER's copy of Q is older than Q by another 1/p steps.
+"""
 
 from dataclasses import replace
 from typing import Any, NamedTuple

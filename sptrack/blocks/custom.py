@@ -53,16 +53,17 @@ class CustomFilter(LinearBlock):
     def __post_init__(self) -> None:
         Block.__post_init__(self)
         whole("rows", self.rows, 1)
-        for name, value in (("update", self.update), ("response", self.response or abs)):
-            if not callable(value):
-                raise ParameterError(f"{name} must be a function, got {value!r}")
+        given: dict[str, Any] = {"update": self.update, "response": self.response or abs}
+        for name, function in given.items():
+            if not callable(function):
+                raise ParameterError(f"{name} must be a function, got {function!r}")
         for name, value in self.parameters.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
                 raise ParameterError(f"parameter {name} must be a number, got {value!r}")
             if not np.isfinite(value):
                 raise ParameterError(f"parameter {name} must be finite, got {value}")
         try:
-            found = self.update(np.zeros(self.rows), 0.0, *self._numbers)
+            found: Any = self.update(np.zeros(self.rows), 0.0, *self._numbers)
         except Exception as error:
             raise ParameterError(f"update fails on zeros: {one_line(error)}") from error
         if not (np.isscalar(found) and np.isreal(found) and np.isfinite(found)):

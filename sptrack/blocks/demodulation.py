@@ -51,7 +51,7 @@ class Demodulator(Block):
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
         signs = self.chopper.signs_of(shape)
-        return (Stage(demodulate_tile, 4, count=self.hold, signs=signs),)
+        return (Stage(demodulate_tile, 4, repeats=self.hold, signs=signs),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,7 @@ class EMA(LinearBlock):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
-        return (Stage(ema_tile, self.order, (self.eta,), count=self.order),)
+        return (Stage(ema_tile, self.order, (self.eta,), repeats=self.order),)
 
     @property
     def operations(self) -> int:
@@ -259,7 +259,7 @@ class SOS(_Design):
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
         numbers = tuple(np.delete(self.sos, 3, axis=1).ravel().tolist())
-        return (Stage(sos_tile, 2 * len(self.sos), numbers, count=len(self.sos)),)
+        return (Stage(sos_tile, 2 * len(self.sos), numbers, repeats=len(self.sos)),)
 
     @property
     def operations(self) -> int:
@@ -322,7 +322,7 @@ class FIR(_Design):
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
         taps = self._padded()
-        return (Stage(fir_tile, taps.size, tuple(taps.tolist()), count=taps.size),)
+        return (Stage(fir_tile, taps.size, tuple(taps.tolist()), repeats=taps.size),)
 
     @property
     def operations(self) -> int:
@@ -402,7 +402,7 @@ class Boxcar(LinearBlock):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
-        return (Stage(boxcar_tile, self.length + 1, count=1, length=self.length),)
+        return (Stage(boxcar_tile, self.length + 1, repeats=1, length=self.length),)
 
     @property
     def operations(self) -> int:
@@ -454,7 +454,7 @@ class GrowingBoxcar(Block):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
-        return (Stage(growing_boxcar_tile, self.length + 1, count=1, length=self.length),)
+        return (Stage(growing_boxcar_tile, self.length + 1, repeats=1, length=self.length),)
 
     @property
     def settled(self) -> Boxcar:
@@ -498,7 +498,7 @@ class CIC(LinearBlock):
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
         rows = self.order * (self.length + 1)
-        return (Stage(boxcar_tile, rows, count=self.order, length=self.length),)
+        return (Stage(boxcar_tile, rows, repeats=self.order, length=self.length),)
 
     @property
     def operations(self) -> int:
@@ -562,7 +562,7 @@ class SteadyKalman(LinearBlock):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
-        return (Stage(ema_tile, 1, (self.gain,), count=1),)
+        return (Stage(ema_tile, 1, (self.gain,), repeats=1),)
 
     @property
     def operations(self) -> int:

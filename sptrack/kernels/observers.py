@@ -435,8 +435,15 @@ NOBODY = Observer(
     *7 * (0.0,),
 )
 """No observer."""
-_TELL = (typeof(NOBODY), types.float64[:, ::1], types.float64[::1], types.int32[::1], types.int64)
-_OBSERVE = (typeof(NOBODY), types.float64[:, ::1], types.float64[::1], types.int64)
+_type_of: Any = typeof
+_TELL: tuple[Any, ...] = (
+    _type_of(NOBODY),
+    types.float64[:, ::1],
+    types.float64[::1],
+    types.int32[::1],
+    types.int64,
+)
+_OBSERVE: tuple[Any, ...] = (_type_of(NOBODY), types.float64[:, ::1], types.float64[::1], types.int64)
 """Types of the arguments of tile functions."""
 
 

@@ -5,10 +5,9 @@ serves all kinds, a kind that is not used is not compiled, and a user's own func
 call costs a few nanoseconds, next to nothing on a tile of a few hundred cells.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-from numba import typeof
+import numba
 from numba.core import config, types
 from numba.extending import intrinsic
 
@@ -19,7 +18,10 @@ _FUNCTIONS: dict[int, Any] = {}
 """Compiled functions by address, which live as long as the process; with the jit off by number."""
 
 
-def address(function: Callable[..., None], *arguments: Any, cached: bool = True) -> int:
+_type_of: Any = numba.typeof
+
+
+def address(function: Any, *arguments: Any, cached: bool = True) -> int:
     """Address of ``function``, compiled for arguments of the types of ``arguments``.
 
     Parameters
@@ -34,7 +36,7 @@ def address(function: Callable[..., None], *arguments: Any, cached: bool = True)
     if config.DISABLE_JIT:
         _FUNCTIONS[id(function)] = function
         return id(function)
-    kinds = tuple(one if isinstance(one, types.Type) else typeof(one) for one in arguments)
+    kinds = tuple(one if isinstance(one, types.Type) else _type_of(one) for one in arguments)
     key = (function, kinds)
     if key not in _ADDRESSES:
         own = function if hasattr(function, "py_func") else tile_function(function)
@@ -65,5 +67,5 @@ def _compiled_call(context: Any, place: Any, arguments: Any) -> Any:
     return types.void(types.int64, arguments), generate
 
 
-call = _python_call if config.DISABLE_JIT else _compiled_call
+call: Any = _python_call if config.DISABLE_JIT else _compiled_call
 """``call(address, (arguments))`` in compiled code; the arguments must be of the types given to `address`."""

@@ -209,7 +209,7 @@ def mean_steps(law: Any, up: Any, cell: Any, w: Any, step: Any, n: Any) -> None:
 
     ``law`` is a `callable_law`; ``step`` [`STEP_ROWS`, >= n] is scratch.
     """
-    call(law.steps, (law, up, cell, w, step, n))  # type: ignore[call-arg]
+    call(law.steps, (law, up, cell, w, step, n))
 
 
 @kernel

@@ -32,14 +32,15 @@ _TINY = 1e-250
 """Memory below this becomes zero at every 8th sample: decaying tails do not become subnormal numbers, which
 slow a processor down."""
 
-_TYPES = (
+_five: Any = types.UniTuple
+_TYPES: tuple[Any, ...] = (
     types.int64[::1],
     types.float64[::1],
     types.int8[:, ::1],
     types.float64[:, ::1],
     types.float64[:, ::1],
     types.int8[:, ::1],
-    types.UniTuple(types.int64, 5),
+    _five(types.int64, 5),
 )
 """Types of the arguments of a tile function."""
 
@@ -54,7 +55,7 @@ class Stage(NamedTuple):
     step: Callable[..., None]
     rows: int
     numbers: tuple[float, ...] = ()
-    count: int = 0
+    repeats: int = 0
     length: int = 0
     signs: Callable[[int, int], Array] | None = None
     own: bool = False
@@ -79,7 +80,7 @@ def pack(stages: Sequence[Stage], first: int = 0, count: int = 0) -> Stages:
     for line, stage in zip(code, stages, strict=True):
         place = address(stage.step, *_TYPES, cached=not stage.own)
         line[[STEP, ROW, ROWS, FIRST]] = place, row, stage.rows, len(numbers)
-        line[[COUNT, LENGTH]] = stage.count, stage.length
+        line[[COUNT, LENGTH]] = stage.repeats, stage.length
         numbers.extend(stage.numbers)
         if stage.signs is not None:
             found = stage.signs(max(first - 1, 0), count + min(first, 1))

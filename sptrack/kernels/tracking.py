@@ -67,7 +67,8 @@ READS, PROGRAMS = 0, 1
 """Entries of the tally."""
 ERROR_W, ERROR_MIX, ERROR_Q = 0, 1, 2
 """Metrics of a sample: squared distance of W and the mixed weight from the optimum, of Q from its target."""
-_FIVE = types.UniTuple(types.int64, 5)
+_uniform: Any = types.UniTuple
+_FIVE = _uniform(types.int64, 5)
 
 
 class Calls(NamedTuple):
@@ -94,7 +95,7 @@ def calls_of(arrays: Any, reference: Any, rule: Any, gradient: int, tile: Any) -
         address(_after, drive, _FIVE, tile) if writes else 0,
         address(_drift, drive, _FIVE, tile) if drifts else 0,
         gradient,
-        address(_refer, reference, rule, types.UniTuple(types.int64, 2), tile),
+        address(_refer, reference, rule, _uniform(types.int64, 2), tile),
     )
 
 

@@ -224,7 +224,8 @@ def with_point(base: Method, point: Mapping[str, Value]) -> Method:
             whole = isinstance(getattr(block, key), int)
             blocks[part] = replace(block, **{key: round(float(value)) if whole else value})
     named = {name: value for name, value in point.items() if "." not in name}
-    transfer = replace(base.transfer, **{name: named.pop(name) for name in _TRANSFER if name in named})
+    moved_by: dict[str, Any] = {name: named.pop(name) for name in _TRANSFER if name in named}
+    transfer = replace(base.transfer, **moved_by)
     observer = {name: named.pop(name) for name in _OBSERVER if name in named}
     given: dict[str, Any] = {**blocks, **named, "transfer": transfer}
     if "scope" in given:

@@ -123,7 +123,7 @@ def in_sequence(bar, number):
 
 @pytest.mark.parametrize("law", ["soft bounds", "exponential", "few nodes"])
 def test_many_pulses_are_the_steps_one_after_the_other(law):
-    """Without noise: dense tiles, lists and sorted remainders, with counts of 0 to 40, against a plain loop."""
+    """Without noise: dense tiles, lists and sorted remainders, counts of 0 to 40, against a plain loop."""
     bar = made(law, "none", moves=False, dtype=np.float64, rows=4, columns=150)
     rng = np.random.default_rng(5)
     number = np.concatenate(
