@@ -18,7 +18,7 @@ with a shorter memory its regression cannot tell a drift from a slope, and point
 `ObserverSettings(limit=...)` is raised here. A filter as fast as the drift asks for is never best. Zero-
 shifting again, with as many pulses as training has, is best where points move fast and training can wait.
 E-RIDER's copy of Q is older than Q by another 1/p steps.
-"""
+"""  # noqa: D400
 
 from dataclasses import replace
 from typing import Any, NamedTuple

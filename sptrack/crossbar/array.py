@@ -1,6 +1,6 @@
 """The crossbar: cells, their weights, and a ledger of every pulse they get."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -197,6 +197,46 @@ class Crossbar:
             if rows:
                 yield Block(sent + every * np.arange(1, rows + 1), weights)
             sent += number
+
+    def updates(
+        self, increments: Iterable[ArrayLike], *, samples: int = 64, **options: Any
+    ) -> Iterator[Block]:
+        """Apply increments in turn and yield blocks of samples, one sample after each increment.
+
+        With a chopped gradient as increments and a chain of `sptrack.blocks` on what comes out, this is the
+        signal path of a tracked array, open loop.
+
+        Parameters
+        ----------
+        increments : iterable of array_like, broadcastable to [R, C]
+            Requested changes, weight units, such as an array [steps, R, C].
+        samples : int
+            Samples per block, >= 1.
+        **options
+            Passed to `apply`.
+
+        Yields
+        ------
+        Block
+            Number of increments so far and visible weights.
+
+        Raises
+        ------
+        ParameterError
+            ``samples`` below 1; as `apply`.
+        """
+        if samples < 1:
+            raise ParameterError(f"samples must be at least 1, got {samples}")
+        done, held = 0, []
+        for increment in increments:
+            self.apply(increment, **options)
+            held.append(self.weights.copy())
+            done += 1
+            if len(held) == samples:
+                yield Block(np.arange(done - len(held), done) + 1, np.stack(held))
+                held = []
+        if held:
+            yield Block(np.arange(done - len(held), done) + 1, np.stack(held))
 
     def apply(
         self,
