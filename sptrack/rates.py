@@ -164,7 +164,7 @@ def _more_flips(chopper: SignSource | None, factor: float, read: float) -> SignS
     if isinstance(chopper, PeriodicChopper):
         return replace(chopper, half_period=max(1, round(chopper.half_period / flips)))
     raise ParameterError(
-        f"{chopper} flips at given samples: choose a telegraph or a periodic chopper to scale"
+        f"{chopper} flips at given samples: scale a telegraph or a periodic one"
     )
 
 
@@ -192,7 +192,9 @@ def with_optimum(problem: Problem, optimum: Array) -> Problem:
         Another objective.
     """
     if problem.objective.kind not in (SEPARABLE, QUADRATIC):
-        raise ParameterError(f"problem must be quadratic or separable to move its optimum, got {problem.name}")
+        raise ParameterError(
+            f"problem must be quadratic or separable to move its optimum, got {problem.name}"
+        )
     cell = problem.objective.cell.copy()
     cell[1] = optimum
     moved = problem.objective._replace(cell=cell)
