@@ -32,7 +32,7 @@ CHOPPERS = (
     PeriodicChopper(half_period=5, duty=0.3),
     MaximumLengthChopper(register=4),
 )
-FILTERS = (EMA(eta=0.03), EMA(eta=0.05, stages=2), Boxcar(length=20), CIC(length=9))
+FILTERS = (EMA(eta=0.03), EMA(eta=0.05, order=2), Boxcar(length=20), CIC(length=9))
 OMEGA = 2 * np.pi * np.arange(1 << 16) / (1 << 16)
 
 
