@@ -164,7 +164,7 @@ def _more_flips(chopper: SignSource | None, factor: float, read: float) -> SignS
     if isinstance(chopper, PeriodicChopper):
         return replace(chopper, half_period=max(1, round(chopper.half_period / flips)))
     raise ParameterError(
-        f"{chopper} flips at given samples: choose a telegraph or a periodic chopper to scale"
+        f"{chopper} flips at given samples: scale a telegraph or a periodic one"
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sptrack import CostModel, ParameterError
+from sptrack.blocks import Boxcar
 from sptrack.passages import (
     Run,
     cheapest,
@@ -86,6 +87,8 @@ def test_reading_less_often_keeps_the_rates_per_step():
     assert (slow.beta, slow.transfer.every) == (4 * base.beta, 4)
     assert reading_every(method("o-rider"), 32).eta == method("o-rider").eta
     assert reading_every(method("rider", eta=0.5), 4).eta == 1.0
+    averaged = replace(method("rider"), reference=Boxcar(length=40))
+    assert reading_every(averaged, 4).reference == Boxcar(length=10)
     errors = []
     for chosen in (base, slow):
         tracker = Tracker(problem(), chosen, seed=0)

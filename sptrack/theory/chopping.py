@@ -186,7 +186,8 @@ def response_at(low_pass: Filter, omega: ArrayLike) -> Complex:
     w = np.asarray(omega, np.float64)
     if isinstance(low_pass, float | int):
         return np.asarray(low_pass / (1 - (1 - low_pass) * np.exp(-1j * w)))
-    return np.asarray(low_pass.frequency_response(w), np.complex128)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(low_pass.frequency_response(w), np.complex128)
 
 
 class EveryNth(NamedTuple):
