@@ -17,15 +17,20 @@ WITHOUT_AVX512 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
 
 
 def rate(name: str, repeats: int = 5) -> dict:
-    """Best rate of a case, its share of the ceiling, and the seconds by which the first call took longer."""
+    """Best rate of a case in its own unit and in pulses, its share of the ceiling, seconds of the first call.
+
+    The first call counts by how much longer it took than the best one.
+    """
     case = CASES[name]
     bar = case.subject()
     begin = time.perf_counter()
     done = case.work(bar)
     first = time.perf_counter() - begin
+    pulses = bar.ledger.total()
     seconds, spread = best_time(lambda: case.work(bar), repeats)
     return {
         "rate": done / seconds,
+        "pulses": pulses / seconds,
         "spread": spread,
         "share": done / seconds * case.load / CEILINGS[case.ceiling](repeats) / case.threads,
         "first_call": first - seconds,

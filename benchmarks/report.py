@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from benchmarks import commands, measure
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, YARDSTICK
 from benchmarks.ceiling import CEILINGS
 from benchmarks.filters import TARGETS, AgainstScipy
 from sptrack.cli.doctor import examine
@@ -47,10 +47,18 @@ class Row(NamedTuple):
 def rows(*, quick: bool = False) -> Iterator[Row]:
     """All measurements; ``quick`` measures the kernels once and leaves fresh processes out."""
     rates: dict[str, float] = {}
+    yardstick = None
     for name, case in CASES.items():
         found = measure.rate(name, 1 if quick else 5)
         rates[name] = found["rate"]
-        yield Row(name, found["rate"], case.unit, case.target, False, found["share"], found["spread"])
+        yield Row(name, found["rate"], case.unit, None, False, found["share"], found["spread"])
+        if name == YARDSTICK:
+            yardstick = found["pulses"]
+        if case.share is not None:
+            yield Row(f"{name}: share of the ceiling", found["share"], "", case.share)
+        if case.ratio is not None:
+            ratio = found["pulses"] / yardstick if yardstick else None
+            yield Row(f"{name}: pulses/s by {YARDSTICK}", ratio, "times", case.ratio)
     gain = rates["alternating, two threads"] / rates["alternating"]
     yield Row("alternating: two threads / one", gain, "times", 1.8)
     for name, target in TARGETS.items():

@@ -27,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from sptrack.blocks import Block, Chopper, ObserverSettings, PeriodicChopper
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices import CustomResponse, Device, Spread
 from sptrack.errors import ParameterError, nearest
 from sptrack.results import dataset, provenance
 from sptrack.tracking.compare import has_reference
-from sptrack.tracking.methods import Chop, Method
+from sptrack.tracking.methods import Method
 from sptrack.tracking.methods import method as method_by_name
 from sptrack.tracking.problems import PROBLEMS, Problem, ProblemSettings
 from sptrack.tracking.run import Tracker
@@ -89,9 +90,16 @@ def _finer(setup: _Setup) -> _Setup:
         method,
         transfer=replace(transfer, threshold=transfer.threshold / FINER, most=transfer.most * FINER),
         pulses=method.pulses * FINER,
-        observing=replace(method.observing, weight=method.observing.weight * FINER),
+        reference=_finer_reference(method.reference),
     )
     return replace(made, method=changed)
+
+
+def _finer_reference(reference: Block | ObserverSettings | str) -> Block | ObserverSettings | str:
+    """An observer's prior is worth so many pulses, which are as much smaller."""
+    if isinstance(reference, ObserverSettings):
+        return replace(reference, weight=reference.weight * FINER)
+    return reference
 
 
 def _alike(setup: _Setup) -> _Setup:
@@ -108,9 +116,13 @@ def _varied(device: Device) -> bool:
 
 
 def _regular(setup: _Setup) -> _Setup:
-    chop = setup.method.chop
-    period = Chop(half_period=max(1, round(1 / chop.probability)), scope=chop.scope)
-    return replace(setup, method=replace(setup.method, chop=period))
+    chopper = setup.method.chopper
+    if not isinstance(chopper, Chopper):
+        return setup
+    regular = PeriodicChopper(
+        half_period=max(1, round(1 / chopper.p)), scope=chopper.scope, clock=chopper.clock
+    )
+    return replace(setup, method=replace(setup.method, chopper=regular))
 
 
 SOURCES: dict[str, _Source] = {
@@ -133,11 +145,11 @@ SOURCES: dict[str, _Source] = {
     ),
     "leakage": _Source(
         "an ideal filter: Q averaged over the scored steps",
-        lambda s: s.method.reference == "filter",
+        lambda s: s.method.moving,
         lambda s: replace(s, averaged=True),
     ),
     "chopper": _Source(
-        "flips at regular intervals", lambda s: s.method.chop.probability > 0, _regular
+        "flips at regular intervals", lambda s: isinstance(s.method.chopper, Chopper), _regular
     ),
     "drift": _Source(
         "symmetric points stay",

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.blocks import PatternChopper, PeriodicChopper
-from sptrack.blocks.responses import response_line
 from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.prediction import (
     chopper_of_reads,
     equivalent_rate,
     known_filter,
     linear_reference,
+    predict_observer,
     predict_reference,
 )
 from sptrack.rates import problem_premise
@@ -42,17 +42,9 @@ from sptrack.theory import (
     telegraph_gain,
 )
 from sptrack.theory.chopping import Filter, FilterShare, demodulated_gain, sign_power
-from sptrack.theory.observer import (
-    LEAST_STRETCHES,
-    MOST_DECAY,
-    NormalDrive,
-    ObservedCell,
-    observer_error,
-    recommend_observer,
-)
+from sptrack.theory.observer import MOST_DECAY
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
-from sptrack.tracking.references import observer_of, steps_between
 
 Array = NDArray[Any]
 
@@ -224,7 +216,7 @@ def _filter(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
     found = predict_reference(problem, method)
     if found.mse is not None:
         out.append(_quantity("reference_error", float(np.sqrt(found.mse)), "weight units",
-                             "rms error of Q at the optimum: noise, reads, bias"))  # fmt: skip
+                             "rms error of Q, W at its optimum: noise, reads, bias"))  # fmt: skip
     if method.chopper is not None:
         out.append(_quantity("chopped_share", _chopped_share(method, low_pass, interval), "1",
                              "share of the chopper's power that the filter passes"))  # fmt: skip
@@ -254,41 +246,20 @@ def _moving(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
 
 
 def _observer(problem: Problem, method: Method, steps: int) -> list[Quantity]:
-    """What an input-aware observer can know after ``steps`` steps at the optimum, and how often to read.
-
-    The typical cell is the mean over cells of level and slope; the prior counts as information on the
-    symmetric point (`sptrack.theory.observer`).
-    """
-    every = steps_between(method, problem.fast.shape[1])
-    known = observer_of(method, problem.fast, problem.read_noise)
-    line = response_line(problem.fast)
-    errors, level = known.errors, float(np.mean(line.f0 - line.f1 * line.g0 / line.g1))
-    cell = ObservedCell(
-        dw_min=known.dw_min,
-        level=level,
-        slope=float(np.mean(line.g1)),
-        read_noise=errors.read_noise,
-        pulse=errors.pulse,
-        relative=errors.relative,
-        counts=errors.counts,
-    )
-    std = method.alpha * problem.gradient_noise
-    if std == 0 or steps < 2 * every:
-        return [_quantity("observer_rms", known.prior.point_information**-0.5, "weight units",
+    """Error of an input-aware observer after ``steps`` steps at the optimum, and how often to read."""
+    made = predict_observer(problem, method, steps)
+    if made.error is None:
+        return [_quantity("observer_rms", made.rms, "weight units",
                           "rms error of the SP: no drive at the optimum, the prior alone")]  # fmt: skip
-    drive, form = NormalDrive(std=std), "block" if known.form in ("block", "direction") else "scalar"
-    error = observer_error(cell, drive, every=every, forgetting=method.eta, steps=float(steps), form=form)
-    share = error.rms**2 / (error.rms**2 + 1 / known.prior.point_information)
-    advice = recommend_observer(cell, drive, steps=max(steps, LEAST_STRETCHES))
     return [
-        _quantity("reads_per_step", 1 / every, "1/step", "reads of a cell"),
-        _quantity("observer_rms", error.rms * np.sqrt(1 - share), "weight units",
+        _quantity("reads_per_step", 1 / made.every, "1/step", "reads of a cell"),
+        _quantity("observer_rms", made.rms, "weight units",
                   "rms error of the SP from pulses and reads at the optimum, prior included"),
-        _quantity("observer_share", share, "1", "part of the information on the SP that is the prior's"),
-        _quantity("observer_pulses", error.pulses, "pulses", "pulses that the observer remembers"),
-        _quantity("observer_reading", error.read_part, "1", "variance from reads over that from pulses"),
-        _quantity("observer_decay", error.decay, "1", "way back to the SP between two reads"),
-        _quantity("observer_every", advice.every, "steps", "steps between reads that the rule advises"),
+        _quantity("observer_share", made.share, "1", "part of the information on the SP that is the prior's"),
+        _quantity("observer_pulses", made.error.pulses, "pulses", "pulses that the observer remembers"),
+        _quantity("observer_reading", made.error.read_part, "1", "variance from reads over that from pulses"),
+        _quantity("observer_decay", made.error.decay, "1", "way back to the SP between two reads"),
+        _quantity("observer_every", made.advised, "steps", "steps between reads that the rule advises"),
     ]  # fmt: skip
 
 
@@ -383,7 +354,9 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
         out.append(f"drive below one pulse: {pulses:.2g} pulses a step, most steps send none")
     if method.observer is not None:
         out += _observer_warnings(values)
-    if _filters(method) and not method.chopper is not None:
+    if _filters(method) and method.chopper is None and not method.sync:
+        out.append("reference never renewed: no chopper flips, and sync is false")
+    if _filters(method) and method.chopper is None:
         out.append("filter reference without a chopper: W - (beta/eta) Q is conserved by an ideal W, so W "
                    "cannot reach the optimum and Q the symmetric point")  # fmt: skip
         out += _premise_warning(values)

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.cost import CostModel
 from sptrack.crossbar.threads import thread_count
 from sptrack.errors import ParameterError
-from sptrack.tracking.methods import Method, method, with_rate
+from sptrack.rates import faster
+from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.run import Tracker
 
@@ -151,18 +152,17 @@ def _made(name: str, settings: dict[str, float]) -> Method:
 def reading_every(base: Method, every: int) -> Method:
     """The same method with so many steps between reads and transfers, and the same rates per step.
 
-    beta, and eta unless it is an observer's, are stated per read: they grow with ``every``, eta up to 1.
+    beta, and eta unless it is an observer's, are stated per read: they grow with ``every``, eta up to 1; the
+    filter as in `sptrack.rates.faster`.
 
     Raises
     ------
     ParameterError
-        Fewer than one step.
+        Fewer than one step; a filter that no rate or length describes.
     """
     transfer = replace(base.transfer, every=every)
     ratio = every / base.transfer.every
-    reference = base.reference
-    if base.filter is not None and base.eta:
-        reference = with_rate(base.filter, min(ratio * base.eta, 1.0))
+    reference = base.reference if base.filter is None else faster(base.filter, ratio)
     return replace(base, beta=ratio * base.beta, reference=reference, transfer=transfer)
 
 

@@ -1,4 +1,4 @@
-"""The reference that a method ends with on a problem, by linear theory of filter and chopper."""
+"""Error of the reference of a method on a problem, by linear theory of loop, filter and observer."""
 
 from dataclasses import dataclass, replace
 
@@ -15,12 +15,21 @@ from sptrack.blocks import (
     SteadyKalman,
     group_delay,
 )
+from sptrack.blocks.responses import response_line
 from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.theory import GradientStatistics, linearise
 from sptrack.theory.chopping import Filter
+from sptrack.theory.observer import (
+    LEAST_STRETCHES,
+    NormalDrive,
+    ObservedCell,
+    ObserverError,
+    observer_error,
+    recommend_observer,
+)
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
-from sptrack.tracking.references import steps_between
+from sptrack.tracking.references import observer_of, steps_between
 
 Linear = LinearBlock | Chain
 
@@ -100,18 +109,81 @@ def chopper_of_reads(method: Method, interval: int) -> SignSource | None:
     raise ParameterError(f"{chopper}: its signs at every {interval}-th step have no form of their own")
 
 
-def predict_reference(problem: Problem, method: Method) -> ReferencePrediction:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserverPrediction:
+    """Error of an input-aware observer at the optimum, for a typical cell.
+
+    Attributes
+    ----------
+    every : int
+        Steps between reads of a cell.
+    rms : float
+        rms error of the symmetric point, prior included, weight units.
+    share : float
+        Part of the information on the symmetric point that is the prior's.
+    error : ObserverError or None
+        Error from pulses and reads alone; None without drive: the prior is all there is.
+    advised : int or None
+        Steps between reads that the rule advises; None without drive.
+    """
+
+    every: int
+    rms: float
+    share: float
+    error: ObserverError | None = None
+    advised: int | None = None
+
+
+def predict_observer(problem: Problem, method: Method, steps: int) -> ObserverPrediction:
+    """Error of a method's observer after ``steps`` steps at the optimum, and how often to read.
+
+    The typical cell is the mean over cells of level and slope; the prior counts as information on the
+    symmetric point (`sptrack.theory.observer`).
+
+    Raises
+    ------
+    ParameterError
+        A method without an observer; a device without symmetric points.
+    """
+    every = steps_between(method, problem.fast.shape[1])
+    known = observer_of(method, problem.fast, problem.read_noise)
+    line, errors = response_line(problem.fast), known.errors
+    cell = ObservedCell(
+        dw_min=known.dw_min,
+        level=float(np.mean(line.f0 - line.f1 * line.g0 / line.g1)),
+        slope=float(np.mean(line.g1)),
+        read_noise=errors.read_noise,
+        pulse=errors.pulse,
+        relative=errors.relative,
+        counts=errors.counts,
+    )
+    std, information = method.alpha * problem.gradient_noise, known.prior.point_information
+    if std == 0 or steps < 2 * every:
+        return ObserverPrediction(every=every, rms=information**-0.5, share=1.0)
+    drive, form = NormalDrive(std=std), "block" if known.form in ("block", "direction") else "scalar"
+    error = observer_error(cell, drive, every=every, forgetting=method.eta, steps=float(steps), form=form)
+    share = error.rms**2 / (error.rms**2 + 1 / information)
+    advice = recommend_observer(cell, drive, steps=max(steps, LEAST_STRETCHES))
+    return ObserverPrediction(
+        every=every, rms=error.rms * float(np.sqrt(1 - share)), share=share, error=error, advised=advice.every
+    )
+
+
+def predict_reference(problem: Problem, method: Method, *, steps: int = 20000) -> ReferencePrediction:
     """Error that the reference settles to at the optimum of a problem.
 
     P is linearised around the symmetric point of each cell and driven by the noise of the gradient; the
-    filter passes what `sptrack.theory.Loop.predict` says. For a loop that is read at every step.
+    filter passes what `sptrack.theory.Loop.predict` says, for the reads that it gets. W rests at its optimum:
+    what P and W give back to the gradient is not in it. An observer's error is that of `predict_observer`.
 
     Parameters
     ----------
     problem : Problem
         Objective, cells, noise.
     method : Method
-        A method whose reference is a filter of its reads.
+        Settings of the recursion.
+    steps : int
+        Length of the run, for observers.
 
     Returns
     -------
@@ -120,20 +192,32 @@ def predict_reference(problem: Problem, method: Method) -> ReferencePrediction:
     if method.direct:
         return ReferencePrediction(mse=None, reason="no reference: gradient pulses go straight onto W")
     if not method.moving:
-        return ReferencePrediction(mse=None, reason=f"the reference does not move ({method.reference})")
-    if method.observer is not None:
-        return ReferencePrediction(mse=None, reason="an observer: see observer_rms of `sptrack explain`")
-    if steps_between(method, problem.fast.shape[1]) > 1:
-        return ReferencePrediction(mse=None, reason="P is not read at every step")
+        return ReferencePrediction(mse=None, reason=f"the reference is fixed ({method.reference})")
     if not np.isfinite(problem.fast.symmetric_point).any():
         return ReferencePrediction(mse=None, reason="no cell has a symmetric point inside its bounds")
     try:
-        low_pass = linear_reference(method)
-        gradient = GradientStatistics(std=problem.gradient_noise)
-        loop = linearise(problem.fast, alpha=method.alpha, gradient=gradient)
-        found = loop.predict(known_filter(low_pass), method.chopper, read_noise=problem.read_noise)
+        if method.observer is not None:
+            return ReferencePrediction(mse=predict_observer(problem, method, steps).rms ** 2)
+        return _predict_filter(problem, method)
     except (ConvergenceError, ParameterError) as error:
         return ReferencePrediction(mse=None, reason=str(error))
+
+
+def _predict_filter(problem: Problem, method: Method) -> ReferencePrediction:
+    """`predict_reference` of a filter of the reads."""
+    low_pass = linear_reference(method)
+    if method.chopper is None:
+        return ReferencePrediction(
+            mse=None, reason="no chopper: W - (beta/eta) Q is conserved, Q need not reach the symmetric point"
+        )
+    loop = linearise(
+        problem.fast, alpha=method.alpha, gradient=GradientStatistics(std=problem.gradient_noise)
+    )
+    found = loop.predict(
+        known_filter(low_pass),
+        read_noise=problem.read_noise,
+        every=steps_between(method, problem.fast.shape[1]),
+    )
     mse = float(np.nanmean(found.rms_q**2))
     if not np.isfinite(mse):
         return ReferencePrediction(mse=None, reason="the loop is unstable", warnings=found.warnings)

@@ -5,16 +5,29 @@ T3.7 of Xiao et al. 2026 (arXiv 2602.21321) bounds the mean over K steps of ||W 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.blocks import Chopper, SignSource
+from sptrack.blocks import (
+    CIC,
+    Block,
+    Boxcar,
+    Chain,
+    Chopper,
+    Fixed,
+    Kalman,
+    LastSample,
+    ObserverSettings,
+    PeriodicChopper,
+    SignSource,
+    SteadyKalman,
+)
 from sptrack.devices.constants import response_constants, working_interval
 from sptrack.errors import ParameterError
 from sptrack.theory.premise import DrivePremise, drive_premise
-from sptrack.tracking.methods import Method, with_rate
+from sptrack.tracking.methods import Method, rate_of, with_rate
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
 from sptrack.tracking.run import Recording, Tracker
 
@@ -90,37 +103,68 @@ def _reference(problem: Problem) -> Array:
 def scaled(method: Method, factor: float) -> Method:
     """The same method run ``factor`` times faster: rates per step times the factor.
 
-    alpha, beta, eta (at most 1) and the flip probability (at most 1/2) are multiplied; where several steps
-    pass between reads, their number is divided instead, and what is stated per read stays.
+    alpha, beta, eta (at most 1) and the flip probability (at most 1/2) are multiplied, lengths of moving
+    averages and half periods of a chopper divided; where several steps pass between reads, their number is
+    divided instead, and what is stated per read stays.
 
     Raises
     ------
     ParameterError
-        A factor that is not finite and above 0.
+        A factor that is not finite and above 0; a filter or a chopper that no rate or length describes.
     """
     if not (np.isfinite(factor) and factor > 0):
         raise ParameterError(f"factor = {factor}: a finite number above 0 wanted")
     between = method.transfer.every
     every = max(1, round(between / factor)) if between > 1 else 1
     read = factor * every / between
-    told = factor if method.observer is not None else read
     reference = method.reference
-    if not isinstance(reference, str):
-        reference = with_rate(reference, min(told * method.eta, 1.0)) if method.eta else reference
+    if isinstance(reference, ObserverSettings):
+        reference = with_rate(reference, min(factor * method.eta, 1.0))
+    elif isinstance(reference, Block):
+        reference = faster(reference, read)
     return replace(
         method,
         alpha=factor * method.alpha,
         beta=read * method.beta,
         reference=reference,
-        chopper=_faster(method.chopper, factor, read),
+        chopper=_more_flips(method.chopper, factor, read),
         transfer=replace(method.transfer, every=every),
     )
 
 
-def _faster(chopper: SignSource | None, factor: float, read: float) -> SignSource | None:
+def faster(block: Block, factor: float) -> Block:
+    """The same filter with ``factor`` times its rate, at most 1, or its length over the factor, at least 1.
+
+    Raises
+    ------
+    ParameterError
+        A filter that no rate or length describes, unless the factor is 1.
+    """
+    if factor == 1 or isinstance(block, LastSample | Fixed):
+        return block
+    if isinstance(block, Chain):
+        return Chain(*(faster(part, factor) for part in block.blocks))
+    if isinstance(block, Boxcar | CIC):
+        return replace(block, length=max(1, round(block.length / factor)))
+    if isinstance(block, Kalman | SteadyKalman):
+        return replace(block, drift_std=factor * block.drift_std)
+    return cast("Block", with_rate(block, min(factor * rate_of(block), 1.0)))
+
+
+def _more_flips(chopper: SignSource | None, factor: float, read: float) -> SignSource | None:
     """Chopper with ``factor`` times the flips per step, or ``read`` times those per read."""
-    flip = read if chopper is not None and chopper.clock == "read" else factor
-    return replace(chopper, p=min(flip * chopper.p, 0.5)) if isinstance(chopper, Chopper) else chopper
+    if chopper is None:
+        return None
+    flips = read if chopper.clock == "read" else factor
+    if flips == 1:
+        return chopper
+    if isinstance(chopper, Chopper):
+        return replace(chopper, p=min(flips * chopper.p, 0.5))
+    if isinstance(chopper, PeriodicChopper):
+        return replace(chopper, half_period=max(1, round(chopper.half_period / flips)))
+    raise ParameterError(
+        f"{chopper} flips at given samples: choose a telegraph or a periodic chopper to scale"
+    )
 
 
 def for_steps(method: Method, steps: int, *, at: int = REFERENCE_STEPS) -> Method:

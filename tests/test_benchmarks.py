@@ -39,6 +39,18 @@ def test_the_share_of_a_rate_is_of_the_ceiling_of_its_threads(tiny, monkeypatch,
     assert found["share"] == pytest.approx(found["rate"] * load / 1e9)
 
 
+def test_pulses_are_counted_by_the_ledger(tiny, capsys):
+    assert main(["measure", "alternating", "--repeats", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["pulses"] == pytest.approx(found["rate"])
+
+
+def test_targets_hold_on_any_machine():
+    for case in cases.CASES.values():
+        assert case.share is None or 0 < case.share < 1
+        assert case.ratio is None or 0 < case.ratio < 1
+
+
 def test_work_counts_the_pulses_of_the_ledger(tiny):
     bar = cases.CASES["random signs"].subject()
     assert cases.CASES["random signs"].work(bar) == bar.ledger.total() == 8 * 16 * 16
@@ -75,7 +87,12 @@ def test_the_report_of_two_cases(tiny, monkeypatch, capsys):
     assert main(["report", "--quick", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     names = [row["name"] for row in found["measured"]]
-    assert names == [*two, "alternating: two threads / one"]
+    assert names == [
+        "alternating",
+        "alternating: share of the ceiling",
+        "alternating, two threads",
+        "alternating: two threads / one",
+    ]
     assert found["machine"]["multiply-adds/s"] > 1e8
     assert main(["report", "--quick"]) == 0
     assert all(name in capsys.readouterr().out for name in ("multiply-adds/s",))

@@ -1,4 +1,4 @@
-"""`sptrack explain`: what the settings of a method amount to."""
+"""`sptrack explain`: rates, times and errors that the settings of a method amount to."""
 
 from sptrack.cli._setup import SetupInput, chosen_methods
 from sptrack.explain import Explanation

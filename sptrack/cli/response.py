@@ -1,4 +1,4 @@
-"""`sptrack response`: what a filter and a chopper do to a gradient on the cells of a device."""
+"""`sptrack response`: effect of a filter and a chopper on a gradient, on the cells of a device."""
 
 import sys
 from collections.abc import Mapping
@@ -27,11 +27,13 @@ class ChainInput:
     Parameters
     ----------
     filter
-        Filter, such as ema:eta=0.01, ema:eta=0.02,stages=2, boxcar:length=200, cic:length=100,order=2,
+        Filter, such as ema:eta=0.01, ema:eta=0.02,order=2, boxcar:length=200, cic:length=100,order=2,
         kalman:drift_std=...,read_std=..., fir:file=FILE or sos:file=FILE (.json, .npy, .npz); joined by +
-        in a row. Default: the method's reference filter.
+        in a row. An estimator stands for the linear filter that it settles to. Default: that of the method's
+        reference.
     chopper
-        Chopper: telegraph:p=0.1, periodic:half_period=50, mls:register=7 or none. Default: the method's.
+        Chopper: telegraph:p=0.1, periodic:half_period=50,duty=0.4, mls:register=7 or none. Default: the
+        method's.
     config
         TOML file with any of the tables [filter], [chopper], [method], [problem], [device]; the options go
         before it.
@@ -111,28 +113,36 @@ def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoo
     from sptrack.blocks.spec import chopper_from, filter_from
     from sptrack.devices.presets import preset
     from sptrack.response import OpenLoop
+    from sptrack.response.chain import linear_filter
     from sptrack.response.defaults import method_filter, method_signs, start_gradient
-    from sptrack.tracking.config import Setup, load_setup
+    from sptrack.tracking.config import Setup, chained, load_setup
     from sptrack.tracking.methods import method
     from sptrack.tracking.problems import problem
 
     setup = Setup() if chain.config is None else load_setup(chain.config)
     if chain.device is not None:
         setup = replace(setup, settings=replace(setup.settings, device=preset(chain.device)))
-    chosen = method("e-rider") if setup.method is None else setup.method
+    chosen = chained(method("e-rider") if setup.method is None else setup.method, setup.filter, setup.chopper)
     tracked = problem(setup.problem, setup.settings, seed=gradient.seed)
-    low_pass = setup.filter if chain.filter is None else filter_from(chain.filter, "--filter")
-    signs = setup.chopper if chain.chopper is None else chopper_from(chain.chopper, "--chopper")
+    if chain.filter is None:
+        low_pass = method_filter(chosen)
+    else:
+        low_pass = linear_filter(filter_from(chain.filter, "--filter"))
+    signs = (
+        method_signs(chosen, seed=gradient.seed)
+        if chain.chopper is None
+        else chopper_from(chain.chopper, "--chopper")
+    )
     driven = OpenLoop(
         cells=tracked.fast,
-        chopper=method_signs(chosen, seed=gradient.seed) if signs is None else signs,
+        chopper=signs,
         alpha=chosen.alpha if gradient.alpha is None else gradient.alpha,
         mean=start_gradient(tracked) if gradient.mean is None else gradient.mean,
         std=tracked.gradient_noise if gradient.std is None else gradient.std,
         read_noise=tracked.read_noise,
         seed=gradient.seed,
     )
-    return method_filter(chosen) if low_pass is None else low_pass, driven
+    return low_pass, driven
 
 
 def _rows(made: "ChainResponse") -> list[dict[str, Any]]:

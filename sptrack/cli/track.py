@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
-from sptrack.cli._setup import SetupInput, chosen_methods
+from sptrack.cli._setup import SetupInput, chosen_methods, keep_their_own
 from sptrack.errors import ParameterError
+from sptrack.prediction import predict_reference
 from sptrack.results import json_text, save, write_atomic
 from sptrack.tracking.compare import compare as run_comparison
 from sptrack.tracking.compare import comparison_rows
 from sptrack.tracking.config import Setup
 from sptrack.tracking.methods import METHODS, Method
+from sptrack.tracking.problems import problem
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -96,13 +99,16 @@ def track(
     if setup.method is not None and compare is not None:
         raise ParameterError("--method and --compare: only one of them can be given")
     if output.resume and output.out is None:
-        raise ParameterError("--resume: --out with the folder of the interrupted run wanted")
+        raise ParameterError("--resume needs --out with the folder of the interrupted run")
     loaded = setup.load()
     names = (setup.method,) if setup.method is not None else compare
     methods = chosen_methods(loaded, tuple(METHODS) if names == () else names or ())
+    left = keep_their_own(loaded, methods)
+    if left and not output.quiet:
+        print(f"sptrack: {left}", file=sys.stderr)
     with kept_folder(output.out) as folder:
         data = _run(loaded, methods, amount, output)
-        rows = comparison_rows(data)
+        rows = _with_predictions(comparison_rows(data), loaded, methods, amount)
         if folder is not None:
             _write(data, rows, folder)
     if output.out is not None and not output.quiet:
@@ -111,6 +117,25 @@ def track(
         print(json_text(rows), end="")
     else:
         _print(rows, loaded, amount)
+
+
+def _with_predictions(
+    rows: list[dict[str, Any]], setup: Setup, methods: tuple[Method, ...], amount: Amount
+) -> list[dict[str, Any]]:
+    """Records with ``sp_mse_predicted``, mean over the problems, and why it is None, after the simulated."""
+    made = [problem(setup.problem, setup.settings, seed=amount.seed + k) for k in range(amount.seeds)]
+    out = []
+    for row, method in zip(rows, methods, strict=True):
+        found = [predict_reference(one, method, steps=amount.steps) for one in made]
+        values = [one.mse for one in found if one.mse is not None]
+        reason = next((one.reason for one in found if one.mse is None), None)
+        told = {
+            "sp_mse_predicted": float(np.mean(values)) if reason is None else None,
+            "not_predicted": reason,
+        }
+        before = {key: row[key] for key in ("method", "w_mse", "w_mse_ci", "sp_mse", "sp_mse_ci")}
+        out.append(before | told | {key: value for key, value in row.items() if key not in before})
+    return out
 
 
 def _run(setup: Setup, methods: tuple[Method, ...], amount: Amount, output: Output) -> "xr.Dataset":
@@ -137,13 +162,15 @@ def _print(rows: list[dict[str, Any]], setup: Setup, amount: Amount) -> None:
     title = f"{setup.problem}, {setup.settings.size} weights, {amount.steps} steps, {amount.seeds} seeds"
     table = Table(title=title, box=box.SIMPLE_HEAD)
     table.add_column("method")
-    for heading in ("|W - W*|² (95 %)", "|Q - SP|² (95 %)", "pulses", "reads", "programs", "cost"):
+    headings = ("|W - W*|² (95 %)", "|Q - SP|² (95 %)", "predicted", "pulses", "reads", "programs", "cost")
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         counts = [row[name] / setup.settings.size for name in ("pulses", "reads", "programs", "cost")]
         table.add_row(
             row["method"],
             *(_estimate(row[name], row[f"{name}_ci"]) for name in ("w_mse", "sp_mse")),
+            _estimate(row["sp_mse_predicted"], None),
             *(f"{count:,.0f}" for count in counts),
         )
     console = Console()
@@ -151,8 +178,12 @@ def _print(rows: list[dict[str, Any]], setup: Setup, amount: Amount) -> None:
         console.width = _FILE_WIDTH
     console.print(table)
     text = "Squared errors (weight units squared, mean over the weights) over the last tenth of the steps; "
+    text += "predicted: |Q - SP|² by linear theory with W at rest at its optimum; "
     text += "pulses, reads, programs and cost per cell of the problem, W and P together."
     console.print(text, highlight=False)
+    for row in rows:
+        if row["not_predicted"] and row["sp_mse"] is not None:
+            console.print(f"{row['method']} not predicted: {row['not_predicted']}.", highlight=False)
 
 
 def _estimate(value: float | None, ends: list[float] | None) -> str:

@@ -413,7 +413,7 @@ class Crossbar:
             if source == pulses.SHARED and not curves.move:
                 pulses.train(*common)
             else:
-                pulses.train_apart(*common, curves.drift, curves.moves)
+                pulses.train_apart(*common, (curves.drift, curves.moves))
 
         over_blocks(part, self.cells.size, self.threads)
         self._clock["train"] += number
@@ -431,7 +431,7 @@ class Crossbar:
         law = callable_law(self.cells.law)
         over_blocks(
             lambda cells: updates.apply_counts(
-                law, self._noise, draws, self._weight, cells, counts, bool(burst)
+                law, self._noise, draws, self._weight, cells, counts, bool(burst), self._scratch(law, draws)
             ),
             self.cells.size,
             self.threads,
@@ -440,6 +440,9 @@ class Crossbar:
         self._curves.by_pulses(self._weight, number)
         self._renew_visible(number)
         self.ledger.add_pulses(phase, self.name, number)
+
+    def _scratch(self, law: Any, draws: Any) -> Any:
+        return updates.pulse_scratch(law, self._noise, draws, self._weight)
 
     def _coincide(self, trains: Trains, x: Array, d: Array, draws: Any, phase: str) -> None:
         rows, columns = self.shape
@@ -450,7 +453,9 @@ class Crossbar:
         pulsed = np.zeros(self.cells.size, np.int32)
         law = callable_law(self.cells.law)
         over_blocks(
-            lambda part: updates.outer_product(law, self._noise, draws, self._weight, part, both, pulsed),
+            lambda part: updates.outer_product(
+                law, self._noise, draws, self._weight, part, both, pulsed, self._scratch(law, draws)
+            ),
             rows,
             self.threads,
             block=max(1, 4096 // columns),

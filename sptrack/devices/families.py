@@ -58,7 +58,7 @@ class Response:
         return np.empty(0)
 
     def kernel_law(self, cell: Array, shared: Array) -> Any:
-        """Kernel law (`sptrack.kernels.responses`) of per-cell rows and shared parameters, both contiguous."""
+        """Kernel law (`sptrack.kernels.responses`) of per-cell rows and shared parameters."""
         return laws.Law(self.kind, cell, shared)
 
     def symmetric_point(self, cell: Array) -> Array | None:

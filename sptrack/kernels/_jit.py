@@ -1,7 +1,6 @@
 """Compilation of kernels: decorators that say how, and where machine code is kept (see `_cache`)."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numba
@@ -26,15 +25,11 @@ def kernel(function: Callable[..., Any]) -> Any:
     Fused multiply-add is the only fast-math licence given ("contract"): NaN, infinities and the order of
     additions keep their meaning.
     """
-    return _kept(numba.njit(function, **_OPTIONS))
+    return kept(numba.njit(function, **_OPTIONS))
 
 
-def kept_tile_function(function: Callable[..., Any]) -> Any:
-    """Like `tile_function`, with its machine code in `CACHE_FOLDER`: for `sptrack.kernels.pointers`."""
-    return _kept(tile_function(function))
-
-
-def _kept(dispatcher: Any) -> Any:
+def kept(dispatcher: Any) -> Any:
+    """The same dispatcher, which keeps its machine code in `CACHE_FOLDER`."""
     if CACHE_FOLDER is not None and not config.DISABLE_JIT:
         dispatcher._cache = KernelCache(dispatcher.py_func, CACHE_FOLDER)
     return dispatcher
@@ -62,14 +57,13 @@ class _Disjoint(Compiler):
 
     def define_pipelines(self) -> Any:
         self.state.flags.noalias = True
-        return super().define_pipelines()
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
 def disjoint_tile(function: Callable[..., Any]) -> Any:
     """Like `tile_function`, for arrays of which none shares memory that is written with another.
 
-    Loops over several arrays vectorise without checks at run time, of which LLVM makes only a few. Rows of one
-    array that are passed as one argument may still be written in one loop.
+    Loops over several arrays vectorise without checks at run time, of which LLVM makes only a few.
     """
     return _one_for_all_constants(numba.njit(function, pipeline_class=_Disjoint, **_TILE))
 
@@ -82,7 +76,8 @@ def _one_for_all_constants(dispatcher: Any) -> Any:
     if not config.DISABLE_JIT:
         template = dispatcher.get_call_template
         dispatcher.get_call_template = lambda args, kws: template(
-            tuple(types.unliteral(one) for one in args), kws
+            tuple(types.unliteral(one) for one in args),  # type: ignore[no-untyped-call]
+            kws,
         )
         dispatcher._insert = lambda *unused, **none: None
         dispatcher._compile_for_args = lambda *args, **kws: _refuse_python(dispatcher)
@@ -93,12 +88,3 @@ def _refuse_python(dispatcher: Any) -> None:
     raise TypeError(f"{dispatcher.py_func.__name__} is called by kernels only (use its py_func)")
 
 
-def allocating(function: Callable[..., Any]) -> Any:
-    """Like `inline`, for a function that makes arrays."""
-    return numba.njit(function, forceinline=True, **_OPTIONS)
-
-
-@cache
-def uncached(dispatcher: Any) -> Any:
-    """The twin of a kernel that is never written to disk: for laws that exist in this process only."""
-    return dispatcher if config.DISABLE_JIT else numba.njit(dispatcher.py_func, **_OPTIONS)

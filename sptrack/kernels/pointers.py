@@ -12,7 +12,7 @@ from numba import typeof
 from numba.core import config, types
 from numba.extending import intrinsic
 
-from sptrack.kernels._jit import kept_tile_function, tile_function
+from sptrack.kernels._jit import kept, tile_function
 
 _ADDRESSES: dict[tuple[Any, ...], int] = {}
 _FUNCTIONS: dict[int, Any] = {}
@@ -25,7 +25,7 @@ def address(function: Callable[..., None], *arguments: Any, cached: bool = True)
     Parameters
     ----------
     function : callable
-        Returns nothing.
+        Returns nothing; plain, or made by a decorator of `sptrack.kernels._jit`.
     *arguments
         Values, or numba types.
     cached : bool
@@ -37,7 +37,8 @@ def address(function: Callable[..., None], *arguments: Any, cached: bool = True)
     kinds = tuple(one if isinstance(one, types.Type) else typeof(one) for one in arguments)
     key = (function, kinds)
     if key not in _ADDRESSES:
-        dispatcher = kept_tile_function(function) if cached else tile_function(function)
+        own = function if hasattr(function, "py_func") else tile_function(function)
+        dispatcher = kept(own) if cached else own
         dispatcher.compile(types.void(*kinds))
         made = dispatcher.overloads[kinds]
         place = int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))

@@ -37,8 +37,8 @@ PROPORTIONAL, MIXED = 0, 1
 class Noise(NamedTuple):
     """Cycle-to-cycle noise of a step; no normals are drawn if ``active`` is 0.
 
-    `PROPORTIONAL`: std = relative * step. `MIXED`: std = relative * step + additive * scale + offset + slope *
-    |w|, where ``scale`` is the row `UP` or `DOWN` of the law: the reference simulator's additive noise, and
+    `PROPORTIONAL`: std = relative * step. `MIXED`: std = relative * step + additive * scale + offset + slope
+    * |w|, where ``scale`` is the row `UP` or `DOWN` of the law: the reference simulator's additive noise, and
     that of its exponential cells.
     """
 
@@ -96,14 +96,14 @@ def _fall(cell: Any, relative: Any, i: Any, w: Any, z: Any) -> Any:
 
 
 @disjoint_tile
-def _plain_rises(cell: Any, relative: Any, w: Any, z: Any, first: Any, stop: Any) -> None:
-    for i in range(np.uint64(first), np.uint64(stop)):
+def _plain_rises(cell: Any, relative: Any, w: Any, z: Any, n: Any) -> None:
+    for i in range(np.uint64(n)):
         w[i] = _rise(cell, relative, i, w[i], z[i])
 
 
 @disjoint_tile
-def _plain_falls(cell: Any, relative: Any, w: Any, z: Any, first: Any, stop: Any) -> None:
-    for i in range(np.uint64(first), np.uint64(stop)):
+def _plain_falls(cell: Any, relative: Any, w: Any, z: Any, n: Any) -> None:
+    for i in range(np.uint64(n)):
         w[i] = _fall(cell, relative, i, w[i], z[i])
 
 
@@ -113,7 +113,7 @@ def cycle_tile(cell: Any, relative: Any, w: Any, z: Any, n: Any) -> None:
 
     For linear steps with proportional noise; the weights stay in registers between pulses.
     """
-    for i in range(np.uint64(0), np.uint64(n)):
+    for i in range(np.uint64(n)):
         x = _rise(cell, relative, i, w[i], z[0, i])
         x = _fall(cell, relative, i, x, z[1, i])
         x = _rise(cell, relative, i, x, z[2, i])
@@ -121,39 +121,38 @@ def cycle_tile(cell: Any, relative: Any, w: Any, z: Any, n: Any) -> None:
 
 
 @disjoint_tile
-def move_tile(noise: Any, up: Any, cell: Any, w: Any, step: Any, z: Any, first: Any, stop: Any) -> None:
-    """Move the weights of first <= i < stop by the mean steps ``step`` [>= stop], with noise, within bounds."""
+def move_tile(noise: Any, up: Any, cell: Any, w: Any, step: Any, z: Any, n: Any) -> None:
+    """Move the first ``n`` weights by the mean steps ``step`` [>= n], with noise, within bounds."""
     lower, upper = cell[LOWER], cell[UPPER]
     scale = cell[UP] if up else cell[DOWN]
     sign = w.dtype.type(1 if up else -1)
     if noise.kind == PROPORTIONAL:
         one = w.dtype.type(1)
-        for i in range(np.uint64(first), np.uint64(stop)):
+        for i in range(np.uint64(n)):
             moved = w[i] + (sign * step[i]) * (one + noise.relative * z[i])
             w[i] = clip(moved, lower[i], upper[i])
     else:
-        for i in range(np.uint64(first), np.uint64(stop)):
+        for i in range(np.uint64(n)):
             moved = w[i] + sign * with_noise(noise, step[i], scale[i], w[i], z[i])
             w[i] = clip(moved, lower[i], upper[i])
 
 
 @inline
-def pulse_tile(
-    law: Any, noise: Any, up: Any, cell: Any, w: Any, z: Any, first: Any, stop: Any, step: Any
-) -> None:
-    """One pulse up or down on the cells first <= i < stop of a tile; ``step`` is scratch (`mean_steps`)."""
+def pulse_tile(law: Any, noise: Any, up: Any, cell: Any, w: Any, z: Any, n: Any, step: Any) -> None:
+    """One pulse up or down on the first ``n`` cells of a tile; ``step`` is scratch (`mean_steps`)."""
     if is_plain(law, noise):
         if up:
-            _plain_rises(cell, noise.relative, w, z, first, stop)
+            _plain_rises(cell, noise.relative, w, z, n)
         else:
-            _plain_falls(cell, noise.relative, w, z, first, stop)
+            _plain_falls(cell, noise.relative, w, z, n)
     else:
-        mean_steps(law, up, cell, w, step, first, stop)
-        move_tile(noise, up, cell, w, step[0], z, first, stop)
+        mean_steps(law, up, cell, w, step, n)
+        move_tile(noise, up, cell, w, step[0], z, n)
 
 
 @disjoint_tile
-def _plain_signed(cell: Any, relative: Any, w: Any, z: Any, count: Any, past: Any, n: Any) -> None:
+def _plain_signed(cell: Any, relative: Any, w: Any, z: Any, pulses: Any, n: Any) -> None:
+    count, past = pulses
     up, down, slope_up, slope_down = cell[UP], cell[DOWN], cell[SLOPE_UP], cell[SLOPE_DOWN]
     lower, upper = cell[LOWER], cell[UPPER]
     for i in range(np.uint64(n)):
@@ -167,10 +166,9 @@ def _plain_signed(cell: Any, relative: Any, w: Any, z: Any, count: Any, past: An
 
 
 @disjoint_tile
-def _move_signed(
-    noise: Any, cell: Any, w: Any, z: Any, count: Any, past: Any, n: Any, up: Any, down: Any
-) -> None:
+def _move_signed(noise: Any, cell: Any, w: Any, z: Any, pulses: Any, n: Any, up: Any, down: Any) -> None:
     """Move the weights by the mean steps ``up`` or ``down`` [>= n], with noise, within bounds."""
+    count, past = pulses
     lower, upper = cell[LOWER], cell[UPPER]
     scale_up, scale_down = cell[UP], cell[DOWN]
     if noise.kind == PROPORTIONAL:
@@ -191,21 +189,18 @@ def _move_signed(
 
 
 @inline
-def signed_tile(
-    law: Any, noise: Any, cell: Any, w: Any, z: Any, count: Any, past: Any, n: Any, step: Any
-) -> None:
-    """One pulse on those of the first ``n`` cells of a tile that get more than ``past`` pulses.
+def signed_tile(law: Any, noise: Any, cell: Any, w: Any, z: Any, pulses: Any, n: Any, step: Any) -> None:
+    """One pulse on those of the first ``n`` cells of a tile that get more pulses than are past.
 
-    ``count`` are their pulses, signed, and ``past`` is of the same type; ``step`` [2 `STEP_ROWS`, >= n]
-    is scratch.
+    ``pulses`` = (signed numbers, past ones, of the same type); ``step`` [2 `STEP_ROWS`, >= n] is scratch.
     """
     if is_plain(law, noise):
-        _plain_signed(cell, noise.relative, w, z, count, past, n)
+        _plain_signed(cell, noise.relative, w, z, pulses, n)
     else:
         rises = step[STEP_ROWS:]
-        mean_steps(law, True, cell, w, rises, 0, n)
-        mean_steps(law, False, cell, w, step, 0, n)
-        _move_signed(noise, cell, w, z, count, past, n, rises[0], step[0])
+        mean_steps(law, True, cell, w, rises, n)
+        mean_steps(law, False, cell, w, step, n)
+        _move_signed(noise, cell, w, z, pulses, n, rises[0], step[0])
 
 
 @disjoint_tile
@@ -267,7 +262,7 @@ def train(law: Any, noise: Any, draws: Any, weight: Array, cells: Any, program: 
                 cycle_tile(cell, noise.relative, w, z, n)
                 sent = 4
             elif d[0] != 0:
-                pulse_tile(law, noise, d[0] > 0, cell, w, z[number & 3], 0, n, step)
+                pulse_tile(law, noise, d[0] > 0, cell, w, z[number & 3], n, step)
             k += sent
             if k % every == 0:
                 for i in range(n):
@@ -304,13 +299,13 @@ def train_apart(
     cells: Any,
     program: Any,
     record: Array,
-    drift: Any,
-    moved: Any,
+    curves: Any,
 ) -> None:
     """Apply a train of any program to cells whose curves may drift; arguments as in `train`.
 
-    Curves (`sptrack.kernels.drift`) move with every pulse, in ``moved``.
+    ``curves`` = (`Drift`, `Moved`) of `sptrack.kernels.drift`; they move with every pulse.
     """
+    drift, moved = curves
     samples = record.shape[0]
     every = program.length // samples if samples > 0 else program.length + 1
     cell = np.empty((law.cell.shape[0], TILE), law.cell.dtype)
@@ -330,9 +325,9 @@ def train_apart(
                 _train_normals(z, words, n, draws, number, index)
             _own_signs(program, draws, k, start, (coins, index), sign, n)
             if program.source != SHARED:
-                signed_tile(law, noise, cell, w, z[number & 3], sign, np.int8(0), n, step)
+                signed_tile(law, noise, cell, w, z[number & 3], (sign, np.int8(0)), n, step)
             elif sign[0] != 0:
-                pulse_tile(law, noise, sign[0] > 0, cell, w, z[number & 3], 0, n, step)
+                pulse_tile(law, noise, sign[0] > 0, cell, w, z[number & 3], n, step)
             if drift.active:
                 side = (w, moved.offset[start:], moved.truth[start:], moved.due[start:])
                 move_by_pulses(drift, cell, sign, start, n, side)

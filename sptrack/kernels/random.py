@@ -110,7 +110,7 @@ def box_muller(radius_word: Any, angle_word: Any) -> Any:
 def draw_words(
     words: Any, first: Any, stop: Any, key: Any, block: Any, event: Any, cell: Any, array: Any
 ) -> None:
-    """The words of counter (block, event, cell[i], array) for first <= i < stop into ``words`` [4, >= stop]."""
+    """The words of counter (block, event, cell[i], array), first <= i < stop, into ``words`` [4, >= stop]."""
     for i in range(np.uint64(first), np.uint64(stop)):
         w0, w1, w2, w3 = philox(block, event, cell[i], array, key.low, key.high)
         words[0, i] = w0

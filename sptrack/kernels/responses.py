@@ -1,8 +1,8 @@
 """Response laws: the step of one up and of one down pulse.
 
-A family is two scalar functions of (shared, cell, i, w): the mean rise and the mean fall of cell i at weight w
-by one pulse, weight units. Kernels take laws as data and call their loop over a tile of cells by address, so
-that no kernel is compiled for a law of its own, not even for a user's.
+A family is two scalar functions of (shared, cell, i, w): the mean rise and the mean fall of cell i at weight
+w by one pulse, weight units. Kernels take laws as data and call their loop over a tile by address: no kernel
+is compiled for a law of its own, not even for a user's.
 
 Parameters of the cells are passed apart because kernels work on a copy of a few hundred cells. Rows 0 to 3
 mean the same in every law.
@@ -118,19 +118,19 @@ def _piecewise_down(shared: Any, cell: Any, i: Any, w: Any) -> Any:
 def _over_tile(up: Any, down: Any) -> Any:
     """Tile function of the scalar steps up and down of a law."""
 
-    def steps(law: Any, rises: Any, cell: Any, w: Any, step: Any, first: Any, stop: Any) -> None:
+    def steps(law: Any, rises: Any, cell: Any, w: Any, step: Any, n: Any) -> None:
         out = step[0]
         if rises:
-            for i in range(np.uint64(first), np.uint64(stop)):
+            for i in range(np.uint64(n)):
                 out[i] = up(law.shared, cell, i, w[i])
         else:
-            for i in range(np.uint64(first), np.uint64(stop)):
+            for i in range(np.uint64(n)):
                 out[i] = down(law.shared, cell, i, w[i])
 
     return steps
 
 
-def _scanned(law: Any, rises: Any, cell: Any, w: Any, step: Any, first: Any, stop: Any) -> None:
+def _scanned(law: Any, rises: Any, cell: Any, w: Any, step: Any, n: Any) -> None:
     """Steps between few nodes: one pass per node instead of a look-up per cell, which does not vectorise."""
     nodes = (cell.shape[0] - NODES) // 2
     scale = cell[UP] if rises else cell[DOWN]
@@ -138,22 +138,22 @@ def _scanned(law: Any, rises: Any, cell: Any, w: Any, step: Any, first: Any, sto
     lower, upper = cell[LOWER], cell[UPPER]
     below, above, place, passed = step[0], step[1], step[2], step[3]
     last, node, following = place.dtype.type(nodes - 1), cell[start], cell[start + 1]
-    for i in range(np.uint64(first), np.uint64(stop)):
+    for i in range(np.uint64(n)):
         width = upper[i] - lower[i]
         width = width if width > 0 else type(width)(1)
         place[i] = (w[i] - lower[i]) / width * last
         passed[i] = 0
-    for i in range(np.uint64(first), np.uint64(stop)):
+    for i in range(np.uint64(n)):
         below[i] = node[i]
         above[i] = following[i]
     for k in range(1, nodes - 1):
         edge, node, following = place.dtype.type(k), cell[start + k], cell[start + k + 1]
-        for i in range(np.uint64(first), np.uint64(stop)):
+        for i in range(np.uint64(n)):
             beyond = place[i] >= edge
             passed[i] = edge if beyond else passed[i]
             below[i] = node[i] if beyond else below[i]
             above[i] = following[i] if beyond else above[i]
-    for i in range(np.uint64(first), np.uint64(stop)):
+    for i in range(np.uint64(n)):
         below[i] = scale[i] * (below[i] + (place[i] - passed[i]) * (above[i] - below[i]))
 
 
@@ -200,16 +200,16 @@ def callable_law(law: Law) -> Law:
 def _tile_address(function: Any, dtype: Any, cached: bool) -> int:
     w = np.empty(1, dtype)
     cell = np.empty((1, 1), dtype)
-    return address(function, Law(LINEAR, cell, w), True, cell, w, cell, 0, 0, cached=cached)
+    return address(function, Law(LINEAR, cell, w), True, cell, w, cell, 0, cached=cached)
 
 
 @inline
-def mean_steps(law: Any, up: Any, cell: Any, w: Any, step: Any, first: Any, stop: Any) -> None:
-    """Mean steps of first <= i < stop at weights ``w`` by one pulse up or down into step[0] (weight units).
+def mean_steps(law: Any, up: Any, cell: Any, w: Any, step: Any, n: Any) -> None:
+    """Mean steps of the first ``n`` cells of a tile by one pulse up or down into step[0] (weight units).
 
-    ``law`` is a `callable_law`; ``step`` [`STEP_ROWS`, >= stop] is scratch.
+    ``law`` is a `callable_law`; ``step`` [`STEP_ROWS`, >= n] is scratch.
     """
-    call(law.steps, (law, up, cell, w, step, first, stop))
+    call(law.steps, (law, up, cell, w, step, n))  # type: ignore[call-arg]
 
 
 @kernel
@@ -218,9 +218,9 @@ def steps(law: Any, w: Array, up: Array, down: Array) -> None:
     n = w.shape[1]
     step = np.empty((STEP_ROWS, n), w.dtype)
     for k in range(w.shape[0]):
-        mean_steps(law, True, law.cell, w[k], step, 0, n)
+        mean_steps(law, True, law.cell, w[k], step, n)
         for i in range(n):
             up[k, i] = step[0, i]
-        mean_steps(law, False, law.cell, w[k], step, 0, n)
+        mean_steps(law, False, law.cell, w[k], step, n)
         for i in range(n):
             down[k, i] = step[0, i]

@@ -143,7 +143,7 @@ def _sequence(drive: Any, at: Any, t: Any) -> None:
     _count(drive, draws, at, t)
     cell = t.cells[: t.split] if which == 0 else t.cells[t.split :]
     count, w = t.whole[PULSES, :n], t.rows[MAIN + which]
-    room = scratch_views(t.real, t.unsigned, t.signed, t.length, cell.shape[0])
+    room = scratch_views(t.real, t.unsigned, t.signed, t.length, cell.shape[0], t.places)
     sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, room)
 
 

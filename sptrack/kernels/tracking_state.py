@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import tile_function
-from sptrack.kernels.updates import scratch_arrays
+from sptrack.kernels.updates import pulse_scratch, scratch_arrays
 
 Array = NDArray[Any]
 
@@ -167,7 +167,7 @@ class Tile(NamedTuple):
     the reference, for all cells and for those that are read; ``block`` [2, size] (float64) the reads, and the
     increments that an observer is told of, ``flips`` [1, size] (int8) the flips; ``place`` the numbers of the
     cells; ``words`` [12, size] and ``normals`` [36, size] random numbers; ``real``, ``unsigned``,
-    ``signed`` and ``length`` room for pulses (`sptrack.kernels.updates.scratch_views`).
+    ``signed``, ``length`` and ``places`` room for pulses (`sptrack.kernels.updates.scratch_views`).
     """
 
     rows: Array
@@ -185,11 +185,14 @@ class Tile(NamedTuple):
     unsigned: Array
     signed: Array
     length: Array
+    places: tuple[int, int]
 
 
 def tile_of(arrays: Any, slots: int, size: int) -> Tile:
     """Scratch for tiles of ``size`` cells."""
     main, fast = (drive.law.cell.shape[0] for drive in arrays)
+    drive = arrays[0]
+    scratch = pulse_scratch(drive.law, drive.noise, drive.draws, np.zeros(1, np.float32))
     return Tile(
         np.zeros((POWER + 1, size), np.float32),
         np.zeros((INDEX + 1, size), np.int32),
@@ -203,6 +206,7 @@ def tile_of(arrays: Any, slots: int, size: int) -> Tile:
         np.zeros((12, size), np.uint32),
         np.zeros((36, size), np.float32),
         *scratch_arrays(max(main, fast)),
+        (scratch.begin, scratch.rest),
     )
 
 

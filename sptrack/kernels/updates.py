@@ -10,9 +10,11 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import allocating, disjoint_tile, inline, kernel
+from sptrack.kernels._jit import disjoint_tile, inline, kernel
+from sptrack.kernels.pointers import address, call
 from sptrack.kernels.pulses import PROPORTIONAL, clip, signed_tile, with_noise
 from sptrack.kernels.random import TILE, draw_normals, draw_words, philox, renew_normals
 from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, STEP_ROWS, UP, UPPER
@@ -41,11 +43,12 @@ class Lines(NamedTuple):
 class Scratch(NamedTuple):
     """Room for one tile, and lists of cells.
 
-    Parameters ``cell``, weights ``w``, their places ``at`` in the tile and numbers ``index`` in the array,
-    ``step`` of `mean_steps`, normals ``z`` and ``words``; signed ``count`` and sorting ``key`` of each cell,
+    Parameters ``cell``, weights ``w``, their places ``at`` in the tile and ``number`` in the array, ``step``
+    of `mean_steps`, normals ``z`` and ``words``; ``signed`` pulses and sorting ``key`` of each cell,
     the ``first`` entry of each key and the ``next`` one to be filled; two rows ``sums`` for bursts. Lists of
     cells, numbers ``cells`` and pulses ``counts`` [2, twice a tile] of ``length`` [2]: untouched ones, and
-    those of which two pulses are done.
+    those of which two pulses are done. ``begin`` and ``rest``: addresses of what applies the first pulses of
+    a tile, and those that are left (`sptrack.kernels.pointers`).
     """
 
     cell: Array
@@ -54,8 +57,8 @@ class Scratch(NamedTuple):
     z: Array
     words: Array
     at: Array
-    index: Array
-    count: Array
+    number: Array
+    signed: Array
     key: Array
     first: Array
     next: Array
@@ -63,12 +66,13 @@ class Scratch(NamedTuple):
     cells: Array
     counts: Array
     length: Array
+    begin: int
+    rest: int
 
 
-@allocating
-def pulse_scratch(law: Any, weight: Any) -> Any:
-    """Scratch of `sequence_tile` for cells of ``law`` and weights like ``weight``."""
-    return Scratch(
+def pulse_scratch(law: Any, noise: Any, draws: Any, weight: Array) -> Scratch:
+    """Scratch for pulses on ``weight`` [cells], with the addresses for records of these types."""
+    made = Scratch(
         np.empty((law.cell.shape[0], TILE), law.cell.dtype),
         np.empty(TILE, weight.dtype),
         np.empty((2 * STEP_ROWS, TILE), weight.dtype),
@@ -84,12 +88,18 @@ def pulse_scratch(law: Any, weight: Any) -> Any:
         np.empty((2, 2 * TILE), np.uint32),
         np.empty((2, 2 * TILE), np.int32),
         np.zeros(2, np.int64),
+        0,
+        0,
     )
+    whole, many = types.int64, types.uint32
+    begin = address(_apply_tile, law, noise, draws, made.number, made.signed, whole, types.boolean, made)
+    rest = address(_sorted_pulses, law, noise, draws, law.cell, weight, many, whole, made)
+    return made._replace(begin=begin, rest=rest)
 
 
 @inline
-def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any) -> Any:
-    """`Scratch` for cells of so many rows within the arrays of `scratch_arrays`."""
+def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any, places: Any) -> Any:
+    """`Scratch` for cells of so many rows within the arrays of `scratch_arrays`; ``places``: its addresses."""
     step, z = rows + 1, rows + 1 + 2 * STEP_ROWS
     return Scratch(
         real[:rows],
@@ -107,6 +117,8 @@ def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any)
         unsigned[9:11],
         signed[1:3],
         length,
+        places[0],
+        places[1],
     )
 
 
@@ -128,9 +140,10 @@ def _sort(cells: Any, counts: Any, n: Any, origin: Any, past: Any, s: Any) -> An
     """
     most = np.int32(0)
     for i in range(np.uint64(n)):
-        left = max(np.int32(abs(counts[i])) - np.int32(past), 0)
-        most = max(most, np.int32(left))
-        s.key[i] = np.uint32(WINDOW - min(left, WINDOW))
+        left = np.int32(abs(counts[i])) - np.int32(past)
+        most = np.int32(left) if left > most else most
+        soon = left if left < WINDOW else WINDOW
+        s.key[i] = np.uint32(WINDOW - soon if soon > 0 else WINDOW)
     for k in range(WINDOW + 1):
         s.next[k] = 0
     for i in range(np.uint64(n)):
@@ -145,9 +158,9 @@ def _sort(cells: Any, counts: Any, n: Any, origin: Any, past: Any, s: Any) -> An
         key = s.key[i]
         place = s.next[key]
         s.next[key] = place + np.uint32(1)
-        s.index[place] = cells[i]
+        s.number[place] = cells[i]
         s.at[place] = cells[i] - origin
-        s.count[place] = counts[i]
+        s.signed[place] = counts[i]
     return np.int64(s.first[WINDOW]), most > WINDOW
 
 
@@ -155,9 +168,9 @@ def _sort(cells: Any, counts: Any, n: Any, origin: Any, past: Any, s: Any) -> An
 def _gather(cell: Any, w: Any, at: Any, n: Any, s: Any) -> None:
     """Copy the ``n`` cells at the places ``at`` to scratch."""
     for row in range(cell.shape[0]):
-        for i in range(np.uint64(0), np.uint64(n)):
+        for i in range(np.uint64(n)):
             s.cell[row, i] = cell[row, at[i]]
-    for i in range(np.uint64(0), np.uint64(n)):
+    for i in range(np.uint64(n)):
         s.w[i] = w[at[i]]
 
 
@@ -178,10 +191,10 @@ def _sorted_pulses(
             drawn = (active + _ROUND) & ~_ROUND  # those that have no pulse left stay where they are
             if noise.active and (k == 0 or pulse & 3 == 0):
                 block = np.uint32(pulse >> 2)
-                draw_words(s.words, 0, drawn, draws.noise, block, draws.event, s.index, draws.array)
+                draw_words(s.words, 0, drawn, draws.noise, block, draws.event, s.number, draws.array)
             if noise.active and pulse & 1 == 0:
                 draw_normals(s.z, s.words, 0, drawn, (pulse >> 1) & 1)
-            signed_tile(law, noise, s.cell, s.w, s.z[pulse & 3], s.count, np.int32(pulse), drawn, s.step)
+            signed_tile(law, noise, s.cell, s.w, s.z[pulse & 3], (s.signed, np.int32(pulse)), drawn, s.step)
         for i in range(np.uint64(found)):
             w[s.at[i]] = s.w[i]
         past += WINDOW
@@ -255,7 +268,7 @@ def _apply_tile(law: Any, noise: Any, draws: Any, index: Any, count: Any, n: Any
         draw_words(s.words, 0, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
         draw_normals(s.z, s.words, 0, n, 0)
     for k in range(2):
-        signed_tile(law, noise, s.cell, s.w, s.z[k], count, np.int32(k), n, s.step)
+        signed_tile(law, noise, s.cell, s.w, s.z[k], (count, np.int32(k)), n, s.step)
 
 
 @disjoint_tile
@@ -263,7 +276,7 @@ def _append(which: Any, index: Any, count: Any, n: Any, past: Any, s: Any) -> No
     """Append the cells that have more than ``past`` pulses to a list."""
     cells, counts = s.cells[which], s.counts[which]
     length = np.uint64(s.length[which])
-    for i in range(np.uint64(0), np.uint64(n)):
+    for i in range(np.uint64(n)):
         cells[length] = index[i]
         counts[length] = count[i]
         length += np.uint64(abs(count[i]) > np.int32(past))
@@ -282,12 +295,12 @@ def _take_off(which: Any, s: Any) -> None:
 
 
 @inline
-def _finish_later(index: Any, count: Any, n: Any, work: Any, full: Any, s: Any) -> None:
-    """Append what has more than two pulses to the second list; work through it if ``full`` cells are there."""
+def _finish_later(index: Any, count: Any, n: Any, work: Any, s: Any) -> None:
+    """Append what has more than two pulses to the second list, and work off a tile of it that is full."""
     law, noise, draws, cell, w, origin = work
     _append(1, index, count, n, 2, s)
-    if s.length[1] >= full:
-        _sorted_pulses(law, noise, draws, cell, w, origin, 2, s)
+    if s.length[1] >= TILE:
+        call(s.rest, (law, noise, draws, cell, w, np.uint32(origin), np.int64(2), s))
         _take_off(1, s)
 
 
@@ -297,14 +310,14 @@ def _work_off(work: Any, burst: Any, s: Any) -> None:
     law, noise, draws, cell, w, origin = work
     n = min(np.int64(TILE), s.length[0])
     index, count = s.cells[0], s.counts[0]
-    for i in range(np.uint64(0), np.uint64(n)):
+    for i in range(np.uint64(n)):
         s.at[i] = index[i] - origin
     _gather(cell, w, s.at, n, s)
-    _apply_tile(law, noise, draws, index, count, n, burst, s)
-    for i in range(np.uint64(0), np.uint64(n)):
+    call(s.begin, (law, noise, draws, index, count, np.int64(n), bool(burst), s))
+    for i in range(np.uint64(n)):
         w[s.at[i]] = s.w[i]
     if not burst:
-        _finish_later(index, count, n, work, TILE, s)
+        _finish_later(index, count, n, work, s)
     _take_off(0, s)
 
 
@@ -316,12 +329,13 @@ def add_tile(work: Any, start: Any, count: Any, n: Any, burst: Any, s: Any) -> N
     number ``origin`` of the array. Pulse k takes normal k of the event.
     """
     law, noise, draws, cell, w, origin = work
-    pulsed = 0
-    for i in range(np.uint64(0), np.uint64(n)):
-        s.index[i] = np.uint32(start + np.uint32(i))
-        pulsed += count[i] != 0
+    pulsed = np.int32(0)
+    for i in range(np.uint64(n)):
+        s.number[i] = np.uint32(start + np.uint32(i))
+    for i in range(np.uint64(n)):
+        pulsed = np.int32(pulsed + np.int32(count[i] != 0))
     if 8 * pulsed < 5 * n:
-        _append(0, s.index, count, n, 0, s)
+        _append(0, s.number, count, n, 0, s)
         if s.length[0] >= TILE:
             _work_off(work, burst, s)
         return
@@ -331,11 +345,11 @@ def add_tile(work: Any, start: Any, count: Any, n: Any, burst: Any, s: Any) -> N
             s.cell[row, i] = cell[row, first + i]
     for i in range(np.uint64(n)):
         s.w[i] = w[first + i]
-    _apply_tile(law, noise, draws, s.index, count, n, burst, s)
+    call(s.begin, (law, noise, draws, s.number, count, np.int64(n), bool(burst), s))
     for i in range(np.uint64(n)):
         w[first + i] = s.w[i]
     if not burst:
-        _finish_later(s.index, count, n, work, TILE, s)
+        _finish_later(s.number, count, n, work, s)
 
 
 @disjoint_tile
@@ -345,7 +359,7 @@ def finish(work: Any, burst: Any, s: Any) -> None:
         _work_off(work, burst, s)
     law, noise, draws, cell, w, origin = work
     while s.length[1] > 0:
-        _sorted_pulses(law, noise, draws, cell, w, origin, 2, s)
+        call(s.rest, (law, noise, draws, cell, w, np.uint32(origin), np.int64(2), s))
         _take_off(1, s)
 
 
@@ -366,10 +380,9 @@ def sequence_tile(
 
 @kernel
 def apply_counts(
-    law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array, burst: bool
+    law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array, burst: bool, scratch: Scratch
 ) -> None:
     """Apply signed ``counts`` [cells] (int32) to cells[0] <= i < cells[1], in sequence or as a burst."""
-    scratch = pulse_scratch(law, weight)
     work = (law, noise, draws, law.cell, weight, np.uint32(0))
     for start in range(cells[0], cells[1], TILE):
         n = min(TILE, cells[1] - start)
@@ -381,8 +394,9 @@ def apply_counts(
 def draw_firing(
     probability: Array, key: Any, event: np.uint32, array: np.uint32, length: int, slots: Array
 ) -> None:
-    """Stochastic pulse trains of ``length`` slots: bits of ``slots`` [words, lines], line k on with
-    ``probability[k]``.
+    """Stochastic pulse trains of ``length`` slots as bits of ``slots`` [words, lines].
+
+    Line k fires in a slot with ``probability[k]``.
     """
     for line in range(slots.shape[1]):
         threshold = np.uint64(min(max(probability[line], 0.0), 1.0) * 2.0**32)
@@ -425,7 +439,7 @@ def _coincidences(row: Any, columns: Any, sign: Any, hits: Any, pulsed: Any) -> 
 
 @kernel
 def outer_product(
-    law: Any, noise: Any, draws: Any, weight: Array, rows: Any, lines: Any, pulsed: Array
+    law: Any, noise: Any, draws: Any, weight: Array, rows: Any, lines: Any, pulsed: Array, scratch: Scratch
 ) -> None:
     """Coincidence update of rows rows[0] <= r < rows[1]: a pulse in each slot where both lines fire.
 
@@ -435,7 +449,6 @@ def outer_product(
     """
     own, columns = lines
     width, words = columns.sign.shape[0], own.slots.shape[0]
-    scratch = pulse_scratch(law, weight)
     work = (law, noise, draws, law.cell, weight, np.uint32(0))
     hits, row = np.zeros(width, np.int32), np.empty(words, np.uint32)
     for r in range(rows[0], rows[1]):

@@ -189,6 +189,17 @@ def response_at(low_pass: Filter, omega: ArrayLike) -> Complex:
     return np.asarray(low_pass.frequency_response(w), np.complex128)
 
 
+class EveryNth(NamedTuple):
+    """A filter that gets every ``every``-th sample, by the frequency of the samples."""
+
+    low_pass: Filter
+    every: int
+
+    def frequency_response(self, omega: ArrayLike) -> Complex:
+        """Complex gain at ``omega``, rad per sample before the choice."""
+        return response_at(self.low_pass, self.every * np.asarray(omega, np.float64))
+
+
 def impulse_response(low_pass: Filter) -> Array:
     """Impulse response [samples], from the frequency response, to 1e-12 of its largest value.
 
@@ -212,10 +223,12 @@ class FilterShare:
     """Share of the variance of a signal with autocorrelation z^abs(n) that a filter lets through.
 
     Exponential moving average: `passed_share`. Any other filter: C_0 + 2 sum C_n z^n over the
-    autocorrelation C of its impulse response.
+    autocorrelation C of its impulse response. A filter that gets every m-th sample only (``every``) sees the
+    autocorrelation (z^m)^abs(n).
     """
 
-    def __init__(self, low_pass: Filter) -> None:
+    def __init__(self, low_pass: Filter, every: int = 1) -> None:
+        self.every = every
         self.eta = float(low_pass) if isinstance(low_pass, float | int) else None
         self.coefficients = np.ones(1)
         if self.eta is None:
@@ -226,9 +239,9 @@ class FilterShare:
 
     def __call__(self, pole: ArrayLike) -> Array:
         """Share at each ``pole``, of its shape; infinite where |pole| > 1."""
+        z = np.asarray(pole, np.float64) ** self.every
         if self.eta is not None:
-            return passed_share(pole, self.eta)
-        z = np.asarray(pole, np.float64)
+            return passed_share(z, self.eta)
         stable = np.abs(z) <= 1
         return np.where(stable, polyval(np.where(stable, z, 0.0), self.coefficients), np.inf)
 

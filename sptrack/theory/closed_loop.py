@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike
 from sptrack.devices.constants import additive_levels, local_derivatives, noise_power
 from sptrack.errors import ParameterError
 from sptrack.theory.chopping import (
+    EveryNth,
     Filter,
     FilterShare,
     SignSequence,
@@ -215,7 +216,12 @@ class Loop:
             return np.where(pull > 0, -sign * self.gradient_mean * self.response / pull, np.nan)
 
     def predict(
-        self, low_pass: Filter, chopper: SignSequence | None = None, *, read_noise: float = 0.0
+        self,
+        low_pass: Filter,
+        chopper: SignSequence | None = None,
+        *,
+        read_noise: float = 0.0,
+        every: int = 1,
     ) -> Prediction:
         """Settled mean and variance of P and Q.
 
@@ -228,21 +234,27 @@ class Loop:
             Its signs; none if not given.
         read_noise : float
             Std of the white noise of each read of P, weight units; adds to Q alone.
+        every : int
+            Steps between the reads of P that the filter gets.
 
         Raises
         ------
         ParameterError
-            A chopper that neither repeats nor is a telegraph; eta outside (0, 1]; a negative read noise.
+            A chopper that neither repeats nor is a telegraph; eta outside (0, 1]; a negative read noise; less
+            than one step between reads.
         ConvergenceError
             A filter whose impulse response does not decay.
         """
         _check(low_pass, read_noise)
-        share = FilterShare(low_pass)
+        if every < 1:
+            raise ParameterError(f"every must be at least 1, got {every}")
+        share = FilterShare(low_pass, every)
+        seen = low_pass if every == 1 else EveryNth(low_pass, every)
         drive = self.chopped**2
         var_p = _times(self.white, white_power(self.pole))
         var_p = var_p + _times(drive, chopped_power(self.pole, chopper))
         var_q = _times(self.white, white_power(self.pole, share)) + read_noise**2 * share(0.0)
-        var_q = var_q + _times(drive, chopped_power(self.pole, chopper, low_pass, share))
+        var_q = var_q + _times(drive, chopped_power(self.pole, chopper, seen, share))
         with np.errstate(divide="ignore", invalid="ignore"):
             late = self.multi_pulse / (1 - self.pole)
             curved = -self.curvature * var_p / (2 * self.slope) if np.any(self.curvature) else 0 * self.pole

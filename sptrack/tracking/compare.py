@@ -17,6 +17,7 @@ from sptrack.crossbar.threads import thread_count
 from sptrack.devices import CustomResponse
 from sptrack.errors import ParameterError
 from sptrack.results import dataset, json_text, provenance
+from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import ProblemSettings, problem
 from sptrack.tracking.run import Tracker
@@ -205,7 +206,8 @@ def _run(what: Comparison, running: Running, stop: Event, method: Method, seed: 
     tracker = _tracker(what, method, seed)
     counts: list[list[int]] = []
     path = None if running.checkpoints is None else running.checkpoints / f"{method.name}-{seed}.npz"
-    asked = {"method": method, "problem": what.problem, "settings": _described(what.settings), "seed": seed}
+    asked = {"method": method_mapping(method), "problem": what.problem, "seed": seed}
+    asked["settings"] = _described(what.settings)
     made_by = json_text(asked)
     if running.resume and path is not None and path.exists():
         counts = _resume(tracker, path, made_by, what.steps)
@@ -263,7 +265,7 @@ def _dataset(what: Comparison, runs: list[list[_Run]], cost: CostModel) -> "xr.D
         "step": (("sample",), step, {"units": "steps"}),
     }
     asked: dict[str, Any] = {
-        "methods": what.methods,
+        "methods": [method_mapping(item) for item in what.methods],
         "problem": what.problem,
         "settings": _described(what.settings),
     }

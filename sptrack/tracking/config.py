@@ -2,11 +2,13 @@
 
 A file has up to six tables, none of which is needed::
 
-    [method]              # name of a factory, and what differs from it: keys of `with_settings`
+    [method]              # name of a factory, and settings that differ from its own
     name = "e-rider"
     alpha = 0.02
-    eta = 0.01            # or reference = "ema:eta=0.01", or a table [method.reference]
-    p = 0.001             # or chopper = "telegraph:p=0.001", or a table [method.chopper]
+    reference = "corrected-ema:eta=0.01"   # a text, or a table [method.reference] with its kind
+    chopper = "periodic:half_period=500"   # likewise
+    [method.transfer]     # fields of `Transfer`
+    every = 4
 
     [problem]             # name of a problem, and fields of `ProblemSettings`
     name = "quadratic"
@@ -19,15 +21,17 @@ A file has up to six tables, none of which is needed::
     kind = "boxcar"
     length = 200
 
-    [chopper]             # its chopper, likewise; or chopper = "periodic:half_period=50"
+    [chopper]             # chopper of the method, likewise; or chopper = "periodic:half_period=50"
     kind = "telegraph"
     p = 0.1
 
-    [tune]                # what `sptrack tune` does with them, see `sptrack.tuning.plan.table_values`
+    [tune]                # search of `sptrack tune`, see `sptrack.tuning.plan.table_values`
     trials = 200
 
 Without ``device`` the device is that of `ProblemSettings`; a ``device`` table describes a whole device.
-``filter`` and ``chopper`` take the place of the method's own, whichever method a command chooses.
+``filter`` and ``chopper`` belong to the file's method or, in a file without one, to that of the command.
+``[method]`` also takes the spellings of `with_settings`: eta, estimator, p, half_period, and the tables
+[method.chop] and [method.observing].
 """
 
 import os
@@ -36,7 +40,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
 from sptrack.blocks import Chopper, ObserverSettings, SignSource
-from sptrack.blocks.spec import Described, chopper_from, reference_from, spec_text
+from sptrack.blocks.spec import FILTERS, OBSERVERS, Described, chopper_from, reference_from, spec_text
 from sptrack.devices.config import (
     build_described,
     described_scalar,
@@ -47,30 +51,37 @@ from sptrack.devices.config import (
 )
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
-from sptrack.tracking.methods import SOURCES, SPELLINGS, Method, Transfer, method, with_settings
+from sptrack.tracking.methods import METHODS, SOURCES, SPELLINGS, Method, Transfer, method, with_settings
 from sptrack.tracking.problems import PROBLEMS, ProblemSettings
 
+_SPELLED = {"eta": float, "p": float, "half_period": int, "estimator": str}
 _CHOP = {"probability": float, "half_period": int, "scope": str}
+_OBSERVING = {
+    key: kind for key, kind in get_type_hints(ObserverSettings).items() if key not in ("form", "forgetting")
+}
 TABLES = ("method", "problem", "device", "filter", "chopper", "tune")
 _ALSO_TEXT = ("device", "filter", "chopper")
+_REFERENCE_KEYS = ("reference", "eta", "estimator", "observing")
+_CHOPPER_KEYS = ("chopper", "chop", "p", "half_period")
+_FIXED = (*SOURCES, "filter")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a file describes.
+    """Contents of a file.
 
     Parameters
     ----------
     method : Method or None
-        Method, if the file names one.
+        Method, if the file names one, with the file's filter and chopper.
     problem : str
         Name of the problem.
     settings : ProblemSettings
         Its settings, with the device.
     filter : Block, ObserverSettings or None
-        Reference of every method of the command, if the file describes one.
+        Reference for the method of the command (`chained`); None: its own.
     chopper : SignSource or None
-        Chopper, likewise.
+        Chopper, likewise; one that never flips takes the method's away.
     """
 
     method: Method | None = None
@@ -80,28 +91,50 @@ class Setup:
     chopper: SignSource | None = None
 
 
-def chained(method: Method, setup: Setup) -> Method:
-    """``method`` with the filter and the chopper of a setup, where it has them.
+def chained(base: Method, reference: Described | None = None, chopper: SignSource | None = None) -> Method:
+    """``base`` with another filter or observer as its reference, or another chopper; None keeps its own.
 
     Raises
     ------
     ParameterError
-        A filter for a method whose reference does not move, a chopper for one without P.
+        A filter for a method whose reference does not move, a chopper for one that has neither a chopper nor
+        such a reference, or a combination that `Method` refuses.
     """
-    if setup.filter is not None:
-        if not method.moving:
-            kind = "none, gradient pulses go straight onto W" if method.direct else method.reference
-            raise ParameterError(
-                "a filter is for methods whose reference moves (rider, e-rider, o-rider, agad), "
-                f"got {method.name} (reference: {kind})"
-            )
-        method = replace(method, reference=setup.filter)
-    if setup.chopper is not None:
-        if method.direct:
-            raise ParameterError(f"a chopper is for methods with an array P, got {method.name}")
-        still = isinstance(setup.chopper, Chopper) and setup.chopper.p == 0
-        method = replace(method, chopper=None if still else setup.chopper)
-    return method
+    if reference is not None:
+        _refuse_fixed(base, f"filter {_label(reference)}", base.moving)
+        base = replace(base, reference=reference)
+    if chopper is not None:
+        _refuse_fixed(base, f"chopper {_label(chopper)}", takes_chopper(base))
+        base = replace(base, chopper=_flipping(chopper))
+    return base
+
+
+def takes_chopper(base: Method) -> bool:
+    """Whether `chained` gives a method another chopper: its reference moves, or it has a chopper."""
+    return base.moving or base.chopper is not None
+
+
+def _refuse_fixed(base: Method, what: str, allowed: bool) -> None:
+    if not allowed:
+        moving = [name for name, factory in METHODS.items() if factory().moving]
+        why = "which has no reference" if base.direct else f"whose reference is fixed ({base.reference})"
+        raise ParameterError(
+            f"{what} cannot be used with {base.name}, {why}: choose a method whose reference moves "
+            f"({', '.join(moving)})"
+        )
+
+
+def _flipping(chopper: SignSource) -> SignSource | None:
+    """The chopper; None for one that never flips."""
+    return None if isinstance(chopper, Chopper) and chopper.p == 0 else chopper
+
+
+def _label(block: Described) -> str:
+    """Text of a description, or its label where it has none."""
+    try:
+        return spec_text(block)
+    except ParameterError:
+        return str(block)
 
 
 def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setup:
@@ -117,36 +150,49 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
     Raises
     ------
     ParameterError
-        Unknown table, key or name (with the nearest valid one), value of a wrong type, or outside its range.
+        Unknown table, key or name (with the nearest valid one), value of a wrong type, or outside its range;
+        a reference or a chopper that is given twice, or that the method cannot have.
     """
     for name, table in mapping.items():
         if name not in TABLES:
             raise ParameterError(
-                f"{where}: unknown table '{name}': one of {', '.join(TABLES)} wanted{nearest(name, TABLES)}"
+                f"{where}: unknown table '{name}': choose from {', '.join(TABLES)}{nearest(name, TABLES)}"
             )
         known = isinstance(table, Mapping) or (name in _ALSO_TEXT and isinstance(table, str))
         if not known and not (name == "filter" and isinstance(table, list)):
-            raise ParameterError(f"{where}: {name} = {table!r}: a table wanted")
-    chosen = _method(mapping["method"], where) if "method" in mapping else None
+            raise ParameterError(f"{where}: {name} must be a table, got {table!r}")
+    reference = reference_from(mapping["filter"], f"{where}: filter") if "filter" in mapping else None
+    chopper = chopper_from(mapping["chopper"], f"{where}: chopper") if "chopper" in mapping else None
+    chosen = None
+    if "method" in mapping:
+        _refuse_twice(mapping, where)
+        chosen = _method(mapping["method"], where)
+        try:
+            chosen = chained(chosen, reference, chopper)
+        except ParameterError as error:
+            raise ParameterError(f"{where}: {error}") from error
+        reference = chopper = None
     settings = dict(mapping.get("problem", {}))
     name = settings.pop("name", "quadratic")
     if not isinstance(name, str) or name not in PROBLEMS:
         raise ParameterError(
-            f"{where}: problem.name = {name!r}: one of {', '.join(PROBLEMS)} wanted"
+            f"{where}: problem.name must be one of {', '.join(PROBLEMS)}, got {name!r}"
             + nearest(str(name), PROBLEMS)
         )
     if "device" in settings:
-        raise ParameterError(f"{where}: unknown table 'problem.device': the table 'device' wanted")
+        raise ParameterError(f"{where}: unknown table 'problem.device': use the table 'device'")
     if "device" in mapping:
         settings["device"] = _device(mapping["device"], where)
     made: ProblemSettings = build_described(ProblemSettings, settings, "problem.", where)
-    return Setup(
-        method=chosen,
-        problem=name,
-        settings=made,
-        filter=reference_from(mapping["filter"], f"{where}: filter") if "filter" in mapping else None,
-        chopper=chopper_from(mapping["chopper"], f"{where}: chopper") if "chopper" in mapping else None,
-    )
+    return Setup(method=chosen, problem=name, settings=made, filter=reference, chopper=chopper)
+
+
+def _refuse_twice(mapping: Mapping[str, Any], where: str) -> None:
+    """Refuse a table of a filter or a chopper beside one in the method."""
+    for table, keys in (("filter", _REFERENCE_KEYS), ("chopper", _CHOPPER_KEYS)):
+        said = [key for key in keys if key in mapping["method"]]
+        if table in mapping and said:
+            raise ParameterError(f"{where}: both {table} and method.{said[0]} are given: keep one of them")
 
 
 def _device(table: Mapping[str, Any] | str, where: str) -> dict[str, Any]:
@@ -159,7 +205,8 @@ def _device(table: Mapping[str, Any] | str, where: str) -> dict[str, Any]:
 def _method(table: Mapping[str, Any], where: str) -> Method:
     """The factory's method with the keys of ``table`` laid over its settings."""
     if not isinstance(table.get("name"), str):
-        raise ParameterError(f"{where}: method.name must be the name of a method, got {table.get('name')!r}")
+        names = ", ".join(METHODS)
+        raise ParameterError(f"{where}: method.name must be one of {names}, got {table.get('name')!r}")
     try:
         base = method(table["name"])
     except ParameterError as error:
@@ -174,20 +221,44 @@ def _method(table: Mapping[str, Any], where: str) -> Method:
             )
         settings[key] = _setting(key, value, base, hints, where)
     try:
-        return with_settings(base, **settings)
+        return with_settings(base, **_without_rest(settings))
     except ParameterError as error:
         raise ParameterError(f"{where}: method: {error}") from error
+
+
+def _without_rest(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without what describes a filter at rest (eta = 0), beside a fixed reference."""
+    reference = settings.get("reference")
+    if not (isinstance(reference, str) and reference in SOURCES):
+        return settings
+    if settings.get("eta"):
+        raise ParameterError(
+            f"eta = {settings['eta']} is for a reference that moves, got reference = {reference!r}: "
+            "remove one of the two"
+        )
+    return {key: value for key, value in settings.items() if key not in _REFERENCE_KEYS[1:]}
+
+
+def _reference(value: Any, where: str) -> Described | str:
+    """Filter or observer of a text, a table or a list of tables; fixed references as they are."""
+    if isinstance(value, str):
+        if value in _FIXED:
+            return value
+        kind, names = value.partition(":")[0].strip(), (*_FIXED, *FILTERS, *OBSERVERS)
+        if kind not in names:
+            raise ParameterError(
+                f"{where} must be one of {', '.join(names)}, got {kind!r}{nearest(kind, names)}"
+            )
+    return reference_from(value, where)
 
 
 def _setting(key: str, value: Any, base: Method, hints: Mapping[str, Any], where: str) -> Any:
     """One key of a method as `with_settings` takes it."""
     name = f"method.{key}"
     if key == "reference":
-        fixed = isinstance(value, str) and value in (*SOURCES, "filter")
-        return value if fixed else reference_from(value, f"{where}: {name}")
+        return _reference(value, f"{where}: {name}")
     if key == "chopper":
-        found = chopper_from(value, f"{where}: {name}")
-        return None if isinstance(found, Chopper) and found.p == 0 else found
+        return _flipping(chopper_from(value, f"{where}: {name}"))
     if key == "transfer":
         if not isinstance(value, Mapping):
             raise ParameterError(f"{where}: {name} must be a table, got {value!r}")
@@ -195,7 +266,7 @@ def _setting(key: str, value: Any, base: Method, hints: Mapping[str, Any], where
     if key in ("chop", "observing"):
         if not isinstance(value, Mapping):
             raise ParameterError(f"{where}: {name} must be a table, got {value!r}")
-        kinds = _CHOP if key == "chop" else get_type_hints(ObserverSettings)
+        kinds = _CHOP if key == "chop" else _OBSERVING
         unknown = [one for one in value if one not in kinds]
         if unknown:
             raise ParameterError(
@@ -203,27 +274,20 @@ def _setting(key: str, value: Any, base: Method, hints: Mapping[str, Any], where
                 + nearest(unknown[0], kinds)
             )
         return {one: described_scalar(kinds[one], it, f"{name}.{one}", where) for one, it in value.items()}
-    kind = {"eta": float, "p": float, "half_period": int, "estimator": str}.get(key) or hints[key]
+    kind = _SPELLED.get(key) or hints[key]
     return described_scalar(kind, value, name, where)
 
 
 def method_mapping(method: Method) -> dict[str, Any]:
     """Plain mapping of every field, reference and chopper as texts; see `setup_from_mapping`.
 
-    Raises
-    ------
-    ParameterError
-        A filter that has no form as text.
+    A filter that has no text, such as a `CustomFilter`, is there with its label.
     """
-    plain: dict[str, Any] = {}
-    for item in fields(Method):
-        value = getattr(method, item.name)
-        if item.name == "reference":
-            plain["reference"] = value if isinstance(value, str) else spec_text(value)
-        elif item.name == "chopper":
-            plain["chopper"] = "none" if value is None else spec_text(value)
-        else:
-            plain[item.name] = plain_mapping(value) if item.name == "transfer" else value
+    plain = {item.name: getattr(method, item.name) for item in fields(Method)}
+    plain["transfer"] = plain_mapping(method.transfer)
+    if not isinstance(method.reference, str):
+        plain["reference"] = _label(method.reference)
+    plain["chopper"] = "none" if method.chopper is None else _label(method.chopper)
     return plain
 
 
@@ -233,15 +297,23 @@ def setup_to_mapping(setup: Setup) -> dict[str, Any]:
     Raises
     ------
     ParameterError
-        If the device's response is made of a user's own functions: it has no form as data.
+        A response of the device, or a filter or a chopper, that is made of a user's own functions: it has no
+        form as data. A filter or a chopper that the method cannot have.
     """
     problem = plain_mapping(setup.settings)
     device = problem.pop("device")
-    tables = {"problem": {"name": setup.problem, **problem}, "device": device}
-    for name, block in (("filter", setup.filter), ("chopper", setup.chopper)):
-        if block is not None:
-            tables[name] = spec_text(block)
-    return tables if setup.method is None else {"method": method_mapping(setup.method), **tables}
+    tables: dict[str, Any] = {}
+    if setup.method is not None:
+        chosen = chained(setup.method, setup.filter, setup.chopper)
+        for block in (chosen.reference, chosen.chopper):
+            if block is not None and not isinstance(block, str):
+                spec_text(block)
+        tables["method"] = method_mapping(chosen)
+    else:
+        for name, one in (("filter", setup.filter), ("chopper", setup.chopper)):
+            if one is not None:
+                tables[name] = spec_text(one)
+    return tables | {"problem": {"name": setup.problem, **problem}, "device": device}
 
 
 def setup_to_toml(setup: Setup) -> str:

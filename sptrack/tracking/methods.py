@@ -505,8 +505,10 @@ def with_settings(base: Method, **settings: Any) -> Method:
 
 def _reference_said(base: Method, own: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """Reference of the spellings ``estimator``, ``eta`` and ``observing``."""
-    reference = own.pop("reference", base.reference)
-    if reference == "filter":
+    reference = own.pop("reference", None)
+    if isinstance(reference, str) and reference != "filter":
+        return {"reference": reference}
+    if reference is None or reference == "filter":
         reference = base.reference
     if not {"estimator", "eta", "observing"} & set(said):
         return {"reference": reference}

@@ -2,32 +2,32 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from sptrack.blocks import Block, Chopper, PeriodicChopper, SignSource
+from sptrack.blocks.settings import PRIORS, ObserverSettings
 from sptrack.errors import ParameterError, nearest
-from sptrack.tracking.methods import ESTIMATORS, METHODS, PRIORS, REFERENCES, SCOPES, Method, with_settings
+from sptrack.tracking.methods import ESTIMATORS, METHODS, SOURCES, Method, with_settings
 
 Value = float | int | str | bool
 
-_OBSERVING = ("prior", "weight", "limit", "floor", "sent", "drive", "weight_bits", "point_bits")
-PATHS: dict[str, tuple[str, ...]] = {
-    **{name: (name,) for name in ("alpha", "beta", "gamma", "eta", "pulses", "bits")},
-    **{name: (name,) for name in ("reference", "estimator", "sync", "direct")},
-    "p": ("chop", "probability"),
-    "half_period": ("chop", "half_period"),
-    "scope": ("chop", "scope"),
-    **{name: ("transfer", name) for name in ("every", "threshold", "keep", "most", "by_column", "forget")},
-    **{name: ("observing", name) for name in _OBSERVING},
-    "tail": (),
-}
-"""Settings that can be varied: the keywords of the factories and the other fields of `Method`, `Chop`,
-`Transfer` and `Observing`, with their place. ``tail`` is eta/p: eta = min(tail p, 1), as in AGAD. ``beta`` of
-a method with an observer is per step, as in its factory: a transfer takes it times the steps in between."""
+_OBSERVER = ("prior", "weight", "limit", "floor", "sent", "drive", "weight_bits", "point_bits")
+_TRANSFER = ("every", "threshold", "keep", "most", "by_column", "forget")
+_CHOPPER = ("p", "half_period", "scope")
+_OWN = ("alpha", "beta", "gamma", "eta", "pulses", "bits", "reference", "estimator", "sync", "direct")
+SETTINGS = (*_OWN, *_CHOPPER, *_TRANSFER, *_OBSERVER, "tail")
+"""Settings that can be varied by name: the keywords of the factories, the spellings of `with_settings`, the
+fields of `Transfer` and `ObserverSettings`. ``tail`` is eta/p: eta = min(tail p, 1), as in AGAD. ``beta`` of a
+method with an observer is per step, as in its factory: a transfer takes it times the steps in between.
+Besides these, ``filter.NAME`` and ``chopper.NAME`` are the numbers of the method's own blocks."""
+_PLACES = {"chop.probability": "p", "chop.half_period": "half_period", "chop.scope": "scope"}
+_PLACES |= {f"transfer.{name}": name for name in _TRANSFER}
+_PLACES |= {f"observing.{name}": name for name in _OBSERVER}
 CHOICES: dict[str, tuple[Value, ...]] = {
-    "reference": REFERENCES,
+    "reference": (*SOURCES, "filter"),
     "estimator": ESTIMATORS,
-    "scope": SCOPES,
+    "scope": ("array", "column"),
     "prior": PRIORS,
     **dict.fromkeys(("sync", "direct", "by_column", "forget", "sent"), (False, True)),
 }
@@ -128,18 +128,44 @@ BY_COLUMN = {"p": Range(low=1e-3, high=0.5)}
 
 
 def setting_name(name: str) -> str:
-    """Name of a setting in `PATHS` from that, or from its place, such as "chop.probability".
+    """Name of a setting from that, or from its place, such as "chop.probability".
 
     Raises
     ------
     ParameterError
         Unknown setting.
     """
-    places = {".".join(path): key for key, path in PATHS.items() if path}
-    found = places.get(name, name)
-    if found not in PATHS:
-        raise ParameterError(f"setting {name!r}: one of {', '.join(PATHS)} wanted{nearest(name, PATHS)}")
+    found = _PLACES.get(name, name)
+    if found not in SETTINGS and found.partition(".")[0] not in ("filter", "chopper"):
+        raise ParameterError(
+            f"unknown setting {name!r}: choose from {', '.join(SETTINGS)}, filter.NAME, chopper.NAME"
+            + nearest(name, SETTINGS)
+        )
     return found
+
+
+def _own_block(method: Method, name: str) -> tuple[Block, str]:
+    """Block and field of a dotted name.
+
+    Raises
+    ------
+    ParameterError
+        A method without that block, or a block without that number.
+    """
+    part, _, key = name.partition(".")
+    block: Block | None = method.filter if part == "filter" else method.chopper
+    if block is None:
+        raise ParameterError(f"{name}: {method.name} has no {part} of its own")
+    numbers = [
+        item.name
+        for item in fields(block)
+        if isinstance(getattr(block, item.name), float | int) and item.name != "seed"
+    ]
+    if key not in numbers:
+        raise ParameterError(
+            f"{name}: {block} has {', '.join(numbers) or 'no numbers'}{nearest(key, numbers)}"
+        )
+    return block, key
 
 
 def read_setting(method: Method, name: str) -> Value:
@@ -148,21 +174,34 @@ def read_setting(method: Method, name: str) -> Value:
     Of a chopper that is periodic ``p`` is 1/half_period, of a random one ``half_period`` is 1/p: the mean
     length of a half. ``tail`` is eta/p (0 without a chopper).
     """
-    chop = method.chop
+    if "." in name:
+        block, key = _own_block(method, name)
+        number: Value = getattr(block, key)
+        return number
+    if name in _CHOPPER:
+        return _read_chopper(method.chopper, name)
     if name == "tail":
-        p = read_setting(method, "p")
-        return method.eta / float(p) if p else 0.0
-    if name == "p" and chop.half_period:
-        return 1.0 / chop.half_period
-    if name == "half_period" and chop.probability:
-        return round(1.0 / chop.probability)
-    if name == "beta" and method.observes:
+        p = float(read_setting(method, "p"))
+        return method.eta / p if p else 0.0
+    if name == "beta" and method.observer is not None:
         return method.beta / method.transfer.every
-    value: Any = method
-    for key in PATHS[name]:
-        value = getattr(value, key)
-    found: Value = value
-    return found
+    if name == "reference":
+        return "filter" if method.moving else str(method.reference)
+    if name in _OBSERVER:
+        found: Value = getattr(method.observer or ObserverSettings(), name)
+        return found
+    value: Value = getattr(method.transfer if name in _TRANSFER else method, name)
+    return value
+
+
+def _read_chopper(chopper: SignSource | None, name: str) -> Value:
+    if name == "scope":
+        return "column" if chopper is not None and chopper.clock == "read" else "array"
+    if isinstance(chopper, PeriodicChopper):
+        return 1.0 / chopper.half_period if name == "p" else chopper.half_period
+    if isinstance(chopper, Chopper) and chopper.p > 0:
+        return chopper.p if name == "p" else round(1.0 / chopper.p)
+    return 0.0 if name == "p" else 0
 
 
 def with_point(base: Method, point: Mapping[str, Value]) -> Method:
@@ -174,28 +213,34 @@ def with_point(base: Method, point: Mapping[str, Value]) -> Method:
     Raises
     ------
     ParameterError
-        If `Method` refuses them.
+        If `Method` or a block refuses them.
     """
-    changed: dict[tuple[str, ...], dict[str, Any]] = {(): {}, ("chop",): {}, ("transfer",): {}}
-    changed[("observing",)] = {}
+    blocks: dict[str, Any] = {}
     for name, value in point.items():
-        if PATHS[name]:
-            *where, key = PATHS[name]
-            changed[tuple(where)][key] = value
-    chop = changed[("chop",)]
-    if "p" in point:
-        chop["half_period"] = 0
-    if "half_period" in point:
-        chop["probability"] = 0.0
-    fields = changed[()]
-    fields["chop"] = replace(base.chop, **chop)
-    fields["transfer"] = replace(base.transfer, **changed[("transfer",)])
-    fields["observing"] = replace(base.observing, **changed[("observing",)])
-    if base.observes and {"beta", "every"} & set(point):
-        fields["beta"] = float(point.get("beta", read_setting(base, "beta"))) * fields["transfer"].every
-    if "tail" in point:
-        fields["eta"] = min(float(point["tail"]) * fields["chop"].probability, 1.0)
-    return with_settings(base, **fields)
+        if "." in name:
+            _, key = _own_block(base, name)
+            part = "reference" if name.startswith("filter.") else "chopper"
+            block = blocks.get(part, getattr(base, part))
+            whole = isinstance(getattr(block, key), int)
+            blocks[part] = replace(block, **{key: round(float(value)) if whole else value})
+    named = {name: value for name, value in point.items() if "." not in name}
+    transfer = replace(base.transfer, **{name: named.pop(name) for name in _TRANSFER if name in named})
+    observer = {name: named.pop(name) for name in _OBSERVER if name in named}
+    given: dict[str, Any] = {**blocks, **named, "transfer": transfer}
+    if "scope" in given:
+        chop: dict[str, Any] = {"scope": given.pop("scope")}
+        for name, key in (("p", "probability"), ("half_period", "half_period")):
+            if name in given:
+                chop[key] = given.pop(name)
+        given["chop"] = chop
+    if observer:
+        given["observing"] = observer
+    if base.observer is not None and {"beta", "every"} & set(point):
+        given["beta"] = float(point.get("beta", read_setting(base, "beta"))) * transfer.every
+    if "tail" in given:
+        tail = float(given.pop("tail"))
+        given["eta"] = min(tail * float(point.get("p", read_setting(base, "p"))), 1.0)
+    return with_settings(base, **given)
 
 
 def default_range(name: str, method: Method) -> Range | Choice:
@@ -203,11 +248,23 @@ def default_range(name: str, method: Method) -> Range | Choice:
     if name in CHOICES:
         return Choice(values=CHOICES[name])
     own = RANGES | (BUFFERED if method.transfer.threshold > 0 else {})
-    own |= BY_COLUMN if method.chop.scope == "column" else {}
+    own |= BY_COLUMN if method.chopper is not None and method.chopper.clock == "read" else {}
     value = float(read_setting(method, name))
+    if "." in name:
+        return _around(name, value, method)
     if value <= 0:
         return own[name]
     return replace(own[name], low=min(own[name].low, value), high=max(own[name].high, value))
+
+
+def _around(name: str, value: float, method: Method) -> Range:
+    """Range of a number of a block: a factor of 10 to both sides of its value, fractions at most 1."""
+    if value <= 0:
+        raise ParameterError(f"{name} = {value:g} of {method.name}: give its range, {_FORM}")
+    block, key = _own_block(method, name)
+    if isinstance(getattr(block, key), int):
+        return Range(low=max(1, round(value / 10)), high=max(2, round(10 * value)), multiple=1)
+    return Range(low=value / 10, high=min(10 * value, 1.0) if value < 1 else 10 * value)
 
 
 def default_space(method: Method) -> dict[str, Range | Choice]:
@@ -264,7 +321,8 @@ def parse_range(name: str, text: str, method: Method) -> Range | Choice:
     if scale not in ("", "log", "linear"):
         raise ParameterError(f"{name}={text}: {_FORM} wanted")
     try:
-        return Range(low=low, high=high, log=log, multiple=_MULTIPLES.get(name, 0))
+        multiple = default.multiple if isinstance(default, Range) and "." in name else _MULTIPLES.get(name, 0)
+        return Range(low=low, high=high, log=log, multiple=multiple)
     except ParameterError as error:
         raise ParameterError(f"{name}: {error}") from error
 
@@ -279,11 +337,12 @@ def check_space(space: Space, method: Method) -> None:
         that has no effect on the method; settings that `Method` refuses at an end of their range.
     """
     if not space:
-        raise ParameterError(f"{method.name}: no setting to vary; some of {', '.join(PATHS)} wanted")
+        raise ParameterError(f"{method.name}: no setting to vary; choose from {', '.join(SETTINGS)}")
     for one, other in (("p", "half_period"), ("eta", "tail")):
         if one in space and other in space:
             raise ParameterError(f"{one} and {other} both varied: only one of them wanted")
-    if "tail" in space and "p" not in space and not method.chop.probability > 0:
+    telegraph = isinstance(method.chopper, Chopper) and method.chopper.p > 0
+    if "tail" in space and "p" not in space and not telegraph:
         raise ParameterError(f"tail = eta/p of {method.name}: a chopper probability above 0 wanted")
     for name in space:
         reason = _idle(name, space, method)
@@ -305,9 +364,9 @@ def _idle(name: str, space: Space, method: Method) -> str:
         return ""
     if method.direct and name not in ("alpha", "direct"):
         return "gradient pulses go straight onto W"
-    if name in ("eta", "tail", "estimator", "sync", "bits") and method.reference != "filter":
+    if name in ("eta", "tail", "estimator", "sync", "bits") and not method.moving:
         return "it has no reference filter"
-    if name in _OBSERVING and not (method.observes or "estimator" in space):
+    if name in _OBSERVER and not (method.observer is not None or "estimator" in space):
         return "it has no input-aware observer"
     if name == "pulses" and method.reference != "calibrated":
         return "it is not calibrated before training"
