@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sptrack.kernels._jit import kernel
-from sptrack.kernels.elementary import exp, exp32, log32, power
+from sptrack.kernels.elementary import exp, log32, power
 
 
 @kernel
