@@ -163,9 +163,7 @@ def _more_flips(chopper: SignSource | None, factor: float, read: float) -> SignS
         return replace(chopper, p=min(flips * chopper.p, 0.5))
     if isinstance(chopper, PeriodicChopper):
         return replace(chopper, half_period=max(1, round(chopper.half_period / flips)))
-    raise ParameterError(
-        f"{chopper} flips at given samples: scale a telegraph or a periodic one"
-    )
+    raise ParameterError(f"{chopper} flips at given samples: scale a telegraph or a periodic one")
 
 
 def for_steps(method: Method, steps: int, *, at: int = REFERENCE_STEPS) -> Method:

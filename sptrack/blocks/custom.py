@@ -20,6 +20,14 @@ _LONGEST = 300
 _tile_function = lru_cache(maxsize=None)(custom_step)
 
 
+def _check_number(name: str, value: Any) -> None:
+    """Refuse what is no finite number (ParameterError)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ParameterError(f"{name} must be a number, got {value!r}")
+    if not np.isfinite(value):
+        raise ParameterError(f"{name} must be finite, got {value}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CustomFilter(LinearBlock):
     """A filter made of a user's function, which closes the loop as any other filter does.
@@ -53,17 +61,14 @@ class CustomFilter(LinearBlock):
     def __post_init__(self) -> None:
         Block.__post_init__(self)
         whole("rows", self.rows, 1)
-        given: dict[str, Any] = {"update": self.update, "response": self.response or abs}
-        for name, function in given.items():
+        functions: dict[str, Any] = {"update": self.update, "response": self.response or abs}
+        for name, function in functions.items():
             if not callable(function):
                 raise ParameterError(f"{name} must be a function, got {function!r}")
         for name, value in self.parameters.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-                raise ParameterError(f"parameter {name} must be a number, got {value!r}")
-            if not np.isfinite(value):
-                raise ParameterError(f"parameter {name} must be finite, got {value}")
+            _check_number(f"parameter {name}", value)
         try:
-            found: Any = self.update(np.zeros(self.rows), 0.0, *self._numbers)
+            found = self.update(np.zeros(self.rows), 0.0, *self._numbers)
         except Exception as error:
             raise ParameterError(f"update fails on zeros: {one_line(error)}") from error
         if not (np.isscalar(found) and np.isreal(found) and np.isfinite(found)):

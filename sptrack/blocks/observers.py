@@ -379,7 +379,7 @@ class InputAwareObserver:
         ParameterError
             Shapes that do not fit, NaN or infinity, pulses missing.
         """
-        asked, seen = (np.asarray(as_samples(one), np.float64) for one in (drive, reads))
+        asked, seen = (frozen(np.asarray(as_samples(one), np.float64)) for one in (drive, reads))
         cells = asked.shape[1:]
         before = self.init(cells) if state is None else state
         count = (before.sample + len(asked)) // self.every - before.sample // self.every
@@ -410,11 +410,11 @@ class InputAwareObserver:
     def _sent(self, pulses: ArrayLike | None, asked: Array) -> Array:
         """Pulses [steps, cells] as the kernel wants them."""
         if self.errors.counts != "known":
-            return np.zeros((len(asked), math.prod(asked.shape[1:])), np.int32)
+            return frozen(np.zeros((len(asked), math.prod(asked.shape[1:])), np.int32))
         sent = np.asarray(0 if pulses is None else pulses)
         if sent.shape != asked.shape or not np.issubdtype(sent.dtype, np.integer):
             raise ParameterError(
                 f"pulses of shape {list(sent.shape)}, type {sent.dtype}: whole numbers {list(asked.shape)} "
                 "wanted with counts 'known'"
             )
-        return np.ascontiguousarray(sent.reshape(len(asked), -1), np.int32)
+        return frozen(np.array(sent.reshape(len(asked), math.prod(asked.shape[1:])), np.int32, order="C"))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sptrack.kernels._jit import kernel
-from sptrack.kernels.elementary import exp, exp32, log32, power
+from sptrack.kernels.elementary import exp, log32, power
 
 
 @kernel
@@ -47,7 +47,8 @@ def test_exp_within_its_stated_error(limit):
 
 
 def test_exp_saturates_instead_of_overflowing():
-    assert evaluate(_exp, np.array([-500.0], np.float32))[0] == exp32(np.float32(-87.0)) < 2e-38
+    low, least = evaluate(_exp, np.array([-500.0, -87.0], np.float32))
+    assert low == least < 2e-38
     assert np.isfinite(evaluate(_exp, np.array([500.0], np.float32))[0])
 
 

@@ -63,14 +63,22 @@ def made(form, prior=(), *, keep=KEEP, noise=NOISE, sent=False, limits=LIMITS, *
 FREE_FIELDS = ("weight_gain", "point_gain", "weight_grid", "point_grid", "variance")
 
 
+def read_only(values):
+    """As `InputAwareObserver` passes increments and reads on."""
+    shown = values.view()
+    shown.flags.writeable = False
+    return shown
+
+
 def run(observer, form, drive, reads, every, pulses=None):
-    """References, variances and shares [3, reads, cells], and the memory, from `START`, `F0`, `G1`."""
+    """References, variances and shares [3, reads, cells], and the memory, begun at `START`, `F0`, `G1`."""
     memory = np.zeros((observers.SLOTS[form], drive.shape[1]))
     memory[observers.POINT] = START
     if form != observers.PREDICTOR:
         memory[observers.LEVEL], memory[observers.SLOPE] = F0, G1
     out = np.zeros((3, *reads.shape))
     sent = np.zeros(drive.shape, np.int32) if pulses is None else pulses
+    drive, sent, reads = (read_only(one) for one in (drive, sent, reads))
     observers.run_observer(observer, memory, drive, sent, (0, every), reads, out)
     return out, memory
 
