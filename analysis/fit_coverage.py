@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sptrack.devices.measured.coverage import Setting, coverage
+from sptrack.fitting.coverage import Setting, coverage
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
 

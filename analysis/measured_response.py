@@ -24,7 +24,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from analysis import GALLERY
-from sptrack.devices.measured import fit_responses, read_measurement
+from sptrack.fitting import fit_responses, read_measurement
 from sptrack.errors import ParameterError
 from sptrack.plotting.fit import fit_dataset, fit_figure
 from sptrack.results import load

@@ -91,7 +91,7 @@ def cells_shape(text: str) -> tuple[int, int]:
 
 
 def _measured_cells(path: Path, family: str | None, shape: tuple[int, int], seed: int) -> tuple[Cells, float]:
-    from sptrack.devices.measured import fit_responses, measured_cells, read_measurement
+    from sptrack.fitting import fit_responses, measured_cells, read_measurement
 
     fit = fit_responses(read_measurement(path), family)
     return measured_cells(fit, shape, seed=seed), fit.read_noise

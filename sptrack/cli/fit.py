@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from sptrack.cli._progress import progress_bar
 from sptrack.devices.config import device_to_toml
-from sptrack.devices.measured import (
+from sptrack.fitting import (
     FAMILIES,
     Estimate,
     Measurement,

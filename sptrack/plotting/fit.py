@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sptrack.devices.measured import ResponseFit, not_identified, step_curves
+from sptrack.fitting import ResponseFit, not_identified, step_curves
 from sptrack.errors import ConvergenceError
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, json_text, provenance

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from sptrack.devices.measured._filter import Program
-from sptrack.devices.measured.estimate import estimate
-from sptrack.devices.measured.laws import Floats, Law
+from sptrack.fitting._filter import Program
+from sptrack.fitting.estimate import estimate
+from sptrack.fitting.laws import Floats, Law
 from sptrack.errors import ParameterError
 
 __all__ = ["Coverage", "Setting", "coverage", "simulated_readings"]

@@ -16,9 +16,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.stats import t as student
 
-from sptrack.devices.measured.intervals import Function, Quantity, profile_interval, value_gradient
-from sptrack.devices.measured.laws import Floats
-from sptrack.devices.measured.statespace import (
+from sptrack.fitting.intervals import Function, Quantity, profile_interval, value_gradient
+from sptrack.fitting.laws import Floats
+from sptrack.fitting.statespace import (
     CYCLE,
     Likelihood,
     Problem,

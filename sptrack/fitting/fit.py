@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import chdtrc
 
-from sptrack.devices.measured.device import Diagnostics, Estimate, MeasuredDevice, find_unidentified
-from sptrack.devices.measured.estimate import Estimates, estimate
-from sptrack.devices.measured.laws import Floats, family_law
-from sptrack.devices.measured.readings import PulseResponse, visited_range
-from sptrack.devices.measured.resampling import plausible_vectors
-from sptrack.devices.measured.statespace import (
+from sptrack.fitting.cell import Diagnostics, Estimate, MeasuredDevice, find_unidentified
+from sptrack.fitting.estimate import Estimates, estimate
+from sptrack.fitting.laws import Floats, family_law
+from sptrack.fitting.readings import PulseResponse, visited_range
+from sptrack.fitting.resampling import plausible_vectors
+from sptrack.fitting.statespace import (
     CYCLE,
     innovations,
     maximise,
@@ -76,7 +76,9 @@ def describe_fit(response: PulseResponse, fitted: Estimates) -> MeasuredDevice:
         low, high = np.maximum(least, np.minimum(low, value)), np.maximum(high, value)
         parameters[name] = Estimate(value, float(low), float(high))
     error, variance = (part[0, 0] for part in innovations(fitted.problem, fitted.theta[:, None]))
-    autocorrelation = _autocorrelation(error / np.sqrt(variance), response)
+    residuals = np.where(np.isnan(response.readings), np.nan, error / np.sqrt(variance))
+    count = int(np.sum(~np.isnan(residuals)))
+    autocorrelation = _autocorrelation(np.nan_to_num(residuals), response)
     mean = simulate(fitted.problem, fitted.theta, np.zeros_like(fitted.problem.readings))[0]
     return MeasuredDevice(
         name=response.name,
@@ -87,11 +89,11 @@ def describe_fit(response: PulseResponse, fitted: Estimates) -> MeasuredDevice:
         predicted=response.readings - error,
         deviation=np.sqrt(variance),
         mean=mean + law.origin,
-        residuals=error / np.sqrt(variance),
+        residuals=residuals,
         diagnostics=Diagnostics(
             log_likelihood=float(fitted.plain[0]),
-            whiteness=_whiteness(autocorrelation, response.readings.size),
-            readings=response.readings.size,
+            whiteness=_whiteness(autocorrelation, count),
+            readings=count,
         ),
         fitted=fitted,
     )
@@ -136,6 +138,7 @@ def uncertainty_draws(fitted: Estimates, size: int, generator: np.random.Generat
     truth = plausible_vectors(problem, fitted.theta, fitted.value, size, generator)[0]
     blank = problem._replace(readings=np.repeat(problem.readings, size, axis=0), means=truth)
     made = simulate(blank, truth, generator.standard_normal(blank.readings.shape))
+    made[np.isnan(blank.readings)] = np.nan
     boxes = np.repeat(problem.limits[:, None], size, axis=1)
     boxes[:, :, entry] = truth[:, entry]
     refits = maximise(blank._replace(readings=made), truth, boxes, tolerance=1e-2)

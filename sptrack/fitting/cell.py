@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sptrack.devices.measured.estimate import Estimates
-from sptrack.devices.measured.laws import Floats
-from sptrack.devices.measured.statespace import unpack
+from sptrack.fitting.estimate import Estimates
+from sptrack.fitting.laws import Floats
+from sptrack.fitting.statespace import unpack
 
 __all__ = ["Diagnostics", "Estimate", "MeasuredDevice", "Unidentified", "find_unidentified"]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.stats import norm
 
-from sptrack.devices.measured import (
+from sptrack.fitting import (
     FAMILIES,
     Estimate,
     PulseResponse,
@@ -14,14 +14,14 @@ from sptrack.devices.measured import (
     read_measurement,
     two_runs,
 )
-from sptrack.devices.measured._filter import Program
-from sptrack.devices.measured.coverage import Setting, coverage, simulated_readings
-from sptrack.devices.measured.device import find_unidentified
-from sptrack.devices.measured.estimate import pose
-from sptrack.devices.measured.fit import best_fit, uncertainty_draws
-from sptrack.devices.measured.intervals import boundary_threshold, regression_threshold
-from sptrack.devices.measured.laws import Law
-from sptrack.devices.measured.statespace import (
+from sptrack.fitting._filter import Program
+from sptrack.fitting.coverage import Setting, coverage, simulated_readings
+from sptrack.fitting.cell import find_unidentified
+from sptrack.fitting.estimate import pose
+from sptrack.fitting.fit import best_fit, uncertainty_draws
+from sptrack.fitting.intervals import boundary_threshold, regression_threshold
+from sptrack.fitting.laws import Law
+from sptrack.fitting.statespace import (
     OFF,
     innovations,
     likelihood,

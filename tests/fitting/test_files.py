@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sptrack.devices.measured import PulseResponse, read_measurement, two_runs
+from sptrack.fitting import PulseResponse, read_measurement, two_runs
 from sptrack.errors import ParameterError
 
 ROWS = [(round(-0.5 + 0.04 * k, 3), round(0.5 - 0.04 * k, 3)) for k in range(25)]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from sptrack.devices.measured.laws import Floats
-from sptrack.devices.measured.statespace import Likelihood, Problem, held_entries, likelihood
+from sptrack.fitting.laws import Floats
+from sptrack.fitting.statespace import Likelihood, Problem, held_entries, likelihood
 
 __all__ = [
     "Function",

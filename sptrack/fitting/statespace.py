@@ -25,13 +25,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.devices.measured._filter import (
+from sptrack.fitting._filter import (
     Program,
     Vectors,
     filter_readings,
     simulate_readings,
 )
-from sptrack.devices.measured.laws import Floats, Law
+from sptrack.fitting.laws import Floats, Law
 
 __all__ = [
     "CYCLE",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.devices.measured._filter import Program
-from sptrack.devices.measured.intervals import Function, Quantity, profile_interval
-from sptrack.devices.measured.laws import Floats, Law
-from sptrack.devices.measured.resampling import plausible_vectors, root_limits
-from sptrack.devices.measured.statespace import (
+from sptrack.fitting._filter import Program
+from sptrack.fitting.intervals import Function, Quantity, profile_interval
+from sptrack.fitting.laws import Floats, Law
+from sptrack.fitting.resampling import plausible_vectors, root_limits
+from sptrack.fitting.statespace import (
     CYCLE,
     MEMORY,
     NOISES,
@@ -139,20 +139,33 @@ def speeds(program: Program, readings: Floats) -> Floats:
     """Mean steps [B, 2] up and down, by least squares on a constant per run and two constant steps."""
     new = np.diff(program.runs, prepend=-1) != 0
     pulses = np.where(new, 0, program.pulses)
-    totals = []
-    for count in (np.maximum(pulses, 0), -np.minimum(pulses, 0)):
-        total = np.cumsum(count)
-        totals.append(total - total[new][program.runs])
-    runs = np.eye(int(program.runs[-1]) + 1)[program.runs]
-    design = np.column_stack([totals[0], -totals[1], runs])
-    return np.asarray(np.linalg.lstsq(design, readings.T, rcond=None)[0][:2].T)
+    up, down = (
+        np.cumsum(count).astype(np.float64) for count in (np.maximum(pulses, 0), np.minimum(pulses, 0))
+    )
+    found = np.empty((len(readings), 2))
+    for b, row in enumerate(readings):
+        seen = np.flatnonzero(~np.isnan(row))
+        runs = program.runs[seen]
+        number = np.maximum(np.bincount(runs, minlength=int(program.runs[-1]) + 1), 1)
+
+        def centred(values: Floats, runs: Floats = runs, number: Floats = number) -> Floats:
+            return np.asarray(values - (np.bincount(runs, values, number.size) / number)[runs])
+
+        design = np.stack([centred(up[seen]), centred(down[seen])], axis=1)
+        found[b] = np.linalg.lstsq(design, centred(row[seen]), rcond=None)[0]
+    return found
 
 
 def run_starts(program: Program, readings: Floats) -> Floats:
     """First states [B, R] of the runs, from the mean of the first twentieth of each."""
-    count = int(program.runs[-1]) + 1
-    pieces = [np.flatnonzero(program.runs == r) for r in range(count)]
-    return np.stack([readings[:, p[: p.size // 20 + 1]].mean(axis=1) for p in pieces], axis=1)
+    edges = np.append(np.flatnonzero(np.diff(program.runs, prepend=-1)), program.runs.size)
+    starts = np.empty((len(readings), edges.size - 1))
+    for b, row in enumerate(readings):
+        for r in range(edges.size - 1):
+            values = row[edges[r] : edges[r + 1]]
+            values = values[~np.isnan(values)]
+            starts[b, r] = values[: values.size // 20 + 1].mean() if values.size else np.nanmean(row)
+    return starts
 
 
 def pose(law: Law, program: Program, readings: Floats) -> tuple[Problem, Floats]:
@@ -160,7 +173,7 @@ def pose(law: Law, program: Program, readings: Floats) -> tuple[Problem, Floats]
     values = readings - law.origin
     span = law.high - law.low
     inside = np.diff(program.runs) == 0
-    scatter = max(float(np.std(np.diff(values, axis=1)[:, inside])) / np.sqrt(2.0), 1e-6 * span)
+    scatter = max(float(np.nanstd(np.diff(values, axis=1)[:, inside])) / np.sqrt(2.0), 1e-6 * span)
     rates = np.maximum(speeds(program, values), 1e-3 * span / values.shape[1])
     starts, runs = run_starts(program, values), int(program.runs[-1]) + 1
     longest = max(int(np.bincount(program.runs).max()), 4)

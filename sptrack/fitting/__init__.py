@@ -1,10 +1,10 @@
 """Cells known from measured pulses: readings in, a device with its uncertainty out."""
 
-from sptrack.devices.measured.device import Diagnostics, Estimate, MeasuredDevice, Unidentified
-from sptrack.devices.measured.files import Measurement, read_measurement
-from sptrack.devices.measured.fit import fit_pulse_response, step_curves
-from sptrack.devices.measured.laws import FAMILIES
-from sptrack.devices.measured.population import (
+from sptrack.fitting.cell import Diagnostics, Estimate, MeasuredDevice, Unidentified
+from sptrack.fitting.files import Measurement, read_measurement
+from sptrack.fitting.fit import fit_pulse_response, step_curves
+from sptrack.fitting.laws import FAMILIES
+from sptrack.fitting.population import (
     CellSpread,
     ResponseFit,
     cell_spread,
@@ -13,8 +13,8 @@ from sptrack.devices.measured.population import (
     not_identified,
     to_device,
 )
-from sptrack.devices.measured.readings import PulseResponse, two_runs
-from sptrack.devices.measured.selection import FamilyScore, Selection, select_family
+from sptrack.fitting.readings import PulseResponse, two_runs
+from sptrack.fitting.selection import FamilyScore, Selection, select_family
 
 __all__ = [
     "FAMILIES",

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.devices.measured.estimate import Estimates
-from sptrack.devices.measured.fit import best_fit
-from sptrack.devices.measured.laws import FAMILIES, Floats
-from sptrack.devices.measured.readings import PulseResponse
-from sptrack.devices.measured.statespace import likelihood, maximise
+from sptrack.fitting.estimate import Estimates
+from sptrack.fitting.fit import best_fit
+from sptrack.fitting.laws import FAMILIES, Floats
+from sptrack.fitting.readings import PulseResponse
+from sptrack.fitting.statespace import likelihood, maximise
 from sptrack.errors import ConvergenceError, ParameterError
 
 __all__ = ["FamilyScore", "Selection", "fold_numbers", "held_out_scores", "select_family"]

@@ -11,11 +11,11 @@ from scipy.optimize import brentq, minimize_scalar
 
 from sptrack.devices.cells import Cells
 from sptrack.devices.device import MAX_ASYMMETRY, Asymmetry, CycleNoise, Device, Source, Spread
-from sptrack.devices.measured.device import Estimate, MeasuredDevice
-from sptrack.devices.measured.files import Measurement
-from sptrack.devices.measured.fit import fit_pulse_response, uncertainty_draws
-from sptrack.devices.measured.laws import Floats, Law
-from sptrack.devices.measured.selection import Selection, select_family
+from sptrack.fitting.cell import Estimate, MeasuredDevice
+from sptrack.fitting.files import Measurement
+from sptrack.fitting.fit import fit_pulse_response, uncertainty_draws
+from sptrack.fitting.laws import Floats, Law
+from sptrack.fitting.selection import Selection, select_family
 from sptrack.devices.sampling import cells_from_parameters, sample_cells
 
 __all__ = [

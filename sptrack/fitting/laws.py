@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.devices.families import ExpStep, LinearStep, PiecewiseStep, PowStep, Response, SoftBounds
-from sptrack.devices.measured import _filter as filters
+from sptrack.fitting import _filter as filters
 from sptrack.errors import ParameterError, nearest
 
 __all__ = ["FAMILIES", "Floats", "Law", "family_law"]
