@@ -59,7 +59,8 @@ class MeasuredDevice:
     family : str
         One of `FAMILIES`.
     parameters : mapping of str to Estimate
-        `step_up`, `step_down`, mean steps at w = 0 (weight units per pulse, both positive); bounds (weight
+        `step_up`, `step_down`, mean steps at w = 0, or at the symmetric point if 0 was not visited (weight units per
+        pulse, both positive); bounds (weight
         units): `tau_max`, `tau_min` where steps vanish linearly, else `w_max`, `w_min`; shape parameters of
         the family (`gamma_up`, `gamma_down`, or `kappa_up`, `kappa_down` in inverse weight units; for the
         piecewise family `step_up_1`, ... at equally spaced nodes on `range`); `symmetric_point` (weight
@@ -95,7 +96,7 @@ class MeasuredDevice:
 
     @property
     def dw_min(self) -> float:
-        """Granularity: mean of the up and the down step at w = 0, weight units."""
+        """Granularity: mean of `step_up` and `step_down`, weight units."""
         return 0.5 * (self.parameters["step_up"].value + self.parameters["step_down"].value)
 
     @property

@@ -17,6 +17,7 @@ range is given or the readings are weights already.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,6 +70,8 @@ class Measurement:
         What the user said.
     form : str
         How the file is written: encoding, separator, decimal sign.
+    sha256 : str
+        Digest of the bytes of the files.
     """
 
     cells: tuple[PulseResponse, ...]
@@ -83,6 +86,7 @@ class Measurement:
     gaps: MappingProxyType[str, int] = field(default_factory=lambda: MappingProxyType({}))
     recipe: Recipe = field(default_factory=Recipe)
     form: str = ""
+    sha256: str = ""
 
     @property
     def scale(self) -> float:
@@ -150,6 +154,7 @@ def read_measurement(
         gaps=MappingProxyType(dict(about.gaps)),
         recipe=recipe,
         form=form,
+        sha256=hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest(),
     )
 
 

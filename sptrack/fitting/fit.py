@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from sptrack.fitting.cell import Diagnostics, Estimate, MeasuredDevice, find_unidentified
-from sptrack.fitting.estimate import Estimates, estimate
+from sptrack.fitting.estimate import SIGNED, Estimates, estimate
 from sptrack.fitting.laws import Floats, family_law
 from sptrack.fitting.readings import PulseResponse, visited_range
 from sptrack.fitting.resampling import plausible_vectors
@@ -23,7 +23,6 @@ __all__ = ["best_fit", "fit_pulse_response", "step_curves", "uncertainty_draws"]
 
 _LAGS = 20
 _POINTS = 61
-_SIGNED = ("tau", "w_", "symmetric")
 
 
 def fit_pulse_response(response: PulseResponse, family: str = "soft-bounds") -> MeasuredDevice:
@@ -65,14 +64,14 @@ def best_fit(response: PulseResponse, family: str, guess: Floats | None = None) 
     return fitted
 
 
-def describe_fit(response: PulseResponse, fitted: Estimates) -> MeasuredDevice:
-    """Intervals, diagnostics and curves of a fit of a response."""
+def describe_fit(response: PulseResponse, fitted: Estimates, *, swift: bool = False) -> MeasuredDevice:
+    """Intervals (``swift``: from the information alone), diagnostics and curves of a fit of a response."""
     law = fitted.problem.law
-    ends = fitted.intervals()
+    ends = fitted.wald_intervals() if swift else fitted.intervals()
     parameters = {}
     for name, values in fitted.named().items():
         value, (low, high) = float(values[0]), ends[name][0]
-        least = -np.inf if name.startswith(_SIGNED) else 0.0
+        least = -np.inf if name.startswith(SIGNED) else 0.0
         low, high = np.maximum(least, np.minimum(low, value)), np.maximum(high, value)
         parameters[name] = Estimate(value, float(low), float(high))
     error, variance = (part[0, 0] for part in innovations(fitted.problem, fitted.theta[:, None]))

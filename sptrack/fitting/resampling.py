@@ -26,6 +26,7 @@ from sptrack.fitting.statespace import (
     likelihood,
     maximise,
     simulate,
+    solved,
 )
 
 __all__ = ["constrained_maximum", "plausible_vectors", "root_limits"]
@@ -183,11 +184,11 @@ def _constrained_step(problem: Problem, theta: Floats, at: Likelihood, held: _He
     fixed = held_entries(theta, at.score, boxes)
     matrix = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, at.information)
     diagonal = np.einsum("bii->bi", matrix)
-    diagonal += 1e-3 * diagonal + np.where(fixed, 1.0, 1e-9)
+    diagonal += 1e-3 * diagonal + np.where(fixed, 1.0, 1e-4)
     slope = np.where(fixed, 0.0, value_gradient(held.value, theta))
     score = np.where(fixed, 0.0, at.score)
-    solved = np.linalg.solve(matrix, np.stack([score, slope], axis=-1))
-    free, along = solved[..., 0], solved[..., 1]
+    both = solved(matrix, np.stack([score, slope], axis=-1))
+    free, along = both[..., 0], both[..., 1]
     power = np.sum(slope * along, axis=1)
     wanted = held.target - held.value(theta) - np.sum(slope * free, axis=1)
     move = np.clip(free + (wanted / np.maximum(power, 1e-16))[:, None] * along, -1.0, 1.0)

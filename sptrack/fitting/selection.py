@@ -12,7 +12,7 @@ from sptrack.fitting.estimate import Estimates
 from sptrack.fitting.fit import best_fit
 from sptrack.fitting.laws import FAMILIES, Floats
 from sptrack.fitting.readings import PulseResponse
-from sptrack.fitting.statespace import likelihood, maximise
+from sptrack.fitting.statespace import innovations, maximise
 from sptrack.errors import ConvergenceError, ParameterError
 
 __all__ = ["FamilyScore", "Selection", "fold_numbers", "held_out_scores", "select_family"]
@@ -71,7 +71,7 @@ def fold_numbers(runs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def held_out_scores(response: PulseResponse, fitted: Estimates) -> Floats:
-    """Log density [folds] of each held-out block given all other readings, at parameters fitted to these.
+    """Log density [folds] of each held-out block given the readings before it, at parameters fitted to the others.
 
     Parameters
     ----------
@@ -87,7 +87,9 @@ def held_out_scores(response: PulseResponse, fitted: Estimates) -> Floats:
     training = np.where(folds == used[:, None], np.nan, problem.readings)
     without = problem._replace(readings=training)
     found = maximise(without, np.repeat(fitted.theta, used.size, axis=0), tolerance=1e-3)
-    return likelihood(problem, found.theta).plain - found.likelihood.plain
+    error, variance = (part[:, 0] for part in innovations(problem, found.theta[:, None]))
+    density = -0.5 * (np.log(variance) + error * error / variance)
+    return np.asarray(np.sum(np.where((folds == used[:, None]) & (error != 0.0), density, 0.0), axis=1))
 
 
 def select_family(
@@ -97,8 +99,7 @@ def select_family(
 ) -> Selection:
     """Hold families against readings that they have not seen.
 
-    Contiguous blocks of readings are held out in turn; the score of a block is its joint log density given
-    all other readings, so that a law is tried over many pulses without correction. One family for all cells.
+    Contiguous blocks of readings are held out in turn (see `held_out_scores`). One family for all cells.
 
     Parameters
     ----------
