@@ -1,4 +1,4 @@
-"""Cells known from measured pulses: readings in, a device with its uncertainty out."""
+"""Lab files to cells to a device: readings in, a device with its uncertainty out."""
 
 from sptrack.fitting.cell import Diagnostics, Estimate, MeasuredDevice, Unidentified
 from sptrack.fitting.files import Measurement, read_measurement
@@ -14,6 +14,7 @@ from sptrack.fitting.population import (
     to_device,
 )
 from sptrack.fitting.readings import PulseResponse, two_runs
+from sptrack.fitting.recipe import Recipe, load_recipe
 from sptrack.fitting.selection import FamilyScore, Selection, select_family
 
 __all__ = [
@@ -25,12 +26,14 @@ __all__ = [
     "MeasuredDevice",
     "Measurement",
     "PulseResponse",
+    "Recipe",
     "ResponseFit",
     "Selection",
     "Unidentified",
     "cell_spread",
     "fit_pulse_response",
     "fit_responses",
+    "load_recipe",
     "measured_cells",
     "not_identified",
     "read_measurement",

@@ -18,6 +18,7 @@ from sptrack.errors import ConvergenceError, ParameterError
 __all__ = ["FamilyScore", "Selection", "fold_numbers", "held_out_scores", "select_family"]
 
 FOLDS = 10
+_FIRST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +57,16 @@ class Selection:
 
 
 def fold_numbers(runs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Fold of every reading (-1: never held out): contiguous blocks, ten folds, never a whole run."""
+    """Fold of every reading (-1: never held out): contiguous blocks, ten folds, never a whole run.
+
+    The first twentieth of a run (three readings at least) stays: it tells where the run starts.
+    """
     folds = np.full(runs.size, -1)
     count = 0
     for run in np.unique(runs):
         place = np.flatnonzero(runs == run)
         parts = max(2, round(FOLDS * place.size / runs.size))
+        place = place[max(_FIRST, place.size // 20) :]
         if place.size < 2 * parts:
             continue
         for part in np.array_split(place, parts):
