@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from sptrack.devices.presets import preset
+from sptrack.devices.config import device_named
 from sptrack.errors import ParameterError
 from sptrack.tracking.config import Setup, load_setup
 from sptrack.tracking.methods import Method
@@ -27,7 +27,8 @@ class SetupInput:
     problem
         Problem: quadratic, separable, least-squares or logistic.
     device
-        Preset of the cells (see `sptrack devices list`); the default is that of the problem.
+        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it; the default
+        is that of the problem.
     config
         TOML file with tables [method], [problem], [device]; the options above go before it.
     """
@@ -55,7 +56,7 @@ class SetupInput:
         if self.problem is not None:
             setup = replace(setup, problem=self.problem)
         if self.device is not None:
-            setup = replace(setup, settings=replace(setup.settings, device=preset(self.device)))
+            setup = setup.with_device(device_named(self.device))
         return setup
 
 

@@ -2,7 +2,7 @@
 
 A file, of which only ``require`` with one key is needed::
 
-    device = "soft-bounds"      # preset; or a table [device] as in a device file
+    device = "soft-bounds"      # preset or "FILE.toml"; or a table [device] as in a device file
     steps = 20000               # length of the run over which budgets count
     read_noise = 0.0            # std of a read of P, weight units
     curvature = [0.2, 1.0]      # smallest and largest curvature of the loss
@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.devices import Device
-from sptrack.devices.config import device_from_mapping, read_toml
+from sptrack.devices.config import device_named, device_from_mapping, read_toml
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking import ProblemSettings
@@ -247,6 +247,12 @@ class Specification:
             object.__setattr__(self, "requirements", requirements)
 
 
+    def with_device(self, device: Device) -> "Specification":
+        """The specification on another device, with its reading noise unless this has one of its own."""
+        own = self.read_noise not in (0.0, self.device.read_noise)
+        return replace(self, device=device, read_noise=self.read_noise if own else device.read_noise)
+
+
 def problem_specification(settings: ProblemSettings, steps: int) -> Specification:
     """What a training on a problem asks for: an rms of Q of 5 % of half the range, and W converged.
 
@@ -299,11 +305,12 @@ def specification_from_mapping(
     if "device" in mapping:
         device = mapping["device"]
         if isinstance(device, str):
-            made["device"] = preset(device)
+            made["device"] = device_named(device, folder)
         elif isinstance(device, Mapping):
             made["device"] = device_from_mapping(device, f"{where}: device")
         else:
             raise ParameterError(f"{where}: device = {device!r}: a preset's name or a table wanted")
+        made.setdefault("read_noise", made["device"].read_noise)
     try:
         return Specification(**made)
     except ParameterError as error:

@@ -19,9 +19,9 @@ Array = NDArray[Any]
 SOFT_BOUNDS, POW_STEP, EXP_STEP, SOFT_EXPONENTIAL, LINEAR_STEP, PIECEWISE = range(6)
 
 
-EXACT = 48
+EXACT = 40
 """Most pulses between two readings that are followed one by one."""
-_GROUPS = 16
+_GROUPS = 8
 _FAR = 1e6
 """Where states of an unstable trial law are stopped, so that its likelihood is low but finite."""
 
@@ -58,8 +58,8 @@ def _step(shape: Any, c: Any, x: Any) -> Any:
         return c[0] * (1.0 - c[1] * x), -c[0] * c[1]
     if shape.kind == POW_STEP:
         left = max(1.0 - c[1] * x, 1e-12)
-        size = c[0] * left ** c[2]
-        return size, -size * c[1] * c[2] / left
+        size, room = c[0] * left ** c[2], left / c[1]
+        return (size, -size * c[1] * c[2] / left) if size < room else (room, -1.0)
     if shape.kind == EXP_STEP:
         scale = c[0] / -math.expm1(-c[2] / c[1])
         gap = min(c[2] * (x - 1.0 / c[1]), 0.0)
@@ -187,8 +187,9 @@ def _step_derivatives(shape: Any, c: Any, x: Any, size: Any, slope: Any, df: Any
         df[left], df[left + 1] = c[left] * (1.0 - share), c[left + 1] * share
         dg[left], dg[left + 1] = -c[left] * rate, c[left + 1] * rate
         return 0.0
-    if shape.kind == LINEAR_STEP and slope == -1.0:
-        df[2] = -1.0 / c[2]
+    if slope == -1.0 and (shape.kind == LINEAR_STEP or shape.kind == POW_STEP):
+        bound = 1 if shape.kind == POW_STEP else 2
+        df[bound] = -1.0 / c[bound]
         return 0.0
     df[0], dg[0] = size, slope
     if shape.kind == POW_STEP:

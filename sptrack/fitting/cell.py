@@ -129,10 +129,14 @@ def find_unidentified(
         Lowest and highest state visited, weight units.
     """
     found = []
-    for name, (_, low, high) in parameters.items():
+    for name, (value, low, high) in parameters.items():
         reason = ""
         near, far = sorted((abs(low), abs(high)))
-        if np.isnan(low) or np.isnan(high):
+        edge = 1e-3 * (visited[1] - visited[0])
+        if name == "symmetric_point" and not visited[0] + edge < value < visited[1] - edge:
+            larger = "up" if value > visited[0] + edge else "down"
+            reason = f"{larger} steps are the larger ones over all visited states: they cross nowhere"
+        elif np.isnan(low) or np.isnan(high):
             which = "neither end" if np.isnan(low) and np.isnan(high) else "one end"
             reason = f"the search found {which} of the interval"
         elif name == "symmetric_point":

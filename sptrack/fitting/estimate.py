@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.fitting._filter import Program
+from sptrack.fitting._parallel import in_threads
 from sptrack.fitting.intervals import Function, Quantity, profile_interval, value_gradient
 from sptrack.fitting.laws import Floats, Law
 from sptrack.fitting.resampling import plausible_vectors, root_limits
@@ -46,6 +47,7 @@ CYCLE_LIMITS = np.log([1e-2, 1e3])
 _CALIBRATED = ("symmetric_point", "step_up", "step_down", "tau_max", "tau_min", "w_max", "w_min")
 SIGNED = ("tau", "w_", "symmetric")
 """Beginnings of the names of parameters that may be negative."""
+_MOST_LOG = 600.0
 _NOISE_DEPTH = 6.0
 _FEWEST_FOR_SLOW = 40
 _PLAIN_ROOT = 1.96
@@ -111,15 +113,14 @@ class Estimates:
         functions = [self._function(name) for name in calibrated]
         limits = root_limits(self.problem, vectors, functions, generator)
         starts = self.theta, vectors[:, -1], vectors[:, resamples // 2]
-        found = {}
+        jobs = []
         for name in wanted:
             quantity = Quantity(self._function(name), self._noise(name))
             falls = _falls(limits[calibrated.index(name)]) if name in calibrated else (None, None)
-            ends = [
-                self._end(quantity, sign, fall, starts) for sign, fall in zip((-1, 1), falls, strict=True)
-            ]
-            found[name] = np.stack(ends, axis=1)
-        return found
+            jobs += [(quantity, sign, fall, starts) for sign, fall in zip((-1, 1), falls, strict=True)]
+        ends = list(in_threads(lambda job: self._end(*job), jobs))
+        pairs = {name: np.stack(ends[2 * k : 2 * k + 2], axis=1) for k, name in enumerate(wanted)}
+        return {name: ends if name.startswith(SIGNED) else np.exp(ends) for name, ends in pairs.items()}
 
     def _end(self, quantity: Quantity, sign: int, fall: Floats | None, starts: tuple[Floats, ...]) -> Floats:
         """Ends [B] of intervals: the outermost from two starts (from a third if none is found), else NaN.
@@ -146,21 +147,21 @@ class Estimates:
         free = self.problem.limits[0] < self.problem.limits[1]
         matrix = np.where(free[:, None] & free, information, 0.0) + np.diag(np.where(free, 1e-6, 1.0))
         found = {}
-        for name, value in self.named().items():
+        for name in self.named():
             function = self._function(name)
             slope = value_gradient(function, self.theta) * free
             along = solved(matrix, slope[..., None])[..., 0]
             half = _PLAIN_ROOT * np.sqrt(np.maximum(np.sum(slope * along, axis=1), 0.0))
-            if name.startswith(SIGNED):
-                ends = value - half, value + half
-            else:
-                share = np.minimum(half / np.maximum(value, 1e-300), 50.0)
-                ends = value * np.exp(-share), value * np.exp(share)
-            found[name] = np.stack(ends, axis=1)
+            centre = function(self.theta)
+            ends = np.stack([centre - half, centre + half], axis=1)
+            found[name] = ends if name.startswith(SIGNED) else np.exp(np.clip(ends, -_MOST_LOG, _MOST_LOG))
         return found
 
     def _function(self, name: str) -> Function:
-        return lambda theta: natural(self.problem, theta)[name]
+        """A parameter, or the logarithm of one that is positive, so that all are of order 1."""
+        if name.startswith(SIGNED):
+            return lambda theta: natural(self.problem, theta)[name]
+        return lambda theta: np.log(np.maximum(natural(self.problem, theta)[name], 1e-300))
 
     def _noise(self, name: str) -> int:
         return self.problem.runs + NOISES.index(name) if name in NOISES[: SLOW + 1] else -1

@@ -27,7 +27,7 @@ Function = Callable[[Floats], Floats]
 
 _DELTA = 1e-5
 _LEVEL = 0.95
-_STEPS = 90
+_STEPS = 60
 _PACES = (1.0, 0.6, 0.3)
 _LOST = 15.0
 _RIDGE = 1e-3
@@ -112,8 +112,7 @@ def profile_interval(
     Returns
     -------
     ends : array [B]
-        The ends; infinite (0 below, for a noise) where the likelihood does not fall far enough inside the
-        limits of the parameters.
+        The ends; infinite where the likelihood does not fall far enough inside the limits of the parameters.
     converged : array [B] of bool
         Whether the search ended.
     """
@@ -142,8 +141,7 @@ def profile_interval(
         theta[active] += move * _PACES[min(step * len(_PACES) // _STEPS, len(_PACES) - 1)]
         done[active], is_open[active] = here_done | here_open, here_open
     ends = quantity.value(good)
-    limit = 0.0 if quantity.noise >= 0 and sign < 0 else sign * np.inf
-    return np.where(is_open, limit, ends), done
+    return np.where(is_open, sign * np.inf, ends), done
 
 
 class _Search(NamedTuple):

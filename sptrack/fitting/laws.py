@@ -40,7 +40,7 @@ class Law:
     the origin, the mean steps are
 
     - soft-bounds:      a (1 - x/B)
-    - pow-step:         a (1 - x/B)^gamma
+    - pow-step:         a (1 - x/B)^gamma, at most to B
     - exp-step:         a (1 - exp(kappa (x - B))) / (1 - exp(-kappa B)), which falls late
     - soft-exponential: a (exp(-kappa x) - exp(-kappa B)) / (1 - exp(-kappa B)), which falls early
     - linear-step:      a (1 - g x), cut at a hard bound B

@@ -24,6 +24,7 @@ from sptrack.devices.device import (
     Spread,
     SymmetricPoints,
 )
+from sptrack.fitting._parallel import in_threads
 from sptrack.fitting.cell import Estimate, MeasuredDevice
 from sptrack.fitting.files import Measurement
 from sptrack.fitting.estimate import swift_estimate
@@ -47,8 +48,8 @@ __all__ = [
 ]
 
 _DRAWS = 200
-_MOST, _MOST_OF_MANY = 6000, 1000
-_CHOSEN_ON, _IN_FULL = 6, 12
+_MOST, _MOST_OF_MANY = 4000, 1000
+_CHOSEN_ON, _IN_FULL = 4, 12
 _FIT_UNITS = 6
 _BATCH = 100
 _LIMITS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
@@ -125,7 +126,7 @@ def fit_responses(
 ) -> ResponseFit:
     """Fit every cell of a measurement, with the family chosen by held-out readings unless given.
 
-    The family is chosen on at most 6 cells. Of more than 12 cells, 12 that are evenly spaced are fitted in full; the
+    The family is chosen on at most 4 cells. Of more than 12 cells, 12 that are evenly spaced are fitted in full; the
     others start from their median, with intervals from the information alone. Records that are longer than needed
     are thinned (see `sptrack.fitting.thinning`). `ResponseFit.notes` says what was left out.
 
@@ -173,8 +174,8 @@ def fit_responses(
     selection = None if family is not None else select_family(chosen_on, progress=advance)
     chosen = str(family if selection is None else selection.chosen)
     fitted: dict[int, MeasuredDevice] = {}
-    for k in in_full:
-        fitted[k] = fit_pulse_response(cells[k], chosen)
+    for k, one in zip(in_full, in_threads(lambda k: fit_pulse_response(cells[k], chosen), in_full), strict=True):
+        fitted[k] = one
         advance(_FIT_UNITS)
     if swift:
         notes.append(

@@ -162,8 +162,9 @@ def _family_lines(fit: ResponseFit) -> Iterator[str]:
         behind = f"{score.behind:.4f} ± {score.error:.4f}" if score.behind > 0.0 else "best"
         mark = " <" if score.family == fit.family else ""
         yield _labelled("", f"{score.family:<18}{score.coefficients:>2} coefficients  {behind}{mark}")
-    for family in selection.failed:
-        yield _labelled("", f"{family:<18}fit did not converge")
+    for family, reason in selection.failed.items():
+        short = "at the limit of its shapes" if "limit" in reason else "fit did not converge"
+        yield _labelled("", f"{family:<18}{short}")
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:

@@ -67,7 +67,7 @@ def plausible_vectors(
     top = np.where(found & np.isfinite(high), high + np.log(_WIDER), problem.limits[1, entry])
     bottom = np.maximum(np.minimum(theta[:, entry], top - np.log(_FLOOR)), problem.limits[0, entry])
     below, found = profile_interval(problem, theta, best, cycle, -1)
-    bottom = np.where(found & (below > bottom) & (below != 0.0), below - np.log(_WIDER), bottom)
+    bottom = np.where(found & (below > bottom), below - np.log(_WIDER), bottom)
     grid = np.linspace(bottom, top, _GRID, axis=1)
     rows = np.repeat(np.arange(count), _GRID)
     boxes = np.repeat(problem.limits[:, None], rows.size, axis=1)

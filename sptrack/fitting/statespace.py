@@ -20,9 +20,6 @@ too small, and a cycle noise of 0 far too often (Patterson and Thompson 1971; Co
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +32,7 @@ from sptrack.fitting._filter import (
     filter_readings,
     simulate_readings,
 )
+from sptrack.fitting._parallel import in_threads, processors
 from sptrack.fitting.laws import Floats, Law
 
 __all__ = [
@@ -64,6 +62,7 @@ OFF = -20.0
 """Logarithm of a noise that is switched off."""
 
 _NOISE_DELTA = 1e-3
+_HOPELESS = -1e15
 
 
 class Problem(NamedTuple):
@@ -171,21 +170,9 @@ def likelihood(problem: Problem, theta: Floats) -> Likelihood:
     theta : array [B, p]
         A vector for each.
     """
-    blocks = np.array_split(np.arange(len(theta)), min(len(theta), _threads()))
-    if len(blocks) == 1:
-        return _likelihood(problem, theta)
-    found = list(_pool().map(lambda block: _likelihood(problem.rows(block), theta[block]), blocks))
-    return Likelihood(*(np.concatenate(part) for part in zip(*found, strict=True)))
-
-
-def _threads() -> int:
-    """Threads of a likelihood: one per processor that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_threads())
+    blocks = np.array_split(np.arange(len(theta)), min(len(theta), processors()))
+    found = list(in_threads(lambda block: _likelihood(problem.rows(block), theta[block]), blocks))
+    return found[0] if len(found) == 1 else Likelihood(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
 
 def _sums(problem: Problem, theta: Floats, noisy: bool) -> tuple[Floats, Floats, Floats, Floats]:
@@ -199,16 +186,21 @@ def _sums(problem: Problem, theta: Floats, noisy: bool) -> tuple[Floats, Floats,
 
 
 def _likelihood(problem: Problem, theta: Floats) -> Likelihood:
-    plain, score, errors, variances = _sums(problem, theta, True)
-    prior = _prior(problem)
-    pull = theta @ prior
-    value = plain - 0.5 * np.sum(theta * pull, axis=1)
-    score -= pull
-    if problem.means is not None:
-        restriction, slope = _restriction(problem, theta)
-        levels, fall = _levels(problem, theta)
-        value, score = value + restriction + levels, score + slope + fall
-    return Likelihood(value, score, errors + variances + prior, plain)
+    with np.errstate(over="ignore", invalid="ignore"):
+        plain, score, errors, variances = _sums(problem, theta, True)
+        prior = _prior(problem)
+        pull = theta @ prior
+        value, information = plain - 0.5 * np.sum(theta * pull, axis=1), errors + variances + prior
+        score -= pull
+        if problem.means is not None:
+            restriction, slope = _restriction(problem, theta)
+            levels, fall = _levels(problem, theta)
+            value, score = value + restriction + levels, score + slope + fall
+        lost = ~(np.isfinite(value) & np.isfinite(score).all(axis=1) & np.isfinite(information).all(axis=(1, 2)))
+    if lost.any():
+        # a law that overflows is so far from the readings that only its being worse matters
+        value[lost], plain[lost], score[lost], information[lost] = _HOPELESS, _HOPELESS, 0.0, prior
+    return Likelihood(value, score, information, plain)
 
 
 def _prior(problem: Problem) -> Floats:

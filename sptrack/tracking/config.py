@@ -12,7 +12,7 @@ A file has up to six tables, none of which is needed::
     name = "quadratic"
     read_noise = 0.02
 
-    [device]              # a device file's keys; or, without the table, device = "soft-bounds"
+    [device]              # a device file's keys; or, without the table, device = "soft-bounds" or "FILE.toml"
     dw_min = 0.002
 
     [filter]              # a filter of `sptrack.blocks.spec`; or a text, filter = "ema:eta=0.01"
@@ -32,7 +32,8 @@ Without ``device`` the device is that of `ProblemSettings`; a ``device`` table d
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from sptrack.blocks import Block, SignSource
@@ -40,11 +41,12 @@ from sptrack.blocks.spec import chopper_from, filter_from, spec_text
 from sptrack.devices.config import (
     build_described,
     device_from_mapping,
+    device_named,
     plain_mapping,
     read_toml,
     toml_lines,
 )
-from sptrack.devices.presets import preset
+from sptrack.devices.device import Device
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import PROBLEMS, ProblemSettings
@@ -77,8 +79,16 @@ class Setup:
     filter: Block | None = None
     chopper: SignSource | None = None
 
+    def with_device(self, device: Device) -> "Setup":
+        """The setup on another device, with its reading noise unless the setup has one of its own."""
+        own = self.settings.read_noise not in (0.0, self.settings.device.read_noise)
+        noise = self.settings.read_noise if own else device.read_noise
+        return replace(self, settings=replace(self.settings, device=device, read_noise=noise))
 
-def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setup:
+
+def setup_from_mapping(
+    mapping: Mapping[str, Any], where: str = "setup", folder: Path = Path()
+) -> Setup:
     """Setup described by nested mappings, such as a TOML file holds.
 
     Parameters
@@ -87,6 +97,8 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
         The tables "method", "problem", "device", "filter" and "chopper"; "tune" is let pass.
     where : str
         What error texts call the mapping: the name of the file.
+    folder : Path
+        Folder in which the path of a device file begins.
 
     Raises
     ------
@@ -112,7 +124,9 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
     if "device" in settings:
         raise ParameterError(f"{where}: unknown table 'problem.device': the table 'device' wanted")
     if "device" in mapping:
-        settings["device"] = _device(mapping["device"], where)
+        device = _device(mapping["device"], where, folder)
+        settings["device"] = plain_mapping(device)
+        settings.setdefault("read_noise", device.read_noise)
     made: ProblemSettings = build_described(ProblemSettings, settings, "problem.", where)
     return Setup(
         method=chosen,
@@ -123,11 +137,11 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
     )
 
 
-def _device(table: Mapping[str, Any] | str, where: str) -> dict[str, Any]:
-    """Every field of the device that the table describes or the text names."""
+def _device(table: Mapping[str, Any] | str, where: str, folder: Path) -> Device:
+    """The device that the table describes or the text names."""
     if isinstance(table, str):
-        return plain_mapping(preset(table))
-    return plain_mapping(device_from_mapping(table, f"{where}: device"))
+        return device_named(table, folder)
+    return device_from_mapping(table, f"{where}: device")
 
 
 def _method(table: Mapping[str, Any], where: str) -> Method:
@@ -181,4 +195,4 @@ def load_setup(path: str | os.PathLike[str]) -> Setup:
     ParameterError
         If the file cannot be read, is not TOML, or does not describe a setup (see `setup_from_mapping`).
     """
-    return setup_from_mapping(read_toml(path), os.fspath(path))
+    return setup_from_mapping(read_toml(path), os.fspath(path), Path(path).parent)
