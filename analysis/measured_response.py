@@ -24,8 +24,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from analysis import GALLERY
-from sptrack.fitting import fit_responses, read_measurement
 from sptrack.errors import ParameterError
+from sptrack.fitting import fit_responses, read_measurement
 from sptrack.plotting.fit import fit_dataset, fit_figure
 from sptrack.results import load
 

@@ -26,8 +26,8 @@ class ArrayInput:
     config
         TOML file that describes a device; the same as --device FILE.toml.
     measured
-        File of readings of one or many cells (as `sptrack fit` reads it); cells are drawn with the uncertainty of
-        the fit of one, or the spread between several.
+        File of readings of one or many cells (as `sptrack fit` reads it); cells are drawn with the
+        uncertainty of the fit of one, or the spread between several.
     family
         Family of the measured cells; by default chosen by held-out readings.
     cells
@@ -70,7 +70,9 @@ class ArrayInput:
             return _measured_cells(self.measured, self.family, shape, self.seed)
         from sptrack.devices.config import device_named, load_device
 
-        made = device_named(self.device or DEFAULT_DEVICE) if self.config is None else load_device(self.config)
+        made = (
+            device_named(self.device or DEFAULT_DEVICE) if self.config is None else load_device(self.config)
+        )
         return sample_cells(made, shape, seed=self.seed), made.read_noise
 
 

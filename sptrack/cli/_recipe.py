@@ -19,9 +19,9 @@ class FileForm:
     Parameters
     ----------
     column
-        ROLE=NAME, again for each: reading, direction, pulses, cell, run, index, read_voltage, other; NAME is that of
-        the header, or a number from 1. direction=V_pulse:sign takes the sign of a voltage (:-sign: the other way
-        round); reading=A,B,C takes several.
+        ROLE=NAME, again for each: reading, direction, pulses, cell, run, index, read_voltage, other; NAME is
+        that of the header, or a number from 1. direction=V_pulse:sign takes the sign of a voltage (:-sign:
+        the other way round); reading=A,B,C takes several.
     cell
         Column of the names of cells: the same as --column cell=NAME.
     run
@@ -37,8 +37,8 @@ class FileForm:
     read_voltage
         Voltage of the reads, V: makes currents conductances.
     range_
-        Readings that are to be the weights -1 and +1; default: the lowest and highest states visited, unless the
-        readings are weights.
+        Readings that are to be the weights -1 and +1; default: the lowest and highest states visited, unless
+        the readings are weights.
     separator
         tab, semicolon, bar, comma or blanks.
     decimal

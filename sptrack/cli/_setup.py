@@ -27,8 +27,8 @@ class SetupInput:
     problem
         Problem: quadratic, separable, least-squares or logistic.
     device
-        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it; the default
-        is that of the problem.
+        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it; the
+        default is that of the problem.
     config
         TOML file with tables [method], [problem], [device]; the options above go before it.
     """

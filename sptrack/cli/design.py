@@ -58,8 +58,8 @@ def design(
         signal) and, if need be, device, steps, read_noise, curvature, train and [gradient]. Default: an rms
         of 5 % of half the range and a training that converges within 20000 steps.
     device
-        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it; goes before
-        that of the specification.
+        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it; goes
+        before that of the specification.
     effort
         Seeds and margin.
     out

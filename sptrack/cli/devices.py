@@ -130,20 +130,27 @@ def _parameters(device: Device) -> list[str]:
 
 def _in_unit(device: Device, size: float) -> str:
     """A difference of weights in the unit of the readings, in brackets; nothing without a scale."""
-    return "" if device.scale is None else f" ({device.scale.size(size):.4g} {device.scale.unit or 'reading units'})"
+    return (
+        ""
+        if device.scale is None
+        else f" ({device.scale.size(size):.4g} {device.scale.unit or 'reading units'})"
+    )
 
 
 def _fit(device: Device, made: Fit) -> dict[str, str]:
     """What the fit says of the device."""
     ends = made.symmetric_point_low, made.symmetric_point_high
     low, high = ("open" if end is None else f"{end:.3g}" for end in ends)
-    point = "not determined" if made.symmetric_point is None else f"{made.symmetric_point:.3g} [{low}, {high}]"
+    point = (
+        "not determined" if made.symmetric_point is None else f"{made.symmetric_point:.3g} [{low}, {high}]"
+    )
     if made.symmetric_point is not None and device.scale is not None:
         scale = device.scale
         own = ["open" if end is None else f"{scale.reading(end):.4g}" for end in ends]
         point = f"{scale.reading(made.symmetric_point):.4g} [{', '.join(own)}] {scale.unit}, weight {point}"
     pairs = {
-        "fitted from": f"{made.file}: {made.cells} cell(s), {made.readings:,} readings, {made.family}, {made.created}",
+        "fitted from": f"{made.file}: {made.cells} cell(s), {made.readings:,} readings, {made.family}, "
+        "{made.created}",
         "SP of the fit": point,
     }
     if made.not_identified:

@@ -57,9 +57,9 @@ def fit(
     Parameters
     ----------
     files
-        Readings as CSV, other text, gzip or .xlsx: one reading per row, or a column per cell, ramp or direction; or
-        a file for each direction or cell. Or look-up tables of steps over conductance, a file (or a folder) for
-        both directions.
+        Readings as CSV, other text, gzip or .xlsx: one reading per row, or a column per cell, ramp or
+        direction; or a file for each direction or cell. Or look-up tables of steps over conductance, a file
+        (or a folder) for both directions.
     look
         Only show what was understood: columns, units, pulses, cells, gaps, a first picture.
     family
@@ -125,10 +125,18 @@ def _look(measurement: Measurement, output: Output) -> None:
         print(json_text(report), end="")
         return
     first = measurement.cells[0]
-    marks = [{1: "/", -1: "\\"}.get(int(sign), ".") for sign in (first.pulses > 0) * 1 - (first.pulses < 0) * 1]
+    marks = [
+        {1: "/", -1: "\\"}.get(int(sign), ".") for sign in (first.pulses > 0) * 1 - (first.pulses < 0) * 1
+    ]
     drawn = sketch(measurement.in_unit(first.readings), marks)
     named = f" of cell {first.name}" if first.name else ""
-    _print([*look_lines(measurement), "", f"readings{named} in time, / up, \\ down, {measurement.unit or 'no unit'}:"])
+    _print(
+        [
+            *look_lines(measurement),
+            "",
+            f"readings{named} in time, / up, \\ down, {measurement.unit or 'no unit'}:",
+        ]
+    )
     _print(drawn)
     print("\nNext: sptrack fit, with the same files and options and without --look")
 
@@ -179,7 +187,11 @@ def _write(result: ResponseFit, device: str, report: dict[str, Any], folder: Pat
     write_atomic(folder / "fit.json", json_text(report))
     write_atomic(folder / "device.toml", device)
     measured = result.measurement
-    fixed = measured.recipe if measured.in_weights else replace(measured.recipe, range=(measured.low, measured.high))
+    fixed = (
+        measured.recipe
+        if measured.in_weights
+        else replace(measured.recipe, range=(measured.low, measured.high))
+    )
     write_atomic(folder / "recipe.toml", recipe_to_toml(fixed))
     data = fit_dataset(result)
     save(data, folder / "fit.nc")

@@ -35,8 +35,8 @@ class ChainInput:
         TOML file with any of the tables [filter], [chopper], [method], [problem], [device]; the options go
         before it.
     device
-        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it; default:
-        that of the file or of the problem.
+        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it;
+        default: that of the file or of the problem.
     """
 
     filter: str | None = None

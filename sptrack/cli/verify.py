@@ -30,7 +30,8 @@ def verify(
     Parameters
     ----------
     device
-        Devices of the suite (linear, sticking, ...), presets, or TOML files of devices; default: the whole suite.
+        Devices of the suite (linear, sticking, ...), presets, or TOML files of devices; default: the whole
+        suite.
     printed
         Also show the bounds as published; they do not count for the exit status.
     seed

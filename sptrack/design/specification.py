@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.devices import Device
-from sptrack.devices.config import device_named, device_from_mapping, read_toml
+from sptrack.devices.config import device_from_mapping, device_named, read_toml
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking import ProblemSettings
@@ -245,7 +245,6 @@ class Specification:
                 weights=limit if given.weights is None else given.weights,
             )
             object.__setattr__(self, "requirements", requirements)
-
 
     def with_device(self, device: Device) -> "Specification":
         """The specification on another device, with its reading noise unless this has one of its own."""

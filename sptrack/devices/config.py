@@ -109,7 +109,12 @@ def device_named(name: str | os.PathLike[str], folder: Path = Path()) -> Device:
     from sptrack.devices.presets import preset
 
     text = os.fspath(name)
-    if isinstance(name, str) and not text.lower().endswith(".toml") and "/" not in text and os.sep not in text:
+    if (
+        isinstance(name, str)
+        and not text.lower().endswith(".toml")
+        and "/" not in text
+        and os.sep not in text
+    ):
         try:
             return preset(text)
         except ParameterError as error:

@@ -205,7 +205,9 @@ class ReadingScale:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
-            raise ParameterError(f"scale.low = {self.low}, scale.high = {self.high}: finite, low < high wanted")
+            raise ParameterError(
+                f"scale.low = {self.low}, scale.high = {self.high}: finite, low < high wanted"
+            )
 
     def reading(self, weight: float) -> float:
         """Reading of a weight."""
@@ -218,9 +220,9 @@ class ReadingScale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What a fit of readings says of a device, and where it comes from; weights with the ends of 95 % intervals.
+    """Uncertainty of a fitted device, and where it comes from.
 
-    An end that is left out is open or was not found.
+    Weights, with the ends of 95 % intervals; an end that is left out is open or was not found.
 
     Parameters
     ----------

@@ -175,7 +175,7 @@ def filter_readings(shape: Any, at: Any, program: Any, readings: Any, innovation
 
 @inline
 def _step_derivatives(shape: Any, c: Any, x: Any, size: Any, slope: Any, df: Any, dg: Any) -> Any:
-    """Derivative of the slope by x; those of size and slope by the logarithms of the coefficients in df, dg."""
+    """Derivative of the slope by x; in df, dg those of size and slope by the logarithms of coefficients."""
     df[:] = 0.0
     dg[:] = 0.0
     if shape.kind == PIECEWISE:
@@ -235,13 +235,12 @@ def _flush(target: Any, sums: Any, run: Any, runs: Any, q: Any) -> None:
 
 
 @kernel
-def accumulate(shape: Any, at: Any, program: Any, readings: Any, noisy: Any, plain: Any, score: Any, errors: Any,
-               variances: Any) -> None:  # fmt: skip
+def accumulate(shape: Any, at: Any, program: Any, readings: Any, noisy: Any, sums: Any) -> None:
     """Log-likelihood, its gradient and its information, in one pass with tangents of the filter.
 
-    A tangent of every moment is carried for the start of the run at hand, for the noises (if ``noisy``) and for the
-    logarithms of the coefficients. With innovations e and variances S, ``errors`` sums de de'/S and ``variances``
-    dS dS'/(2 S^2).
+    A tangent of every moment is carried for the start of the run at hand, for the noises (if ``noisy``) and
+    for the logarithms of the coefficients. With innovations e and variances S, ``errors`` sums de de'/S and
+    ``variances`` dS dS'/(2 S^2).
 
     Parameters
     ----------
@@ -249,9 +248,10 @@ def accumulate(shape: Any, at: Any, program: Any, readings: Any, noisy: Any, pla
         As in `filter_readings`, without the axis M.
     noisy : int
         1: tangents of the noises too.
-    plain, score, errors, variances : array [B], [B, q], [B, q, q], [B, q, q]
-        Results, added to; q = runs + 4 noisy + 2 n.
+    sums : (array [B], array [B, q], array [B, q, q], array [B, q, q])
+        Log-likelihood, gradient, ``errors`` and ``variances``, added to; q = runs + 4 noisy + 2 n.
     """
+    plain, score, errors, variances = sums
     width = at.coefficients.shape[2]
     runs = at.starts.shape[1]
     noises = 4 if noisy else 0

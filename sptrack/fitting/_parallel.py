@@ -19,7 +19,7 @@ def processors() -> int:
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Results of a function of items, in their order; on an error or interrupt what has not begun is dropped."""
+    """Results of a function of items, in their order; an error or interrupt drops what has not begun."""
     listed = list(items)
     if len(listed) < 2:
         yield from map(function, listed)

@@ -59,14 +59,14 @@ class MeasuredDevice:
     family : str
         One of `FAMILIES`.
     parameters : mapping of str to Estimate
-        `step_up`, `step_down`, mean steps at w = 0, or at the symmetric point if 0 was not visited (weight units per
-        pulse, both positive); bounds (weight
-        units): `tau_max`, `tau_min` where steps vanish linearly, else `w_max`, `w_min`; shape parameters of
-        the family (`gamma_up`, `gamma_down`, or `kappa_up`, `kappa_down` in inverse weight units; for the
-        piecewise family `step_up_1`, ... at equally spaced nodes on `range`); `symmetric_point` (weight
-        units); `read_noise`, standard deviation of the white reading noise (weight units); `cycle_noise`,
-        standard deviation of a step over its mean; `slow_noise` (weight units) and its correlation time
-        `slow_memory` (readings), only if the readings call for them.
+        `step_up`, `step_down`, mean steps at w = 0, or at the symmetric point if 0 was not visited (weight
+        units per pulse, both positive); bounds (weight units): `tau_max`, `tau_min` where steps vanish
+        linearly, else `w_max`, `w_min`; shape parameters of the family (`gamma_up`, `gamma_down`, or
+        `kappa_up`, `kappa_down` in inverse weight units; for the piecewise family `step_up_1`, ... at equally
+        spaced nodes on `range`); `symmetric_point` (weight units); `read_noise`, standard deviation of the
+        white reading noise (weight units); `cycle_noise`, standard deviation of a step over its mean;
+        `slow_noise` (weight units) and its correlation time `slow_memory` (readings), only if the readings
+        call for them.
     unidentified : tuple of Unidentified
         Parameters that the readings cannot identify: an interval that is open, a scale whose interval spans
         more than a factor 3, a symmetric point whose interval is wider than a quarter of `range` or leaves

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError, nearest
-from sptrack.fitting.tables import Table, is_gap, quoted, to_numbers
+from sptrack.fitting.tables import Table, to_numbers
+from sptrack.fitting.texts import is_gap, quoted
 from sptrack.fitting.units import QUANTITIES, parse_unit, split_unit
 
 __all__ = ["ROLES", "Column", "assign_columns", "direction_sign", "named_direction"]
@@ -20,57 +23,20 @@ __all__ = ["ROLES", "Column", "assign_columns", "direction_sign", "named_directi
 ROLES = ("reading", "direction", "voltage", "pulses", "cell", "run", "index", "read_voltage", "time", "other")
 """What a column can be; `voltage` is that of the pulse, whose sign is the direction."""
 
-_UP = (
-    "up u + +1 1 p pot potentiation potentiate potentiating ltp set increase increasing inc rise rising raise "
-    "positive pos plus auf hoch aufwärts aufwaerts steigend potenzierung setzen heben on"
-).split()
-_DOWN = (
-    "down dn d - -1 dep depression depress depressing ltd reset decrease decreasing dec fall falling lower "
-    "negative neg minus ab runter abwärts abwaerts fallend depotenzierung rücksetzen ruecksetzen senken off"
-).split()
-_NONE = "0 none no read hold idle rest wait keine kein lesen null".split()
+
+def _words(table: str) -> dict[str, tuple[str, ...]]:
+    """Words of a table of ``words.toml``."""
+    content = files("sptrack.fitting").joinpath("words.toml").read_text(encoding="utf-8")
+    found = tomllib.loads(content)[table]
+    return {name: tuple(re.split(r",\s*", text.strip())) for name, text in found.items()}
+
+
+_UP, _DOWN, _NONE = (_words("directions")[name] for name in ("up", "down", "none"))
+KNOWN_DIRECTIONS = tuple(word for word in _UP + _DOWN if len(word) > 1)
+"""Words of direction columns, for suggestions."""
 _AMBIGUOUS = {"1", "0", "-", "+", "u", "d", "on", "off"}
 
-_WORDS: dict[str, tuple[str, ...]] = {
-    "conductance": ("conductance", "cond", "g", "gds", "gread", "leitwert", "leitfähigkeit", "leitfaehigkeit",
-                    "conductivity", "gmeas", "kanalleitwert", "gchannel", "gch", "conductance state"),
-    "resistance": ("resistance", "res", "r", "rread", "ron", "widerstand", "rmeas", "rds", "rcell"),
-    "current": ("current", "i", "id", "ids", "iread", "strom", "lesestrom", "draincurrent", "drain current",
-                "read current", "imeas", "idrain", "ich", "icell"),
-    "weight": ("weight", "w", "gewicht", "state", "normalized weight", "normalised weight", "zustand"),
-    "reading": ("reading", "read", "value", "wert", "messwert", "data", "response", "y", "signal", "output",
-                "measurement", "lesewert", "adc", "code"),
-    "direction": ("direction", "dir", "polarity", "sign", "pulse type", "type", "typ", "richtung", "polarität",
-                  "polaritaet", "operation", "op", "mode", "pulse dir", "pulse direction", "pulse polarity",
-                  "vorzeichen", "phase", "updown", "up down", "potdep", "pulstyp", "puls richtung",
-                  "pulsrichtung", "action", "event"),
-    "voltage": ("v pulse", "vpulse", "pulse voltage", "pulse v", "v write", "vwrite", "write voltage", "vprog",
-                "v prog", "program voltage", "programming voltage", "amplitude", "pulse amplitude", "v amp",
-                "vamp", "vp", "pulsspannung", "schreibspannung", "vg", "v gate", "vgate", "gate voltage",
-                "voltage", "v", "spannung", "bias", "v applied", "applied voltage", "vin", "v set reset", "vgs",
-                "puls amplitude", "pulsamplitude", "u puls", "u pulse"),
-    "pulses": ("pulses", "pulses applied", "pulses between", "pulses before", "n pulses", "npulses", "pulse train",
-               "applied pulses", "pulses since", "pulses per read", "count", "pulse count", "counts", "anzahl",
-               "pulse anzahl", "pulsanzahl", "num pulses"),
-    "cell": ("cell", "device", "dev", "zelle", "bauelement", "bauteil", "die", "sample", "dut", "device id",
-             "cell id", "id", "probe", "device name", "cell name", "device no", "device number", "cell number",
-             "row", "col", "column", "zeile", "spalte", "wl", "bl", "chip", "device index", "cell index"),
-    "run": ("run", "sweep", "cycle", "ramp", "zyklus", "durchlauf", "rampe", "repeat", "repetition", "rep", "loop",
-            "block", "epoch", "train", "messung", "durchgang", "cycle no", "cycle number", "cycle id", "run id",
-            "ramp no", "sweep no", "run no"),
-    "index": ("pulse", "index", "no", "nr", "n", "#", "point", "puls", "pulsnummer", "pulse number", "pulse no",
-              "pulse nr", "pulse index", "number", "num", "step", "i d x", "idx", "row number", "nummer", "lfd nr",
-              "lfdnr", "pulse id", "sample no", "punkt", "schritt", "number of pulses", "of pulses", "k", "x",
-              "record", "line", "reading no", "pulse num", "nth pulse", "p no", "pulses no", "pt"),
-    "read_voltage": ("v read", "vread", "read voltage", "lesespannung", "vds", "v ds", "drain voltage", "v drain",
-                     "vd", "vdrain", "read bias", "u read", "u lese"),
-    "time": ("time", "t", "zeit", "timestamp", "date", "datum", "uhrzeit", "elapsed", "elapsed time", "date time",
-             "datetime", "time stamp", "pulse width", "width", "delay", "temperature", "temp", "temperatur",
-             "pulsbreite", "frequency"),
-    "other": ("comment", "note", "notes", "remark", "user", "operator", "wafer", "lot", "file", "status", "flag",
-              "kommentar", "bemerkung"),
-}  # fmt: skip
-_MEANING = {word: role for role, words in _WORDS.items() for word in words}
+_MEANING = {word: role for role, words in _words("columns").items() for word in words}
 _MOSTLY = 0.9
 
 
@@ -122,7 +88,7 @@ class _Texts:
     def is_numeric(self, k: int) -> bool:
         values = self.values(k)
         gaps = np.isnan(values) & ~self.numbers[k][1]
-        return bool(np.sum(np.isfinite(values)) > 0.5 * max(np.sum(~gaps), 1))
+        return bool(np.sum(np.isfinite(values)) > 0.5 * max(int(np.sum(~gaps)), 1))
 
 
 def normal(name: str) -> str:
@@ -144,7 +110,9 @@ def named_direction(name: str) -> tuple[int, str]:
     single = len(words) == 1
     for sign, known in ((1, _UP), (-1, _DOWN)):
         for k, word in enumerate(words):
-            alone = single or (word in ("p", "d", "u") and all(other.isdigit() for other in words if other != word))
+            alone = single or (
+                word in ("p", "d", "u") and all(other.isdigit() for other in words if other != word)
+            )
             plain = word not in _AMBIGUOUS | {"p", "+1", "-1"}
             if word in known and (plain or alone) and not word.isdigit():
                 return sign, " ".join(parts[:k] + parts[k + 1 :])
@@ -184,9 +152,9 @@ def assign_columns(table: Table, wanted: Mapping[str, str], words: Mapping[str, 
         A role or column that does not exist.
     """
     bare = Counter(normal(split_unit(text)[0]) for text in table.header if re.search(r"\d", text))
-    numbered = frozenset(name for name, count in bare.items() if count > 1)
+    numbered = frozenset(name for name, times in bare.items() if times > 1)
     texts, said = _Texts(table, numbered), _said(table, wanted)
-    columns = []
+    columns: list[Column] = []
     for k in range(table.width):
         name, unit = split_unit(table.header[k])
         unit = unit or table.units[k]
@@ -195,7 +163,9 @@ def assign_columns(table: Table, wanted: Mapping[str, str], words: Mapping[str, 
             told = parse_unit(unit)
             kind = meaning(name)
             quantity = kind if kind in QUANTITIES else told.quantity if told is not None else ""
-            columns.append(Column(place=k, name=name, role=role, quantity=quantity, unit=unit, sign=sign, why="given"))
+            columns.append(
+                Column(place=k, name=name, role=role, quantity=quantity, unit=unit, sign=sign, why="given")
+            )
             continue
         columns.append(_meaning(texts, (k, name, unit), words, {role for role, _ in said.values()}))
     return columns
@@ -239,7 +209,9 @@ def _find(table: Table, name: str) -> int | None:
     return None
 
 
-def _meaning(texts: _Texts, column: tuple[int, str, str], words: Mapping[str, int], taken: set[str]) -> Column:
+def _meaning(
+    texts: _Texts, column: tuple[int, str, str], words: Mapping[str, int], taken: set[str]
+) -> Column:
     """Meaning of a column that the user does not name."""
     k, name, unit = column
     told, role = parse_unit(unit) if unit else None, meaning(name)
@@ -250,7 +222,9 @@ def _meaning(texts: _Texts, column: tuple[int, str, str], words: Mapping[str, in
 
     def made(role: str, why: str = "by name") -> Column:
         kind = quantity if role == "reading" and quantity in QUANTITIES else ""
-        return Column(place=k, name=name, role=role if role not in taken else "other", quantity=kind, unit=unit, why=why)
+        return Column(
+            place=k, name=name, role=role if role not in taken else "other", quantity=kind, unit=unit, why=why
+        )
 
     values = texts.values(k)
     finite = values[np.isfinite(values)]
@@ -311,7 +285,9 @@ def _counts(values: NDArray[np.float64]) -> bool:
 
 
 def _are_signs(values: NDArray[np.float64]) -> bool:
-    return bool(values.size and np.all(np.isin(values, (-1.0, 0.0, 1.0))) and {1.0, -1.0} <= set(np.unique(values)))
+    return bool(
+        values.size and np.all(np.isin(values, (-1.0, 0.0, 1.0))) and {1.0, -1.0} <= set(np.unique(values))
+    )
 
 
 def _signed_amplitude(values: NDArray[np.float64]) -> bool:

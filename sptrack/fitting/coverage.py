@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+from sptrack.errors import ParameterError
 from sptrack.fitting._filter import Program
 from sptrack.fitting.estimate import estimate
 from sptrack.fitting.laws import Floats, Law
-from sptrack.errors import ParameterError
 
 __all__ = ["Coverage", "Setting", "coverage", "simulated_readings"]
 

@@ -94,8 +94,8 @@ class Estimates:
         """95 % profile-likelihood intervals [B, 2] by name, of all parameters or of some; NaN: not found.
 
         The fall of the likelihood at the ends is that of a variance, which is never below 0, for the noises;
-        for the steps, the bounds and the symmetric point it comes from refitted resamples of the readings (see
-        `resampling`); for shape parameters it is that of regression.
+        for the steps, the bounds and the symmetric point it comes from refitted resamples of the readings
+        (see `resampling`); for shape parameters it is that of regression.
 
         Parameters
         ----------
@@ -291,7 +291,8 @@ def swift_estimate(law: Law, program: Program, readings: Floats, like: Floats, s
     law, program, readings
         As in `estimate`.
     like : array [q]
-        Noises and logarithms of coefficients to start from, in the order of a vector behind the starts of the runs.
+        Noises and logarithms of coefficients to start from, in the order of a vector behind the starts of the
+        runs.
     slow : bool
         Whether slow noise is part of the model.
     """

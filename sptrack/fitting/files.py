@@ -5,14 +5,15 @@
 - the table: `sptrack.fitting.tables`; the meaning of its columns: `sptrack.fitting.columns`;
 - the layout: one reading per row (with columns of cells and runs, if need be), a column per cell, per ramp or
   per direction, a file per direction or per cell;
-- the directions: words, 1 and -1, the sign of a pulse voltage, names of columns or files, a program, or the turning
+- the directions: words, 1 and -1, the sign of a pulse voltage, names of columns or files, a program, or the
+  turning
   points of the readings;
 - the quantity: conductance, resistance, current (at a read voltage, if it is said) or weight;
 - the gaps: empty fields, words and sentinels of instruments, converters at the end of their range.
 
-An index (``pulse``, ``no``, ``index``) numbers the readings; it is never a count of pulses between them, which is a
-column ``pulses``. Weights run from -1 at the lowest to 1 at the highest state visited by any of the cells, unless a
-range is given or the readings are weights already.
+An index (``pulse``, ``no``, ``index``) numbers the readings; it is never a count of pulses between them,
+which is a column ``pulses``. Weights run from -1 at the lowest to 1 at the highest state visited by any of
+the cells, unless a range is given or the readings are weights already.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from numpy.typing import NDArray
 from sptrack.errors import ParameterError
 from sptrack.fitting.columns import named_direction
 from sptrack.fitting.gaps import plateau
-from sptrack.fitting.layout import Series, Understood, series_of_table, turning_points
+from sptrack.fitting.layout import Series, series_of_table, turning_points
 from sptrack.fitting.programs import describe_directions, parse_program
+from sptrack.fitting.reader import Understood
 from sptrack.fitting.readings import PulseResponse, visited_range
 from sptrack.fitting.recipe import Recipe
-from sptrack.fitting.tables import quoted, read_table
+from sptrack.fitting.tables import read_table
+from sptrack.fitting.texts import quoted
 from sptrack.fitting.units import Unit, convenient, parse_unit
 
 __all__ = ["Measurement", "read_measurement"]
@@ -103,9 +106,7 @@ class Measurement:
         return (self.low, self.high) == (-1.0, 1.0) and not self.unit
 
 
-def read_measurement(
-    paths: str | Path | Sequence[str | Path], recipe: Recipe | None = None
-) -> Measurement:
+def read_measurement(paths: str | Path | Sequence[str | Path], recipe: Recipe | None = None) -> Measurement:
     """Read the pulse responses of one or several files (see the text of `sptrack.fitting.files`).
 
     Parameters
@@ -122,8 +123,8 @@ def read_measurement(
     Raises
     ------
     ParameterError
-        A file that cannot be read or understood (file, row, column and the option that helps are named); too few
-        readings; readings that move against the pulses.
+        A file that cannot be read or understood (file, row, column and the option that helps are named); too
+        few readings; readings that move against the pulses.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     recipe, about = recipe or Recipe(), Understood()
@@ -182,14 +183,17 @@ def _quantity_and_unit(
     units = {recipe.unit} if recipe.unit is not None else about.units
     if len(units) > 1:
         raise ParameterError(
-            f"{where}: readings in {', '.join(sorted(units))}; pass --column reading=NAME for one of them, or --unit"
+            f"{where}: readings in {', '.join(sorted(units))}; pass --column reading=NAME for one of "
+            "them, or --unit"
         )
     told = parse_unit(next(iter(units))) if units else None
     quantities = {recipe.quantity} if recipe.quantity is not None else about.quantities
     if not quantities and told is not None and told.quantity:
         quantities = {told.quantity}
     if len(quantities) > 1:
-        raise ParameterError(f"{where}: readings are {', '.join(sorted(quantities))}; pass --quantity for one of them")
+        raise ParameterError(
+            f"{where}: readings are {', '.join(sorted(quantities))}; pass --quantity for one of them"
+        )
     quantity = str(next(iter(quantities))) if quantities else ""
     if told is not None and told.quantity == "voltage" and not quantity:
         about.note("readings in volts: taken as they stand")
@@ -198,7 +202,8 @@ def _quantity_and_unit(
         if recipe.quantity is not None and recipe.unit is None:
             return quantity, None
         raise ParameterError(
-            f"{where}: unit {told.text} is that of a {told.quantity}, not of a {quantity}; pass --unit or --quantity"
+            f"{where}: unit {told.text} is that of a {told.quantity}, not of a {quantity}; pass --unit "
+            "or --quantity"
         )
     return quantity, told if told is not None and told.text else None
 
@@ -213,16 +218,21 @@ def _converted(
             bad = np.flatnonzero(one.readings <= 0.0)
             if bad.size:
                 raise ParameterError(
-                    f"{where}, row {one.rows[bad[0]]}, column {quoted(one.column)}: resistance must be above 0, got "
+                    f"{where}, row {one.rows[bad[0]]}, column {quoted(one.column)}: resistance must be "
+                    "above 0, got "
                     f"{one.readings[bad[0]]:g}"
                 )
         factor = 1.0 if unit is None else unit.factor
         inverse = [replace(one, readings=1.0 / (one.readings * factor)) for one in series]
         about.note("resistances taken as conductances, 1/R")
-        return _scaled(inverse, "conductance") if unit is not None else (inverse, Unit("conductance", 1.0, ""))
+        return (
+            _scaled(inverse, "conductance") if unit is not None else (inverse, Unit("conductance", 1.0, ""))
+        )
     if quantity == "current":
         return _from_currents(series, unit, about)
-    return series, Unit(quantity, 1.0, "") if unit is None else unit._replace(quantity=quantity or unit.quantity)
+    return series, Unit(quantity, 1.0, "") if unit is None else unit._replace(
+        quantity=quantity or unit.quantity
+    )
 
 
 def _from_currents(series: list[Series], unit: Unit | None, about: Understood) -> tuple[list[Series], Unit]:
@@ -273,10 +283,11 @@ def _programmed(where: str, count: int, text: str) -> NDArray[np.int64]:
     """Directions of a program for a number of readings, which may begin with one before any pulse."""
     signs = parse_program(text)
     if count == signs.size + 1:
-        return np.r_[0, signs]
+        return np.concatenate([[0], signs])
     if count != signs.size:
         raise ParameterError(
-            f"{where}--program {quoted(text)} has {signs.size} pulses, but there are {count} readings; one reading "
+            f"{where}--program {quoted(text)} has {signs.size} pulses, but there are {count} readings; "
+            "one reading "
             "per pulse is needed (and one before the first, if there is)"
         )
     return signs
@@ -289,8 +300,10 @@ def _known_directions(where: str, one: Series, about: Understood) -> NDArray[np.
     found = turning_points(one)
     if found is None:
         raise ParameterError(
-            f"{where}column {quoted(one.column)}, rows {one.rows[0]} to {one.rows[-1]}: no directions, and readings "
-            'without turning points; pass --program, such as --program "up:200 down:200 x3", or --column direction=NAME'
+            f"{where}column {quoted(one.column)}, rows {one.rows[0]} to {one.rows[-1]}: no directions, "
+            "and readings "
+            'without turning points; pass --program, such as --program "up:200 down:200 x3", or '
+            "--column direction=NAME"
         )
     about.note(f"no directions in the file: by turning points {describe_directions(found)}")
     return found
@@ -315,7 +328,9 @@ def _mapped(
     visited = np.array([visited_range(cell) for cell in cells])
     lowest, highest = float(visited[:, 0].min()), float(visited[:, 1].max())
     plain = not unit.text and unit.quantity in ("", "weight")
-    as_weights = plain and lowest < 0.0 < highest and min(-lowest, highest) > _NEAR_ZERO * max(-lowest, highest)
+    as_weights = (
+        plain and lowest < 0.0 < highest and min(-lowest, highest) > _NEAR_ZERO * max(-lowest, highest)
+    )
     if recipe.range is None and as_weights:
         return Measurement(cells=tuple(cells))
     if recipe.range is None and plain:

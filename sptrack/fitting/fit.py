@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import chdtrc
 
+from sptrack.errors import ConvergenceError
 from sptrack.fitting.cell import Diagnostics, Estimate, MeasuredDevice, find_unidentified
 from sptrack.fitting.estimate import SIGNED, Estimates, estimate
 from sptrack.fitting.laws import Floats, family_law
@@ -17,7 +18,6 @@ from sptrack.fitting.statespace import (
     simulate,
     unpack,
 )
-from sptrack.errors import ConvergenceError
 
 __all__ = ["best_fit", "fit_pulse_response", "step_curves", "uncertainty_draws"]
 

@@ -17,9 +17,9 @@ _RATIO = 4
 def mark_sentinels(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], dict[str, int]]:
     """Values with sentinels replaced by NaN, and how often each was found.
 
-    Numbers from 1e30 (9.91E+37 and the like) are sentinels always; -999, 9999, -1, 0 and the like if no other value
-    is near: five ranges (5th to 95th percentile of the others) away, or, for -1 and 0, apart from values of one sign
-    by more than their range.
+    Numbers from 1e30 (9.91E+37 and the like) are sentinels always; -999, 9999, -1, 0 and the like if no other
+    value is near: five ranges (5th to 95th percentile of the others) away, or, for -1 and 0, apart from
+    values of one sign by more than their range.
     """
     out, found = values.copy(), {}
     huge = np.abs(out) >= _HUGE
@@ -46,9 +46,9 @@ def mark_sentinels(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], di
 def plateau(values: NDArray[np.float64], side: int) -> tuple[float, NDArray[np.bool_]] | None:
     """End of a converter's range on one side, and the readings that it hides; None if there is none.
 
-    The extreme value counts as such an end where it stands in at least 8 consecutive readings, and in four times as
-    many as any other value: a cell that saturates by itself leaves steps that grow longer, a converter does not.
-    Hidden are the readings from the first to the last of such a stretch.
+    The extreme value counts as such an end where it stands in at least 8 consecutive readings, and in four
+    times as many as any other value: a cell that saturates by itself leaves steps that grow longer, a
+    converter does not. Hidden are the readings from the first to the last of such a stretch.
 
     Parameters
     ----------

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.devices.families import LinearStep, PiecewiseStep, Response, SoftBounds
-from sptrack.fitting import _filter as filters
 from sptrack.errors import ParameterError, nearest
+from sptrack.fitting import _filter as filters
 
 __all__ = ["FAMILIES", "Floats", "Law", "family_law"]
 
@@ -205,8 +205,8 @@ class Law:
         """Response family of one cell's coefficients [2, c], and the scales [2] of its steps (weight units).
 
         The mean of the scales is the granularity: the mean of the up and the down step at w = 0 (see
-        `granularity_point`), whatever the family. Families whose own unit of steps is another one, and bounds that
-        do not have 0 between them, are given by `sampled` steps.
+        `granularity_point`), whatever the family. Families whose own unit of steps is another one, and bounds
+        that do not have 0 between them, are given by `sampled` steps.
         """
         one = coefficients[None]
         upper, lower = (float(x[0]) for x in self.bounds(one))
@@ -235,7 +235,9 @@ class Law:
 
     def granularity(self, coefficients: Floats) -> Floats:
         """Mean [B] of the up and the down step at the granularity's point, weight units."""
-        return np.asarray(self.steps(coefficients, self.granularity_point(coefficients)[:, None])[..., 0].mean(axis=0))
+        return np.asarray(
+            self.steps(coefficients, self.granularity_point(coefficients)[:, None])[..., 0].mean(axis=0)
+        )
 
     def sampled(self, coefficients: Floats) -> tuple[PiecewiseStep, Floats]:
         """The same steps as interpolated nodes: a form that any coefficients [2, c] have. As `response`."""

@@ -1,8 +1,10 @@
 """Look-up tables of steps over conductance, with probabilities, to a device.
 
-Two forms are read, each with a table for up and one for down pulses (named in the file: set, reset, increasing, ...):
+Two forms are read, each with a table for up and one for down pulses (named in the file: set, reset,
+increasing, ...):
 
-- one file: a row of conductances, a row of probabilities, then the step at each probability (row) and conductance
+- one file: a row of conductances, a row of probabilities, then the step at each probability (row) and
+  conductance
   (column), as CrossSim's tables;
 - three files: the conductances, the steps, and the probability that a step is at most so large, a row per
   conductance, as XBTorch's tables.
@@ -20,12 +22,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 from sptrack.devices.device import Asymmetry, CycleNoise, Device, Fit, ReadingScale, Source, Spread
 from sptrack.devices.families import PiecewiseStep
 from sptrack.errors import ParameterError
 from sptrack.fitting.columns import named_direction
-from sptrack.fitting.tables import quoted
+from sptrack.fitting.texts import quoted
 from sptrack.fitting.units import convenient
 
 __all__ = ["StepTables", "is_lookup", "read_lookup", "table_device"]
@@ -52,7 +55,9 @@ class _Sheet(NamedTuple):
     @property
     def matrix(self) -> Floats | None:
         """The numbers of a file whose rows are equally long."""
-        return np.stack(self.rows) if len({row.size for row in self.rows}) == 1 and len(self.rows) > 1 else None
+        return (
+            np.stack(self.rows) if len({row.size for row in self.rows}) == 1 and len(self.rows) > 1 else None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -180,14 +185,16 @@ def read_lookup(paths: Sequence[Path]) -> StepTables:
         side = named_direction(sheet.path.stem)[0] or (1 if made[1].mean() > 0 else -1)
         if side in sides:
             raise ParameterError(
-                f"{sheet.path}: a second table for {'up' if side > 0 else 'down'} pulses; name the files by their "
+                f"{sheet.path}: a second table for {'up' if side > 0 else 'down'} pulses; name the files "
+                "by their "
                 "directions (up, down, set, reset, increasing, decreasing)"
             )
         sides[side], used = made, used + own
     for side, word in ((1, "up"), (-1, "down")):
         if side not in sides:
             raise ParameterError(
-                f"{quoted(names)}: no table of steps for {word} pulses; one direction does not tell a symmetric "
+                f"{quoted(names)}: no table of steps for {word} pulses; one direction does not tell a "
+                "symmetric "
                 "point; add its file"
             )
     return _joined(sides, used)
@@ -196,8 +203,9 @@ def read_lookup(paths: Sequence[Path]) -> StepTables:
 def _from_quantiles(sheet: _Sheet) -> tuple[Floats, Floats, Floats]:
     """Conductances, means and deviations from steps at given probabilities."""
     bins, points, steps = sheet.rows[0], sheet.rows[1], np.stack(sheet.rows[2:])
-    mean = np.trapezoid(steps, points, axis=0)
-    return bins, mean, np.sqrt(np.maximum(np.trapezoid((steps - mean) ** 2, points, axis=0), 0.0))
+    mean = np.asarray(trapezoid(steps, points, axis=0))
+    variance = np.asarray(trapezoid((steps - mean) ** 2, points, axis=0))
+    return bins, mean, np.sqrt(np.maximum(variance, 0.0))
 
 
 def _from_cumulative(sheet: _Sheet, sheets: list[_Sheet]) -> tuple[tuple[Floats, Floats, Floats], list[Path]]:
@@ -215,11 +223,14 @@ def _from_cumulative(sheet: _Sheet, sheets: list[_Sheet]) -> tuple[tuple[Floats,
             if values is not None and values.size == size and (values[0] < 0.0 < values[-1]) == signed:
                 return other
         kind = "steps" if signed else "conductances"
-        raise ParameterError(f"{sheet.path}: no file with the {size} {kind} of this table; give it beside the others")
+        raise ParameterError(
+            f"{sheet.path}: no file with the {size} {kind} of this table; give it beside the others"
+        )
 
     bins, steps = axis(matrix.shape[0], False), axis(matrix.shape[1], True)
     x = steps.vector
-    assert x is not None and bins.vector is not None
+    assert x is not None
+    assert bins.vector is not None
     weight = np.diff(matrix, axis=1, prepend=0.0)
     weight /= weight.sum(axis=1, keepdims=True)
     middle = np.r_[x[0], 0.5 * (x[1:] + x[:-1])]
@@ -234,7 +245,9 @@ def _joined(sides: dict[int, tuple[Floats, Floats, Floats]], used: list[Path]) -
     low = max(side[0][0] for side in sides.values())
     high = min(side[0][-1] for side in sides.values())
     if not low < high:
-        raise ParameterError(f"{quoted(names)}: the tables of up and down pulses have no conductances in common")
+        raise ParameterError(
+            f"{quoted(names)}: the tables of up and down pulses have no conductances in common"
+        )
     grid = np.linspace(low, high, _NODES)
     unit = convenient("conductance", float(np.median(np.abs(grid))))
     notes = ["conductances taken as siemens"]
@@ -247,7 +260,10 @@ def _joined(sides: dict[int, tuple[Floats, Floats, Floats]], used: list[Path]) -
         size = sign * np.interp(grid, bins, means)
         if size.min() < 0.0:
             share = float(np.mean(size < 0.0))
-            notes.append(f"{'up' if sign > 0 else 'down'} pulses move the wrong way on {share:.0%} of the range: 0 there")
+            notes.append(
+                f"{'up' if sign > 0 else 'down'} pulses move the wrong way on {share:.0%} of the range: "
+                "0 there"
+            )
         mean[row] = np.maximum(size, 0.0) / unit.factor
         deviation[row] = np.interp(grid, bins, deviations) / unit.factor
     return StepTables(
@@ -275,8 +291,8 @@ def _crossing(x: Floats, difference: Floats) -> float:
 def table_device(tables: StepTables) -> Device:
     """Device of look-up tables: interpolated mean steps, and a cycle noise that follows their deviations.
 
-    The deviation is described as sigma (|step| + offset), both by least squares over the table. There is no reading
-    noise in such tables, and no spread between cells.
+    The deviation is described as sigma (|step| + offset), both by least squares over the table. There is no
+    reading noise in such tables, and no spread between cells.
 
     Parameters
     ----------

@@ -24,18 +24,18 @@ from sptrack.devices.device import (
     Spread,
     SymmetricPoints,
 )
+from sptrack.devices.sampling import cells_from_parameters, sample_cells
+from sptrack.devices.statistics import symmetric_points
+from sptrack.errors import ParameterError
 from sptrack.fitting._parallel import in_threads
 from sptrack.fitting.cell import Estimate, MeasuredDevice
-from sptrack.fitting.files import Measurement
 from sptrack.fitting.estimate import swift_estimate
+from sptrack.fitting.files import Measurement
 from sptrack.fitting.fit import describe_fit, fit_pulse_response, uncertainty_draws
 from sptrack.fitting.laws import FAMILIES, Floats, Law
 from sptrack.fitting.readings import PulseResponse
 from sptrack.fitting.selection import Selection, select_family
 from sptrack.fitting.thinning import thinned
-from sptrack.devices.sampling import cells_from_parameters, sample_cells
-from sptrack.devices.statistics import symmetric_points
-from sptrack.errors import ParameterError
 
 __all__ = [
     "CellSpread",
@@ -126,9 +126,10 @@ def fit_responses(
 ) -> ResponseFit:
     """Fit every cell of a measurement, with the family chosen by held-out readings unless given.
 
-    The family is chosen on at most 4 cells. Of more than 12 cells, 12 that are evenly spaced are fitted in full; the
-    others start from their median, with intervals from the information alone. Records that are longer than needed
-    are thinned (see `sptrack.fitting.thinning`). `ResponseFit.notes` says what was left out.
+    The family is chosen on at most 4 cells. Of more than 12 cells, 12 that are evenly spaced are fitted in
+    full; the others start from their median, with intervals from the information alone. Records that are
+    longer than needed are thinned (see `sptrack.fitting.thinning`). `ResponseFit.notes` says what was left
+    out.
 
     Parameters
     ----------
@@ -157,12 +158,15 @@ def fit_responses(
     if kept < all_:
         ratio = np.sqrt(all_ / kept)
         notes.append(
-            f"{kept:,} of {all_:,} readings used: intervals are up to {ratio:.1f} times as long as all would give"
+            f"{kept:,} of {all_:,} readings used: intervals are up to {ratio:.1f} times as long as all "
+            "would give"
         )
     chosen_on = [cells[k] for k in _evenly(len(cells), _CHOSEN_ON)]
     in_full = _evenly(len(cells), _IN_FULL)
     swift = [k for k in range(len(cells)) if k not in set(in_full)]
-    rounds = (0 if family is not None else len(FAMILIES) * len(chosen_on)) + _FIT_UNITS * len(in_full) + len(swift)
+    rounds = (
+        (0 if family is not None else len(FAMILIES) * len(chosen_on)) + _FIT_UNITS * len(in_full) + len(swift)
+    )
     done = 0
 
     def advance(count: int) -> None:
@@ -174,12 +178,15 @@ def fit_responses(
     selection = None if family is not None else select_family(chosen_on, progress=advance)
     chosen = str(family if selection is None else selection.chosen)
     fitted: dict[int, MeasuredDevice] = {}
-    for k, one in zip(in_full, in_threads(lambda k: fit_pulse_response(cells[k], chosen), in_full), strict=True):
+    for k, one in zip(
+        in_full, in_threads(lambda k: fit_pulse_response(cells[k], chosen), in_full), strict=True
+    ):
         fitted[k] = one
         advance(_FIT_UNITS)
     if swift:
         notes.append(
-            f"{len(in_full)} of {len(cells)} cells fitted in full, the others from their median, with intervals from "
+            f"{len(in_full)} of {len(cells)} cells fitted in full, the others from their median, with "
+            "intervals from "
             "the information alone"
         )
         fitted |= _swift(cells, swift, list(fitted.values()), chosen, advance)
@@ -216,7 +223,7 @@ def _swift(
     family: str,
     advance: Callable[[int], None],
 ) -> dict[int, MeasuredDevice]:
-    """Quick fits of many cells, batches under one program at a time; those that do not converge are left out."""
+    """Quick fits of many cells, in batches under one program; those that do not converge are left out."""
     slow = sum(one.fitted.slow for one in like) > len(like) / 2
     chosen = [one for one in like if one.fitted.slow == slow]
     start = np.median([one.fitted.theta[0, one.fitted.problem.runs :] for one in chosen], axis=0)
@@ -284,10 +291,10 @@ def cell_spread(estimates: list[Estimate]) -> CellSpread:
 def to_device(fit: ResponseFit) -> Device:
     """Describe the fitted cells as a device.
 
-    One cell: that cell, without spread. Three or more: the cell of the median coefficients, with the spread between
-    cells of gain and bounds, the mean and spread of their symmetric points, and the mean noises. The granularity is
-    the mean of the up and the down step at w = 0, whatever the family. Scale of the readings, uncertainty and origin
-    stand in `Device.scale` and `Device.fit`.
+    One cell: that cell, without spread. Three or more: the cell of the median coefficients, with the spread
+    between cells of gain and bounds, the mean and spread of their symmetric points, and the mean noises. The
+    granularity is the mean of the up and the down step at w = 0, whatever the family. Scale of the readings,
+    uncertainty and origin stand in `Device.scale` and `Device.fit`.
 
     Parameters
     ----------
@@ -316,7 +323,9 @@ def to_device(fit: ResponseFit) -> Device:
         read_noise=fit.read_noise,
         scale=None
         if measured.in_weights
-        else ReadingScale(low=measured.low, high=measured.high, unit=measured.unit, quantity=measured.quantity),
+        else ReadingScale(
+            low=measured.low, high=measured.high, unit=measured.unit, quantity=measured.quantity
+        ),
         fit=_record(fit),
         source=Source(name=Path(measured.name.split(",")[0]).stem or "measured", note=_note(fit)),
     )

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
-from sptrack.fitting.tables import quoted
+from sptrack.fitting.texts import quoted
 
 __all__ = ["describe_directions", "directions_of_readings", "parse_program"]
 
 _FORM = 'such as "up:200 down:200 x3 alternating:400"'
 _REVERSAL = 0.3
+_SWEEP = 0.5
 _SNAP = 0.05
 _MOST = 10_000_000
 
@@ -24,8 +25,8 @@ def parse_program(text: str) -> NDArray[np.int64]:
     Parameters
     ----------
     text : str
-        Parts ``up:N``, ``down:N``, ``none:N`` (reads without a pulse) and ``alternating:N`` (up, down, up, ...);
-        ``xK`` repeats the parts since the last ``xK``, so many times in all.
+        Parts ``up:N``, ``down:N``, ``none:N`` (reads without a pulse) and ``alternating:N`` (up, down, up,
+        ...); ``xK`` repeats the parts since the last ``xK``, so many times in all.
 
     Raises
     ------
@@ -49,7 +50,9 @@ def parse_program(text: str) -> NDArray[np.int64]:
             whole += group * int(times[1])
             group = []
         else:
-            raise ParameterError(f"program part {quoted(part)} must be up:N, down:N, none:N, alternating:N or xK, {_FORM}")
+            raise ParameterError(
+                f"program part {quoted(part)} must be up:N, down:N, none:N, alternating:N or xK, {_FORM}"
+            )
     made = np.concatenate([*whole, *group])
     if made.size > _MOST:
         raise ParameterError(f"program {quoted(text)}: more than {_MOST} pulses")
@@ -79,9 +82,10 @@ def describe_directions(directions: NDArray[np.int64]) -> str:
 def directions_of_readings(readings: NDArray[np.float64]) -> NDArray[np.int64] | None:
     """Directions [N] that turning points of readings show; None if there are none.
 
-    A turn is a reversal of the smoothed readings by at least 0.3 of their range (5th to 95th percentile). Its place is
-    that of the least squares of a parabola on either side; places that repeat to within 5 % of a period that
-    divides the readings are put on its multiples.
+    A turn is a reversal of the smoothed readings by at least 0.3 of their range (5th to 95th percentile). Its
+    place is that of the least squares of a parabola on either side; places that repeat to within 5 % of a
+    period that divides the readings are put on its multiples. Parts between turns that do not go over half
+    the range are no sweeps: then nothing is found.
 
     Parameters
     ----------
@@ -103,6 +107,8 @@ def directions_of_readings(readings: NDArray[np.float64]) -> NDArray[np.int64] |
     places = [_refined(values, *bounds[k : k + 3]) for k in range(bounds.size - 2)]
     cuts = _snapped(np.array(places, np.int64), seen.size)
     edges = np.array([0, *cuts, seen.size])
+    if not _are_sweeps(smooth, edges, span):
+        return None
     made = np.zeros(seen.size, np.int64)
     first = 1 if smooth[edges[1] - 1] >= smooth[0] else -1
     for k in range(edges.size - 1):
@@ -111,6 +117,16 @@ def directions_of_readings(readings: NDArray[np.float64]) -> NDArray[np.int64] |
     following = np.minimum(np.searchsorted(seen, np.arange(readings.size)), seen.size - 1)
     out[:] = made[following]
     return out
+
+
+def _are_sweeps(smooth: NDArray[np.float64], edges: NDArray[np.int64], span: float) -> bool:
+    """Whether the parts between turns go over at least half the range, the last of three or more excepted."""
+    parts = [smooth[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    moves = [
+        abs(part[-max(part.size // 10, 1) :].mean() - part[: max(part.size // 10, 1)].mean())
+        for part in parts
+    ]
+    return all(move >= _SWEEP * span for move in (moves[:-1] if len(moves) > 2 else moves))
 
 
 def _reversals(smooth: NDArray[np.float64], least: float) -> list[int]:

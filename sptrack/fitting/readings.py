@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sptrack.errors import ParameterError
 from sptrack.fitting._filter import Program
 from sptrack.fitting.estimate import speeds
 from sptrack.fitting.laws import Floats
-from sptrack.errors import ParameterError
 
 __all__ = ["FEWEST_READINGS", "PulseResponse", "two_runs", "visited_range"]
 
@@ -127,7 +127,8 @@ def _check(response: PulseResponse) -> None:
     if min(counts.values()) == 0 < max(counts.values()):
         word, other = sorted(counts, key=lambda word: counts[word])
         raise ParameterError(
-            f"{response.label}{counts[other]} readings under {other} pulses, 0 under {word} pulses: readings of one "
+            f"{response.label}{counts[other]} readings under {other} pulses, 0 under {word} pulses: "
+            "readings of one "
             "direction do not tell a symmetric point; measure both, or add the file of the other direction"
         )
     for word, count in counts.items():
@@ -136,7 +137,9 @@ def _check(response: PulseResponse) -> None:
                 f"{response.label}{count} readings under {word} pulses: at least {FEWEST_READINGS} are needed"
             )
     if np.ptp(readings[seen]) == 0.0:
-        raise ParameterError(f"{response.label}all readings are {readings[seen][0]:g}: a response must change")
+        raise ParameterError(
+            f"{response.label}all readings are {readings[seen][0]:g}: a response must change"
+        )
     _check_directions(response)
 
 
@@ -162,7 +165,8 @@ def _check_directions(response: PulseResponse) -> None:
         if rise < -max(_SIGMAS * error, _SHARE * (high - low)):
             word, moved = ("up", "fall") if sign > 0 else ("down", "rise")
             raise ParameterError(
-                f"{response.label}rows {rows[place].min()} to {rows[place].max()}: readings {moved} by {-rise:.4g} "
+                f"{response.label}rows {rows[place].min()} to {rows[place].max()}: readings {moved} by "
+                f"{-rise:.4g} "
                 f"under {word} pulses; {_REMEDY}"
             )
     up, down = speeds(response.program, readings[None])[0]

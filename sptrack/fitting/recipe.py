@@ -13,7 +13,8 @@ from sptrack.devices.config import read_toml, toml_lines
 from sptrack.errors import ParameterError, nearest
 from sptrack.fitting.columns import ROLES
 from sptrack.fitting.programs import parse_program
-from sptrack.fitting.tables import Dialect, quoted
+from sptrack.fitting.tables import Dialect
+from sptrack.fitting.texts import quoted
 from sptrack.fitting.units import QUANTITIES, parse_unit
 
 __all__ = ["Recipe", "load_recipe", "recipe_to_toml"]
@@ -26,8 +27,8 @@ class Recipe:
     Parameters
     ----------
     columns : mapping of str to str
-        Role (reading, direction, pulses, cell, run, index, read_voltage, other) to name or number of the column;
-        several names are split by commas; ``direction = "V_pulse:sign"`` takes the sign of a voltage
+        Role (reading, direction, pulses, cell, run, index, read_voltage, other) to name or number of the
+        column; several names are split by commas; ``direction = "V_pulse:sign"`` takes the sign of a voltage
         (``:-sign``: positive pulses lower the reading).
     directions : mapping of str to str
         "up", "down", "none" to the words of the direction column, split by commas.
@@ -97,7 +98,9 @@ class Recipe:
         """Words of the direction column to 1, -1, 0."""
         signs = {"up": 1, "down": -1, "none": 0}
         return {
-            word.strip().lower(): signs[side] for side, text in self.directions.items() for word in text.split(",")
+            word.strip().lower(): signs[side]
+            for side, text in self.directions.items()
+            for word in text.split(",")
         }
 
 
@@ -114,7 +117,9 @@ def load_recipe(path: str | Path) -> Recipe:
     given: dict[str, Any] = {}
     for name, value in table.items():
         if name not in known:
-            raise ParameterError(f"{path}: unknown key {name!r}; known are {', '.join(known)}{nearest(name, known)}")
+            raise ParameterError(
+                f"{path}: unknown key {name!r}; known are {', '.join(known)}{nearest(name, known)}"
+            )
         if name in ("columns", "directions"):
             if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
                 raise ParameterError(f"{path}: {name} must be a table of texts, got {quoted(value)}")
@@ -139,7 +144,11 @@ def recipe_to_toml(recipe: Recipe) -> str:
     """TOML text of which `load_recipe` makes an equal recipe."""
     values = {item.name: getattr(recipe, item.name) for item in fields(Recipe)}
     kept = {
-        name: list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+        name: list(value)
+        if isinstance(value, tuple)
+        else dict(value)
+        if isinstance(value, Mapping)
+        else value
         for name, value in values.items()
         if value is not None and value != {}
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf, isfinite, isinf, isnan
 from typing import Any, NamedTuple
 
@@ -43,7 +43,8 @@ class Verdict(NamedTuple):
 def verdict(fit: ResponseFit) -> Verdict:
     """Verdict on a fit: of one cell on its symmetric point, of several on most of them."""
     open_points = [
-        next((item.reason for item in cell.unidentified if item.name == "symmetric_point"), "") for cell in fit.cells
+        next((item.reason for item in cell.unidentified if item.name == "symmetric_point"), "")
+        for cell in fit.cells
     ]
     coarse = [cell for cell in fit.cells if cell.range[1] - cell.range[0] < _FEWEST_STATES * cell.dw_min]
     missing = sum(bool(reason) for reason in open_points)
@@ -51,7 +52,9 @@ def verdict(fit: ResponseFit) -> Verdict:
         return Verdict(False, "one pulse moves a cell by a third of the visited states or more")
     if len(fit.cells) == 1:
         return Verdict(not missing, open_points[0])
-    return Verdict(missing <= len(fit.cells) / 2, f"it is not determined in {missing} of {len(fit.cells)} cells")
+    return Verdict(
+        missing <= len(fit.cells) / 2, f"it is not determined in {missing} of {len(fit.cells)} cells"
+    )
 
 
 def to_unit(name: str, one: Estimate, measured: Measurement) -> tuple[Estimate, str]:
@@ -120,7 +123,8 @@ def fit_lines(fit: ResponseFit) -> Iterator[str]:
     """Lines of a fit: verdict, parameters, family, what cannot be told."""
     measured, said = fit.measurement, verdict(fit)
     what = "symmetric point" if len(fit.cells) == 1 else "mean symmetric point"
-    yield f"{'FITTED' if said.determined else 'NOT DETERMINED'}  {what} {_point_text(fit.symmetric_point, measured)}"
+    word = "FITTED" if said.determined else "NOT DETERMINED"
+    yield f"{word}  {what} {_point_text(fit.symmetric_point, measured)}"
     if not said.determined:
         yield f"                the readings do not determine it: {said.reason}"
     yield ""
@@ -147,7 +151,8 @@ def fit_lines(fit: ResponseFit) -> Iterator[str]:
         who = "residuals" if len(fit.cells) == 1 else f"residuals of {len(white)} of {len(fit.cells)} cells"
         yield _labelled(
             "warning",
-            f"{who} are correlated (p = {min(cell.diagnostics.whiteness for cell in white):.1g}): the readings have "
+            f"{who} are correlated (p = {min(cell.diagnostics.whiteness for cell in white):.1g}): the "
+            "readings have "
             "structure that the model lacks; intervals are too short",
         )
 
@@ -167,7 +172,7 @@ def _family_lines(fit: ResponseFit) -> Iterator[str]:
         yield _labelled("", f"{family:<18}{short}")
 
 
-def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
@@ -197,7 +202,9 @@ def _population_lines(fit: ResponseFit) -> Iterator[str]:
         yield from _table(rows)
         yield ""
     unit = measured.unit or ("weight units" if measured.in_weights else "reading units")
-    rows = [("cell", f"symmetric point in {unit} [95 %]", "in weights", f"read noise in {unit}", "cycle noise")]
+    rows = [
+        ("cell", f"symmetric point in {unit} [95 %]", "in weights", f"read noise in {unit}", "cycle noise")
+    ]
     for k, cell in enumerate(fit.cells[:_SHOWN]):
         own, _ = to_unit("symmetric_point", cell.symmetric_point, measured)
         rows.append(
@@ -347,14 +354,20 @@ def table_lines(tables: StepTables, device: Device) -> Iterator[str]:
     unit, scale = tables.unit, device.scale
     point = device.fit.symmetric_point if device.fit is not None else None
     if point is None:
-        yield "NOT DETERMINED  the mean steps of both tables are nowhere equal: no symmetric point in the range"
+        yield "NOT DETERMINED  the mean steps of the tables are equal nowhere: no symmetric point"
     else:
-        yield f"FITTED  symmetric point {tables.symmetric_point:.4g} {unit}, weight {point:.3g}; no interval: a table has none"
+        value = f"{tables.symmetric_point:.4g} {unit}, weight {point:.3g}"
+        yield f"FITTED  symmetric point {value}; no interval: a table has none"
     yield ""
     yield _labelled("tables", tables.name)
-    yield _labelled("weights", f"{tables.conductance[0]:.4g} .. {tables.conductance[-1]:.4g} {unit} are -1 .. 1")
+    yield _labelled(
+        "weights", f"{tables.conductance[0]:.4g} .. {tables.conductance[-1]:.4g} {unit} are -1 .. 1"
+    )
     size = device.dw_min if scale is None else scale.size(device.dw_min)
-    yield _labelled("step at w = 0", f"{size:.3g} {unit} per pulse, weight {device.dw_min:.3g}: {device.states:.3g} states")
+    yield _labelled(
+        "step at w = 0",
+        f"{size:.3g} {unit} per pulse, weight {device.dw_min:.3g}: {device.states:.3g} states",
+    )
     noise = device.cycle_noise
     yield _labelled("cycle noise", f"{noise.std:.3g} x (|step| + {noise.offset:.3g} weight units)")
     for note in tables.notes:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.fitting._parallel import in_threads
 from sptrack.fitting.estimate import Estimates
 from sptrack.fitting.fit import best_fit
 from sptrack.fitting.laws import FAMILIES, Floats
 from sptrack.fitting.readings import PulseResponse
 from sptrack.fitting.statespace import innovations, maximise
-from sptrack.errors import ConvergenceError, ParameterError
 
 __all__ = ["FamilyScore", "Selection", "fold_numbers", "held_out_scores", "select_family"]
 
@@ -50,8 +50,8 @@ class FamilyScore:
 class Selection:
     """Families in the order tried, and the chosen one: the simplest within one standard error of the best.
 
-    ``failed`` maps families without a score to the reason: their fit of a cell did not converge, or ended at a limit
-    of their shape parameters.
+    ``failed`` maps families without a score to the reason: their fit of a cell did not converge, or ended at
+    a limit of their shape parameters.
     """
 
     scores: tuple[FamilyScore, ...]
@@ -79,7 +79,9 @@ def fold_numbers(runs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def held_out_scores(response: PulseResponse, fitted: Estimates) -> Floats:
-    """Log density [folds] of each held-out block given the readings before it, at parameters fitted to the others.
+    """Log density [folds] of each held-out block given the readings before it.
+
+    Parameters are fitted to all other readings.
 
     Parameters
     ----------
@@ -156,7 +158,9 @@ def _scored(job: tuple[str, PulseResponse]) -> tuple[Floats, int] | ConvergenceE
     try:
         fitted = best_fit(cell, family)
         if _at_limit(fitted):
-            return ConvergenceError(f"{cell.label}the best shape of {family} lies at the limit of those tried")
+            return ConvergenceError(
+                f"{cell.label}the best shape of {family} lies at the limit of those tried"
+            )
         return held_out_scores(cell, fitted), 2 * fitted.problem.law.coefficients
     except ConvergenceError as error:
         return error

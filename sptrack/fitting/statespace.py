@@ -172,7 +172,11 @@ def likelihood(problem: Problem, theta: Floats) -> Likelihood:
     """
     blocks = np.array_split(np.arange(len(theta)), min(len(theta), processors()))
     found = list(in_threads(lambda block: _likelihood(problem.rows(block), theta[block]), blocks))
-    return found[0] if len(found) == 1 else Likelihood(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    return (
+        found[0]
+        if len(found) == 1
+        else Likelihood(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    )
 
 
 def _sums(problem: Problem, theta: Floats, noisy: bool) -> tuple[Floats, Floats, Floats, Floats]:
@@ -181,7 +185,7 @@ def _sums(problem: Problem, theta: Floats, noisy: bool) -> tuple[Floats, Floats,
     shape = len(theta), problem.limits.shape[1] - (0 if noisy else len(NOISES))
     found = np.zeros(shape[0]), np.zeros(shape), np.zeros((*shape, shape[1])), np.zeros((*shape, shape[1]))
     flat = Vectors(*(np.ascontiguousarray(part[:, 0]) for part in at))
-    accumulate(problem.law.shape, flat, problem.program, problem.readings, int(noisy), *found)
+    accumulate(problem.law.shape, flat, problem.program, problem.readings, int(noisy), found)
     return found
 
 
@@ -196,7 +200,9 @@ def _likelihood(problem: Problem, theta: Floats) -> Likelihood:
             restriction, slope = _restriction(problem, theta)
             levels, fall = _levels(problem, theta)
             value, score = value + restriction + levels, score + slope + fall
-        lost = ~(np.isfinite(value) & np.isfinite(score).all(axis=1) & np.isfinite(information).all(axis=(1, 2)))
+        lost = ~(
+            np.isfinite(value) & np.isfinite(score).all(axis=1) & np.isfinite(information).all(axis=(1, 2))
+        )
     if lost.any():
         # a law that overflows is so far from the readings that only its being worse matters
         value[lost], plain[lost], score[lost], information[lost] = _HOPELESS, _HOPELESS, 0.0, prior

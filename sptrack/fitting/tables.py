@@ -1,18 +1,18 @@
-"""Tables as instruments and colleagues write them: encoding, separator, decimal sign, preamble, header, units.
+"""Tables as instruments and colleagues write them.
 
 A file becomes a `Table` of texts whose rows still know where they stand in the file. What the columns mean is
 the matter of `sptrack.fitting.columns`.
 
 Text files: UTF-8, UTF-16, UTF-32 (with or without byte order mark) or Windows-1252, plain or gzip; comma,
 semicolon, tab, bar or blanks between fields; decimal point or comma; quoted fields; lines of comment (``#``,
-``%``, ``!``, ``//``) and of preamble; blank lines; trailing separators; a header, which may be a comment; a row
-of units below it; the header again where files were joined; the ``DataName``/``DataValue`` lines of parameter
-analysers. Excel workbooks (``.xlsx``): the first sheet that holds a table, or the one that is named.
+``%``, ``!``, ``//``) and of preamble; blank lines; trailing separators; a header, which may be a comment; a
+row of units below it; the header again where files were joined; the ``DataName``/``DataValue`` lines of
+parameter analysers. Excel workbooks (``.xlsx``): the first sheet that holds a table, or the one that is
+named.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 from collections import Counter
@@ -25,25 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
+from sptrack.fitting.content import decoded, file_content, logical_lines, workbook_rows
+from sptrack.fitting.texts import COMMA_NUMBER, NUMBER, THOUSANDS, WITH_UNIT, is_gap, is_number, quoted
 from sptrack.fitting.units import parse_unit
 
-__all__ = ["Dialect", "Table", "is_gap", "is_number", "quoted", "read_table", "to_numbers"]
+__all__ = ["Dialect", "Table", "read_table", "to_numbers"]
 
-_ECHO = 80
 _SAMPLE = 400
+_SMALL = 20
 _SEPARATORS = {"tab": "\t", "semicolon": ";", "bar": "|", "comma": ",", "blanks": " "}
 _COMMENT = re.compile(r"\s*(#|%|!|//)")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
-_COMMA_NUMBER = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*),\d+([eEdD][+-]?\d+)?")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
-_WITH_UNIT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-]{1,12})")
-_GAPS = {
-    *("", "-", "--", "---", "?", "nan", "+nan", "-nan", "na", "n/a", "n.a.", "#n/a", "null", "none", "missing"),
-    *("inf", "+inf", "-inf", "infinity", "-infinity", "#num!", "#div/0!", "#value!", "-1.#ind", "1.#inf"),
-    *("ovld", "overload", "overld", "ovrflw", "overflow", "over", "ofl", "o.l", "o.l.", "ol", "out of range"),
-    *("open", "comp", "compliance", "cmpl", "over range", "overrange", "error", "invalid", "fehlt", "ueberlauf"),
-    *("überlauf", "timeout", "underflow", "+ovld", "-ovld"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,23 +109,6 @@ class Table:
         return quoted(self.header[k]) if self.header[k] else f"{k + 1}"
 
 
-def quoted(text: object) -> str:
-    """Text of a file in quotes, at most 80 characters."""
-    plain = " ".join(str(text).split())
-    return repr(plain if len(plain) <= _ECHO - 2 else plain[: _ECHO - 5] + "...")
-
-
-def is_gap(text: str) -> bool:
-    """Whether a field is empty or says that there is no reading."""
-    return text.strip().lower() in _GAPS
-
-
-def is_number(text: str) -> bool:
-    """Whether a field is a number, with decimal point or comma."""
-    text = text.strip()
-    return bool(_NUMBER.fullmatch(text) or _COMMA_NUMBER.fullmatch(text) or _THOUSANDS.fullmatch(text))
-
-
 def read_table(path: str | Path, dialect: Dialect | None = None) -> Table:
     """Read the table of a file.
 
@@ -155,121 +129,16 @@ def read_table(path: str | Path, dialect: Dialect | None = None) -> Table:
         File that cannot be read, is no table, or has a row with more fields than the others.
     """
     path, dialect = Path(path), dialect or Dialect()
-    content = _content(path)
+    content = file_content(path)
     if content[:4] == b"PK\x03\x04":
-        return _parse_grid(path, *_workbook(path, content, dialect.sheet), dialect, "xlsx")
+        return _parse_grid(path, *workbook_rows(path, content, dialect.sheet), dialect, "xlsx")
     if dialect.sheet is not None:
         raise ParameterError(f"{path}: sheet {quoted(dialect.sheet)} is given, but this is not a workbook")
-    text, encoding = _decoded(path, content)
-    lines, numbers = _logical_lines(text)
+    text, encoding = decoded(path, content)
+    lines, numbers = logical_lines(text)
     if not lines:
         raise ParameterError(f"{path}: no readings, the file is empty")
     return _parse_text(path, lines, numbers, dialect, encoding)
-
-
-# --- bytes to lines
-
-
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or f"damaged gzip file: {error}"
-        raise ParameterError(f"{path}: cannot be read ({reason})") from error
-    except Exception as error:
-        raise ParameterError(f"{path}: cannot be read (damaged gzip file)") from error
-    if content[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
-        raise ParameterError(f"{path}: the old Excel format .xls; save it as .xlsx or as CSV")
-    return content
-
-
-def _decoded(path: Path, content: bytes) -> tuple[str, str]:
-    """Text, and the encoding that was found."""
-    for mark, name in (
-        (b"\xef\xbb\xbf", "utf-8-sig"),
-        (b"\xff\xfe\x00\x00", "utf-32"),
-        (b"\x00\x00\xfe\xff", "utf-32"),
-        (b"\xff\xfe", "utf-16"),
-        (b"\xfe\xff", "utf-16"),
-    ):
-        if content.startswith(mark):
-            guesses: tuple[str, ...] = (name,)
-            break
-    else:
-        head = content[:4000]
-        even, odd = head[::2].count(0), head[1::2].count(0)
-        if max(even, odd) > len(head) // 6:
-            guesses = ("utf-16-le",) if odd > even else ("utf-16-be",)
-        else:
-            guesses = ("utf-8", "cp1252", "latin-1")
-    for name in guesses:
-        try:
-            text = content.decode(name)
-        except UnicodeDecodeError:
-            continue
-        head = text[:4000]
-        if sum(not (c.isprintable() or c in "\t\r\n\f\x0b\x1a") for c in head) <= len(head) // 50:
-            return text, name
-    raise ParameterError(f"{path}: not a text table; CSV, other text, gzip of it and .xlsx can be read")
-
-
-def _logical_lines(text: str) -> tuple[list[str], list[int]]:
-    """Lines with quoted line breaks joined, blank ones left out, and the rows where they begin."""
-    raw = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").split("\n")
-    if '"' not in text:
-        kept = [(line, k) for k, line in enumerate(raw, start=1) if line.strip("\x1a \t\f")]
-        return [line for line, _ in kept], [k for _, k in kept]
-    lines, numbers, start, part = [], [], 0, ""
-    for k, line in enumerate(raw, start=1):
-        joined = f"{part} {line}" if part else line
-        if joined.count('"') % 2 and k - start < 5:
-            part, start = joined, start if part else k
-            continue
-        if joined.strip():
-            lines.append(joined)
-            numbers.append(start if part else k)
-        part, start = "", k + 1
-    if part:
-        lines.append(part)
-        numbers.append(start)
-    return lines, numbers
-
-
-def _workbook(path: Path, content: bytes, sheet: str | None) -> tuple[list[list[str]], list[int], list[str]]:
-    """Fields of the rows of a sheet that are not blank, their numbers, and notes."""
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise ParameterError(
-            f"{path}: reading .xlsx needs openpyxl: pip install 'sptrack[excel]', or save it as CSV"
-        ) from error
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        grids = {
-            name: [
-                (k, [_cell_text(value) for value in row])
-                for k, row in enumerate(book[name].iter_rows(values_only=True), start=1)
-            ]
-            for name in book.sheetnames
-            if hasattr(book[name], "iter_rows")
-        }
-    except Exception as error:
-        raise ParameterError(f"{path}: not a workbook that can be read ({type(error).__name__})") from error
-    if sheet is not None and sheet not in grids:
-        raise ParameterError(f"{path}: no sheet {quoted(sheet)}; it has {quoted(', '.join(grids))}")
-    filled = {name: [(k, row) for k, row in rows if any(row)] for name, rows in grids.items()}
-    with_table = [name for name, rows in filled.items() if sum(any(map(is_number, r)) for _, r in rows) > 2]
-    if sheet is None and not with_table:
-        raise ParameterError(f"{path}: no sheet holds a table of numbers")
-    chosen = sheet or with_table[0]
-    notes = [f"sheet {quoted(chosen)} read"] if len(grids) > 1 else []
-    return [row for _, row in filled[chosen]], [k for k, _ in filled[chosen]], notes
-
-
-def _cell_text(value: Any) -> str:
-    return "" if value is None else repr(value) if isinstance(value, float) else str(value).strip()
 
 
 # --- lines to fields
@@ -307,19 +176,21 @@ def _find_separator(lines: Sequence[str]) -> str:
 def _sample(lines: Sequence[str]) -> list[str]:
     """Lines from the second half of the first few thousand, where preambles have ended."""
     part = lines[: 20 * _SAMPLE]
-    body = part[len(part) // 2 :]
+    body = part[len(part) // 2 :] if len(part) > _SMALL else part
     return list(body[:: max(1, len(body) // _SAMPLE)])
 
 
 def _comma_is_decimal(rows: Sequence[Sequence[str]]) -> bool:
     fields = [text for row in rows for text in row]
-    commas = sum(bool(_COMMA_NUMBER.fullmatch(text)) for text in fields)
-    points = sum("." in text and bool(_NUMBER.fullmatch(text)) for text in fields)
+    commas = sum(bool(COMMA_NUMBER.fullmatch(text)) for text in fields)
+    points = sum("." in text and bool(NUMBER.fullmatch(text)) for text in fields)
     return commas > points
 
 
 def _parse_text(path: Path, lines: list[str], numbers: list[int], dialect: Dialect, encoding: str) -> Table:
-    comments, kept, rows = [], [], []
+    comments: list[tuple[int, str]] = []
+    kept: list[str] = []
+    rows: list[int] = []
     for line, number in zip(lines, numbers, strict=True):
         if _COMMENT.match(line):
             comments.append((len(kept), line.strip().lstrip("#%!/").strip()))
@@ -362,9 +233,7 @@ def _parse_text(path: Path, lines: list[str], numbers: list[int], dialect: Diale
     )
 
 
-def _analyser_lines(
-    kept: list[str], rows: list[int]
-) -> tuple[list[str], list[int], list[int], list[str]]:
+def _analyser_lines(kept: list[str], rows: list[int]) -> tuple[list[str], list[int], list[int], list[str]]:
     """Header and data of DataName and DataValue lines, their rows and blocks; the other lines."""
     block, lines, places, blocks, rest = -1, [], [], [], []
     for line, row in zip(kept, rows, strict=True):
@@ -382,9 +251,9 @@ def _analyser_lines(
 
 def _is_one_comma_column(kept: Sequence[str], sample: Sequence[str]) -> bool:
     """Whether ``12,345`` in every line is one number with a decimal comma and not two."""
-    if not all(_COMMA_NUMBER.fullmatch(line.strip().strip('"')) for line in sample):
+    if not all(COMMA_NUMBER.fullmatch(line.strip().strip('"')) for line in sample):
         return False
-    if not _COMMA_NUMBER.fullmatch(kept[0].strip()) and "," not in kept[0]:
+    if not COMMA_NUMBER.fullmatch(kept[0].strip()) and "," not in kept[0]:
         return True
     decimals = [line.strip().rpartition(",")[2] for line in sample]
     alike = Counter(map(len, decimals)).most_common(1)[0]
@@ -399,33 +268,38 @@ def _header(
     width = Counter(map(len, body)).most_common(1)[0][0]
     regular = [row for row in body if len(row) == width]
     numeric = [
-        sum(is_number(row[k]) or is_gap(row[k]) or bool(_WITH_UNIT.fullmatch(row[k])) for row in regular)
-        > 0.8 * len(regular)
+        sum(is_number(row[k]) or is_gap(row[k]) or bool(WITH_UNIT.fullmatch(row[k])) for row in regular)
+        > 0.9 * len(regular)
         for k in range(width)
     ]
 
-    def is_data(row: list[str]) -> bool:
-        if not width - 1 <= len(row) <= width + 1 or not any(is_number(text) for text in row):
+    def is_data(place: int) -> bool:
+        row = head[place]
+        if not width - 1 <= len(row) <= width + 1:
             return False
+        if not any(is_number(text) or WITH_UNIT.fullmatch(text) for text in row):
+            return False
+        following = head[place + 1 : place + 3]
         return all(
-            is_number(text) or is_gap(text) or bool(_WITH_UNIT.fullmatch(text))
-            for text, is_numeric in zip(row, numeric, strict=False)
+            is_number(text)
+            or is_gap(text)
+            or bool(WITH_UNIT.fullmatch(text))
+            or (len(following) == 2 and all(other[k : k + 1] == [text] for other in following))
+            for k, (text, is_numeric) in enumerate(zip(row, numeric, strict=False))
             if is_numeric
         )
 
     start = next(
-        (k for k, row in enumerate(head) if is_data(row) and (k + 1 == len(head) or is_data(head[k + 1]))), 0
+        (k for k in range(len(head)) if is_data(k) and (k + 1 == len(head) or is_data(k + 1))), len(head)
     )
     if start == 0:
         named = [_split(text, separator) for text in comments]
         fitting = [row for row in named if len(row) == width and not any(map(is_number, row))]
         return (fitting[-1] if fitting else []), [], 0
-    above = [row for row in head[:start] if _is_title(row, width)]
-    if not above:
-        return [], [], start
-    if len(above) > 1 and _is_unit_row(above[-1]) and not _is_unit_row(above[-2]):
-        return above[-2], above[-1], start
-    return above[-1], [], start
+    has_units = len(head[start - 1]) >= width - 1 and _is_unit_row(head[start - 1])
+    above = [row for row in head[: start - has_units] if _is_title(row, width)]
+    units = head[start - 1] if has_units else []
+    return (above[-1], units, start) if above else ([], units, start)
 
 
 def _is_title(row: Sequence[str], width: int) -> bool:
@@ -520,7 +394,7 @@ def _finish(
 
 
 def to_numbers(texts: NDArray[Any], decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
-    """Values [N] of texts, NaN where there is none; which of these are words; unit that stands behind numbers.
+    """Values [N] of texts, which of them are words, and the unit behind numbers.
 
     Parameters
     ----------
@@ -550,12 +424,12 @@ def to_numbers(texts: NDArray[Any], decimal: str) -> tuple[NDArray[np.float64], 
     words, found = np.zeros(values.size, bool), ""
     for k in left:
         text = str(series.iloc[k]).strip()
-        match = _WITH_UNIT.fullmatch(text)
+        match = WITH_UNIT.fullmatch(text)
         if is_gap(text):
             continue
-        if _THOUSANDS.fullmatch(text):
+        if THOUSANDS.fullmatch(text):
             values[k] = float(text.replace(",", ""))
-        elif _NUMBER.fullmatch(text):
+        elif NUMBER.fullmatch(text):
             values[k] = float(re.sub("[dD]", "e", text))
         elif match is not None and parse_unit(match[2]) is not None and found in ("", match[2]):
             values[k], found = float(match[1]), match[2]

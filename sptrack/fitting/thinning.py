@@ -1,4 +1,4 @@
-"""Records that are longer than a fit needs: fewer readings with the same pulses between them, and what that costs."""
+"""Records longer than a fit needs: fewer readings with the same pulses between them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def thinned(response: PulseResponse, most: int) -> PulseResponse:
     """Response with about ``most`` readings at the most.
 
     Long stretches in one direction keep every m-th reading and the pulses between these, so that about eight
-    stretches fit in. What is still too long is cut to eight windows, evenly spaced, each a run with a start of its own.
-    Nothing is averaged: the model of the readings stays as it was, and only the errors grow, by about the root of the
-    readings left out where reading noise dominates, by less where readings follow each other closely.
+    stretches fit in. What is still too long is cut to eight windows, evenly spaced, each a run with a start
+    of its own. Nothing is averaged: the model of the readings stays as it was, and only the errors grow, by
+    about the root of the readings left out where reading noise dominates, by less where readings follow each
+    other closely.
 
     Parameters
     ----------
@@ -53,7 +54,11 @@ def _every(response: PulseResponse, most: int) -> PulseResponse:
     kept = np.flatnonzero(keep)
     moved = np.diff(total[kept], prepend=0) * sign[kept]
     return replace(
-        response, readings=response.readings[kept], pulses=moved, runs=runs[kept], rows=np.asarray(response.rows)[kept]
+        response,
+        readings=response.readings[kept],
+        pulses=moved,
+        runs=runs[kept],
+        rows=np.asarray(response.rows)[kept],
     )
 
 

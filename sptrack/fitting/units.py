@@ -63,12 +63,13 @@ def split_unit(name: str) -> tuple[str, str]:
         if parse_unit(match[1]) is not None:
             return (name[: match.start()] + name[match.end() :]).strip(" _,:"), match[1]
     for pattern in (r"^(.+?)\s*/\s*([^\s/]+)$", r"^(.+?)\s*,\s*([^,]+)$", r"^(.+?)\s+in\s+(\S+)$"):
-        match = re.match(pattern, name)
-        if match is not None and parse_unit(match[2]) is not None:
-            return match[1].strip(), match[2]
-    match = re.match(r"^(.*?[^_\s])[_\s]+(\S+)$", name)
-    if match is not None and (unit := parse_unit(match[2])) is not None and len(match[2]) > 1 and unit.quantity:
-        return match[1].strip(), match[2]
+        found = re.match(pattern, name)
+        if found is not None and parse_unit(found[2]) is not None:
+            return found[1].strip(), found[2]
+    found = re.match(r"^(.*?[^_\s])[_\s]+(\S+)$", name)
+    unit = parse_unit(found[2]) if found is not None else None
+    if found is not None and unit is not None and unit.quantity and len(found[2]) > 1:
+        return found[1].strip(), found[2]
     return name.strip(), ""
 
 

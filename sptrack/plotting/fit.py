@@ -263,7 +263,9 @@ def readings_figure(measured: Measurement) -> Figure:
             keep = sign == direction
             if keep.any():
                 word = {1: "up", -1: "down", 0: "no pulse"}[direction]
-                ax.plot(x[keep], values[keep], marker, color=colour, markersize=2.5, label=word, linestyle="none")
+                ax.plot(
+                    x[keep], values[keep], marker, color=colour, markersize=2.5, label=word, linestyle="none"
+                )
         label(ax, cell.name or measured.name, "", f"{measured.quantity or 'reading'} ({unit})")
     axes[-1].set_xlabel("reading")
     axes[0].legend(ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, markerscale=2.0)
@@ -277,13 +279,24 @@ def table_figure(tables: StepTables) -> Figure:
     for row, word in enumerate(("up", "down")):
         mean, deviation = tables.mean[row], tables.deviation[row]
         ax.fill_between(
-            tables.conductance, mean - deviation, mean + deviation, color=COLOURS[row], alpha=0.15, linewidth=0.0
+            tables.conductance,
+            mean - deviation,
+            mean + deviation,
+            color=COLOURS[row],
+            alpha=0.15,
+            linewidth=0.0,
         )
-        ax.plot(tables.conductance, mean, color=COLOURS[row], linewidth=2.0, label=f"{word} pulse, mean ± one std")
+        ax.plot(
+            tables.conductance, mean, color=COLOURS[row], linewidth=2.0, label=f"{word} pulse, mean ± one std"
+        )
     if np.isfinite(tables.symmetric_point):
         text = f"symmetric point {tables.symmetric_point:.4g} {tables.unit}"
         ax.axvline(tables.symmetric_point, color=COLOURS[2], linestyle="--", label=text)
     ax.legend(frameon=False)
-    return label(
-        ax, "Steps of the look-up tables", f"conductance ({tables.unit})", f"size of a step ({tables.unit} per pulse)"
-    ).figure
+    label(
+        ax,
+        "Steps of the look-up tables",
+        f"conductance ({tables.unit})",
+        f"size of a step ({tables.unit} per pulse)",
+    )
+    return figure

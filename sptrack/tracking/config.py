@@ -86,9 +86,7 @@ class Setup:
         return replace(self, settings=replace(self.settings, device=device, read_noise=noise))
 
 
-def setup_from_mapping(
-    mapping: Mapping[str, Any], where: str = "setup", folder: Path = Path()
-) -> Setup:
+def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup", folder: Path = Path()) -> Setup:
     """Setup described by nested mappings, such as a TOML file holds.
 
     Parameters

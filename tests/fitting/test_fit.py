@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.stats import norm
 
+from sptrack.errors import ParameterError
 from sptrack.fitting import (
     FAMILIES,
     Estimate,
@@ -15,8 +16,8 @@ from sptrack.fitting import (
     two_runs,
 )
 from sptrack.fitting._filter import Program
-from sptrack.fitting.coverage import Setting, coverage, simulated_readings
 from sptrack.fitting.cell import find_unidentified
+from sptrack.fitting.coverage import Setting, coverage, simulated_readings
 from sptrack.fitting.estimate import pose
 from sptrack.fitting.fit import best_fit, uncertainty_draws
 from sptrack.fitting.intervals import boundary_threshold, regression_threshold
@@ -29,7 +30,6 @@ from sptrack.fitting.statespace import (
     simulate,
     unpack,
 )
-from sptrack.errors import ParameterError
 
 READ_DOMINATED = Setting(read_noise=0.1, cycle_noise=0.3)
 BALANCED = Setting(readings=100, read_noise=0.02, cycle_noise=1.0)

@@ -5,6 +5,7 @@ import pytest
 
 from sptrack.devices import device_from_mapping, device_to_toml, sample_cells
 from sptrack.devices.config import device_to_mapping
+from sptrack.errors import ParameterError
 from sptrack.fitting import (
     FAMILIES,
     Measurement,
@@ -16,7 +17,6 @@ from sptrack.fitting import (
 )
 from sptrack.fitting.coverage import Setting, simulated_readings
 from sptrack.fitting.selection import fold_numbers
-from sptrack.errors import ParameterError
 
 pytestmark = pytest.mark.compiled
 
