@@ -24,6 +24,11 @@ SETTINGS = {
     "cycle-dominated": Setting(readings=150, read_noise=0.005, cycle_noise=2.0),
     "no cycle noise": Setting(readings=150, read_noise=0.1, cycle_noise=0.0),
     "read-dominated": Setting(readings=150, read_noise=0.1, cycle_noise=0.3),
+    "pow-step": Setting(family="pow-step", readings=300, cycle_noise=0.3),
+    "exp-step": Setting(family="exp-step", readings=300, cycle_noise=0.3),
+    "soft-exponential": Setting(family="soft-exponential", readings=300, cycle_noise=0.3),
+    "linear-step": Setting(family="linear-step", readings=150, cycle_noise=0.3),
+    "piecewise": Setting(family="piecewise", readings=300, cycle_noise=0.3),
 }
 NAMES = ("step_up", "step_down", "tau_max", "tau_min", "symmetric_point", "read_noise", "cycle_noise")
 

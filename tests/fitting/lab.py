@@ -7,7 +7,7 @@ PROGRAM = np.tile(np.repeat([1, -1], 60), 2)
 
 
 def cell(seed, family="soft", program=PROGRAM, noise=0.01, steps=(0.05, 0.04)):
-    """Readings after each pulse, weight units; the steps fall linearly, or exponentially, toward the bound."""
+    """Readings after each pulse, weight units; steps fall linearly or exponentially toward the bound."""
     rng, state, out = np.random.default_rng(seed), -0.7, []
     for sign in program:
         x = sign * state

@@ -1,4 +1,4 @@
-"""Files of readings: every form of one record reads alike; everything else is refused with row, column, option."""
+"""Files of readings: every form of one record reads alike, everything else is refused by row and column."""
 
 import gzip
 from pathlib import Path

@@ -325,7 +325,9 @@ def test_unidentified_names_and_reasons():
     assert set(found) == {"cycle_noise", "tau_max", "symmetric_point"}
     assert "at most 2" in found["cycle_noise"]
     assert "no limit" in found["tau_max"]
-    outside = {"symmetric_point": Estimate(1.0, 0.9, 1.1)}
+    edge = {"symmetric_point": Estimate(1.0, 0.9, 1.1)}
+    assert "cross nowhere" in dict(find_unidentified(edge, (-1.0, 1.0)))["symmetric_point"]
+    outside = {"symmetric_point": Estimate(0.9, 0.7, 1.1)}
     assert "leaves" in dict(find_unidentified(outside, (-1.0, 1.0)))["symmetric_point"]
 
 
