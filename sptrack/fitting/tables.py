@@ -220,10 +220,11 @@ def _parse_text(path: Path, lines: list[str], numbers: list[int], dialect: Diale
     body, places = kept[start:], np.array(rows[start:], np.int64)
     titles = kept[:start]
     numbered = np.zeros(len(body), np.int64) if blocks is None else np.array(blocks[start:], np.int64)
-    repeats = np.array([line in titles for line in body]) if titles else np.zeros(len(body), bool)
+    again = {line for line in titles if header and _split(line, separator) in (header, units)}
+    repeats = np.array([line in again for line in body], bool)
     if repeats.any():
         numbered = np.cumsum(repeats & ~np.r_[False, repeats[:-1]])
-        body = [line for line, again in zip(body, repeats, strict=True) if not again]
+        body = [line for line, is_title in zip(body, repeats, strict=True) if not is_title]
         places, numbered = places[~repeats], numbered[~repeats]
     if not body:
         raise ParameterError(f"{path}: no readings below the header")
@@ -289,8 +290,10 @@ def _header(
             if is_numeric
         )
 
+    data = [is_data(k) for k in range(len(head))]
+    following = [data[k + 1 : k + 4] for k in range(len(head))]
     start = next(
-        (k for k in range(len(head)) if is_data(k) and (k + 1 == len(head) or is_data(k + 1))), len(head)
+        (k for k, one in enumerate(data) if one and 2 * sum(following[k]) >= len(following[k])), len(head)
     )
     if start == 0:
         named = [_split(text, separator) for text in comments]

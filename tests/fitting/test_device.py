@@ -12,7 +12,7 @@ pytestmark = pytest.mark.compiled
 
 
 def measured(seeds, ratios=(0.8,), family="soft"):
-    """Cells with a step of 0.05 up, and down that times a ratio: SP (1 - ratio)/(1 + ratio) of soft bounds."""
+    """Cells with a step of 0.05 up, and that times a ratio down: SP (1 - ratio)/(1 + ratio) (soft bounds)."""
     steps = [(0.05, 0.05 * ratios[k % len(ratios)]) for k in range(len(seeds))]
     program = np.tile(PROGRAM, 2)
     cells = tuple(
@@ -29,7 +29,7 @@ def one():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_tells_the_same_granularity_and_states(one, family):
-    """dw_min is the mean step at w = 0: 0.045; states: range over that, 2/0.045, to 15 % (what is not visited)."""
+    """dw_min is the mean step at w = 0, 0.045; states are 2/0.045, to 15 % (for what is not visited)."""
     device = to_device(one[family])
     assert device.dw_min == pytest.approx(0.045, rel=0.06)
     assert device.states == pytest.approx(2.0 / 0.045, rel=0.15)
@@ -40,7 +40,7 @@ def test_every_family_tells_the_same_granularity_and_states(one, family):
 
 
 def test_the_device_draws_the_mean_point_that_the_fit_says():
-    """Five cells with SP -0.2 .. 0.2: mean of 4096 drawn points within 4 standard errors, and their spread."""
+    """Five cells, SP -0.2 .. 0.2: mean of 4096 drawn points within 4 standard errors, and their spread."""
     fit = fit_responses(measured(range(5), (1.5, 1.2, 1.0, 1 / 1.2, 1 / 1.5)), "soft-bounds")
     device = to_device(fit)
     points = sample_cells(device, (64, 64)).symmetric_point

@@ -46,7 +46,7 @@ def test_gradient_and_information_are_those_of_central_differences(family):
 
 
 def test_groups_of_pulses_are_exact_for_linear_steps():
-    """200 pulses between two readings, more than are followed one by one: mean and variance in closed form."""
+    """200 pulses between two readings, more than are followed singly: mean and variance in closed form."""
     step, cycle, start, count = 0.01, 0.5, -0.6, 5 * EXACT
     law = Law(family="soft-bounds", low=-1.0, high=1.0)
     plan = Program(np.array([0, count]), np.array([0, 0]))
@@ -62,7 +62,7 @@ def test_groups_of_pulses_are_exact_for_linear_steps():
 
 
 def test_gaps_leave_the_estimates_where_they_were():
-    """A tenth of the readings missing: within two standard errors (95 % intervals over 3.92) of all readings."""
+    """A tenth of the readings missing: within two standard errors (95 % intervals over 3.92) of the whole."""
     response = PulseResponse(readings=cell(5), pulses=PROGRAM)
     readings = response.readings.copy()
     readings[np.random.default_rng(0).choice(240, 24, replace=False)] = np.nan

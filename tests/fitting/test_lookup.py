@@ -44,7 +44,7 @@ def folder(request, tmp_path):
 
 
 def test_tables_become_a_device(folder):
-    """Steps 0.02 (90 - G) and 0.03 (G - 10): SP 42 uS, w = -0.2; deviation 0.3 of the step (tables: to 5 %)."""
+    """Steps 0.02 (90 - G) and 0.03 (G - 10): SP 42 uS, w = -0.2; deviation 0.3 of the step (to 6 %)."""
     assert is_lookup([folder])
     tables = read_lookup([folder])
     assert tables.unit == "uS"
