@@ -90,7 +90,7 @@ def read_answers(
         As in `read_measurement`; answers whose shape is not that of the program.
     """
     if answers is None:
-        return read_measurement(program, recipe)
+        return read_measurement(Path(program), recipe)
     directions, readings = (_array(path) for path in (program, answers))
     if directions.shape != readings.shape or directions.ndim != 3:
         raise ParameterError(
@@ -116,7 +116,7 @@ def _through_table(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{near.stem}.csv"
         lines = [_HEADER]
-        cells: Sequence[tuple[int, int]] = list(np.ndindex(directions.shape[1:]))  # type: ignore[arg-type]
+        cells: Sequence[tuple[int, int]] = list(np.ndindex(directions.shape[1:]))
         for row, column in cells:
             pairs = zip(directions[:, row, column].tolist(), readings[:, row, column].tolist(), strict=True)
             lines += [

@@ -134,8 +134,9 @@ def find_unidentified(
         near, far = sorted((abs(low), abs(high)))
         edge = 1e-3 * (visited[1] - visited[0])
         if name == "symmetric_point" and not visited[0] + edge < value < visited[1] - edge:
-            larger = "up" if value > visited[0] + edge else "down"
-            reason = f"{larger} steps are the larger ones over all visited states: they cross nowhere"
+            reason = (
+                "nowhere among the visited states do up steps fall, and down steps rise, through each other"
+            )
         elif np.isnan(low) or np.isnan(high):
             which = "neither end" if np.isnan(low) and np.isnan(high) else "one end"
             reason = f"the search found {which} of the interval"

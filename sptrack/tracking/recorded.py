@@ -92,7 +92,7 @@ def recorded_gradient(path: str | os.PathLike[str]) -> RecordedGradient:
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             raise ParameterError(
-                f"{path}, row {table.rows[bad[0]]}, column {table.name(k)}: a gradient must be a finite number, "
+                f"{path}, row {table.rows[bad[0]]}, column {table.name(k)}: a gradient must be finite, "
                 f"got {quoted(table.columns[k][bad[0]])}"
             )
         columns.append(values)

@@ -326,7 +326,7 @@ def test_unidentified_names_and_reasons():
     assert "at most 2" in found["cycle_noise"]
     assert "no limit" in found["tau_max"]
     edge = {"symmetric_point": Estimate(1.0, 0.9, 1.1)}
-    assert "cross nowhere" in dict(find_unidentified(edge, (-1.0, 1.0)))["symmetric_point"]
+    assert "through each other" in dict(find_unidentified(edge, (-1.0, 1.0)))["symmetric_point"]
     outside = {"symmetric_point": Estimate(0.9, 0.7, 1.1)}
     assert "leaves" in dict(find_unidentified(outside, (-1.0, 1.0)))["symmetric_point"]
 

@@ -29,7 +29,7 @@ def test_files_of_both_kinds(tmp_path):
         (
             "g.csv",
             "1,2\n3,x\n" + "1,2\n" * 30,
-            "row 2, column 2: a gradient must be a finite number, got 'x'",
+            "row 2, column 2: a gradient must be finite, got 'x'",
         ),
         ("g.csv", "a\n1\n", "at least 2 steps"),
         ("g.npy", "junk", "not a .npy file|cannot be read"),
