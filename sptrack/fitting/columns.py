@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -18,7 +18,17 @@ from sptrack.fitting.tables import Table, to_numbers
 from sptrack.fitting.texts import is_gap, quoted
 from sptrack.fitting.units import QUANTITIES, parse_unit, split_unit
 
-__all__ = ["ROLES", "Column", "assign_columns", "direction_sign", "named_direction"]
+__all__ = [
+    "KNOWN_DIRECTIONS",
+    "ROLES",
+    "Column",
+    "assign_columns",
+    "direction_sign",
+    "meaning",
+    "named_direction",
+    "named_sides",
+    "normal",
+]
 
 ROLES = ("reading", "direction", "voltage", "pulses", "cell", "run", "index", "read_voltage", "time", "other")
 """What a column can be; `voltage` is that of the pulse, whose sign is the direction."""
@@ -117,6 +127,21 @@ def named_direction(name: str) -> tuple[int, str]:
             if word in known and (plain or alone) and not word.isdigit():
                 return sign, " ".join(parts[:k] + parts[k + 1 :])
     return 0, name
+
+
+def named_sides(names: Sequence[str]) -> list[tuple[int, str]]:
+    """Directions and rests of names, as `named_direction`; also of pairs such as ``A_P`` and ``A_D``."""
+    found = [named_direction(name) for name in names]
+    if {sign for sign, _ in found} >= {1, -1}:
+        return found
+    letters = {"p": 1, "u": 1, "+": 1, "d": -1, "-": -1}
+    split = [re.fullmatch(r"(.*[^A-Za-z])([PpUuDd+-])", name.strip()) for name in names]
+    loose = [
+        (letters[m[2].lower()], m[1].strip(" _-.")) if m else (0, name)
+        for m, name in zip(split, names, strict=True)
+    ]
+    rests = {sign: {rest for one, rest in loose if one == sign} for sign in (1, -1)}
+    return loose if rests[1] and rests[1] == rests[-1] else found
 
 
 def direction_sign(word: str, words: Mapping[str, int]) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.fitting.columns import Column, assign_columns, meaning, named_direction, normal
+from sptrack.fitting.columns import Column, assign_columns, meaning, named_sides, normal
 from sptrack.fitting.gaps import mark_sentinels
 from sptrack.fitting.programs import directions_of_readings
 from sptrack.fitting.reader import Reader, Understood
@@ -24,7 +24,7 @@ from sptrack.fitting.timing import (
     row_runs,
     series_directions,
 )
-from sptrack.fitting.units import QUANTITIES, parse_unit
+from sptrack.fitting.units import QUANTITIES, Unit, parse_unit
 
 __all__ = ["Series", "series_of_table", "turning_points"]
 
@@ -110,7 +110,7 @@ def series_of_table(table: Table, recipe: Recipe, about: Understood, file_direct
         values, sentinels = mark_sentinels(values)
         for word, count in sentinels.items():
             about.gap(f"instrument sentinel {word}", count)
-        told = parse_unit(column.unit)
+        told = parse_unit(column.unit) if column.unit else _unit_above(table.preamble, column.quantity)
         if column.unit and told is None:
             raise reader.refuse(
                 f"unit {quoted(column.unit)} is not known; pass --unit, such as --unit uS", None, column.place
@@ -143,6 +143,16 @@ def series_of_table(table: Table, recipe: Recipe, about: Understood, file_direct
     return made
 
 
+def _unit_above(preamble: Sequence[str], quantity: str) -> Unit | None:
+    """Unit of a quantity that a line above the table says, such as ``conductance in uS`` or ``unit: uS``."""
+    for line in preamble:
+        for match in re.finditer(r"(?i)(?:\bin\s+|[\[(]|\b(?:unit|einheit)s?\s*[:=]\s*)([^\s\])]+)", line):
+            told = parse_unit(match[1])
+            if told is not None and quantity and told.quantity == quantity:
+                return told
+    return None
+
+
 def _trimmed(values: NDArray[np.float64], part: NDArray[np.intp]) -> NDArray[np.intp]:
     """Rows of a part without those at its ends that have no reading."""
     seen = np.flatnonzero(np.isfinite(values[part]))
@@ -169,10 +179,11 @@ def _reading_columns(reader: Reader) -> list[Column]:
     if any(column.why == "given" for column in named):
         return [column for column in named if column.why == "given"]
     free = [column for column in reader.at("") if _numeric(reader, column)]
-    sided = [c for c in named + free if named_direction(c.name)[0]]
+    sides = named_sides([c.name for c in named + free])
+    sided = [c for c, (sign, _) in zip(named + free, sides, strict=True) if sign]
     if named and not (len(sided) > 1 and len(sided) > len(named)):
         return _one_quantity(reader, named)
-    if sided and {named_direction(c.name)[0] for c in sided} == {1, -1}:
+    if {sign for sign, _ in sides} >= {1, -1}:
         return sorted(sided, key=lambda c: c.place)
     headless = not any(reader.table.header)
     if headless and len(free) > 1 and (reader.at("direction") or reader.at("voltage")):
@@ -234,7 +245,8 @@ def _named_directions(reader: Reader, chosen: list[Column]) -> dict[int, int] | 
     """Direction of every column of readings by its name; None if the names say none."""
     if reader.at("direction") or reader.at("voltage") or reader.recipe.program is not None:
         return None
-    signs = {column.place: named_direction(column.name)[0] for column in chosen}
+    sides = named_sides([column.name for column in chosen])
+    signs = {column.place: sign for column, (sign, _) in zip(chosen, sides, strict=True)}
     if set(signs.values()) == {1, -1}:
         return signs
     if len(chosen) == 2 and not any(reader.table.header):
@@ -268,13 +280,13 @@ def _place_in_table(
     reader: Reader, column: Column, chosen: Sequence[Column], by_name: dict[int, int] | None
 ) -> tuple[str, str, int]:
     """Name without direction, cell, and number of the run that a column of readings stands for."""
-    rest = named_direction(column.name)[1] if by_name and any(reader.table.header) else column.name
+    place, full = list(chosen).index(column), [c.name for c in chosen]
+    if by_name and any(reader.table.header):
+        full = [rest for _, rest in named_sides(full)]
+    rest = full[place]
     if len(chosen) == 1:
         return rest, "", 0
-    place = list(chosen).index(column)
-    bare = normal(rest)
-    rests = [normal(named_direction(c.name)[1] if by_name else c.name) for c in chosen]
-    full = [named_direction(c.name)[1] if by_name else c.name for c in chosen]
+    bare, rests = normal(rest), [normal(name) for name in full]
     if not any(reader.table.header) and by_name:
         return rest, "", place + 1
     if by_name and (len(set(full)) == 1 or all(not name or _quantity(name) for name in full)):

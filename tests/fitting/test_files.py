@@ -253,6 +253,23 @@ def test_a_column_per_direction(tmp_path, names):
     assert response.program.runs[-1] == 1
 
 
+def test_columns_per_cell_and_direction(tmp_path):
+    other = conductance(cell(1))
+    columns = {"dev1_P": G[:60], "dev1_D": G[60:120], "dev2_P": other[:60], "dev2_D": other[60:120]}
+    found = read(tmp_path, table(columns))
+    assert [one.name for one in found.cells] == ["dev1", "dev2"]
+    for one in found.cells:
+        np.testing.assert_array_equal(np.sign(one.pulses), np.repeat([1, -1], 60))
+    numbered = {"Pot1 (uS)": G[:60], "Dep1 (uS)": G[60:120], "Pot2 (uS)": G[120:180], "Dep2 (uS)": G[180:]}
+    check(read(tmp_path, table(numbered)))
+
+
+def test_units_above_the_table(tmp_path):
+    lines = table({"direction": UP_DOWN, "conductance": G})
+    for line in ("# conductance in uS", "# unit: uS", "# G [uS]"):
+        assert read(tmp_path, [line, *lines]).unit == "uS"
+
+
 def test_two_columns_without_names_and_in_either_order(tmp_path):
     for first, second in ((0, 60), (60, 0)):
         lines = table({"a": G[first : first + 60], "b": G[second : second + 60]}, header=False)
