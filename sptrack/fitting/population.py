@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
@@ -327,7 +326,7 @@ def to_device(fit: ResponseFit) -> Device:
             low=measured.low, high=measured.high, unit=measured.unit, quantity=measured.quantity
         ),
         fit=_record(fit),
-        source=Source(name=Path(measured.name.split(",")[0]).stem or "measured", note=_note(fit)),
+        source=Source(name=measured.name, note=_note(fit)),
     )
     return made if len(fit.cells) == 1 else _with_points(made, fit)
 
