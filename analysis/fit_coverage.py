@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sptrack.devices.measured.coverage import Setting, coverage
+from sptrack.fitting.coverage import Coverage, Setting, coverage
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
 
@@ -24,12 +24,22 @@ SETTINGS = {
     "cycle-dominated": Setting(readings=150, read_noise=0.005, cycle_noise=2.0),
     "no cycle noise": Setting(readings=150, read_noise=0.1, cycle_noise=0.0),
     "read-dominated": Setting(readings=150, read_noise=0.1, cycle_noise=0.3),
+    "pow-step": Setting(family="pow-step", readings=300, cycle_noise=0.3),
+    "exp-step": Setting(family="exp-step", readings=300, cycle_noise=0.3),
+    "soft-exponential": Setting(family="soft-exponential", readings=300, cycle_noise=0.3),
+    "linear-step": Setting(family="linear-step", readings=150, cycle_noise=0.3),
+    "piecewise": Setting(family="piecewise", readings=300, cycle_noise=0.3),
 }
+REPEATS = 200
+_NAN = float("nan")
+_NONE = Coverage(
+    covered=_NAN, covered_ci=(_NAN, _NAN), below=_NAN, above=_NAN, bias=_NAN, scatter=_NAN, missing=_NAN
+)
 NAMES = ("step_up", "step_down", "tau_max", "tau_min", "symmetric_point", "read_noise", "cycle_noise")
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
-    """Fit 1000 repeats of every setting (``small``: 10 of two); one thread, whatever ``threads``.
+    """Fit 200 repeats of every setting (``small``: 10 of two); one thread, whatever ``threads``.
 
     Returns
     -------
@@ -38,17 +48,18 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         which the truth lies below or above the interval), ``bias`` and ``scatter`` of the estimates (in units
         of the truth) and ``missing`` (ends not found), over ``setting`` and ``parameter``.
     """
-    repeats = 10 if small else 1000
+    repeats = 10 if small else REPEATS
     chosen = dict(list(SETTINGS.items())[:2]) if small else SETTINGS
     found = [
-        coverage(setting, NAMES, repeats=repeats, seed=seed + k) for k, setting in enumerate(chosen.values())
+        coverage(setting, [n for n in NAMES if n in setting.truth], repeats=repeats, seed=seed + k)
+        for k, setting in enumerate(chosen.values())
     ]
     over = ("setting", "parameter")
     variables = {
-        name: (over, [[getattr(one[key], name) for key in NAMES] for one in found], {"units": "1"})
+        name: (over, [[getattr(one.get(key, _NONE), name) for key in NAMES] for one in found], {"units": "1"})
         for name in ("covered", "below", "above", "bias", "scatter", "missing")
     }
-    ends = [[one[key].covered_ci for key in NAMES] for one in found]
+    ends = [[one.get(key, _NONE).covered_ci for key in NAMES] for one in found]
     variables["covered_ci"] = ((*over, "end"), ends, {"units": "1"})
     coordinates = {
         "setting": (("setting",), list(chosen), {}),
@@ -73,12 +84,20 @@ def plot(data: xr.Dataset) -> Figure:
         value = 100 * part["covered"].values
         bars = np.abs(100 * part["covered_ci"].values.T - value)
         ax.errorbar(
-            x + shift, value, bars, fmt="o", color=COLOURS[k], markersize=5, capsize=2, label=str(one)
+            x + shift,
+            value,
+            bars,
+            fmt="os^vD"[k % 5],
+            color=COLOURS[k % 5],
+            markerfacecolor=COLOURS[k % 5] if k < 5 else "white",
+            markersize=5,
+            capsize=2,
+            label=str(one),
         )
     for edge in x[:-1] + 0.5:
         ax.axvline(edge, color="#dddddd", linewidth=0.8)
     ax.set_xticks(x, [name.replace("_", " ") for name in names])
-    ax.set_ylim(min(88.0, 100 * float(data["covered_ci"].min()) - 1), 100.5)
+    ax.set_ylim(min(88.0, 100 * float(data["covered_ci"].min(skipna=True)) - 1), 100.5)
     ax.legend(fontsize=9, ncols=4, loc="lower left")
     label(
         ax,

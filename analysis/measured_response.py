@@ -5,13 +5,13 @@ pulses, one pulse between readings, in weight units. All families are held again
 seen; the simplest within one standard error of the best is fitted, with reading noise (white and slow) and
 cycle noise apart, and 95 % profile-likelihood intervals.
 
-The readings scatter by 0.18 about a state that moves by 0.002 to 0.003 per pulse. Exp-step is chosen, by
-little: soft bounds are behind by 1.1 standard errors, and every other family by less than one, so the form of
-the steps near the bounds is not known. Reading noise is (0.105 to 0.116, slow noise 0.117 to 0.155), mean
-steps at 0 to a third or so. Not known: the cycle noise (none to eight steps) and the shapes. Of the upper
-bound and of the symmetric point the interval search found one end only (0.91 and 0.20): a limit of the
-search, not a statement about the cell. With soft bounds the symmetric point has an interval of -0.65 to -0.03
-and the upper bound none above, so both also depend on the family.
+The readings scatter by 0.18 about a state that moves by 0.002 to 0.003 per pulse. Steps that fall
+exponentially (soft-exponential) are chosen, by little: linear-step and piecewise are behind by less than two
+standard errors of the difference, soft bounds by two; the best pow-step and exp-step lie at the limit of
+their shapes. Reading noise is known (0.105 to 0.116, slow noise 0.116 to 0.153), mean steps at 0 to a third
+or so. Not known: the cycle noise (none to eight steps), both bounds, the shape of the up steps. The symmetric
+point lies between -0.50 and 0.06, more than a quarter of the visited states: the readings do not determine
+it.
 
 The data are looked for below SPTRACK_DATA, or in ``shared/data`` beside the checkout. A small run without
 them redraws the dataset of the gallery and says so in the title.
@@ -24,8 +24,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from analysis import GALLERY
-from sptrack.devices.measured import fit_responses, read_measurement
 from sptrack.errors import ParameterError
+from sptrack.fitting import fit_responses, read_measurement
 from sptrack.plotting.fit import fit_dataset, fit_figure
 from sptrack.results import load
 

@@ -298,16 +298,19 @@ def report_dataset(report: Report) -> xr.Dataset:
 
 
 def _find(device: str | Device) -> Case:
-    from sptrack.devices.presets import preset, preset_names
+    from sptrack.devices.config import device_named
+    from sptrack.devices.presets import preset_names
 
     if isinstance(device, str):
-        names = (*suite(), *preset_names())
-        if device not in names:
-            close = nearest(device, names)
-            raise ParameterError(f"device {device!r}: one of {', '.join(names)} wanted{close}")
         if device in suite():
             return suite()[device]
-        device = preset(device)
+        names = (*suite(), *preset_names())
+        if device not in names and not device.endswith(".toml"):
+            close = nearest(device, names)
+            raise ParameterError(
+                f"device {device!r}: one of {', '.join(names)}, or a TOML file of a device wanted{close}"
+            )
+        device = device_named(device)
     if device.one_sided:
         raise ParameterError(f"device {device.source.name!r} is one-sided: cells pulsed both ways wanted")
     return Case(device=device, granularities=(device.dw_min,), cells=_CELLS)

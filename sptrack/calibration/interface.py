@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.crossbar.protocol import PulsedArray
+from sptrack.crossbar.protocol import PulsedArray, checked_array
 from sptrack.errors import ParameterError
 
 Array = NDArray[Any]
@@ -196,7 +196,7 @@ class Driver:
     """
 
     def __init__(self, array: PulsedArray, read_noise: float, progress: Progress | None, total: int) -> None:
-        self.array, self.read_noise = array, read_noise
+        self.array, self.read_noise = checked_array(array), read_noise
         self.pulses, self.reads = 0.0, 0
         self._progress, self._total = progress, total
 

@@ -181,7 +181,7 @@ class ZeroShifting:
             total: Array | None = None
             for place in places:
                 _send(driver, PROGRAMS[self.mode], place, part)
-                reading = array.read(read_noise)
+                reading = driver.array.read(read_noise)
                 driver.reads += 1
                 total = reading if total is None else total + reading
             begin = count

@@ -21,12 +21,13 @@ class ArrayInput:
     Parameters
     ----------
     device
-        Preset (see `sptrack devices list`); the default is soft-bounds.
+        Preset (see `sptrack devices list`) or TOML file, as `sptrack fit --out` writes it; the default is
+        soft-bounds.
     config
-        TOML file that describes a device.
+        TOML file that describes a device; the same as --device FILE.toml.
     measured
-        CSV file with pulse responses of one or many cells (as `sptrack fit` reads it); cells are drawn with
-        the uncertainty of the fit of one, or the spread between three or more.
+        File of readings of one or many cells (as `sptrack fit` reads it); cells are drawn with the
+        uncertainty of the fit of one, or the spread between several.
     family
         Family of the measured cells; by default chosen by held-out readings.
     cells
@@ -67,13 +68,12 @@ class ArrayInput:
             raise ParameterError("--family: only with --measured")
         if self.measured is not None:
             return _measured_cells(self.measured, self.family, shape, self.seed)
-        if self.config is not None:
-            from sptrack.devices.config import load_device
+        from sptrack.devices.config import device_named, load_device
 
-            return sample_cells(load_device(self.config), shape, seed=self.seed), 0.0
-        from sptrack.devices.presets import preset
-
-        return sample_cells(preset(self.device or DEFAULT_DEVICE), shape, seed=self.seed), 0.0
+        made = (
+            device_named(self.device or DEFAULT_DEVICE) if self.config is None else load_device(self.config)
+        )
+        return sample_cells(made, shape, seed=self.seed), made.read_noise
 
 
 def cells_shape(text: str) -> tuple[int, int]:
@@ -91,7 +91,7 @@ def cells_shape(text: str) -> tuple[int, int]:
 
 
 def _measured_cells(path: Path, family: str | None, shape: tuple[int, int], seed: int) -> tuple[Cells, float]:
-    from sptrack.devices.measured import fit_responses, measured_cells, read_measurement
+    from sptrack.fitting import fit_responses, measured_cells, read_measurement
 
     fit = fit_responses(read_measurement(path), family)
     return measured_cells(fit, shape, seed=seed), fit.read_noise

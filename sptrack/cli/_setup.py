@@ -7,7 +7,7 @@ from pathlib import Path
 from cyclopts import Parameter
 
 from sptrack.blocks.spec import chopper_from, reference_from
-from sptrack.devices.presets import preset
+from sptrack.devices.config import device_named
 from sptrack.errors import ParameterError
 from sptrack.tracking.config import Setup, chained, load_setup, takes_chopper
 from sptrack.tracking.methods import Method
@@ -28,7 +28,8 @@ class SetupInput:
     problem
         Problem: quadratic, separable, least-squares or logistic.
     device
-        Preset of the cells (see `sptrack devices list`); the default is that of the problem.
+        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it; the
+        default is that of the problem.
     filter
         Reference filter of the method instead of its own: ema:eta=0.01,order=2, sos:file=elliptic.json,
         fir:file=taps.csv, boxcar:length=200, cic:length=64, ...; joined by + in a row. Or an observer, such
@@ -63,7 +64,7 @@ class SetupInput:
         if self.problem is not None:
             setup = replace(setup, problem=self.problem)
         if self.device is not None:
-            setup = replace(setup, settings=replace(setup.settings, device=preset(self.device)))
+            setup = setup.with_device(device_named(self.device))
         return setup
 
 

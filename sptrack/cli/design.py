@@ -1,7 +1,7 @@
 """`sptrack design`: settings that meet a specification, held against simulation."""
 
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,7 +59,8 @@ def design(
         signal) and, if need be, device, steps, read_noise, curvature, train and [gradient]. Default: an rms
         of 5 % of half the range and a training that converges within 20000 steps.
     device
-        Preset of the cells (see `sptrack devices list`); goes before that of the file.
+        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it; goes
+        before that of the specification.
     effort
         Seeds and margin.
     out
@@ -72,11 +73,11 @@ def design(
     """
     from sptrack.design import Specification, load_specification
     from sptrack.design import design as run
-    from sptrack.devices.presets import preset
+    from sptrack.devices.config import device_named
 
     wanted = Specification() if spec is None else load_specification(spec)
     if device is not None:
-        wanted = replace(wanted, device=preset(device))
+        wanted = wanted.with_device(device_named(device))
     with progress_bar("designing", "stages", quiet=quiet) as progress:
         stages = (lambda stage, done, total: progress(done, total)) if progress is not None else None
         made = run(wanted, seed=effort.seed, seeds=effort.seeds, margin=effort.margin, progress=stages)

@@ -8,8 +8,8 @@ from typing import Any
 from cyclopts import App
 
 from sptrack.cli._input import cells_shape
-from sptrack.devices.config import device_to_mapping, device_to_toml, load_device
-from sptrack.devices.device import Device, Reference
+from sptrack.devices.config import device_named, device_to_mapping, device_to_toml
+from sptrack.devices.device import Device, Fit, Reference
 from sptrack.devices.presets import preset, preset_names
 from sptrack.devices.sampling import sample_cells
 from sptrack.devices.statistics import CellStatistics, Moments, cell_statistics
@@ -63,7 +63,7 @@ def show_device(
         from sptrack.plotting.style import check_figure_path
 
         check_figure_path(plot)
-    described = load_device(device) if device.endswith(".toml") else preset(device)
+    described = device_named(device)
     array = sample_cells(described, cells_shape(cells), seed=seed)
     statistics = cell_statistics(array)
     if plot is not None:
@@ -116,9 +116,46 @@ def _parameters(device: Device) -> list[str]:
         f"{spread.asymmetry.mean:g} +- {spread.asymmetry.std:g}",
         "cycle noise": f"{noise.std:g} x ({step}{further})",
         "write noise": f"{device.write_noise:g} dw_min ({written:.4g} weight units)",
+        "reading noise": f"{device.read_noise:.4g} weight units{_in_unit(device, device.read_noise)}",
         "reference": _reference(device.reference),
     }
+    if device.scale is not None:
+        scale = device.scale
+        pairs["scale"] = f"{scale.low:.4g} .. {scale.high:.4g} {scale.unit or 'reading units'} are -1 .. 1"
+        pairs["dw_min"] += _in_unit(device, device.dw_min)
+    if device.fit is not None:
+        pairs |= _fit(device, device.fit)
     return lines + [f"  {name:<16}{text}" for name, text in pairs.items()]
+
+
+def _in_unit(device: Device, size: float) -> str:
+    """A difference of weights in the unit of the readings, in brackets; nothing without a scale."""
+    return (
+        ""
+        if device.scale is None
+        else f" ({device.scale.size(size):.4g} {device.scale.unit or 'reading units'})"
+    )
+
+
+def _fit(device: Device, made: Fit) -> dict[str, str]:
+    """What the fit says of the device."""
+    ends = made.symmetric_point_low, made.symmetric_point_high
+    low, high = ("open" if end is None else f"{end:.3g}" for end in ends)
+    point = (
+        "not determined" if made.symmetric_point is None else f"{made.symmetric_point:.3g} [{low}, {high}]"
+    )
+    if made.symmetric_point is not None and device.scale is not None:
+        scale = device.scale
+        own = ["open" if end is None else f"{scale.reading(end):.4g}" for end in ends]
+        point = f"{scale.reading(made.symmetric_point):.4g} [{', '.join(own)}] {scale.unit}, weight {point}"
+    pairs = {
+        "fitted from": f"{made.file}: {made.cells} cell(s), {made.readings:,} readings, {made.family}, "
+        "{made.created}",
+        "SP of the fit": point,
+    }
+    if made.not_identified:
+        pairs["not identified"] = "; ".join(made.not_identified[:3])
+    return pairs
 
 
 def _reference(reference: Reference | None) -> str:

@@ -1,9 +1,9 @@
-"""`sptrack fit`: measured pulse responses in, a device with intervals out."""
+"""`sptrack fit`: files of measured pulse responses in, a device with intervals out."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from math import isinf, isnan
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,213 +11,174 @@ from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
+from sptrack.cli._recipe import FileForm
 from sptrack.devices.config import device_to_toml
-from sptrack.devices.measured import (
-    FAMILIES,
-    Estimate,
-    Measurement,
-    ResponseFit,
-    fit_responses,
-    read_measurement,
-    to_device,
-)
 from sptrack.errors import ParameterError, nearest
+from sptrack.fitting import FAMILIES, Measurement, ResponseFit, fit_responses, read_measurement, to_device
+from sptrack.fitting.lookup import StepTables, is_lookup, read_lookup, table_device
+from sptrack.fitting.recipe import Recipe, recipe_to_toml
+from sptrack.fitting.report import fit_lines, fit_report, look_lines, look_report, table_lines, table_report
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 
-def fit(
-    file: Path,
-    *,
-    family: str | None = None,
-    range_: Annotated[tuple[float, float] | None, Parameter(name="--range")] = None,
-    out: Path | None = None,
-    json: bool = False,
-    quiet: bool = False,
-) -> None:
-    """Fit measured pulse responses of one or many cells: family, parameters, noises, symmetric points.
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where results go.
 
     Parameters
     ----------
-    file
-        CSV: two columns (readings of an up and of a down run of one cell), or one reading per row with the
-        columns direction (up, down, 0), reading and if need be cell, run, pulses; header and unit optional.
-    family
-        soft-bounds, pow-step, exp-step, soft-exponential, linear-step or piecewise; default: chosen by
-        held-out readings.
-    range_
-        Readings that are to be the weights -1 and +1; default: the lowest and highest states visited if the
-        header gives a unit, else readings are weights.
     out
-        Folder for fit.json, device.toml (a device for every command), dataset and figure.
+        Folder for device.toml (a device for every command), fit.json, recipe.toml, dataset and figure.
     json
         Print the results as JSON alone.
     quiet
         Nothing on stderr but errors.
     """
+
+    out: Path | None = None
+    json: bool = False
+    quiet: bool = False
+
+
+_FORM, _OUTPUT = FileForm(), Output()
+
+
+def fit(
+    files: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)],
+    /,
+    *,
+    look: bool = False,
+    family: str | None = None,
+    form: FileForm = _FORM,
+    output: Output = _OUTPUT,
+) -> None:
+    """Fit measured pulse responses of one or many cells: family, steps, noises, symmetric points.
+
+    Parameters
+    ----------
+    files
+        Readings as CSV, other text, gzip or .xlsx: one reading per row, or a column per cell, ramp or
+        direction; or a file for each direction or cell. Or look-up tables of steps over conductance, a file
+        (or a folder) for both directions.
+    look
+        Only show what was understood: columns, units, pulses, cells, gaps, a first picture.
+    family
+        soft-bounds, pow-step, exp-step, soft-exponential, linear-step or piecewise; default: chosen by
+        held-out readings.
+    form
+        What the file does not say itself.
+    output
+        Folder and form of the results.
+    """
+    if not files:
+        raise ParameterError("no file of readings given: sptrack fit FILE")
     if family is not None and family not in FAMILIES:
         raise ParameterError(
-            f"family {family!r}: one of {', '.join(FAMILIES)} wanted{nearest(family, FAMILIES)}"
+            f"family must be one of {', '.join(FAMILIES)}, got {family[:60]!r}{nearest(family, FAMILIES)}"
         )
-    measurement = read_measurement(file, range_)
-    with nullcontext() if out is None else output_folder(out) as folder:
-        total = 0 if family else len(FAMILIES) * len(measurement.cells)
-        result = _fit(measurement, family, total, quiet)
+    recipe = form.load()
+    if recipe == Recipe() and is_lookup(files):
+        _tables(read_lookup(files), output, look)
+        return
+    folders = [path for path in files if path.is_dir()]
+    if folders:
+        raise ParameterError(f"{folders[0]}: a folder without look-up tables; give the files of readings")
+    measurement = read_measurement(files, recipe)
+    if look:
+        _look(measurement, output)
+    else:
+        _fit(measurement, family, output)
+
+
+def _fit(measurement: Measurement, family: str | None, output: Output) -> None:
+    with nullcontext() if output.out is None else output_folder(output.out) as folder:
+        with progress_bar("fitting", "parts", quiet=output.quiet) as progress:
+            result = fit_responses(measurement, family, progress)
         device = device_to_toml(to_device(result))
-        report = _report(result)
+        report = fit_report(result)
         if folder is not None:
             _write(result, device, report, folder)
-    if out is not None and not quiet:
-        print(f"wrote {out}", file=sys.stderr)
-    if json:
+    _say_where(output)
+    if output.json:
         print(json_text(report | {"toml": device}), end="")
-    else:
-        _print(result)
-
-
-def _fit(measurement: Measurement, family: str | None, total: int, quiet: bool) -> ResponseFit:
-    done = 0
-    with progress_bar("fitting", "fits", quiet=quiet) as progress:
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            if progress is not None:
-                progress(done, total)
-
-        return fit_responses(measurement, family, advance)
-
-
-def _report(result: ResponseFit) -> dict[str, Any]:
-    measured = result.measurement
-    selection = result.selection
-    return {
-        "file": measured.name,
-        "unit": measured.unit,
-        "range": [measured.low, measured.high],
-        "family": result.family,
-        "selection": None if selection is None else list(selection.scores),
-        "failed": {} if selection is None else selection.failed,
-        "cells": [
-            {
-                "name": cell.name,
-                "readings": cell.diagnostics.readings,
-                "visited": cell.range,
-                "parameters": {name: one._asdict() for name, one in cell.parameters.items()},
-                "unidentified": {item.name: item.reason for item in cell.unidentified},
-                "whiteness": cell.diagnostics.whiteness,
-            }
-            for cell in result.cells
-        ],
-        "spread": {
-            name: {"mean": one.mean._asdict(), "std": one.std._asdict(), "cells": one.cells}
-            for name, one in result.spread.items()
-        },
-    }
-
-
-def _print(result: ResponseFit) -> None:
-    from rich.console import Console
-
-    console = Console()
-    measured = result.measurement
-    for table in _tables(result):
-        console.print(table)
-    for line in _summary(result):
-        console.print(line, highlight=False, soft_wrap=True)
-    if measured.unit:
-        low, high = measured.low, measured.high
-        console.print(f"weights         {low:.4g} .. {high:.4g} {measured.unit} are -1 .. 1", highlight=False)
-
-
-def _tables(result: ResponseFit) -> Iterator[Any]:
-    from rich import box
-    from rich.table import Table
-
-    def table(title: str, *headings: str) -> Table:
-        made = Table(title=title, box=box.SIMPLE_HEAD)
-        for k, heading in enumerate(headings):
-            made.add_column(heading, justify="left" if k == 0 else "right", no_wrap=True)
-        return made
-
-    if result.selection is not None:
-        scores = table(
-            "Held-out readings, mean log density per reading",
-            "family",
-            "coefficients",
-            "score",
-            "behind best",
-        )
-        for score in result.selection.scores:
-            mark = " *" if score.family == result.family else ""
-            behind = f"{score.behind:.4f} ± {score.error:.4f}" if score.behind > 0 else "best"
-            scores.add_row(score.family + mark, str(score.coefficients), f"{score.score:.4f}", behind)
-        for family in result.selection.failed:
-            scores.add_row(family, "", "fit did not converge", "")
-        yield scores
-    if len(result.cells) == 1:
-        values = table(
-            f"{result.measurement.name}: {result.family}", "parameter", "estimate", "95 % interval", "unit"
-        )
-        for name, one in result.cells[0].parameters.items():
-            values.add_row(name, f"{one.value:.4g}", _interval(one), _unit(name))
-        yield values
         return
-    points = table(
-        f"{result.measurement.name}: {result.family}, {len(result.cells)} cells",
-        "parameter", "mean (95 %)", "std of cells (95 %)", "cells",
-    )  # fmt: skip
-    for name, spread in result.spread.items():
-        mean, std = spread.mean, spread.std
-        points.add_row(name, _short(mean), _short(std), str(spread.cells))
-    yield points
-    cells = table("Cells", "cell", "readings", "symmetric point (95 %)", "read noise", "cycle noise")
-    for cell in result.cells:
-        p = cell.parameters
-        cells.add_row(
-            cell.name or "-",
-            str(cell.diagnostics.readings),
-            _short(cell.symmetric_point),
-            f"{p['read_noise'].value:.3g}",
-            f"{p['cycle_noise'].value:.3g}",
-        )
-    yield cells
+    _print(fit_lines(result))
+    _next(output)
 
 
-def _short(one: Estimate) -> str:
-    return f"{one.value:.3g} ({_end(one.low, 3)} .. {_end(one.high, 3)})"
+def _look(measurement: Measurement, output: Output) -> None:
+    from sptrack.cli._sketch import sketch
+
+    report = look_report(measurement)
+    with nullcontext() if output.out is None else output_folder(output.out) as folder:
+        if folder is not None:
+            from sptrack.plotting.fit import readings_figure
+            from sptrack.plotting.style import save_figure
+
+            write_atomic(folder / "look.json", json_text(report))
+            write_atomic(folder / "recipe.toml", recipe_to_toml(measurement.recipe))
+            figure = readings_figure(measurement)
+            for ending in ("png", "svg"):
+                save_figure(figure, folder / f"look.{ending}")
+    _say_where(output)
+    if output.json:
+        print(json_text(report), end="")
+        return
+    first = measurement.cells[0]
+    marks = [
+        {1: "/", -1: "\\"}.get(int(sign), ".") for sign in (first.pulses > 0) * 1 - (first.pulses < 0) * 1
+    ]
+    drawn = sketch(measurement.in_unit(first.readings), marks)
+    named = f" of cell {first.name}" if first.name else ""
+    _print(
+        [
+            *look_lines(measurement),
+            "",
+            f"readings{named} in time, / up, \\ down, {measurement.unit or 'no unit'}:",
+        ]
+    )
+    _print(drawn)
+    print("\nNext: sptrack fit, with the same files and options and without --look")
 
 
-def _interval(one: Estimate) -> str:
-    return f"{_end(one.low, 4)} .. {_end(one.high, 4)}"
+def _tables(tables: StepTables, output: Output, look: bool) -> None:
+    device = table_device(tables)
+    report = table_report(tables, device)
+    with nullcontext() if output.out is None else output_folder(output.out) as folder:
+        if folder is not None:
+            from sptrack.plotting.fit import table_figure
+            from sptrack.plotting.style import save_figure
+
+            write_atomic(folder / "fit.json", json_text(report))
+            if not look:
+                write_atomic(folder / "device.toml", device_to_toml(device))
+            figure = table_figure(tables)
+            for ending in ("png", "svg"):
+                save_figure(figure, folder / f"fit.{ending}")
+    _say_where(output)
+    if output.json:
+        print(json_text(report | {"toml": device_to_toml(device)}), end="")
+        return
+    _print(table_lines(tables, device))
+    _next(output)
 
 
-def _end(end: float, digits: int) -> str:
-    """One end of an interval: open where the readings do not bound it."""
-    if isnan(end):
-        return "not found"
-    return "open" if isinf(end) else f"{end:.{digits}g}"
+def _say_where(output: Output) -> None:
+    if output.out is not None and not output.quiet:
+        print(f"wrote {output.out}", file=sys.stderr)
 
 
-def _unit(name: str) -> str:
-    """Unit of a parameter."""
-    if name.startswith("step"):
-        return "weight units per pulse"
-    if name.startswith("gamma"):
-        return "1"
-    special = {"cycle_noise": "steps", "slow_memory": "readings"}
-    return special.get(name, "1 / weight unit" if name.startswith("kappa") else "weight units")
+def _print(lines: list[str] | Iterator[str]) -> None:
+    for line in lines:
+        print(line)
 
 
-def _summary(result: ResponseFit) -> Iterator[str]:
-    for cell in result.cells:
-        where = f" (cell {cell.name})" if cell.name else ""
-        for item in cell.unidentified if len(result.cells) == 1 else ():
-            yield f"not identified  {item.name}{where}: {item.reason}"
-        if cell.diagnostics.whiteness < 0.01:
-            yield (
-                f"warning{where}  residuals are correlated (p = {cell.diagnostics.whiteness:.1g}): "
-                "the readings have structure that the model lacks; intervals are too short"
-            )
+def _next(output: Output) -> None:
+    if output.out is None:
+        print("Next: --out DIR writes the device, for --device DIR/device.toml in every command")
+    else:
+        print(f"Next: sptrack calibrate --device {output.out / 'device.toml'}")
 
 
 def _write(result: ResponseFit, device: str, report: dict[str, Any], folder: Path) -> None:
@@ -225,6 +186,13 @@ def _write(result: ResponseFit, device: str, report: dict[str, Any], folder: Pat
 
     write_atomic(folder / "fit.json", json_text(report))
     write_atomic(folder / "device.toml", device)
+    measured = result.measurement
+    fixed = (
+        measured.recipe
+        if measured.in_weights
+        else replace(measured.recipe, range=(measured.low, measured.high))
+    )
+    write_atomic(folder / "recipe.toml", recipe_to_toml(fixed))
     data = fit_dataset(result)
     save(data, folder / "fit.nc")
     write_figures(folder, data, fit="sptrack.plotting.fit:fit_figure")

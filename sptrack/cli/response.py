@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,7 +38,8 @@ class ChainInput:
         TOML file with any of the tables [filter], [chopper], [method], [problem], [device]; the options go
         before it.
     device
-        Preset of the cells (see `sptrack devices list`); default: that of the file or of the problem.
+        Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it;
+        default: that of the file or of the problem.
     """
 
     filter: str | None = None
@@ -111,7 +112,7 @@ def response(
 def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoop"]:
     """Filter and driven cells from options, file and defaults."""
     from sptrack.blocks.spec import chopper_from, filter_from
-    from sptrack.devices.presets import preset
+    from sptrack.devices.config import device_named
     from sptrack.response import OpenLoop
     from sptrack.response.chain import linear_filter
     from sptrack.response.defaults import method_filter, method_signs, start_gradient
@@ -121,7 +122,7 @@ def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoo
 
     setup = Setup() if chain.config is None else load_setup(chain.config)
     if chain.device is not None:
-        setup = replace(setup, settings=replace(setup.settings, device=preset(chain.device)))
+        setup = setup.with_device(device_named(chain.device))
     chosen = chained(method("e-rider") if setup.method is None else setup.method, setup.filter, setup.chopper)
     tracked = problem(setup.problem, setup.settings, seed=gradient.seed)
     if chain.filter is None:

@@ -31,7 +31,8 @@ def verify(
     Parameters
     ----------
     device
-        Devices of the suite (linear, sticking, ...) or presets; the default is the whole suite.
+        Devices of the suite (linear, sticking, ...), presets, or TOML files of devices; default: the whole
+        suite.
     printed
         Also show the bounds as published; they do not count for the exit status.
     seed

@@ -2,7 +2,10 @@
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
+
+from sptrack.errors import ParameterError
 
 Array = NDArray[Any]
 
@@ -28,3 +31,71 @@ class PulsedArray(Protocol):
     def read(self, noise: float = 0.0) -> Array:
         """Weights [R, C], weight units, with read noise of the given std."""
         ...
+
+
+class CheckedArray:
+    """A bench whose answers are checked: one clear error instead of NaN in a result.
+
+    Parameters
+    ----------
+    bench : PulsedArray
+        Anything with ``shape``, ``pulse`` and ``read``.
+
+    Raises
+    ------
+    ParameterError
+        A method is missing, or the shape is not two positive numbers; on reading: a wrong shape, or a value
+        that is not finite (the cell is named).
+    """
+
+    def __init__(self, bench: PulsedArray) -> None:
+        kind = type(bench).__name__
+        for name in ("pulse", "read"):
+            if not callable(getattr(bench, name, None)):
+                raise ParameterError(
+                    f"bench {kind}: method {name}() is missing; it needs shape, pulse(), read()"
+                )
+        try:
+            rows, columns = (int(n) for n in bench.shape)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ParameterError(f"bench {kind}: shape must be (rows, columns)") from error
+        if rows < 1 or columns < 1:
+            raise ParameterError(f"bench {kind}: shape must be two numbers above 0, got {rows}, {columns}")
+        self._bench, self._kind, self._shape = bench, kind, (rows, columns)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self._shape
+
+    def pulse(self, program: str | Array, count: int | None = None) -> None:
+        """Send pulses."""
+        self._bench.pulse(program, count)
+
+    def read(self, noise: float = 0.0) -> Array:
+        """Weights [R, C], checked."""
+        answer = self._bench.read(noise)
+        values = np.asarray(answer)
+        if values.dtype.kind not in "fiub":
+            raise ParameterError(
+                f"bench {self._kind}: read() must return numbers, got {type(answer).__name__}"
+            )
+        numbers = values.astype(np.float64)
+        if numbers.shape != self._shape:
+            raise ParameterError(
+                f"bench {self._kind}: read() must have shape {self._shape}, got {numbers.shape}"
+            )
+        bad = np.argwhere(~np.isfinite(numbers))
+        if bad.size:
+            place = tuple(int(n) for n in bad[0])
+            raise ParameterError(
+                f"bench {self._kind}: read() must be finite, got {numbers[place]} in cell {place}"
+            )
+        return values if values.dtype.kind == "f" else numbers
+
+
+def checked_array(array: PulsedArray) -> PulsedArray:
+    """The array itself if it is simulated, else with its answers checked."""
+    from sptrack.crossbar.array import Crossbar
+
+    return array if isinstance(array, Crossbar | CheckedArray) else CheckedArray(array)

@@ -2,7 +2,7 @@
 
 A file, of which only ``require`` with one key is needed::
 
-    device = "soft-bounds"      # preset; or a table [device] as in a device file
+    device = "soft-bounds"      # preset or "FILE.toml"; or a table [device] as in a device file
     steps = 20000               # length of the run over which budgets count
     read_noise = 0.0            # std of a read of P, weight units
     curvature = [0.2, 1.0]      # smallest and largest curvature of the loss
@@ -11,7 +11,7 @@ A file, of which only ``require`` with one key is needed::
     [gradient]
     mean = 0.02                 # of each cell, before the chopper: what persists of it
     std = 0.2
-    recorded = "gradient.csv"   # instead: one row a step, one column a cell (or one for all)
+    recorded = "gradient.csv"   # instead, or .npy: one row a step, one column a cell (or one for all)
 
     [require]                   # per cell; a key that is left out is no requirement
     bias = 0.01                 # rms over cells of the mean of Q - SP at the end of the run, weight units
@@ -25,7 +25,6 @@ A file, of which only ``require`` with one key is needed::
     signal = 0.5                # at least: share of the gradient that survives the chopping
 """
 
-import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -36,10 +35,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.devices import Device
-from sptrack.devices.config import device_from_mapping, read_toml
+from sptrack.devices.config import device_from_mapping, device_named, read_toml
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking import ProblemSettings
+from sptrack.tracking.recorded import recorded_gradient
 
 Array = NDArray[Any]
 
@@ -246,6 +246,11 @@ class Specification:
             )
             object.__setattr__(self, "requirements", requirements)
 
+    def with_device(self, device: Device) -> "Specification":
+        """The specification on another device, with its reading noise unless this has one of its own."""
+        own = self.read_noise not in (0.0, self.device.read_noise)
+        return replace(self, device=device, read_noise=self.read_noise if own else device.read_noise)
+
 
 def problem_specification(settings: ProblemSettings, steps: int) -> Specification:
     """What a training on a problem asks for: an rms of Q of 5 % of half the range, and W converged.
@@ -299,11 +304,12 @@ def specification_from_mapping(
     if "device" in mapping:
         device = mapping["device"]
         if isinstance(device, str):
-            made["device"] = preset(device)
+            made["device"] = device_named(device, folder)
         elif isinstance(device, Mapping):
             made["device"] = device_from_mapping(device, f"{where}: device")
         else:
             raise ParameterError(f"{where}: device = {device!r}: a preset's name or a table wanted")
+        made.setdefault("read_noise", made["device"].read_noise)
     try:
         return Specification(**made)
     except ParameterError as error:
@@ -358,9 +364,9 @@ def _gradient(table: Any, where: str, folder: Path) -> Gradient:
         return build_gradient(table, where)
     if not isinstance(recorded, str) or table:
         raise ParameterError(
-            f"{where}: gradient.recorded: the name of a CSV file, without mean and std, wanted"
+            f"{where}: gradient.recorded: the name of a CSV or .npy file, without mean and std, wanted"
         )
-    return Gradient(recording=read_recording(folder / recorded))
+    return Gradient(recording=recorded_gradient(folder / recorded).values)
 
 
 def build_gradient(table: Mapping[str, Any], where: str) -> Gradient:
@@ -372,42 +378,3 @@ def build_gradient(table: Mapping[str, Any], where: str) -> Gradient:
         return Gradient(**table)
     except ParameterError as error:
         raise ParameterError(f"{where}: {error}") from error
-
-
-def read_recording(path: str | os.PathLike[str]) -> Array:
-    """Gradients [steps, cells] of a CSV file: one row a step, the same columns in all; a header may lead.
-
-    Raises
-    ------
-    ParameterError
-        A file that cannot be read, or the first row that is short, empty or not finite numbers.
-    """
-    name = os.fspath(path)
-    try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ParameterError(
-            f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})"
-        ) from error
-    if rows and rows[0] and not _number(rows[0][0]):
-        first, rows = 2, rows[1:]
-    else:
-        first = 1
-    values: list[list[float]] = []
-    for number, row in enumerate(rows, first):
-        if values and len(row) != len(values[0]):
-            raise ParameterError(f"{name}: row {number} has {len(row)} columns: {len(values[0])} wanted")
-        if not row or not all(_number(text) for text in row):
-            raise ParameterError(f"{name}: row {number}: finite numbers wanted")
-        values.append([float(text) for text in row])
-    if len(values) < 2:
-        raise ParameterError(f"{name}: {len(values)} rows of numbers: at least 2 wanted")
-    return np.array(values)
-
-
-def _number(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False

@@ -1,14 +1,16 @@
 """What a cell is: response families, spreads, noise, presets, measured parameters."""
 
 from sptrack.devices.cells import Cells, DriftRates
-from sptrack.devices.config import device_from_mapping, device_to_toml, load_device
+from sptrack.devices.config import device_from_mapping, device_named, device_to_toml, load_device
 from sptrack.devices.constants import Constants, response_constants
 from sptrack.devices.device import (
     Asymmetry,
     CycleNoise,
     Device,
     Drift,
+    Fit,
     OneSidedAsymmetry,
+    ReadingScale,
     Reference,
     Source,
     Spread,
@@ -39,10 +41,12 @@ __all__ = [
     "Drift",
     "DriftRates",
     "ExpStep",
+    "Fit",
     "LinearStep",
     "OneSidedAsymmetry",
     "PiecewiseStep",
     "PowStep",
+    "ReadingScale",
     "Reference",
     "Response",
     "SoftBounds",
@@ -52,6 +56,7 @@ __all__ = [
     "cell_statistics",
     "cells_from_parameters",
     "device_from_mapping",
+    "device_named",
     "device_to_toml",
     "load_device",
     "load_map",

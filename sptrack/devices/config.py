@@ -89,6 +89,64 @@ def load_device(path: str | os.PathLike[str]) -> Device:
     return device_from_mapping(read_toml(path), os.fspath(path))
 
 
+def device_named(name: str | os.PathLike[str], folder: Path = Path()) -> Device:
+    """Device of a name: a preset, or a TOML file.
+
+    A file has the keys of a device, or a table ``device`` with them, as the files of `sptrack design` do.
+
+    Parameters
+    ----------
+    name : str or path
+        Name of a preset, or a path: anything that ends on .toml or holds a separator of folders.
+    folder : Path
+        Folder in which a relative path begins.
+
+    Raises
+    ------
+    ParameterError
+        No preset of that name (the nearest one is named), or as in `load_device`.
+    """
+    from sptrack.devices.presets import preset
+
+    text = os.fspath(name)
+    if (
+        isinstance(name, str)
+        and not text.lower().endswith(".toml")
+        and "/" not in text
+        and os.sep not in text
+    ):
+        try:
+            return preset(text)
+        except ParameterError as error:
+            raise ParameterError(f"{error}; or a TOML file, its name ending on .toml") from error
+    path = folder / text
+    table = read_toml(path)
+    inner = table.get("device")
+    if isinstance(inner, str):
+        return device_named(inner, path.parent)
+    if isinstance(inner, Mapping):
+        return device_from_mapping(inner, f"{path}: device")
+    return device_from_mapping(table, os.fspath(path))
+
+
+def save_device(device: Device, path: str | os.PathLike[str]) -> None:
+    """Write a device as TOML under a temporary name, and rename it.
+
+    Raises
+    ------
+    ParameterError
+        As in `device_to_mapping`, or a path that cannot hold a file.
+    """
+    text, target = device_to_toml(device), Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ParameterError(f"{target}: cannot be written ({error.strerror})") from error
+
+
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Tables of the TOML file at ``path``.
 
@@ -98,7 +156,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ParameterError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -140,11 +198,12 @@ def _value(hint: Any, key: str, value: Any, name: str, where: str) -> Any:
         return build_described(first, value, f"{name}.", where)
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
-            raise ParameterError(f"{where}: {name} = {value!r}: a list of numbers wanted")
+            kind = "texts" if str in get_args(hint) else "numbers"
+            raise ParameterError(f"{where}: {name} = {value!r}: a list of {kind} wanted")
         return tuple(
             _value(get_args(hint)[0], key, item, f"{name}[{k}]", where) for k, item in enumerate(value)
         )
-    return described_scalar(hint, value, name, where)
+    return described_scalar(first, value, name, where)
 
 
 def _build_chosen(key: str, mapping: Mapping[str, Any], name: str, where: str) -> Any:

@@ -1,5 +1,6 @@
 """What a cell is: a frozen description of its response, of how cells differ, and of its noise."""
 
+import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -184,6 +185,92 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingScale:
+    """Readings that are the weights -1 and 1, in the unit of the user.
+
+    Parameters
+    ----------
+    low, high : float
+        Readings of w = -1 and w = 1.
+    unit : str
+        Their unit, such as uS; empty for none.
+    quantity : str
+        What they are, such as conductance.
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+    unit: str = ""
+    quantity: str = ""
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
+            raise ParameterError(
+                f"scale.low = {self.low}, scale.high = {self.high}: finite, low < high wanted"
+            )
+
+    def reading(self, weight: float) -> float:
+        """Reading of a weight."""
+        return self.low + 0.5 * (weight + 1.0) * (self.high - self.low)
+
+    def size(self, weights: float) -> float:
+        """Difference of readings that a difference of weights is."""
+        return 0.5 * weights * (self.high - self.low)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """Uncertainty of a fitted device, and where it comes from.
+
+    Weights, with the ends of 95 % intervals; an end that is left out is open or was not found.
+
+    Parameters
+    ----------
+    file, sha256 : str
+        Names of the files of readings, and the digest of their bytes.
+    family : str
+        Family that was fitted.
+    cells, readings : int
+        Cells and readings that were used.
+    symmetric_point, symmetric_point_low, symmetric_point_high : float or None
+        Symmetric point, weight units: of the cell, or the mean over cells.
+    symmetric_point_std : float or None
+        Its standard deviation over cells, weight units.
+    dw_min, dw_min_low, dw_min_high : float or None
+        Mean of the up and the down step at w = 0, weight units.
+    read_noise_low, read_noise_high, cycle_noise_low, cycle_noise_high : float or None
+        Ends for the noises, as in `Device`.
+    not_identified : tuple of str
+        Parameters that the readings do not determine.
+    version, created : str
+        Version of sptrack, and date.
+    """
+
+    file: str = ""
+    sha256: str = ""
+    family: str = ""
+    cells: int = 1
+    readings: int = 0
+    symmetric_point: float | None = None
+    symmetric_point_low: float | None = None
+    symmetric_point_high: float | None = None
+    symmetric_point_std: float | None = None
+    dw_min: float | None = None
+    dw_min_low: float | None = None
+    dw_min_high: float | None = None
+    read_noise_low: float | None = None
+    read_noise_high: float | None = None
+    cycle_noise_low: float | None = None
+    cycle_noise_high: float | None = None
+    not_identified: tuple[str, ...] = ()
+    version: str = ""
+    created: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "not_identified", tuple(self.not_identified))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A kind of cell: response, granularity, spread and noise.
 
@@ -209,6 +296,12 @@ class Device:
         How response curves move; None: they stay.
     one_sided : bool
         The cell can only be pulsed up; a weight is the difference of two such cells.
+    read_noise : float
+        Std of the reading noise of one read, weight units: used by every command unless another is given.
+    scale : ReadingScale or None
+        Readings behind the weights, of a device that was fitted.
+    fit : Fit or None
+        Uncertainty and origin of a device that was fitted.
     source : Source
         Name and citation.
 
@@ -228,13 +321,16 @@ class Device:
     reference: Reference | None = None
     drift: Drift | None = None
     one_sided: bool = False
+    read_noise: float = 0.0
+    scale: ReadingScale | None = None
+    fit: Fit | None = None
     source: Source = field(default_factory=Source)
 
     def __post_init__(self) -> None:
         width = self.response.w_max - self.response.w_min
         if not (np.isfinite(self.dw_min) and 0 < self.dw_min < width):
             raise ParameterError(f"dw_min = {self.dw_min}: above 0 and below the range {width:g} wanted")
-        _at_least_zero(write_noise=self.write_noise)
+        _at_least_zero(write_noise=self.write_noise, read_noise=self.read_noise)
         if self.one_sided and self.drift is not None:
             raise ParameterError("drift of a one-sided device: it has no symmetric point that could move")
 
@@ -242,3 +338,28 @@ class Device:
     def states(self) -> float:
         """Number of states: nominal range over granularity."""
         return (self.response.w_max - self.response.w_min) / self.dw_min
+
+    @staticmethod
+    def load(name: str | os.PathLike[str]) -> "Device":
+        """Device of a name: a preset, or a TOML file.
+
+        Raises
+        ------
+        ParameterError
+            No preset of that name, or a file that cannot be read or describes no device.
+        """
+        from sptrack.devices.config import device_named
+
+        return device_named(name)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the device as a TOML file, of which `Device.load` makes an equal one.
+
+        Raises
+        ------
+        ParameterError
+            A path that cannot hold a file; a response of a user's own functions, which has no form as data.
+        """
+        from sptrack.devices.config import save_device
+
+        save_device(self, path)

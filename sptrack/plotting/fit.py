@@ -10,8 +10,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sptrack.devices.measured import ResponseFit, not_identified, step_curves
 from sptrack.errors import ConvergenceError
+from sptrack.fitting import Measurement, ResponseFit, not_identified, step_curves
+from sptrack.fitting.lookup import StepTables
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, json_text, provenance
 
@@ -247,3 +248,55 @@ def plot_scores(ax: Axes, about: dict[str, Any]) -> Axes:
         "log density per reading, behind the best ± s.e.",
         "",
     )
+
+
+def readings_figure(measured: Measurement) -> Figure:
+    """Readings of the first cells against their number, in the user's unit, up and down pulses told apart."""
+    shown = measured.cells[:_SHOWN]
+    figure = new_figure(7.2, 1.6 + 1.7 * len(shown))
+    axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    unit = measured.unit or ("weight units" if measured.in_weights else "no unit")
+    for ax, cell in zip(axes, shown, strict=True):
+        x, sign = np.arange(1, cell.readings.size + 1), np.sign(np.asarray(cell.pulses))
+        values = measured.in_unit(cell.readings)
+        for direction, colour, marker in ((1, COLOURS[0], "^"), (-1, COLOURS[1], "v"), (0, GREY, ".")):
+            keep = sign == direction
+            if keep.any():
+                word = {1: "up", -1: "down", 0: "no pulse"}[direction]
+                ax.plot(
+                    x[keep], values[keep], marker, color=colour, markersize=2.5, label=word, linestyle="none"
+                )
+        label(ax, cell.name or measured.name, "", f"{measured.quantity or 'reading'} ({unit})")
+    axes[-1].set_xlabel("reading")
+    axes[0].legend(ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, markerscale=2.0)
+    return figure
+
+
+def table_figure(tables: StepTables) -> Figure:
+    """Mean steps of look-up tables with one standard deviation, and the symmetric point."""
+    figure = new_figure(7.2, 4.2)
+    ax = figure.subplots()
+    for row, word in enumerate(("up", "down")):
+        mean, deviation = tables.mean[row], tables.deviation[row]
+        ax.fill_between(
+            tables.conductance,
+            mean - deviation,
+            mean + deviation,
+            color=COLOURS[row],
+            alpha=0.15,
+            linewidth=0.0,
+        )
+        ax.plot(
+            tables.conductance, mean, color=COLOURS[row], linewidth=2.0, label=f"{word} pulse, mean ± one std"
+        )
+    if np.isfinite(tables.symmetric_point):
+        text = f"symmetric point {tables.symmetric_point:.4g} {tables.unit}"
+        ax.axvline(tables.symmetric_point, color=COLOURS[2], linestyle="--", label=text)
+    ax.legend(frameon=False)
+    label(
+        ax,
+        "Steps of the look-up tables",
+        f"conductance ({tables.unit})",
+        f"size of a step ({tables.unit} per pulse)",
+    )
+    return figure

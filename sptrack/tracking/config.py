@@ -14,7 +14,7 @@ A file has up to six tables, none of which is needed::
     name = "quadratic"
     read_noise = 0.02
 
-    [device]              # a device file's keys; or, without the table, device = "soft-bounds"
+    [device]              # a device file's keys; or, without the table, device = "soft-bounds" or "FILE.toml"
     dw_min = 0.002
 
     [filter]              # reference of the method, see `sptrack.blocks.spec`; or filter = "ema:eta=0.01"
@@ -37,6 +37,7 @@ Without ``device`` the device is that of `ProblemSettings`; a ``device`` table d
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from sptrack.blocks import Chopper, ObserverSettings, SignSource
@@ -45,11 +46,12 @@ from sptrack.devices.config import (
     build_described,
     described_scalar,
     device_from_mapping,
+    device_named,
     plain_mapping,
     read_toml,
     toml_lines,
 )
-from sptrack.devices.presets import preset
+from sptrack.devices.device import Device
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.methods import METHODS, SOURCES, SPELLINGS, Method, Transfer, method, with_settings
 from sptrack.tracking.problems import PROBLEMS, ProblemSettings
@@ -89,6 +91,12 @@ class Setup:
     settings: ProblemSettings = field(default_factory=ProblemSettings)
     filter: Described | None = None
     chopper: SignSource | None = None
+
+    def with_device(self, device: Device) -> "Setup":
+        """The setup on another device, with its reading noise unless the setup has one of its own."""
+        own = self.settings.read_noise not in (0.0, self.settings.device.read_noise)
+        noise = self.settings.read_noise if own else device.read_noise
+        return replace(self, settings=replace(self.settings, device=device, read_noise=noise))
 
 
 def chained(base: Method, reference: Described | None = None, chopper: SignSource | None = None) -> Method:
@@ -137,7 +145,7 @@ def _label(block: Described) -> str:
         return str(block)
 
 
-def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setup:
+def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup", folder: Path = Path()) -> Setup:
     """Setup described by nested mappings, such as a TOML file holds.
 
     Parameters
@@ -146,6 +154,8 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
         The tables "method", "problem", "device", "filter" and "chopper"; "tune" is let pass.
     where : str
         What error texts call the mapping: the name of the file.
+    folder : Path
+        Folder in which the path of a device file begins.
 
     Raises
     ------
@@ -182,7 +192,9 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup") -> Setu
     if "device" in settings:
         raise ParameterError(f"{where}: unknown table 'problem.device': use the table 'device'")
     if "device" in mapping:
-        settings["device"] = _device(mapping["device"], where)
+        device = _device(mapping["device"], where, folder)
+        settings["device"] = plain_mapping(device)
+        settings.setdefault("read_noise", device.read_noise)
     made: ProblemSettings = build_described(ProblemSettings, settings, "problem.", where)
     return Setup(method=chosen, problem=name, settings=made, filter=reference, chopper=chopper)
 
@@ -195,11 +207,11 @@ def _refuse_twice(mapping: Mapping[str, Any], where: str) -> None:
             raise ParameterError(f"{where}: both {table} and method.{said[0]} are given: keep one of them")
 
 
-def _device(table: Mapping[str, Any] | str, where: str) -> dict[str, Any]:
-    """Every field of the device that the table describes or the text names."""
+def _device(table: Mapping[str, Any] | str, where: str, folder: Path) -> Device:
+    """The device that the table describes or the text names."""
     if isinstance(table, str):
-        return plain_mapping(preset(table))
-    return plain_mapping(device_from_mapping(table, f"{where}: device"))
+        return device_named(table, folder)
+    return device_from_mapping(table, f"{where}: device")
 
 
 def _method(table: Mapping[str, Any], where: str) -> Method:
@@ -335,4 +347,4 @@ def load_setup(path: str | os.PathLike[str]) -> Setup:
     ParameterError
         If the file cannot be read, is not TOML, or does not describe a setup (see `setup_from_mapping`).
     """
-    return setup_from_mapping(read_toml(path), os.fspath(path))
+    return setup_from_mapping(read_toml(path), os.fspath(path), Path(path).parent)

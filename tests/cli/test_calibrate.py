@@ -235,8 +235,8 @@ def test_bad_input_is_one_line_before_any_time_is_spent(capfd, monkeypatch, tmp_
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("bad.csv", "up,down\n0.1,0.2\n0.2,oops\n", ["bad.csv, row 3", "'oops'", "finite number"]),
-        ("bad.csv", "0.1\n0.2\n", ["bad.csv, row 1", "two are needed"]),
+        ("bad.csv", "up,down\n" + "0.1,0.2\n" * 30 + "0.2,oops\n", ["bad.csv, row 32", "'oops'", "a number"]),
+        ("bad.csv", "0.1\n0.2\n", ["bad.csv", "no directions", "--program"]),
         ("bad.csv", "0.1,0.2\n", ["bad.csv", "at least 20"]),
         ("bad.toml", "dw_mn = 0.1", ["bad.toml", "'dw_mn'", "did you mean 'dw_min'"]),
         ("bad.toml", "dw_min = -0.1", ["bad.toml", "dw_min = -0.1", "above 0"]),

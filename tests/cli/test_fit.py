@@ -39,8 +39,9 @@ def test_table_and_files(capsys, file, tmp_path):
     assert status == 0
     assert "3 cells" in out
     assert "5 .. 15 uS are -1 .. 1" in out
+    assert "FITTED  mean symmetric point" in out.splitlines()[0]
     names = sorted(path.name for path in (tmp_path / "made").iterdir() if not path.name.startswith("."))
-    assert names == ["device.toml", "fit.json", "fit.nc", "fit.png", "fit.svg"]
+    assert names == ["device.toml", "fit.json", "fit.nc", "fit.png", "fit.svg", "recipe.toml"]
     report = json.loads((tmp_path / "made" / "fit.json").read_text())
     points = [cell["parameters"]["symmetric_point"] for cell in report["cells"]]
     assert sum(one["low"] < 1 / 7 < one["high"] for one in points) >= 2
@@ -71,12 +72,15 @@ def test_json_is_alone_and_the_family_is_chosen(capsys, file):
         (["FILE", "--family", "soft-bound"], "did you mean 'soft-bounds'"),
         (["FILE", "--range", "3", "1"], "the lower first"),
         (["FILE", "--rang", "1", "3"], "--rang"),
-        (["BAD"], "row 3: 'x' is not a finite number"),
+        (["BAD"], "row 32, column 'up': a reading must be a number, got 'x'"),
+        (["FILE", "--column", "reading=Q"], "no such column"),
+        (["FILE", "--column", "reading"], "--column must be ROLE=NAME"),
+        (["FILE", "--program", "up:3"], "has 3 pulses, but there are 160 readings"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(capsys, file, tmp_path, words, message):
     bad = tmp_path / "bad.csv"
-    bad.write_text("up,down\n1,2\nx,3\n")
+    bad.write_text("up,down\n" + "".join(f"{k},{40 - k}\n" for k in range(30)) + "x,3\n")
     places = {"FILE": file, "BAD": bad}
     status, out, err = run(capsys, *(places.get(word, word) for word in words), "--out", tmp_path / "made")
     assert (status, out, err.count("\n")) == (2, "", 1)

@@ -116,12 +116,11 @@ def test_a_recording_is_dealt_out_and_repeated(tmp_path, header):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1,2\n3\n", "row 2 has 1 columns: 2 wanted"),
-        ("a,b\n1,2\n3,x\n", "row 3: finite numbers wanted"),
-        ("1\n\n2\n", "row 2"),
-        ("1\nnan\n", "row 2: finite numbers wanted"),
-        ("1\n", "1 rows of numbers: at least 2 wanted"),
-        ("", "0 rows of numbers"),
+        ("1,2\n3\n", "row 2, column 2: a gradient must be finite, got ''"),
+        ("a,b\n1,2\n3,x\n", "row 3, column 'b': a gradient must be finite, got 'x'"),
+        ("1\n2\nnan\n", "row 3, column 1: a gradient must be finite, got 'nan'"),
+        ("1\n", "at least 2 steps"),
+        ("", "no readings, the file is empty"),
     ],
 )
 def test_bad_rows_of_a_recording_are_named(tmp_path, text, message):

@@ -6,24 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from sptrack.devices.measured._filter import Program
-from sptrack.devices.measured.estimate import estimate
-from sptrack.devices.measured.laws import Floats, Law
 from sptrack.errors import ParameterError
+from sptrack.fitting._filter import Program
+from sptrack.fitting.estimate import estimate
+from sptrack.fitting.laws import Floats, Law
 
 __all__ = ["Coverage", "Setting", "coverage", "simulated_readings"]
 
 _BATCH = 250
+_EXPONENT, _RATE, _SLOPE = 2.0, 2.0, 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A soft-bounds cell with bounds at -1 and 1, pulsed up from ``start[0]`` and down from ``start[1]``.
+    """A cell with bounds at -1 and 1, pulsed up from ``start[0]`` and down from ``start[1]``.
 
     Parameters
     ----------
+    family : str
+        Family of the cell, and of the fit; the cell of the piecewise family has linear steps, as soft bounds.
     readings : int
         Readings per run, one pulse between them.
     read_noise : float
@@ -36,6 +40,7 @@ class Setting:
         First states, weight units.
     """
 
+    family: str = "soft-bounds"
     readings: int = 150
     read_noise: float = 0.02
     cycle_noise: float = 1.0
@@ -47,19 +52,30 @@ class Setting:
         """Mean steps up and down at w = 0, weight units."""
         return 0.02 * self.scale, 0.016 * self.scale
 
+    def step(self, side: int, weights: Floats) -> Floats:
+        """Mean steps up (0) or down (1) at weights, weight units; what a hard bound leaves of them."""
+        x = weights if side == 0 else -weights
+        fall = {
+            "pow-step": np.maximum(1.0 - x, 0.0) ** _EXPONENT,
+            "exp-step": -np.expm1(_RATE * (x - 1.0)) / -np.expm1(-_RATE),
+            "soft-exponential": (np.exp(-_RATE * x) - np.exp(-_RATE)) / -np.expm1(-_RATE),
+            "linear-step": 1.0 - _SLOPE * x,
+        }.get(self.family, 1.0 - x)
+        size = self.steps[side] * fall
+        return np.asarray(np.minimum(size, 1.0 - x) if self.family == "linear-step" else size)
+
     @property
     def truth(self) -> dict[str, float]:
         """True values by the names of `MeasuredDevice`."""
         up, down = self.steps
-        return {
+        known = {
             "step_up": up,
             "step_down": down,
-            "tau_max": 1.0,
-            "tau_min": -1.0,
-            "symmetric_point": (up - down) / (up + down),
             "read_noise": self.read_noise,
             "cycle_noise": self.cycle_noise,
+            "symmetric_point": float(brentq(lambda w: float(self.step(0, w) - self.step(1, w)), -0.99, 0.99)),
         }
+        return known | ({"tau_max": 1.0, "tau_min": -1.0} if self.family == "soft-bounds" else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +104,7 @@ def simulated_readings(setting: Setting, repeats: int, seed: int) -> Floats:
         state = np.full(repeats, setting.start[side])
         for k in range(setting.readings):
             out[:, side, k] = state + setting.read_noise * generator.standard_normal(repeats)
-            step = setting.steps[side] * (1.0 - sign * state)
+            step = setting.step(side, state)
             state = state + sign * step * (1.0 + setting.cycle_noise * generator.standard_normal(repeats))
     return out.reshape(repeats, -1)
 
@@ -123,7 +139,7 @@ def coverage(
     sign = np.r_[np.ones(setting.readings, np.int64), -np.ones(setting.readings, np.int64)]
     program = Program(sign, (sign < 0).astype(np.int64))
     low, high = (float(f(readings.mean(axis=0))) for f in (np.min, np.max))
-    law = Law(family="soft-bounds", low=low, high=high)
+    law = Law(family=setting.family, low=low, high=high)
     found: dict[str, list[Floats]] = {name: [] for name in names}
     for batch in np.array_split(readings, -(-repeats // _BATCH)):
         for _, fitted in estimate(law, program, batch):

@@ -5,25 +5,24 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import chdtrc
 
-from sptrack.devices.measured.device import Diagnostics, Estimate, MeasuredDevice, find_unidentified
-from sptrack.devices.measured.estimate import Estimates, estimate
-from sptrack.devices.measured.laws import Floats, family_law
-from sptrack.devices.measured.readings import PulseResponse, visited_range
-from sptrack.devices.measured.resampling import plausible_vectors
-from sptrack.devices.measured.statespace import (
+from sptrack.errors import ConvergenceError
+from sptrack.fitting.cell import Diagnostics, Estimate, MeasuredDevice, find_unidentified
+from sptrack.fitting.estimate import SIGNED, Estimates, estimate
+from sptrack.fitting.laws import Floats, family_law
+from sptrack.fitting.readings import PulseResponse, visited_range
+from sptrack.fitting.resampling import plausible_vectors
+from sptrack.fitting.statespace import (
     CYCLE,
     innovations,
     maximise,
     simulate,
     unpack,
 )
-from sptrack.errors import ConvergenceError
 
 __all__ = ["best_fit", "fit_pulse_response", "step_curves", "uncertainty_draws"]
 
 _LAGS = 20
 _POINTS = 61
-_SIGNED = ("tau", "w_", "symmetric")
 
 
 def fit_pulse_response(response: PulseResponse, family: str = "soft-bounds") -> MeasuredDevice:
@@ -65,18 +64,20 @@ def best_fit(response: PulseResponse, family: str, guess: Floats | None = None) 
     return fitted
 
 
-def describe_fit(response: PulseResponse, fitted: Estimates) -> MeasuredDevice:
-    """Intervals, diagnostics and curves of a fit of a response."""
+def describe_fit(response: PulseResponse, fitted: Estimates, *, swift: bool = False) -> MeasuredDevice:
+    """Intervals (``swift``: from the information alone), diagnostics and curves of a fit of a response."""
     law = fitted.problem.law
-    ends = fitted.intervals()
+    ends = fitted.wald_intervals() if swift else fitted.intervals()
     parameters = {}
     for name, values in fitted.named().items():
         value, (low, high) = float(values[0]), ends[name][0]
-        least = -np.inf if name.startswith(_SIGNED) else 0.0
+        least = -np.inf if name.startswith(SIGNED) else 0.0
         low, high = np.maximum(least, np.minimum(low, value)), np.maximum(high, value)
         parameters[name] = Estimate(value, float(low), float(high))
     error, variance = (part[0, 0] for part in innovations(fitted.problem, fitted.theta[:, None]))
-    autocorrelation = _autocorrelation(error / np.sqrt(variance), response)
+    residuals = np.where(np.isnan(response.readings), np.nan, error / np.sqrt(variance))
+    count = int(np.sum(~np.isnan(residuals)))
+    autocorrelation = _autocorrelation(np.nan_to_num(residuals), response)
     mean = simulate(fitted.problem, fitted.theta, np.zeros_like(fitted.problem.readings))[0]
     return MeasuredDevice(
         name=response.name,
@@ -87,11 +88,11 @@ def describe_fit(response: PulseResponse, fitted: Estimates) -> MeasuredDevice:
         predicted=response.readings - error,
         deviation=np.sqrt(variance),
         mean=mean + law.origin,
-        residuals=error / np.sqrt(variance),
+        residuals=residuals,
         diagnostics=Diagnostics(
             log_likelihood=float(fitted.plain[0]),
-            whiteness=_whiteness(autocorrelation, response.readings.size),
-            readings=response.readings.size,
+            whiteness=_whiteness(autocorrelation, count),
+            readings=count,
         ),
         fitted=fitted,
     )
@@ -136,6 +137,7 @@ def uncertainty_draws(fitted: Estimates, size: int, generator: np.random.Generat
     truth = plausible_vectors(problem, fitted.theta, fitted.value, size, generator)[0]
     blank = problem._replace(readings=np.repeat(problem.readings, size, axis=0), means=truth)
     made = simulate(blank, truth, generator.standard_normal(blank.readings.shape))
+    made[np.isnan(blank.readings)] = np.nan
     boxes = np.repeat(problem.limits[:, None], size, axis=1)
     boxes[:, :, entry] = truth[:, entry]
     refits = maximise(blank._replace(readings=made), truth, boxes, tolerance=1e-2)

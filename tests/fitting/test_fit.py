@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.stats import norm
 
-from sptrack.devices.measured import (
+from sptrack.errors import ParameterError
+from sptrack.fitting import (
     FAMILIES,
     Estimate,
     PulseResponse,
@@ -14,14 +15,14 @@ from sptrack.devices.measured import (
     read_measurement,
     two_runs,
 )
-from sptrack.devices.measured._filter import Program
-from sptrack.devices.measured.coverage import Setting, coverage, simulated_readings
-from sptrack.devices.measured.device import find_unidentified
-from sptrack.devices.measured.estimate import pose
-from sptrack.devices.measured.fit import best_fit, uncertainty_draws
-from sptrack.devices.measured.intervals import boundary_threshold, regression_threshold
-from sptrack.devices.measured.laws import Law
-from sptrack.devices.measured.statespace import (
+from sptrack.fitting._filter import Program
+from sptrack.fitting.cell import find_unidentified
+from sptrack.fitting.coverage import Setting, coverage, simulated_readings
+from sptrack.fitting.estimate import pose
+from sptrack.fitting.fit import best_fit, uncertainty_draws
+from sptrack.fitting.intervals import boundary_threshold, regression_threshold
+from sptrack.fitting.laws import Law
+from sptrack.fitting.statespace import (
     OFF,
     innovations,
     likelihood,
@@ -29,7 +30,6 @@ from sptrack.devices.measured.statespace import (
     simulate,
     unpack,
 )
-from sptrack.errors import ParameterError
 
 READ_DOMINATED = Setting(read_noise=0.1, cycle_noise=0.3)
 BALANCED = Setting(readings=100, read_noise=0.02, cycle_noise=1.0)
@@ -325,7 +325,9 @@ def test_unidentified_names_and_reasons():
     assert set(found) == {"cycle_noise", "tau_max", "symmetric_point"}
     assert "at most 2" in found["cycle_noise"]
     assert "no limit" in found["tau_max"]
-    outside = {"symmetric_point": Estimate(1.0, 0.9, 1.1)}
+    edge = {"symmetric_point": Estimate(1.0, 0.9, 1.1)}
+    assert "through each other" in dict(find_unidentified(edge, (-1.0, 1.0)))["symmetric_point"]
+    outside = {"symmetric_point": Estimate(0.9, 0.7, 1.1)}
     assert "leaves" in dict(find_unidentified(outside, (-1.0, 1.0)))["symmetric_point"]
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.devices.measured._filter import Program
-from sptrack.devices.measured.estimate import speeds
-from sptrack.devices.measured.laws import Floats
 from sptrack.errors import ParameterError
+from sptrack.fitting._filter import Program
+from sptrack.fitting.estimate import speeds
+from sptrack.fitting.laws import Floats
 
 __all__ = ["FEWEST_READINGS", "PulseResponse", "two_runs", "visited_range"]
 
@@ -19,6 +19,10 @@ FEWEST_READINGS = 20
 _STRETCH = 8
 _SIGMAS = 5.0
 _SHARE = 0.25
+_REMEDY = (
+    "up pulses must raise readings: is this a resistance? pass --quantity resistance; or are the directions "
+    "reversed? pass --direction up=WORD --direction down=WORD, or --column direction=NAME:-sign"
+)
 
 Integers = NDArray[np.int64]
 
@@ -30,7 +34,7 @@ class PulseResponse:
     Attributes
     ----------
     readings : array [N]
-        Readings, weight units; copied, read-only.
+        Readings, weight units; NaN where there is none, although pulses were given. Copied, read-only.
     pulses : array [N]
         Pulses between the reading before and this one: up positive, down negative, 0 for a repeated reading.
         Those of the first reading of a run are not used: the state before it is unknown.
@@ -46,7 +50,7 @@ class PulseResponse:
     ------
     ParameterError
         Arrays that do not fit each other, fewer than 20 readings under up or under down pulses, readings that
-        are not finite or constant, or move against the pulses (the rows are named).
+        are infinite or constant, or move against the pulses (the rows are named).
     """
 
     readings: Floats
@@ -113,18 +117,29 @@ def two_runs(up: ArrayLike, down: ArrayLike, name: str = "") -> PulseResponse:
 
 def _check(response: PulseResponse) -> None:
     readings, pulses, rows = response.readings, np.asarray(response.pulses), np.asarray(response.rows)
-    bad = np.flatnonzero(~np.isfinite(readings))
+    bad = np.flatnonzero(np.isinf(readings))
     if bad.size:
         raise ParameterError(
-            f"{response.label}row {rows[bad[0]]}: reading {readings[bad[0]]} is not a finite number"
+            f"{response.label}row {rows[bad[0]]}: reading must be finite, got {readings[bad[0]]}"
         )
-    for word, count in (("up", np.sum(pulses > 0)), ("down", np.sum(pulses < 0))):
+    seen = ~np.isnan(readings)
+    counts = {word: int(np.sum(seen & (sign * pulses > 0))) for word, sign in (("up", 1), ("down", -1))}
+    if min(counts.values()) == 0 < max(counts.values()):
+        word, other = sorted(counts, key=lambda word: counts[word])
+        raise ParameterError(
+            f"{response.label}{counts[other]} readings under {other} pulses, 0 under {word} pulses: "
+            "readings of one "
+            "direction do not tell a symmetric point; measure both, or add the file of the other direction"
+        )
+    for word, count in counts.items():
         if count < FEWEST_READINGS:
             raise ParameterError(
                 f"{response.label}{count} readings under {word} pulses: at least {FEWEST_READINGS} are needed"
             )
-    if np.ptp(readings) == 0.0:
-        raise ParameterError(f"{response.label}all readings are {readings[0]:g}: a response must change")
+    if np.ptp(readings[seen]) == 0.0:
+        raise ParameterError(
+            f"{response.label}all readings are {readings[seen][0]:g}: a response must change"
+        )
     _check_directions(response)
 
 
@@ -140,6 +155,7 @@ def _check_directions(response: PulseResponse) -> None:
     low, high = visited_range(response)
     for place in _stretches(response):
         sign = int(np.sign(response.pulses[place[-1]]))
+        place = place[~np.isnan(readings[place])]
         if sign == 0 or place.size < _STRETCH:
             continue
         quarter = place.size // 4
@@ -149,14 +165,15 @@ def _check_directions(response: PulseResponse) -> None:
         if rise < -max(_SIGMAS * error, _SHARE * (high - low)):
             word, moved = ("up", "fall") if sign > 0 else ("down", "rise")
             raise ParameterError(
-                f"{response.label}rows {rows[place[0]]} to {rows[place[-1]]}: readings {moved} by {-rise:.4g}"
-                f" under {word} pulses; up must raise, down must lower them"
+                f"{response.label}rows {rows[place].min()} to {rows[place].max()}: readings {moved} by "
+                f"{-rise:.4g} "
+                f"under {word} pulses; {_REMEDY}"
             )
     up, down = speeds(response.program, readings[None])[0]
     if min(up, down) <= 0.0:
         raise ParameterError(
             f"{response.label}rows {rows.min()} to {rows.max()}: readings move by {up:.4g} per up and "
-            f"{-down:.4g} per down pulse; up must raise, down must lower them"
+            f"{-down:.4g} per down pulse; {_REMEDY}"
         )
 
 
@@ -164,8 +181,12 @@ def visited_range(response: PulseResponse) -> tuple[float, float]:
     """Lowest and highest mean of (up to) 20 consecutive parts of a stretch, in the units of the readings."""
     means = []
     for place in _stretches(response):
-        parts = max(min(20, place.size // 5), 1)
-        if place.size >= 3:
-            means += [part.mean() for part in np.array_split(response.readings[place], parts)]
-    values = means if means and np.ptp(means) > 0.0 else response.readings
-    return float(np.min(values)), float(np.max(values))
+        values = response.readings[place]
+        values = values[~np.isnan(values)]
+        parts = max(min(20, values.size // 5), 1)
+        if values.size >= 3:
+            edges = np.linspace(0, values.size, parts + 1).astype(np.intp)
+            means.append(np.add.reduceat(values, edges[:-1]) / np.diff(edges))
+    found = np.concatenate(means) if means else np.empty(0)
+    values = found if found.size and np.ptp(found) > 0.0 else response.readings
+    return float(np.nanmin(values)), float(np.nanmax(values))

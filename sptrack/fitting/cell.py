@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sptrack.devices.measured.estimate import Estimates
-from sptrack.devices.measured.laws import Floats
-from sptrack.devices.measured.statespace import unpack
+from sptrack.fitting.estimate import Estimates
+from sptrack.fitting.laws import Floats
+from sptrack.fitting.statespace import unpack
 
 __all__ = ["Diagnostics", "Estimate", "MeasuredDevice", "Unidentified", "find_unidentified"]
 
@@ -59,13 +59,14 @@ class MeasuredDevice:
     family : str
         One of `FAMILIES`.
     parameters : mapping of str to Estimate
-        `step_up`, `step_down`, mean steps at w = 0 (weight units per pulse, both positive); bounds (weight
-        units): `tau_max`, `tau_min` where steps vanish linearly, else `w_max`, `w_min`; shape parameters of
-        the family (`gamma_up`, `gamma_down`, or `kappa_up`, `kappa_down` in inverse weight units; for the
-        piecewise family `step_up_1`, ... at equally spaced nodes on `range`); `symmetric_point` (weight
-        units); `read_noise`, standard deviation of the white reading noise (weight units); `cycle_noise`,
-        standard deviation of a step over its mean; `slow_noise` (weight units) and its correlation time
-        `slow_memory` (readings), only if the readings call for them.
+        `step_up`, `step_down`, mean steps at w = 0, or at the symmetric point if 0 was not visited (weight
+        units per pulse, both positive); bounds (weight units): `tau_max`, `tau_min` where steps vanish
+        linearly, else `w_max`, `w_min`; shape parameters of the family (`gamma_up`, `gamma_down`, or
+        `kappa_up`, `kappa_down` in inverse weight units; for the piecewise family `step_up_1`, ... at equally
+        spaced nodes on `range`); `symmetric_point` (weight units); `read_noise`, standard deviation of the
+        white reading noise (weight units); `cycle_noise`, standard deviation of a step over its mean;
+        `slow_noise` (weight units) and its correlation time `slow_memory` (readings), only if the readings
+        call for them.
     unidentified : tuple of Unidentified
         Parameters that the readings cannot identify: an interval that is open, a scale whose interval spans
         more than a factor 3, a symmetric point whose interval is wider than a quarter of `range` or leaves
@@ -95,7 +96,7 @@ class MeasuredDevice:
 
     @property
     def dw_min(self) -> float:
-        """Granularity: mean of the up and the down step at w = 0, weight units."""
+        """Granularity: mean of `step_up` and `step_down`, weight units."""
         return 0.5 * (self.parameters["step_up"].value + self.parameters["step_down"].value)
 
     @property
@@ -128,10 +129,15 @@ def find_unidentified(
         Lowest and highest state visited, weight units.
     """
     found = []
-    for name, (_, low, high) in parameters.items():
+    for name, (value, low, high) in parameters.items():
         reason = ""
         near, far = sorted((abs(low), abs(high)))
-        if np.isnan(low) or np.isnan(high):
+        edge = 1e-3 * (visited[1] - visited[0])
+        if name == "symmetric_point" and not visited[0] + edge < value < visited[1] - edge:
+            reason = (
+                "nowhere among the visited states do up steps fall, and down steps rise, through each other"
+            )
+        elif np.isnan(low) or np.isnan(high):
             which = "neither end" if np.isnan(low) and np.isnan(high) else "one end"
             reason = f"the search found {which} of the interval"
         elif name == "symmetric_point":

@@ -5,7 +5,8 @@ import pytest
 
 from sptrack.devices import device_from_mapping, device_to_toml, sample_cells
 from sptrack.devices.config import device_to_mapping
-from sptrack.devices.measured import (
+from sptrack.errors import ParameterError
+from sptrack.fitting import (
     FAMILIES,
     Measurement,
     fit_responses,
@@ -14,9 +15,8 @@ from sptrack.devices.measured import (
     to_device,
     two_runs,
 )
-from sptrack.devices.measured.coverage import Setting, simulated_readings
-from sptrack.devices.measured.selection import fold_numbers
-from sptrack.errors import ParameterError
+from sptrack.fitting.coverage import Setting, simulated_readings
+from sptrack.fitting.selection import fold_numbers
 
 pytestmark = pytest.mark.compiled
 

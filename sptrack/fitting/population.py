@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 
 from sptrack.devices.cells import Cells
-from sptrack.devices.device import MAX_ASYMMETRY, Asymmetry, CycleNoise, Device, Source, Spread
-from sptrack.devices.measured.device import Estimate, MeasuredDevice
-from sptrack.devices.measured.files import Measurement
-from sptrack.devices.measured.fit import fit_pulse_response, uncertainty_draws
-from sptrack.devices.measured.laws import Floats, Law
-from sptrack.devices.measured.selection import Selection, select_family
+from sptrack.devices.device import (
+    MAX_ASYMMETRY,
+    Asymmetry,
+    CycleNoise,
+    Device,
+    Fit,
+    ReadingScale,
+    Source,
+    Spread,
+    SymmetricPoints,
+)
 from sptrack.devices.sampling import cells_from_parameters, sample_cells
+from sptrack.devices.statistics import symmetric_points
+from sptrack.errors import ParameterError
+from sptrack.fitting._parallel import in_threads
+from sptrack.fitting.cell import Estimate, MeasuredDevice
+from sptrack.fitting.estimate import swift_estimate
+from sptrack.fitting.files import Measurement
+from sptrack.fitting.fit import describe_fit, fit_pulse_response, uncertainty_draws
+from sptrack.fitting.laws import FAMILIES, Floats, Law
+from sptrack.fitting.readings import PulseResponse
+from sptrack.fitting.selection import Selection, select_family
+from sptrack.fitting.thinning import thinned
 
 __all__ = [
     "CellSpread",
@@ -28,6 +46,12 @@ __all__ = [
 ]
 
 _DRAWS = 200
+_MOST, _MOST_OF_MANY = 4000, 1000
+_CHOSEN_ON, _IN_FULL = 4, 12
+_FIT_UNITS = 6
+_BATCH = 100
+_LIMITS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+_TRIAL_SHAPE = (32, 32)
 _FEWEST_CELLS = 3
 _HALF_WIDTH = 1.96
 _CHI = 1.92
@@ -66,6 +90,8 @@ class ResponseFit:
         Held-out scores; None if the family was given.
     spread : mapping of str to CellSpread
         Spread over cells by parameter; empty for fewer than 3 cells.
+    notes : tuple of str
+        What was left out, and what that costs.
     """
 
     measurement: Measurement
@@ -73,19 +99,35 @@ class ResponseFit:
     cells: tuple[MeasuredDevice, ...]
     selection: Selection | None
     spread: Mapping[str, CellSpread]
+    notes: tuple[str, ...] = ()
 
     @property
     def read_noise(self) -> float:
         """Std of a single reading about the state, root mean square over cells, weight units."""
         return float(np.sqrt(np.mean([cell.read_noise**2 for cell in self.cells])))
 
+    @property
+    def symmetric_point(self) -> Estimate:
+        """Symmetric point of the cell, or its mean over cells, weight units."""
+        found = self.spread.get("symmetric_point")
+        if found is not None:
+            return found.mean
+        if len(self.cells) == 1:
+            return self.cells[0].symmetric_point
+        return Estimate(float(np.mean([cell.symmetric_point.value for cell in self.cells])), -np.inf, np.inf)
+
 
 def fit_responses(
     measurement: Measurement,
     family: str | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ResponseFit:
     """Fit every cell of a measurement, with the family chosen by held-out readings unless given.
+
+    The family is chosen on at most 4 cells. Of more than 12 cells, 12 that are evenly spaced are fitted in
+    full; the others start from their median, with intervals from the information alone. Records that are
+    longer than needed are thinned (see `sptrack.fitting.thinning`). `ResponseFit.notes` says what was left
+    out.
 
     Parameters
     ----------
@@ -94,7 +136,7 @@ def fit_responses(
     family : str, optional
         One of `FAMILIES`.
     progress : callable, optional
-        Called with 1 after every fit of a cell while families are compared.
+        Called with (done, total) units of work, about equally long.
 
     Returns
     -------
@@ -107,19 +149,99 @@ def fit_responses(
     ConvergenceError
         The fit of a cell did not converge.
     """
-    selection = None if family is not None else select_family(measurement.cells, progress=progress)
-    chosen = family if selection is None else selection.chosen
-    cells = tuple(fit_pulse_response(cell, str(chosen)) for cell in measurement.cells)
+    given, notes = measurement.cells, []
+    most = _MOST if len(given) <= _IN_FULL else _MOST_OF_MANY
+    cells = tuple(thinned(cell, most) for cell in given)
+    kept, all_ = (sum(int(np.sum(~np.isnan(cell.readings))) for cell in group) for group in (cells, given))
+    if kept < all_:
+        ratio = np.sqrt(all_ / kept)
+        notes.append(
+            f"{kept:,} of {all_:,} readings used: intervals are up to {ratio:.1f} times as long as all "
+            "would give"
+        )
+    chosen_on = [cells[k] for k in _evenly(len(cells), _CHOSEN_ON)]
+    in_full = _evenly(len(cells), _IN_FULL)
+    swift = [k for k in range(len(cells)) if k not in set(in_full)]
+    rounds = (
+        (0 if family is not None else len(FAMILIES) * len(chosen_on)) + _FIT_UNITS * len(in_full) + len(swift)
+    )
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, rounds)
+
+    selection = None if family is not None else select_family(chosen_on, progress=advance)
+    chosen = str(family if selection is None else selection.chosen)
+    fitted: dict[int, MeasuredDevice] = {}
+    for k, one in zip(
+        in_full, in_threads(lambda k: fit_pulse_response(cells[k], chosen), in_full), strict=True
+    ):
+        fitted[k] = one
+        advance(_FIT_UNITS)
+    if swift:
+        notes.append(
+            f"{len(in_full)} of {len(cells)} cells fitted in full, the others from their median, with "
+            "intervals from "
+            "the information alone"
+        )
+        fitted |= _swift(cells, swift, list(fitted.values()), chosen, advance)
+    made = tuple(fitted[k] for k in sorted(fitted))
+    missing = len(cells) - len(made)
+    if missing:
+        notes.append(f"{missing} of {len(cells)} cells left out: their fits did not converge")
     spread = {}
-    if len(cells) >= _FEWEST_CELLS:
-        for name in cells[0].parameters:
-            found = [cell.parameters[name] for cell in cells if name in cell.parameters]
+    if len(made) >= _FEWEST_CELLS:
+        for name in made[0].parameters:
+            found = [cell.parameters[name] for cell in made if name in cell.parameters]
             finite = [one for one in found if np.isfinite(one.high - one.low) and one.high > one.low]
             if len(finite) >= _FEWEST_CELLS:
                 spread[name] = cell_spread(finite)
     return ResponseFit(
-        measurement=measurement, family=str(chosen), cells=cells, selection=selection, spread=spread
+        measurement=replace(measurement, cells=tuple(cells[k] for k in sorted(fitted))),
+        family=chosen,
+        cells=made,
+        selection=selection,
+        spread=spread,
+        notes=tuple(notes),
     )
+
+
+def _evenly(count: int, wanted: int) -> list[int]:
+    """At most ``wanted`` of ``count`` numbers, evenly spaced."""
+    return sorted(set(np.linspace(0, count - 1, min(count, wanted)).round().astype(int).tolist()))
+
+
+def _swift(
+    cells: tuple[PulseResponse, ...],
+    places: list[int],
+    like: list[MeasuredDevice],
+    family: str,
+    advance: Callable[[int], None],
+) -> dict[int, MeasuredDevice]:
+    """Quick fits of many cells, in batches under one program; those that do not converge are left out."""
+    slow = sum(one.fitted.slow for one in like) > len(like) / 2
+    chosen = [one for one in like if one.fitted.slow == slow]
+    start = np.median([one.fitted.theta[0, one.fitted.problem.runs :] for one in chosen], axis=0)
+    low, high = (float(f([one.range[k] for one in like])) for k, f in ((0, np.min), (1, np.max)))
+    batches: dict[bytes, list[int]] = {}
+    for k in places:
+        program = cells[k].program
+        batches.setdefault(program.pulses.tobytes() + program.runs.tobytes(), []).append(k)
+    found = {}
+    for batch in batches.values():
+        for first in range(0, len(batch), _BATCH):
+            part = batch[first : first + _BATCH]
+            readings = np.stack([cells[k].readings for k in part])
+            law = Law(family=family, low=low, high=high)
+            fitted = swift_estimate(law, cells[part[0]].program, readings, start, slow)
+            for row, k in enumerate(part):
+                if fitted.converged[row]:
+                    found[k] = describe_fit(cells[k], fitted.rows(np.array([row])), swift=True)
+            advance(len(part))
+    return found
 
 
 def cell_spread(estimates: list[Estimate]) -> CellSpread:
@@ -170,8 +292,9 @@ def to_device(fit: ResponseFit) -> Device:
     """Describe the fitted cells as a device.
 
     One cell: that cell, without spread. Three or more: the cell of the median coefficients, with the spread
-    between cells of gain, asymmetry and bounds, and the mean noises. What the readings cannot identify stands
-    in the note of the source.
+    between cells of gain and bounds, the mean and spread of their symmetric points, and the mean noises. The
+    granularity is the mean of the up and the down step at w = 0, whatever the family. Scale of the readings,
+    uncertainty and origin stand in `Device.scale` and `Device.fit`.
 
     Parameters
     ----------
@@ -181,7 +304,7 @@ def to_device(fit: ResponseFit) -> Device:
     Raises
     ------
     ParameterError
-        The fitted steps are none that the family can describe (bounds without 0 between them, say).
+        The granularity is above the range.
     """
     coefficients = np.exp(np.median([np.log(cell.coefficients) for cell in fit.cells], axis=0))
     low, high = (float(np.median([cell.range[k] for cell in fit.cells])) for k in (0, 1))
@@ -189,16 +312,79 @@ def to_device(fit: ResponseFit) -> Device:
     response, scales = law.response(coefficients)
     if abs(scales[0] - scales[1]) > MAX_ASYMMETRY * scales.sum():
         response, scales = law.sampled(coefficients)
-    width = response.w_max - response.w_min
     dw_min, skew = float(scales.mean()), float((scales[0] - scales[1]) / scales.sum())
     cycle = float(np.median([cell.parameters["cycle_noise"].value for cell in fit.cells]))
-    return Device(
+    measured = fit.measurement
+    made = Device(
         response=response,
-        dw_min=min(dw_min, 0.99 * width),
+        dw_min=min(dw_min, 0.99 * (response.w_max - response.w_min)),
         spread=_spread(fit, skew),
         cycle_noise=CycleNoise(std=cycle),
-        source=Source(name=fit.measurement.name, note=_note(fit)),
+        read_noise=fit.read_noise,
+        scale=None
+        if measured.in_weights
+        else ReadingScale(
+            low=measured.low, high=measured.high, unit=measured.unit, quantity=measured.quantity
+        ),
+        fit=_record(fit),
+        source=Source(name=measured.name, note=_note(fit)),
     )
+    return made if len(fit.cells) == 1 else _with_points(made, fit)
+
+
+def _record(fit: ResponseFit) -> Fit:
+    """Uncertainty and origin of the device."""
+    from sptrack import __version__
+
+    one, measured = fit.cells[0], fit.measurement
+    single = len(fit.cells) == 1
+    steps = [cell.dw_min for cell in fit.cells]
+    ends: dict[str, float | None] = {}
+    pairs = {"symmetric_point": fit.symmetric_point}
+    for name in ("read_noise", "cycle_noise"):
+        found = one.parameters[name] if single else fit.spread[name].mean if name in fit.spread else None
+        if found is not None:
+            pairs[name] = found
+    if single:
+        up, down = one.parameters["step_up"], one.parameters["step_down"]
+        pairs["dw_min"] = Estimate(one.dw_min, 0.5 * (up.low + down.low), 0.5 * (up.high + down.high))
+    for name, found in pairs.items():
+        for side, value in (("low", found.low), ("high", found.high)):
+            ends[f"{name}_{side}"] = float(value) if np.isfinite(value) else None
+    points = fit.spread.get("symmetric_point")
+    return Fit(
+        file=measured.name,
+        sha256=measured.sha256,
+        family=fit.family,
+        cells=len(fit.cells),
+        readings=sum(cell.diagnostics.readings for cell in fit.cells),
+        symmetric_point=fit.symmetric_point.value,
+        symmetric_point_std=None if points is None else points.std.value,
+        dw_min=float(np.median(steps)),
+        not_identified=tuple(not_identified(fit)),
+        version=__version__,
+        created=datetime.now(UTC).date().isoformat(),
+        **ends,
+    )
+
+
+def _with_points(device: Device, fit: ResponseFit) -> Device:
+    """Device whose symmetric points have the mean and spread of the fit, if its family can have them.
+
+    Points are kept inside the share of the range in which every cell's steps can cross: the largest of a few
+    shares at which an array can be drawn.
+    """
+    point = fit.symmetric_point.value
+    spread = fit.spread.get("symmetric_point")
+    std = 0.0 if spread is None else spread.std.value
+    for limit in _LIMITS:
+        asymmetry = SymmetricPoints(mean=point, std=std, limit=limit)
+        trial = replace(device, spread=replace(device.spread, asymmetry=asymmetry))
+        with suppress(ParameterError):
+            drawn = symmetric_points(sample_cells(trial, _TRIAL_SHAPE))
+            if np.isfinite(drawn).all() and abs(float(drawn.mean()) - point) < 0.1 * std + 0.02:
+                return trial
+    return device
 
 
 def _spread(fit: ResponseFit, skew: float) -> Spread:
@@ -232,9 +418,9 @@ def _spread(fit: ResponseFit, skew: float) -> Spread:
 
 
 def _note(fit: ResponseFit) -> str:
-    """Reading noise, and what the readings leave open."""
-    noise, parts = f"reading noise {fit.read_noise:.3g} weight units", not_identified(fit)
-    return noise + (f"; not identified by the readings: {'; '.join(parts)}" if parts else "")
+    """What the readings leave open."""
+    parts = not_identified(fit)
+    return f"not identified by the readings: {'; '.join(parts)}" if parts else ""
 
 
 def not_identified(fit: ResponseFit) -> list[str]:
@@ -270,7 +456,7 @@ def measured_cells(fit: ResponseFit, shape: tuple[int, int], *, seed: int = 0) -
         As in `to_device`; a shape that is not two positive integers.
     """
     device = to_device(fit)
-    if fit.spread:
+    if len(fit.cells) > 1:
         return sample_cells(device, shape, seed=seed)
     cell = fit.cells[0]
     generator = np.random.default_rng(seed)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.devices.families import ExpStep, LinearStep, PiecewiseStep, PowStep, Response, SoftBounds
-from sptrack.devices.measured import _filter as filters
+from sptrack.devices.families import LinearStep, PiecewiseStep, Response, SoftBounds
 from sptrack.errors import ParameterError, nearest
+from sptrack.fitting import _filter as filters
 
 __all__ = ["FAMILIES", "Floats", "Law", "family_law"]
 
@@ -40,7 +40,7 @@ class Law:
     the origin, the mean steps are
 
     - soft-bounds:      a (1 - x/B)
-    - pow-step:         a (1 - x/B)^gamma
+    - pow-step:         a (1 - x/B)^gamma, at most to B
     - exp-step:         a (1 - exp(kappa (x - B))) / (1 - exp(-kappa B)), which falls late
     - soft-exponential: a (exp(-kappa x) - exp(-kappa B)) / (1 - exp(-kappa B)), which falls early
     - linear-step:      a (1 - g x), cut at a hard bound B
@@ -123,7 +123,7 @@ class Law:
 
     def describe(self, coefficients: Floats) -> dict[str, Floats]:
         """Named parameters [B], the symmetric point last, of coefficients [B, 2, c]."""
-        up, down = self.steps(coefficients, np.zeros((len(coefficients), 1)))[..., 0]
+        up, down = self.steps(coefficients, self.granularity_point(coefficients)[:, None])[..., 0]
         named = {"step_up": up, "step_down": down}
         if self.family == "piecewise":
             for k in range(NODES):
@@ -174,61 +174,76 @@ class Law:
         return np.asarray(0.5 * (above + below))
 
     def ends(self, coefficients: Floats) -> tuple[Floats, Floats]:
-        """Upper and lower weight [B] of the nodes: the bounds, but not far beyond the visited range."""
+        """Upper and lower weight [B] of the nodes: the bounds, but not far beyond the visited range.
+
+        Of the piecewise family: where its last piece reaches 0.
+        """
         upper, lower = self.bounds(coefficients)
         margin = 0.5 * (self.high - self.low)
+        if self.family == "piecewise":
+            gap, near = (self.high - self.low) / (NODES - 1), 0.5 * margin
+            last, before = coefficients[:, :, -1], coefficients[:, :, -2]
+            with np.errstate(divide="ignore"):
+                reach = np.where(before > last, last * gap / np.maximum(before - last, 1e-300), np.inf)
+            reach = np.minimum(reach, near)
+            return upper + reach[:, 0], lower - reach[:, 1]
         return np.minimum(upper, self.high + margin), np.maximum(lower, self.low - margin)
 
     def nodes(self, coefficients: Floats) -> Floats:
         """Steps [2, B, n], not below 0, at equally spaced weights between the `ends` of the nodes."""
         upper, lower = self.ends(coefficients)
-        count = NODES if self.family == "piecewise" else _SAMPLES
-        weights = np.linspace(lower, upper, count, axis=1)
-        return np.asarray(np.maximum(self.steps(coefficients, weights), 0.0))
+        weights = np.linspace(lower, upper, _SAMPLES, axis=1)
+        steps = self.steps(coefficients, weights)
+        if self.family == "piecewise":
+            gap = (self.high - self.low) / (NODES - 1)
+            for side, beyond in enumerate((weights - self.high, self.low - weights)):
+                fall = (coefficients[:, side, -2] - coefficients[:, side, -1])[:, None] / gap
+                steps[side] -= np.maximum(beyond, 0.0) * np.maximum(fall, 0.0)
+        return np.asarray(np.maximum(steps, 0.0))
 
     def response(self, coefficients: Floats) -> tuple[Response, Floats]:
         """Response family of one cell's coefficients [2, c], and the scales [2] of its steps (weight units).
 
-        Raises
-        ------
-        ParameterError
-            The bounds found do not have 0 between them, which the family wants.
+        The mean of the scales is the granularity: the mean of the up and the down step at w = 0 (see
+        `granularity_point`), whatever the family. Families whose own unit of steps is another one, and bounds
+        that do not have 0 between them, are given by `sampled` steps.
         """
         one = coefficients[None]
         upper, lower = (float(x[0]) for x in self.bounds(one))
-        ends = {"w_max": upper, "w_min": lower}
         up, down = self.steps(one, np.zeros((1, 1)))[:, 0, 0]
-        if self.family in ("piecewise", "soft-exponential"):
+        plain = self.family in ("soft-bounds", "linear-step")
+        if not plain or not lower < 0.0 < upper or min(up, down) <= 0.0:
             return self.sampled(coefficients)
-        if not lower < 0.0 < upper or min(up, down) <= 0.0:
-            raise ParameterError(
-                f"bounds {lower:.4g} .. {upper:.4g} of the fit: {self.family} wants 0 between them; give the "
-                "range of the readings that is to be -1 .. 1"
-            )
         if self.family == "soft-bounds":
-            return SoftBounds(**ends), np.array([up, down])
-        if self.family == "pow-step":
-            gammas = one[0, :, 2]
-            width = upper - lower
-            ahead = np.array([upper, -lower]) / width
-            exponents = {"gamma_up": float(gammas[0]), "gamma_down": float(gammas[1])}
-            return PowStep(**ends, **exponents), np.array([up, down]) / ahead**gammas
-        if self.family == "exp-step":
-            kappa = one[0, :, 2]
-            reach = np.exp(-kappa * np.array([upper, -lower]))
-            values = {"A_up": reach[0], "gamma_up": kappa[0], "A_down": reach[1], "gamma_down": kappa[1]}
-            unit = {"a": 0.5 * (upper - lower), "b": 0.0}
-            plain = {name: float(value) for name, value in (values | unit).items()}
-            return ExpStep(**ends, **plain), np.array([up, down]) / (1.0 - reach)
-        shapes = {f"gamma_{side}": float(x[0]) for side, x in self._shapes(one).items()}
-        return LinearStep(**ends, **shapes), np.array([up, down])
+            return SoftBounds(w_max=upper, w_min=lower), np.array([up, down])
+        slopes = one[0, :, 1]
+        upper, lower = min(upper, self.origin + 1.0 / slopes[0]), max(lower, self.origin - 1.0 / slopes[1])
+        if not lower < 0.0 < upper:
+            return self.sampled(coefficients)
+        return LinearStep(
+            w_max=upper,
+            w_min=lower,
+            gamma_up=float(slopes[0] * upper / (1.0 + slopes[0] * self.origin)),
+            gamma_down=float(-slopes[1] * lower / (1.0 - slopes[1] * self.origin)),
+        ), np.array([up, down])
+
+    def granularity_point(self, coefficients: Floats) -> Floats:
+        """Weight [B] at which the granularity is taken: 0 if it was visited, else the symmetric point."""
+        visited = self.low <= 0.0 <= self.high
+        point = np.clip(self.symmetric_point(coefficients), self.low, self.high)
+        return np.zeros(len(coefficients)) if visited else np.asarray(point)
+
+    def granularity(self, coefficients: Floats) -> Floats:
+        """Mean [B] of the up and the down step at the granularity's point, weight units."""
+        return np.asarray(
+            self.steps(coefficients, self.granularity_point(coefficients)[:, None])[..., 0].mean(axis=0)
+        )
 
     def sampled(self, coefficients: Floats) -> tuple[PiecewiseStep, Floats]:
         """The same steps as interpolated nodes: a form that any coefficients [2, c] have. As `response`."""
         one = coefficients[None]
         upper, lower = (float(x[0]) for x in self.ends(one))
-        nodes = self.nodes(one)[:, 0]
-        scale = float(nodes.mean())
+        nodes, scale = self.nodes(one)[:, 0], float(self.granularity(one)[0])
         up, down = (tuple((side / scale).tolist()) for side in nodes)
         made = PiecewiseStep(w_max=upper, w_min=lower, nodes_up=up, nodes_down=down)
         return made, np.array([scale, scale])

@@ -8,16 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.devices.measured.estimate import Estimates
-from sptrack.devices.measured.fit import best_fit
-from sptrack.devices.measured.laws import FAMILIES, Floats
-from sptrack.devices.measured.readings import PulseResponse
-from sptrack.devices.measured.statespace import likelihood, maximise
 from sptrack.errors import ConvergenceError, ParameterError
+from sptrack.fitting._parallel import in_threads
+from sptrack.fitting.estimate import Estimates
+from sptrack.fitting.fit import best_fit
+from sptrack.fitting.laws import FAMILIES, Floats
+from sptrack.fitting.readings import PulseResponse
+from sptrack.fitting.statespace import innovations, maximise
 
 __all__ = ["FamilyScore", "Selection", "fold_numbers", "held_out_scores", "select_family"]
 
 FOLDS = 10
+_FIRST = 3
+_NEAR = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,8 @@ class FamilyScore:
 class Selection:
     """Families in the order tried, and the chosen one: the simplest within one standard error of the best.
 
-    ``failed`` maps families without a score to the reason: their fit of a cell did not converge.
+    ``failed`` maps families without a score to the reason: their fit of a cell did not converge, or ended at
+    a limit of their shape parameters.
     """
 
     scores: tuple[FamilyScore, ...]
@@ -56,12 +60,16 @@ class Selection:
 
 
 def fold_numbers(runs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Fold of every reading (-1: never held out): contiguous blocks, ten folds, never a whole run."""
+    """Fold of every reading (-1: never held out): contiguous blocks, ten folds, never a whole run.
+
+    The first twentieth of a run (three readings at least) stays: it tells where the run starts.
+    """
     folds = np.full(runs.size, -1)
     count = 0
     for run in np.unique(runs):
         place = np.flatnonzero(runs == run)
         parts = max(2, round(FOLDS * place.size / runs.size))
+        place = place[max(_FIRST, place.size // 20) :]
         if place.size < 2 * parts:
             continue
         for part in np.array_split(place, parts):
@@ -71,7 +79,9 @@ def fold_numbers(runs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def held_out_scores(response: PulseResponse, fitted: Estimates) -> Floats:
-    """Log density [folds] of each held-out block given all other readings, at parameters fitted to these.
+    """Log density [folds] of each held-out block given the readings before it.
+
+    Parameters are fitted to all other readings.
 
     Parameters
     ----------
@@ -87,7 +97,9 @@ def held_out_scores(response: PulseResponse, fitted: Estimates) -> Floats:
     training = np.where(folds == used[:, None], np.nan, problem.readings)
     without = problem._replace(readings=training)
     found = maximise(without, np.repeat(fitted.theta, used.size, axis=0), tolerance=1e-3)
-    return likelihood(problem, found.theta).plain - found.likelihood.plain
+    error, variance = (part[:, 0] for part in innovations(problem, found.theta[:, None]))
+    density = -0.5 * (np.log(variance) + error * error / variance)
+    return np.asarray(np.sum(np.where((folds == used[:, None]) & (error != 0.0), density, 0.0), axis=1))
 
 
 def select_family(
@@ -97,8 +109,7 @@ def select_family(
 ) -> Selection:
     """Hold families against readings that they have not seen.
 
-    Contiguous blocks of readings are held out in turn; the score of a block is its joint log density given
-    all other readings, so that a law is tried over many pulses without correction. One family for all cells.
+    Contiguous blocks of readings are held out in turn (see `held_out_scores`). One family for all cells.
 
     Parameters
     ----------
@@ -123,26 +134,51 @@ def select_family(
     if not families:
         raise ParameterError("no family to choose from")
     table: dict[str, list[Floats]] = {}
-    sizes, failed = {}, {}
-    for family in families:
-        parts = []
-        for cell in cells:
-            try:
-                fitted = best_fit(cell, family)
-                parts.append(held_out_scores(cell, fitted))
-                sizes[family] = 2 * fitted.problem.law.coefficients
-            except ConvergenceError as error:
-                parts, failed[family] = [], str(error)
-            if progress is not None:
-                progress(1)
-            if not parts:
-                break
-        if parts:
-            table[family] = parts
+    sizes: dict[str, int] = {}
+    failed: dict[str, str] = {}
+    jobs = [(family, cell) for family in families for cell in cells]
+    for (family, _), found in zip(jobs, in_threads(_scored, jobs), strict=True):
+        if isinstance(found, ConvergenceError):
+            failed[family] = str(found)
+        else:
+            table.setdefault(family, []).append(found[0])
+            sizes[family] = found[1]
+        if progress is not None:
+            progress(1)
+    table = {family: parts for family, parts in table.items() if family not in failed}
     if not table:
         raise ConvergenceError("no family could be fitted: " + "; ".join(failed.values()))
     readings = sum(int(np.sum(fold_numbers(cell.program.runs) >= 0)) for cell in cells)
     return replace(_choose(table, sizes, readings), failed=failed)
+
+
+def _scored(job: tuple[str, PulseResponse]) -> tuple[Floats, int] | ConvergenceError:
+    """Scores of a family on a cell and its number of coefficients, or why there are none."""
+    family, cell = job
+    try:
+        fitted = best_fit(cell, family)
+        if _at_limit(fitted):
+            return ConvergenceError(
+                f"{cell.label}the best shape of {family} lies at the limit of those tried"
+            )
+        return held_out_scores(cell, fitted), 2 * fitted.problem.law.coefficients
+    except ConvergenceError as error:
+        return error
+
+
+def _at_limit(fitted: Estimates) -> bool:
+    """Whether a shape is at its limit: an exponent at either, a rate of an exponential at the upper one.
+
+    Such a fit stands for another family: a hard bound, or steps that fall faster than those of its own.
+    """
+    family, problem = fitted.problem.law.family, fitted.problem
+    if family not in ("pow-step", "exp-step", "soft-exponential"):
+        return False
+    width = problem.law.coefficients
+    places = problem.limits.shape[1] - np.array([1 + width, 1])
+    low, high = problem.limits[:, places]
+    at = fitted.theta[0, places]
+    return bool(np.any(at > high - _NEAR) or (family == "pow-step" and np.any(at < low + _NEAR)))
 
 
 def _choose(table: dict[str, list[Floats]], sizes: dict[str, int], readings: int) -> Selection:

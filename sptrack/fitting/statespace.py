@@ -25,13 +25,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.devices.measured._filter import (
+from sptrack.fitting._filter import (
     Program,
     Vectors,
+    accumulate,
     filter_readings,
     simulate_readings,
 )
-from sptrack.devices.measured.laws import Floats, Law
+from sptrack.fitting._parallel import in_threads, processors
+from sptrack.fitting.laws import Floats, Law
 
 __all__ = [
     "CYCLE",
@@ -49,6 +51,7 @@ __all__ = [
     "log_step",
     "maximise",
     "simulate",
+    "solved",
     "unpack",
 ]
 
@@ -58,9 +61,8 @@ READ, CYCLE, SLOW, MEMORY = range(4)
 OFF = -20.0
 """Logarithm of a noise that is switched off."""
 
-_DELTA = 1e-5
 _NOISE_DELTA = 1e-3
-_NUMBERS = 4_000_000
+_HOPELESS = -1e15
 
 
 class Problem(NamedTuple):
@@ -155,7 +157,7 @@ def simulate(problem: Problem, theta: Floats, residuals: Floats) -> Floats:
 
 
 def likelihood(problem: Problem, theta: Floats) -> Likelihood:
-    """Log-likelihood (plus the law's prior and the restriction) with derivatives by forward difference.
+    """Log-likelihood (plus the law's prior and the restriction) with its derivatives, on all processors.
 
     With innovations e and variances S, log L = -sum(log S + e^2/S)/2 up to a constant and the information is
     sum(de de'/S + dS dS'/(2 S^2)) (Harvey 1989, Forecasting, Structural Time Series Models and the Kalman
@@ -168,34 +170,43 @@ def likelihood(problem: Problem, theta: Floats) -> Likelihood:
     theta : array [B, p]
         A vector for each.
     """
-    passes = 3 * (theta.shape[1] + 1)
-    parts = -(-theta.shape[0] * passes * problem.readings.shape[1] // _NUMBERS)
-    blocks = np.array_split(np.arange(len(theta)), max(parts, 1))
-    found = [_likelihood(problem.rows(block), theta[block]) for block in blocks]
-    return Likelihood(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    blocks = np.array_split(np.arange(len(theta)), min(len(theta), processors()))
+    found = list(in_threads(lambda block: _likelihood(problem.rows(block), theta[block]), blocks))
+    return (
+        found[0]
+        if len(found) == 1
+        else Likelihood(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    )
+
+
+def _sums(problem: Problem, theta: Floats, noisy: bool) -> tuple[Floats, Floats, Floats, Floats]:
+    """Plain log-likelihood [B], its gradient [B, q], and both parts of its information [B, q, q]."""
+    at = unpack(problem, theta[:, None])
+    shape = len(theta), problem.limits.shape[1] - (0 if noisy else len(NOISES))
+    found = np.zeros(shape[0]), np.zeros(shape), np.zeros((*shape, shape[1])), np.zeros((*shape, shape[1]))
+    flat = Vectors(*(np.ascontiguousarray(part[:, 0]) for part in at))
+    accumulate(problem.law.shape, flat, problem.program, problem.readings, int(noisy), found)
+    return found
 
 
 def _likelihood(problem: Problem, theta: Floats) -> Likelihood:
-    count = theta.shape[1]
-    error, variance = innovations(problem, theta[:, None] + _DELTA * np.eye(count + 1, count, k=-1))
-    base = variance[:, 0]
-    shock = error[:, 0] / np.sqrt(base)
-    seen = ~np.isnan(problem.readings)
-    plain = -0.5 * np.sum(seen * (np.log(base) + shock * shock), axis=1)
-    error = (error[:, 1:] - error[:, :1]) / (_DELTA * np.sqrt(base[:, None]))
-    variance = (variance[:, 1:] / base[:, None] - 1.0) / (_DELTA * np.sqrt(2.0))
-    turned = (shock * shock - 1.0) / np.sqrt(2.0)
-    score = (variance @ turned[..., None] - error @ shock[..., None])[..., 0]
-    information = error @ np.swapaxes(error, 1, 2) + variance @ np.swapaxes(variance, 1, 2)
-    prior = _prior(problem)
-    pull = theta @ prior
-    value = plain - 0.5 * np.sum(theta * pull, axis=1)
-    score -= pull
-    if problem.means is not None:
-        restriction, slope = _restriction(problem, theta)
-        levels, fall = _levels(problem, theta)
-        value, score = value + restriction + levels, score + slope + fall
-    return Likelihood(value, score, information + prior, plain)
+    with np.errstate(over="ignore", invalid="ignore"):
+        plain, score, errors, variances = _sums(problem, theta, True)
+        prior = _prior(problem)
+        pull = theta @ prior
+        value, information = plain - 0.5 * np.sum(theta * pull, axis=1), errors + variances + prior
+        score -= pull
+        if problem.means is not None:
+            restriction, slope = _restriction(problem, theta)
+            levels, fall = _levels(problem, theta)
+            value, score = value + restriction + levels, score + slope + fall
+        lost = ~(
+            np.isfinite(value) & np.isfinite(score).all(axis=1) & np.isfinite(information).all(axis=(1, 2))
+        )
+    if lost.any():
+        # a law that overflows is so far from the readings that only its being worse matters
+        value[lost], plain[lost], score[lost], information[lost] = _HOPELESS, _HOPELESS, 0.0, prior
+    return Likelihood(value, score, information, plain)
 
 
 def _prior(problem: Problem) -> Floats:
@@ -225,21 +236,15 @@ def _levels(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
 
 def _restriction(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
     """-log det(information on start states and coefficients)/2 [B] and its gradient [B, p] by the noises."""
-    means, noises = problem.mean_entries, problem.noise_entries
-    reference = theta if problem.means is None else problem.means
-    at = reference.copy()
-    at[:, problem.runs : problem.runs + 4] = theta[:, problem.runs : problem.runs + 4]
-    count = theta.shape[1]
-    moves = np.zeros((1 + len(noises), 1 + len(means), count))
-    moves[:, 1 + np.arange(len(means)), means] = _DELTA
-    moves[1 + np.arange(len(noises)), :, noises] += _NOISE_DELTA
-    error, variance = innovations(problem, at[:, None] + moves.reshape(-1, count))
-    shape = (len(theta), *moves.shape[:2], error.shape[-1])
-    error, variance = error.reshape(shape), variance.reshape(shape)[:, :, :1]
-    slopes = (error[:, :, 1:] - error[:, :, :1]) / (_DELTA * np.sqrt(variance))
-    information = slopes @ np.swapaxes(slopes, -1, -2) + _prior(problem)[np.ix_(means, means)]
-    information += 1e-9 * np.eye(len(means))
-    values = -0.5 * np.linalg.slogdet(information)[1]
+    noises, means = problem.noise_entries, problem.mean_entries
+    at = np.repeat((theta if problem.means is None else problem.means)[:, None], 1 + len(noises), axis=1)
+    place = slice(problem.runs, problem.runs + len(NOISES))
+    at[:, :, place] = theta[:, None, place]
+    at[:, 1 + np.arange(len(noises)), noises] += _NOISE_DELTA
+    rows = np.repeat(np.arange(len(theta)), 1 + len(noises))
+    errors = _sums(problem.rows(rows), at.reshape(rows.size, -1), False)[2]
+    information = errors + _prior(problem)[np.ix_(means, means)] + 1e-9 * np.eye(len(means))
+    values = -0.5 * np.linalg.slogdet(information)[1].reshape(len(theta), -1)
     gradient = np.zeros_like(theta)
     gradient[:, noises] = (values[:, 1:] - values[:, :1]) / _NOISE_DELTA
     return values[:, 0], gradient
@@ -292,6 +297,17 @@ def held_entries(theta: Floats, score: Floats, boxes: Floats) -> NDArray[np.bool
     return np.asarray((theta <= low) & (score <= 0.0) | (theta >= high) & (score >= 0.0))
 
 
+def solved(matrix: Floats, right: Floats) -> Floats:
+    """Solutions of symmetric systems [B, p, p]; singular ones and ones that overflowed are made regular."""
+    try:
+        return np.asarray(np.linalg.solve(matrix, right))
+    except np.linalg.LinAlgError:
+        finite = np.clip(np.nan_to_num(matrix), -1e12, 1e12)
+        ridge = 1e-9 * np.abs(finite).max(axis=(1, 2)) + 1e-9
+        regular = finite + ridge[:, None, None] * np.eye(finite.shape[-1])
+        return np.asarray(np.linalg.pinv(regular, hermitian=True) @ np.nan_to_num(right))
+
+
 def _scoring_step(theta: Floats, at: Likelihood, damping: Floats, limits: Floats) -> Floats:
     """Damped scoring step, clipped to the limits; a parameter pressed against its limit stays."""
     held = held_entries(theta, at.score, limits)
@@ -299,5 +315,5 @@ def _scoring_step(theta: Floats, at: Likelihood, damping: Floats, limits: Floats
     diagonal = np.einsum("bii->bi", matrix)
     diagonal += damping[:, None] * diagonal + np.where(held, 1.0, 1e-9)
     score = np.where(held, 0.0, at.score)
-    move = np.clip(np.linalg.solve(matrix, score[..., None])[..., 0], -2.0, 2.0)
+    move = np.clip(solved(matrix, score[..., None])[..., 0], -2.0, 2.0)
     return np.asarray(np.clip(theta + move, *limits) - theta)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.devices.measured._filter import Program
-from sptrack.devices.measured.intervals import Function, Quantity, profile_interval
-from sptrack.devices.measured.laws import Floats, Law
-from sptrack.devices.measured.resampling import plausible_vectors, root_limits
-from sptrack.devices.measured.statespace import (
+from sptrack.fitting._filter import Program
+from sptrack.fitting._parallel import in_threads
+from sptrack.fitting.intervals import Function, Quantity, profile_interval, value_gradient
+from sptrack.fitting.laws import Floats, Law
+from sptrack.fitting.resampling import plausible_vectors, root_limits
+from sptrack.fitting.statespace import (
     CYCLE,
     MEMORY,
     NOISES,
@@ -19,17 +20,34 @@ from sptrack.devices.measured.statespace import (
     READ,
     SLOW,
     Problem,
+    likelihood,
     log_step,
     maximise,
+    solved,
     unpack,
 )
 
-__all__ = ["CYCLE_LIMITS", "RESAMPLES", "Estimates", "estimate", "natural", "pose", "run_starts", "speeds"]
+__all__ = [
+    "CYCLE_LIMITS",
+    "RESAMPLES",
+    "SIGNED",
+    "Estimates",
+    "estimate",
+    "natural",
+    "pose",
+    "run_starts",
+    "speeds",
+    "swift_estimate",
+]
 
 RESAMPLES = 40
 """Resamples of the readings behind the intervals of a fit."""
 CYCLE_LIMITS = np.log([1e-2, 1e3])
 """Logarithms of the cycle noises tried, shares of the mean step."""
+_CALIBRATED = ("symmetric_point", "step_up", "step_down", "tau_max", "tau_min", "w_max", "w_min")
+SIGNED = ("tau", "w_", "symmetric")
+"""Beginnings of the names of parameters that may be negative."""
+_MOST_LOG = 600.0
 _NOISE_DEPTH = 6.0
 _FEWEST_FOR_SLOW = 40
 _PLAIN_ROOT = 1.96
@@ -51,6 +69,16 @@ class Estimates:
     plain: Floats
     converged: NDArray[np.bool_]
 
+    def rows(self, index: NDArray[np.intp]) -> Estimates:
+        """Fits of some of the data sets."""
+        return Estimates(
+            problem=self.problem.rows(index),
+            theta=self.theta[index],
+            value=self.value[index],
+            plain=self.plain[index],
+            converged=self.converged[index],
+        )
+
     @property
     def slow(self) -> bool:
         """Whether slow reading noise is part of the model."""
@@ -66,8 +94,8 @@ class Estimates:
         """95 % profile-likelihood intervals [B, 2] by name, of all parameters or of some; NaN: not found.
 
         The fall of the likelihood at the ends is that of a variance, which is never below 0, for the noises;
-        for the parameters of the law and its symmetric point it comes from refitted resamples of the readings
-        (see `resampling`).
+        for the steps, the bounds and the symmetric point it comes from refitted resamples of the readings
+        (see `resampling`); for shape parameters it is that of regression.
 
         Parameters
         ----------
@@ -79,21 +107,20 @@ class Estimates:
             Seed of the resamples.
         """
         wanted = tuple(self.named()) if names is None else names
-        calibrated = [name for name in wanted if name not in NOISES]
+        calibrated = [name for name in wanted if name in _CALIBRATED]
         generator = np.random.default_rng((seed, _STREAM))
         vectors = plausible_vectors(self.problem, self.theta, self.value, resamples, generator)
         functions = [self._function(name) for name in calibrated]
         limits = root_limits(self.problem, vectors, functions, generator)
         starts = self.theta, vectors[:, -1], vectors[:, resamples // 2]
-        found = {}
+        jobs = []
         for name in wanted:
             quantity = Quantity(self._function(name), self._noise(name))
             falls = _falls(limits[calibrated.index(name)]) if name in calibrated else (None, None)
-            ends = [
-                self._end(quantity, sign, fall, starts) for sign, fall in zip((-1, 1), falls, strict=True)
-            ]
-            found[name] = np.stack(ends, axis=1)
-        return found
+            jobs += [(quantity, sign, fall, starts) for sign, fall in zip((-1, 1), falls, strict=True)]
+        ends = list(in_threads(lambda job: self._end(*job), jobs))
+        pairs = {name: np.stack(ends[2 * k : 2 * k + 2], axis=1) for k, name in enumerate(wanted)}
+        return {name: ends if name.startswith(SIGNED) else np.exp(ends) for name, ends in pairs.items()}
 
     def _end(self, quantity: Quantity, sign: int, fall: Floats | None, starts: tuple[Floats, ...]) -> Floats:
         """Ends [B] of intervals: the outermost from two starts (from a third if none is found), else NaN.
@@ -111,8 +138,30 @@ class Estimates:
                 ends[left] = sign * np.fmax(sign * ends[left], np.where(done, sign * end, np.nan))
         return ends
 
+    def wald_intervals(self) -> dict[str, Floats]:
+        """95 % intervals [B, 2] from the information alone, of all parameters by name: quick, for many cells.
+
+        Those of positive quantities are symmetric in the logarithm.
+        """
+        information = likelihood(self.problem, self.theta).information
+        free = self.problem.limits[0] < self.problem.limits[1]
+        matrix = np.where(free[:, None] & free, information, 0.0) + np.diag(np.where(free, 1e-6, 1.0))
+        found = {}
+        for name in self.named():
+            function = self._function(name)
+            slope = value_gradient(function, self.theta) * free
+            along = solved(matrix, slope[..., None])[..., 0]
+            half = _PLAIN_ROOT * np.sqrt(np.maximum(np.sum(slope * along, axis=1), 0.0))
+            centre = function(self.theta)
+            ends = np.stack([centre - half, centre + half], axis=1)
+            found[name] = ends if name.startswith(SIGNED) else np.exp(np.clip(ends, -_MOST_LOG, _MOST_LOG))
+        return found
+
     def _function(self, name: str) -> Function:
-        return lambda theta: natural(self.problem, theta)[name]
+        """A parameter, or the logarithm of one that is positive, so that all are of order 1."""
+        if name.startswith(SIGNED):
+            return lambda theta: natural(self.problem, theta)[name]
+        return lambda theta: np.log(np.maximum(natural(self.problem, theta)[name], 1e-300))
 
     def _noise(self, name: str) -> int:
         return self.problem.runs + NOISES.index(name) if name in NOISES[: SLOW + 1] else -1
@@ -139,20 +188,33 @@ def speeds(program: Program, readings: Floats) -> Floats:
     """Mean steps [B, 2] up and down, by least squares on a constant per run and two constant steps."""
     new = np.diff(program.runs, prepend=-1) != 0
     pulses = np.where(new, 0, program.pulses)
-    totals = []
-    for count in (np.maximum(pulses, 0), -np.minimum(pulses, 0)):
-        total = np.cumsum(count)
-        totals.append(total - total[new][program.runs])
-    runs = np.eye(int(program.runs[-1]) + 1)[program.runs]
-    design = np.column_stack([totals[0], -totals[1], runs])
-    return np.asarray(np.linalg.lstsq(design, readings.T, rcond=None)[0][:2].T)
+    up, down = (
+        np.cumsum(count).astype(np.float64) for count in (np.maximum(pulses, 0), np.minimum(pulses, 0))
+    )
+    found = np.empty((len(readings), 2))
+    for b, row in enumerate(readings):
+        seen = np.flatnonzero(~np.isnan(row))
+        runs = program.runs[seen]
+        number = np.maximum(np.bincount(runs, minlength=int(program.runs[-1]) + 1), 1)
+
+        def centred(values: Floats, runs: Floats = runs, number: Floats = number) -> Floats:
+            return np.asarray(values - (np.bincount(runs, values, number.size) / number)[runs])
+
+        design = np.stack([centred(up[seen]), centred(down[seen])], axis=1)
+        found[b] = np.linalg.lstsq(design, centred(row[seen]), rcond=None)[0]
+    return found
 
 
 def run_starts(program: Program, readings: Floats) -> Floats:
     """First states [B, R] of the runs, from the mean of the first twentieth of each."""
-    count = int(program.runs[-1]) + 1
-    pieces = [np.flatnonzero(program.runs == r) for r in range(count)]
-    return np.stack([readings[:, p[: p.size // 20 + 1]].mean(axis=1) for p in pieces], axis=1)
+    edges = np.append(np.flatnonzero(np.diff(program.runs, prepend=-1)), program.runs.size)
+    starts = np.empty((len(readings), edges.size - 1))
+    for b, row in enumerate(readings):
+        for r in range(edges.size - 1):
+            values = row[edges[r] : edges[r + 1]]
+            values = values[~np.isnan(values)]
+            starts[b, r] = values[: values.size // 20 + 1].mean() if values.size else np.nanmean(row)
+    return starts
 
 
 def pose(law: Law, program: Program, readings: Floats) -> tuple[Problem, Floats]:
@@ -160,7 +222,7 @@ def pose(law: Law, program: Program, readings: Floats) -> tuple[Problem, Floats]
     values = readings - law.origin
     span = law.high - law.low
     inside = np.diff(program.runs) == 0
-    scatter = max(float(np.std(np.diff(values, axis=1)[:, inside])) / np.sqrt(2.0), 1e-6 * span)
+    scatter = max(float(np.nanstd(np.diff(values, axis=1)[:, inside])) / np.sqrt(2.0), 1e-6 * span)
     rates = np.maximum(speeds(program, values), 1e-3 * span / values.shape[1])
     starts, runs = run_starts(program, values), int(program.runs[-1]) + 1
     longest = max(int(np.bincount(program.runs).max()), 4)
@@ -219,6 +281,39 @@ def estimate(
         if rows.size:
             groups.append((rows, _restrict(model.problem.rows(rows), model.theta[rows])))
     return groups
+
+
+def swift_estimate(law: Law, program: Program, readings: Floats, like: Floats, slow: bool) -> Estimates:
+    """Fit many data sets from one start, with slow reading noise or without it.
+
+    Parameters
+    ----------
+    law, program, readings
+        As in `estimate`.
+    like : array [q]
+        Noises and logarithms of coefficients to start from, in the order of a vector behind the starts of the
+        runs.
+    slow : bool
+        Whether slow noise is part of the model.
+    """
+    problem, begin = pose(law, program, readings)
+    if slow:
+        problem, begin = _with_slow(problem, begin)
+    begin[:, problem.runs :] = like
+    begin[:, problem.runs : problem.runs + len(NOISES)] = np.clip(
+        begin[:, problem.runs : problem.runs + len(NOISES)],
+        *problem.limits[:, problem.runs : problem.runs + len(NOISES)],
+    )
+    plain = maximise(problem, begin, tolerance=1e-2)
+    problem = problem._replace(means=plain.theta)
+    final = maximise(problem, plain.theta, tolerance=1e-2)
+    return Estimates(
+        problem=problem,
+        theta=final.theta,
+        value=final.likelihood.value,
+        plain=final.likelihood.plain,
+        converged=final.converged,
+    )
 
 
 def _with_slow(problem: Problem, begin: Floats) -> tuple[Problem, Floats]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from sptrack.devices.measured.laws import Floats
-from sptrack.devices.measured.statespace import Likelihood, Problem, held_entries, likelihood
+from sptrack.fitting.laws import Floats
+from sptrack.fitting.statespace import Likelihood, Problem, held_entries, likelihood, solved
 
 __all__ = [
     "Function",
@@ -26,9 +26,11 @@ Function = Callable[[Floats], Floats]
 
 _DELTA = 1e-5
 _LEVEL = 0.95
-_STEPS = 90
+_STEPS = 60
 _PACES = (1.0, 0.6, 0.3)
 _LOST = 15.0
+_RIDGE = 1e-3
+"""Information added to each parameter while a step is chosen: what the readings do not tell at all stays."""
 
 
 class Quantity(NamedTuple):
@@ -109,8 +111,7 @@ def profile_interval(
     Returns
     -------
     ends : array [B]
-        The ends; infinite (0 below, for a noise) where the likelihood does not fall far enough inside the
-        limits of the parameters.
+        The ends; infinite where the likelihood does not fall far enough inside the limits of the parameters.
     converged : array [B] of bool
         Whether the search ended.
     """
@@ -139,8 +140,7 @@ def profile_interval(
         theta[active] += move * _PACES[min(step * len(_PACES) // _STEPS, len(_PACES) - 1)]
         done[active], is_open[active] = here_done | here_open, here_open
     ends = quantity.value(good)
-    limit = 0.0 if quantity.noise >= 0 and sign < 0 else sign * np.inf
-    return np.where(is_open, limit, ends), done
+    return np.where(is_open, sign * np.inf, ends), done
 
 
 class _Search(NamedTuple):
@@ -164,15 +164,15 @@ def _step(
     places, first = np.arange(theta.shape[1]), problem.runs
     matrix[:, places, places] += 1e-9 + held
     ridged = matrix.copy()
-    ridged[:, places, places] *= 1.001
+    ridged[:, places, places] = 1.001 * ridged[:, places, places] + _RIDGE
     ridged[:, places[first : first + 4], places[first : first + 4]] += 0.05
     gradient, score = np.where(held, 0.0, gradient), np.where(held, 0.0, at.score)
     if quantity.noise >= 0:
         unit = np.eye(theta.shape[1])[quantity.noise]
-        spread = np.linalg.solve(matrix, np.broadcast_to(unit, theta.shape)[..., None])[:, quantity.noise, 0]
+        spread = solved(matrix, np.broadcast_to(unit, theta.shape)[..., None])[:, quantity.noise, 0]
         threshold = boundary_threshold(0.5 / np.sqrt(np.maximum(spread, 1e-12)))
     excess = 2.0 * (at.value - best) + threshold
-    toward = np.linalg.solve(ridged, np.stack([score, gradient], axis=-1))
+    toward = solved(ridged, np.stack([score, gradient], axis=-1))
     to_best, along = toward[..., 0], toward[..., 1]
     power = np.sum(gradient * along, axis=1)
     room = excess + np.sum(score * to_best, axis=1)
@@ -191,8 +191,8 @@ def _step(
 
 def _pull(information: Floats, score: Floats, gradient: Floats, excess: Floats) -> Floats:
     """What the wish for a larger quantity adds to the score [B, p] where no parameter is held."""
-    matrix = information + 1e-6 * np.eye(score.shape[1])
-    toward = np.linalg.solve(matrix, np.stack([score, gradient], axis=-1))
+    matrix = information + _RIDGE * np.eye(score.shape[1])
+    toward = solved(matrix, np.stack([score, gradient], axis=-1))
     power = np.sum(gradient * toward[..., 1], axis=1)
     room = np.maximum(excess + np.sum(score * toward[..., 0], axis=1), 0.0)
     return np.asarray(np.sqrt(room / np.maximum(power, 1e-16))[:, None] * gradient)

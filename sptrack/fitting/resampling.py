@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from sptrack.devices.measured.intervals import Function, Quantity, profile_interval, value_gradient
-from sptrack.devices.measured.laws import Floats
-from sptrack.devices.measured.statespace import (
+from sptrack.fitting.intervals import Function, Quantity, profile_interval, value_gradient
+from sptrack.fitting.laws import Floats
+from sptrack.fitting.statespace import (
     CYCLE,
     Likelihood,
     Problem,
@@ -25,6 +25,7 @@ from sptrack.devices.measured.statespace import (
     likelihood,
     maximise,
     simulate,
+    solved,
 )
 
 __all__ = ["constrained_maximum", "plausible_vectors", "root_limits"]
@@ -67,7 +68,7 @@ def plausible_vectors(
     top = np.where(found & np.isfinite(high), high + np.log(_WIDER), problem.limits[1, entry])
     bottom = np.maximum(np.minimum(theta[:, entry], top - np.log(_FLOOR)), problem.limits[0, entry])
     below, found = profile_interval(problem, theta, best, cycle, -1)
-    bottom = np.where(found & (below > bottom) & (below != 0.0), below - np.log(_WIDER), bottom)
+    bottom = np.where(found & (below > bottom), below - np.log(_WIDER), bottom)
     grid = np.linspace(bottom, top, _GRID, axis=1)
     rows = np.repeat(np.arange(count), _GRID)
     boxes = np.repeat(problem.limits[:, None], rows.size, axis=1)
@@ -184,11 +185,11 @@ def _constrained_step(problem: Problem, theta: Floats, at: Likelihood, held: _He
     fixed = held_entries(theta, at.score, boxes)
     matrix = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, at.information)
     diagonal = np.einsum("bii->bi", matrix)
-    diagonal += 1e-3 * diagonal + np.where(fixed, 1.0, 1e-9)
+    diagonal += 1e-3 * diagonal + np.where(fixed, 1.0, 1e-4)
     slope = np.where(fixed, 0.0, value_gradient(held.value, theta))
     score = np.where(fixed, 0.0, at.score)
-    solved = np.linalg.solve(matrix, np.stack([score, slope], axis=-1))
-    free, along = solved[..., 0], solved[..., 1]
+    both = solved(matrix, np.stack([score, slope], axis=-1))
+    free, along = both[..., 0], both[..., 1]
     power = np.sum(slope * along, axis=1)
     wanted = held.target - held.value(theta) - np.sum(slope * free, axis=1)
     move = np.clip(free + (wanted / np.maximum(power, 1e-16))[:, None] * along, -1.0, 1.0)

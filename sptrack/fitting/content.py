@@ -1,0 +1,119 @@
+"""Bytes of a file to its lines, or to the rows of a workbook's sheet."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+from typing import Any
+
+from sptrack.errors import ParameterError
+from sptrack.fitting.texts import is_number, quoted
+
+__all__ = ["decoded", "file_content", "logical_lines", "workbook_rows"]
+
+
+def file_content(path: Path) -> bytes:
+    """Bytes of a file, unpacked if it is gzip; the old Excel format is refused."""
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (OSError, EOFError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or f"damaged gzip file: {error}"
+        raise ParameterError(f"{path}: cannot be read ({reason})") from error
+    except Exception as error:
+        raise ParameterError(f"{path}: cannot be read (damaged gzip file)") from error
+    if content[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
+        raise ParameterError(f"{path}: the old Excel format .xls; save it as .xlsx or as CSV")
+    return content
+
+
+def decoded(path: Path, content: bytes) -> tuple[str, str]:
+    """Text, and the encoding that was found."""
+    guesses: tuple[str, ...]
+    for mark, name in (
+        (b"\xef\xbb\xbf", "utf-8-sig"),
+        (b"\xff\xfe\x00\x00", "utf-32"),
+        (b"\x00\x00\xfe\xff", "utf-32"),
+        (b"\xff\xfe", "utf-16"),
+        (b"\xfe\xff", "utf-16"),
+    ):
+        if content.startswith(mark):
+            guesses = (name,)
+            break
+    else:
+        head = content[:4000]
+        even, odd = head[::2].count(0), head[1::2].count(0)
+        if max(even, odd) > len(head) // 6:
+            guesses = ("utf-16-le",) if odd > even else ("utf-16-be",)
+        else:
+            guesses = ("utf-8", "cp1252", "latin-1")
+    for name in guesses:
+        try:
+            text = content.decode(name)
+        except UnicodeDecodeError:
+            continue
+        begin = text[:4000]
+        if sum(not (c.isprintable() or c in "\t\r\n\f\x0b\x1a") for c in begin) <= len(begin) // 50:
+            return text, name
+    raise ParameterError(f"{path}: not a text table; CSV, other text, gzip of it and .xlsx can be read")
+
+
+def logical_lines(text: str) -> tuple[list[str], list[int]]:
+    """Lines with quoted line breaks joined, blank ones left out, and the rows where they begin."""
+    raw = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").split("\n")
+    if '"' not in text:
+        kept = [(line, k) for k, line in enumerate(raw, start=1) if line.strip("\x1a \t\f")]
+        return [line for line, _ in kept], [k for _, k in kept]
+    lines, numbers, start, part = [], [], 0, ""
+    for k, line in enumerate(raw, start=1):
+        joined = f"{part} {line}" if part else line
+        if joined.count('"') % 2 and k - start < 5:
+            part, start = joined, start if part else k
+            continue
+        if joined.strip():
+            lines.append(joined)
+            numbers.append(start if part else k)
+        part, start = "", k + 1
+    if part:
+        lines.append(part)
+        numbers.append(start)
+    return lines, numbers
+
+
+def workbook_rows(
+    path: Path, content: bytes, sheet: str | None
+) -> tuple[list[list[str]], list[int], list[str]]:
+    """Fields of the rows of a sheet that are not blank, their numbers, and notes."""
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise ParameterError(
+            f"{path}: reading .xlsx needs openpyxl: pip install 'sptrack[excel]', or save it as CSV"
+        ) from error
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        grids = {
+            name: [
+                (k, [_cell_text(value) for value in row])
+                for k, row in enumerate(book[name].iter_rows(values_only=True), start=1)
+            ]
+            for name in book.sheetnames
+            if hasattr(book[name], "iter_rows")
+        }
+    except Exception as error:
+        raise ParameterError(f"{path}: not a workbook that can be read ({type(error).__name__})") from error
+    if sheet is not None and sheet not in grids:
+        raise ParameterError(f"{path}: no sheet {quoted(sheet)}; it has {quoted(', '.join(grids))}")
+    filled = {name: [(k, row) for k, row in rows if any(row)] for name, rows in grids.items()}
+    with_table = [name for name, rows in filled.items() if sum(any(map(is_number, r)) for _, r in rows) > 2]
+    if sheet is None and not with_table:
+        raise ParameterError(f"{path}: no sheet holds a table of numbers")
+    chosen = sheet or with_table[0]
+    notes = [f"sheet {quoted(chosen)} read"] if len(grids) > 1 else []
+    return [row for _, row in filled[chosen]], [k for k, _ in filled[chosen]], notes
+
+
+def _cell_text(value: Any) -> str:
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value).strip()

@@ -1,0 +1,442 @@
+"""Tables as instruments and colleagues write them.
+
+A file becomes a `Table` of texts whose rows still know where they stand in the file. What the columns mean is
+the matter of `sptrack.fitting.columns`.
+
+Text files: UTF-8, UTF-16, UTF-32 (with or without byte order mark) or Windows-1252, plain or gzip; comma,
+semicolon, tab, bar or blanks between fields; decimal point or comma; quoted fields; lines of comment (``#``,
+``%``, ``!``, ``//``) and of preamble; blank lines; trailing separators; a header, which may be a comment; a
+row of units below it; the header again where files were joined; the ``DataName``/``DataValue`` lines of
+parameter analysers. Excel workbooks (``.xlsx``): the first sheet that holds a table, or the one that is
+named.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.errors import ParameterError
+from sptrack.fitting.content import decoded, file_content, logical_lines, workbook_rows
+from sptrack.fitting.texts import COMMA_NUMBER, NUMBER, THOUSANDS, WITH_UNIT, is_gap, is_number, quoted
+from sptrack.fitting.units import parse_unit
+
+__all__ = ["Dialect", "Table", "read_table", "to_numbers"]
+
+_SAMPLE = 400
+_SMALL = 20
+_SEPARATORS = {"tab": "\t", "semicolon": ";", "bar": "|", "comma": ",", "blanks": " "}
+_COMMENT = re.compile(r"\s*(#|%|!|//)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How a file is written; None is found out.
+
+    Parameters
+    ----------
+    separator : str, optional
+        One of tab, semicolon, bar, comma, blanks.
+    decimal : str, optional
+        Decimal sign, "." or ",".
+    sheet : str, optional
+        Sheet of a workbook.
+    """
+
+    separator: str | None = None
+    decimal: str | None = None
+    sheet: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names and signs that are not known."""
+        if self.separator is not None and self.separator not in _SEPARATORS:
+            raise ParameterError(
+                f"separator must be one of {', '.join(_SEPARATORS)}, got {quoted(self.separator)}"
+            )
+        if self.decimal not in (None, ".", ","):
+            raise ParameterError(f"decimal must be '.' or ',', got {quoted(self.decimal or '')}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """A table of texts.
+
+    Attributes
+    ----------
+    path : Path
+        File.
+    header, units : list of str
+        Name and unit row of every column, empty where there is none.
+    columns : list of array [N] of str
+        Fields, stripped; empty where a row has none.
+    rows : array [N]
+        Row of the file, from 1.
+    blocks : array [N]
+        Number of the block, from 0: a new one begins where the header stands again.
+    preamble : list of str
+        Comments, and lines before the header.
+    dialect : Dialect
+        How the file is written.
+    encoding : str
+        Encoding of the text; "xlsx" of a workbook.
+    """
+
+    path: Path
+    header: list[str]
+    units: list[str]
+    columns: list[NDArray[Any]]
+    rows: NDArray[np.int64]
+    blocks: NDArray[np.int64]
+    preamble: list[str] = field(default_factory=list)
+    dialect: Dialect = Dialect()
+    encoding: str = ""
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.columns)
+
+    def name(self, k: int) -> str:
+        """Column ``k`` as texts call it: its name in the file, else its number."""
+        return quoted(self.header[k]) if self.header[k] else f"{k + 1}"
+
+
+def read_table(path: str | Path, dialect: Dialect | None = None) -> Table:
+    """Read the table of a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        File; gzip and .xlsx are told by their first bytes.
+    dialect : Dialect, optional
+        What is known of its form; the rest is found out.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    ParameterError
+        File that cannot be read, is no table, or has a row with more fields than the others.
+    """
+    path, dialect = Path(path), dialect or Dialect()
+    content = file_content(path)
+    if content[:4] == b"PK\x03\x04":
+        return _parse_grid(path, *workbook_rows(path, content, dialect.sheet), dialect, "xlsx")
+    if dialect.sheet is not None:
+        raise ParameterError(f"{path}: sheet {quoted(dialect.sheet)} is given, but this is not a workbook")
+    text, encoding = decoded(path, content)
+    lines, numbers = logical_lines(text)
+    if not lines:
+        raise ParameterError(f"{path}: no readings, the file is empty")
+    return _parse_text(path, lines, numbers, dialect, encoding)
+
+
+# --- lines to fields
+
+
+def _split(line: str, separator: str) -> list[str]:
+    """Fields of a line, stripped; quotes protect separators."""
+    if separator == " ":
+        found = re.findall(r'"[^"]*"|\S+', re.sub(r"\s+(?=[(\[][^)\]]*[)\]])", "", line))
+        return [part.strip('"').strip() for part in found]
+    if '"' in line:
+        parts = re.split(re.escape(separator) + r'(?=(?:[^"]*"[^"]*")*[^"]*$)', line)
+        return [part.strip().strip('"').replace('""', '"').strip() for part in parts]
+    return [part.strip() for part in line.split(separator)]
+
+
+def _is_clean(text: str) -> bool:
+    return is_number(text) or is_gap(text) or not re.search(r"[;|\t,\s]", text)
+
+
+def _find_separator(lines: Sequence[str]) -> str:
+    """Separator under which most fields of the sample are numbers or words, in rows of one length."""
+    scores = {}
+    for separator in _SEPARATORS.values():
+        split = [_split(line, separator) for line in lines]
+        count, times = Counter(map(len, split)).most_common(1)[0]
+        fields = [text for row in split for text in row]
+        clean = sum(map(_is_clean, fields)) / max(len(fields), 1)
+        if count > 1:
+            scores[separator] = round(clean * times / len(split), 1)
+    best = max(scores.values(), default=0.0)
+    return next((separator for separator, score in scores.items() if score == best), ",")
+
+
+def _sample(lines: Sequence[str]) -> list[str]:
+    """Lines from the second half of the first few thousand, where preambles have ended."""
+    part = lines[: 20 * _SAMPLE]
+    body = part[len(part) // 2 :] if len(part) > _SMALL else part
+    return list(body[:: max(1, len(body) // _SAMPLE)])
+
+
+def _comma_is_decimal(rows: Sequence[Sequence[str]]) -> bool:
+    fields = [text for row in rows for text in row]
+    commas = sum(bool(COMMA_NUMBER.fullmatch(text)) for text in fields)
+    points = sum("." in text and bool(NUMBER.fullmatch(text)) for text in fields)
+    return commas > points
+
+
+def _parse_text(path: Path, lines: list[str], numbers: list[int], dialect: Dialect, encoding: str) -> Table:
+    comments: list[tuple[int, str]] = []
+    kept: list[str] = []
+    rows: list[int] = []
+    for line, number in zip(lines, numbers, strict=True):
+        if _COMMENT.match(line):
+            comments.append((len(kept), line.strip().lstrip("#%!/").strip()))
+        else:
+            kept.append(line)
+            rows.append(number)
+    blocks = None
+    if sum(line.startswith("DataValue") for line in kept) > 1:
+        kept, rows, blocks, preamble = _analyser_lines(kept, rows)
+        comments += [(0, line) for line in preamble]
+    if not kept:
+        raise ParameterError(f"{path}: no readings, {len(lines)} lines of comment only")
+    sample = _sample(kept)
+    separator = _SEPARATORS[dialect.separator] if dialect.separator else _find_separator(sample)
+    decimal = dialect.decimal
+    single = separator == "," and dialect.separator is None and _is_one_comma_column(kept, sample)
+    if single:
+        separator, decimal = "\t", ","
+    split = [_split(line, separator) for line in sample]
+    if decimal is None:
+        decimal = "," if separator != "," and _comma_is_decimal(split) else "."
+    found = Dialect(
+        separator=next(name for name, sign in _SEPARATORS.items() if sign == separator), decimal=decimal
+    )
+    head = [_split(line, separator) for line in kept[: 2 * _SAMPLE]]
+    header, units, start = _header(head, split, [text for place, text in comments if place == 0], separator)
+    body, places = kept[start:], np.array(rows[start:], np.int64)
+    titles = kept[:start]
+    numbered = np.zeros(len(body), np.int64) if blocks is None else np.array(blocks[start:], np.int64)
+    again = {line for line in titles if header and _split(line, separator) in (header, units)}
+    repeats = np.array([line in again for line in body], bool)
+    if repeats.any():
+        numbered = np.cumsum(repeats & ~np.r_[False, repeats[:-1]])
+        body = [line for line, is_title in zip(body, repeats, strict=True) if not is_title]
+        places, numbered = places[~repeats], numbered[~repeats]
+    if not body:
+        raise ParameterError(f"{path}: no readings below the header")
+    columns = _fields(path, body, places, (separator, max(max(map(len, split)), len(header))))
+    return _finish(
+        path, header, units, columns, (places, numbered), [t for _, t in comments] + titles, (found, encoding)
+    )
+
+
+def _analyser_lines(kept: list[str], rows: list[int]) -> tuple[list[str], list[int], list[int], list[str]]:
+    """Header and data of DataName and DataValue lines, their rows and blocks; the other lines."""
+    block, lines, places, blocks, rest = -1, [], [], [], []
+    for line, row in zip(kept, rows, strict=True):
+        kind, _, content = re.sub(r"^(DataName|DataValue)\s*[,;\t]\s*", r"\1\0", line).partition("\0")
+        if kind == "DataName":
+            block += 1
+        if kind == "DataValue" or (kind == "DataName" and block == 0):
+            lines.append(content)
+            places.append(row)
+            blocks.append(max(block, 0))
+        elif kind != "DataName":
+            rest.append(line)
+    return lines, places, blocks, rest
+
+
+def _is_one_comma_column(kept: Sequence[str], sample: Sequence[str]) -> bool:
+    """Whether ``12,345`` in every line is one number with a decimal comma and not two."""
+    if not all(COMMA_NUMBER.fullmatch(line.strip().strip('"')) for line in sample):
+        return False
+    if not COMMA_NUMBER.fullmatch(kept[0].strip()) and "," not in kept[0]:
+        return True
+    decimals = [line.strip().rpartition(",")[2] for line in sample]
+    alike = Counter(map(len, decimals)).most_common(1)[0]
+    padded = any(text.startswith("0") and len(text) > 1 for text in decimals)
+    return "," not in kept[0] or (padded and alike[0] > 1 and alike[1] > 0.8 * len(decimals))
+
+
+def _header(
+    head: Sequence[list[str]], body: Sequence[list[str]], comments: Sequence[str], separator: str
+) -> tuple[list[str], list[str], int]:
+    """Names and units of the columns, and the line on which the data begin."""
+    width = Counter(map(len, body)).most_common(1)[0][0]
+    regular = [row for row in body if len(row) == width]
+    numeric = [
+        sum(is_number(row[k]) or is_gap(row[k]) or bool(WITH_UNIT.fullmatch(row[k])) for row in regular)
+        > 0.9 * len(regular)
+        for k in range(width)
+    ]
+
+    def is_data(place: int) -> bool:
+        row = head[place]
+        if not width - 1 <= len(row) <= width + 1:
+            return False
+        if not any(is_number(text) or WITH_UNIT.fullmatch(text) for text in row):
+            return False
+        following = head[place + 1 : place + 3]
+        return all(
+            is_number(text)
+            or is_gap(text)
+            or bool(WITH_UNIT.fullmatch(text))
+            or (len(following) == 2 and all(other[k : k + 1] == [text] for other in following))
+            for k, (text, is_numeric) in enumerate(zip(row, numeric, strict=False))
+            if is_numeric
+        )
+
+    data = [is_data(k) for k in range(len(head))]
+    following = [data[k + 1 : k + 4] for k in range(len(head))]
+    start = next(
+        (k for k, one in enumerate(data) if one and 2 * sum(following[k]) >= len(following[k])), len(head)
+    )
+    if start == 0:
+        named = [_split(text, separator) for text in comments]
+        fitting = [row for row in named if len(row) == width and not any(map(is_number, row))]
+        return (fitting[-1] if fitting else []), [], 0
+    has_units = len(head[start - 1]) >= width - 1 and _is_unit_row(head[start - 1])
+    above = [row for row in head[: start - has_units] if _is_title(row, width)]
+    units = head[start - 1] if has_units else []
+    return (above[-1], units, start) if above else ([], units, start)
+
+
+def _is_title(row: Sequence[str], width: int) -> bool:
+    filled = sum(bool(text) for text in row)
+    return filled >= min(2, width) and filled <= width + 1 and len(row) >= width - 1
+
+
+def _is_unit_row(row: Sequence[str]) -> bool:
+    words = [text for text in row if text.strip("-()[] ")]
+    return bool(words) and all(parse_unit(text) is not None for text in words)
+
+
+def _fields(
+    path: Path, body: list[str], places: NDArray[np.int64], form: tuple[str, int]
+) -> list[NDArray[Any]]:
+    """Columns of texts, by pandas; a row with too many fields is refused."""
+    import pandas as pd
+
+    separator, width = form
+    options: dict[str, Any] = {"sep": r"\s+" if separator == " " else separator}
+    if separator == "\t" and width == 1:
+        options = {"sep": "\x01"}
+    try:
+        frame = pd.read_csv(
+            io.StringIO("\n".join(body)),
+            header=None,
+            names=list(range(width)),
+            index_col=False,
+            dtype=str,
+            na_filter=False,
+            skipinitialspace=True,
+            skip_blank_lines=False,
+            **options,
+        )
+    except pd.errors.ParserError as error:
+        match = re.search(r"line (\d+), saw (\d+)", str(error))
+        if match is None:
+            raise ParameterError(f"{path}: cannot be read as a table ({quoted(error)})") from error
+        row = int(match[1]) - 1
+        raise ParameterError(
+            f"{path}, row {places[row]}: {match[2]} fields in {quoted(body[row])}, {width} in the others; "
+            "pass --separator or --decimal if they were not recognised"
+        ) from error
+    return [frame[k].fillna("").str.strip().to_numpy(dtype=object) for k in frame.columns]
+
+
+def _parse_grid(
+    path: Path, grid: list[list[str]], numbers: list[int], notes: list[str], dialect: Dialect, encoding: str
+) -> Table:
+    """Table of a workbook's sheet."""
+    width = max(map(len, grid))
+    padded = [row + [""] * (width - len(row)) for row in grid]
+    body = padded[len(padded) // 2 :]
+    decimal = dialect.decimal or ("," if _comma_is_decimal(body) else ".")
+    header, units, start = _header(padded[: 2 * _SAMPLE], body[:_SAMPLE], [], "\t")
+    columns = [np.array([row[k] for row in padded[start:]], object) for k in range(width)]
+    places = np.array(numbers[start:], np.int64), np.zeros(len(padded) - start, np.int64)
+    titles = [" ".join(filter(None, row)) for row in grid[:start]]
+    found = Dialect(decimal=decimal, sheet=dialect.sheet)
+    return _finish(path, header, units, columns, places, notes + titles, (found, encoding))
+
+
+def _finish(
+    path: Path,
+    header: list[str],
+    units: list[str],
+    columns: list[NDArray[Any]],
+    places: tuple[NDArray[np.int64], NDArray[np.int64]],
+    preamble: list[str],
+    form: tuple[Dialect, str],
+) -> Table:
+    """Pad header and units, leave columns out that are empty and have no name."""
+    width = len(columns)
+    header, units = ([*row[:width], *[""] * (width - len(row))] for row in (header, units))
+    kept = [k for k in range(width) if header[k] or any(columns[k])]
+    if not kept or not columns[0].size:
+        raise ParameterError(f"{path}: no readings below the header")
+    return Table(
+        path=path,
+        header=[header[k] for k in kept],
+        units=[units[k] for k in kept],
+        columns=[columns[k] for k in kept],
+        rows=places[0],
+        blocks=places[1],
+        preamble=preamble,
+        dialect=form[0],
+        encoding=form[1],
+    )
+
+
+# --- fields to numbers
+
+
+def to_numbers(texts: NDArray[Any], decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_], str]:
+    """Values [N] of texts, which of them are words, and the unit behind numbers.
+
+    Parameters
+    ----------
+    texts : array [N] of str
+        Fields of a column.
+    decimal : str
+        Decimal sign.
+
+    Returns
+    -------
+    values : array [N]
+        Numbers; NaN for gaps and for texts that are no numbers.
+    words : array [N] of bool
+        Texts that are neither numbers nor gaps.
+    unit : str
+        Unit of texts such as ``15.6 uS``; empty if there is none.
+    """
+    import pandas as pd
+
+    series = pd.Series(texts, dtype=str)
+    if decimal == ",":
+        both = series.str.contains(",", regex=False)
+        series = series.where(~both, series.str.replace(".", "", regex=False))
+        series = series.str.replace(",", ".", regex=False)
+    values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, copy=True)
+    left = np.flatnonzero(np.isnan(values))
+    words, found = np.zeros(values.size, bool), ""
+    for k in left:
+        text = str(series.iloc[k]).strip()
+        match = WITH_UNIT.fullmatch(text)
+        if is_gap(text):
+            continue
+        if THOUSANDS.fullmatch(text):
+            values[k] = float(text.replace(",", ""))
+        elif NUMBER.fullmatch(text):
+            values[k] = float(re.sub("[dD]", "e", text))
+        elif match is not None and parse_unit(match[2]) is not None and found in ("", match[2]):
+            values[k], found = float(match[1]), match[2]
+        else:
+            words[k] = True
+    values[~np.isfinite(values)] = np.nan
+    return values, words, found

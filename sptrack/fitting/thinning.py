@@ -1,0 +1,90 @@
+"""Records longer than a fit needs: fewer readings with the same pulses between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sptrack.fitting.readings import FEWEST_READINGS, PulseResponse
+
+__all__ = ["thinned"]
+
+_STRETCHES = 8
+_WINDOWS = 8
+
+
+def thinned(response: PulseResponse, most: int) -> PulseResponse:
+    """Response with about ``most`` readings at the most.
+
+    Long stretches in one direction keep every m-th reading and the pulses between these, so that about eight
+    stretches fit in. What is still too long is cut to eight windows, evenly spaced, each a run with a start
+    of its own. Nothing is averaged: the model of the readings stays as it was, and only the errors grow, by
+    about the root of the readings left out where reading noise dominates, by less where readings follow each
+    other closely.
+
+    Parameters
+    ----------
+    response : PulseResponse
+        Readings of one cell.
+    most : int
+        Readings wanted at the most.
+    """
+    if response.readings.size <= most:
+        return response
+    shorter = _every(response, most)
+    return shorter if shorter.readings.size <= 1.1 * most else _windows(shorter, most)
+
+
+def _every(response: PulseResponse, most: int) -> PulseResponse:
+    """Response with every m-th reading of each stretch in one direction, the last of each kept."""
+    runs, pulses = np.asarray(response.runs), np.asarray(response.pulses)
+    sign = np.sign(pulses)
+    new = np.r_[True, (runs[1:] != runs[:-1]) | (sign[1:] != sign[:-1])]
+    starts = np.flatnonzero(new)
+    lengths = np.diff(np.append(starts, pulses.size))
+    target = most / min(_STRETCHES, starts.size)
+    step = int(np.ceil(np.median(lengths) / target))
+    if step < 2:
+        return response
+    behind = np.repeat(starts + lengths - 1, lengths) - np.arange(pulses.size)
+    first = np.r_[True, runs[1:] != runs[:-1]]
+    keep = (behind % step == 0) | first
+    total = np.cumsum(np.abs(pulses))
+    kept = np.flatnonzero(keep)
+    moved = np.diff(total[kept], prepend=0) * sign[kept]
+    return replace(
+        response,
+        readings=response.readings[kept],
+        pulses=moved,
+        runs=runs[kept],
+        rows=np.asarray(response.rows)[kept],
+    )
+
+
+def _windows(response: PulseResponse, most: int) -> PulseResponse:
+    """Evenly spaced windows of a response; fewer and longer ones until both directions stand in them."""
+    size = response.readings.size
+    for count in range(_WINDOWS, 0, -1):
+        length = most // count
+        edges = np.linspace(0, size - length, count).astype(np.intp)
+        kept = np.concatenate([np.arange(edge, edge + length) for edge in edges])
+        part = np.repeat(np.arange(count), length)
+        runs = np.asarray(response.runs)[kept]
+        code = np.cumsum(np.r_[False, (part[1:] != part[:-1]) | (runs[1:] != runs[:-1])])
+        pulses = np.asarray(response.pulses)[kept]
+        seen = ~np.isnan(response.readings[kept])
+        if min(np.sum(seen & (pulses > 0)), np.sum(seen & (pulses < 0))) >= FEWEST_READINGS:
+            break
+    else:
+        return response
+    try:
+        return replace(
+            response,
+            readings=response.readings[kept],
+            pulses=pulses,
+            runs=code,
+            rows=np.asarray(response.rows)[kept],
+        )
+    except ValueError:
+        return response

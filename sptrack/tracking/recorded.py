@@ -1,0 +1,101 @@
+"""Recorded gradients: files of what a training asked of its cells, as a drive."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sptrack.errors import ParameterError
+from sptrack.fitting.tables import read_table, to_numbers
+from sptrack.fitting.texts import quoted
+
+__all__ = ["RecordedGradient", "recorded_gradient"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecordedGradient:
+    """A recorded gradient before the chopper.
+
+    Parameters
+    ----------
+    values : array [steps, columns]
+        Gradient of each step, a column for each cell or one for all; dimensionless, as the loss gives it.
+    name : str
+        Name of the file.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than 2 steps, no columns, or values that are not finite (the step is named).
+    """
+
+    values: Array
+    name: str = "recording"
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, np.float64)
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2 or len(values) < 2 or values.shape[1] < 1:
+            raise ParameterError(
+                f"{self.name}: at least 2 steps (rows) and 1 cell (column) are needed, "
+                f"got shape {values.shape}"
+            )
+        bad = np.argwhere(~np.isfinite(values))
+        if bad.size:
+            step, column = bad[0].tolist()
+            raise ParameterError(
+                f"{self.name}: gradients must be finite, got {values[step, column]} in step {step + 1}, "
+                f"column {column + 1}"
+            )
+        values.flags.writeable = False
+        object.__setattr__(self, "values", values)
+
+    def drive(self, steps: int, cells: int) -> Array:
+        """The gradient [steps, cells] (float32), repeated in time, columns dealt out to cells in turn."""
+        row, column = np.arange(steps) % len(self.values), np.arange(cells) % self.values.shape[1]
+        return np.asarray(self.values[row][:, column], np.float32)
+
+
+def recorded_gradient(path: str | os.PathLike[str]) -> RecordedGradient:
+    """Recorded gradient of a file.
+
+    Either .npy [steps] or [steps, cells], or a table with a row for each step and a column for each cell.
+
+    Tables may have a header and any of the forms of `sptrack.fitting.tables`; columns that are named step,
+    index or time are left out.
+
+    Raises
+    ------
+    ParameterError
+        A file that cannot be read; a field that is not a finite number (row and column are named).
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npy":
+        try:
+            return RecordedGradient(values=np.load(path, allow_pickle=False), name=os.fspath(path))
+        except (OSError, ValueError, EOFError, TypeError) as error:
+            reason = getattr(error, "strerror", None) or "not a .npy file of numbers"
+            raise ParameterError(f"{path}: cannot be read ({reason})") from error
+    table = read_table(path)
+    columns = []
+    for k in range(table.width):
+        if table.header[k].strip().lower() in ("step", "steps", "index", "time", "t", "n"):
+            continue
+        values = to_numbers(table.columns[k], table.dialect.decimal or ".")[0]
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            raise ParameterError(
+                f"{path}, row {table.rows[bad[0]]}, column {table.name(k)}: a gradient must be finite, "
+                f"got {quoted(table.columns[k][bad[0]])}"
+            )
+        columns.append(values)
+    if not columns:
+        raise ParameterError(f"{path}: no column of gradients")
+    return RecordedGradient(values=np.stack(columns, axis=1), name=os.fspath(path))

@@ -1,0 +1,104 @@
+"""The likelihood's tangents against central differences; gaps and groups of pulses; quick fits."""
+
+import numpy as np
+import pytest
+
+from sptrack.fitting._filter import EXACT, Program
+from sptrack.fitting.estimate import pose, swift_estimate
+from sptrack.fitting.fit import best_fit
+from sptrack.fitting.laws import FAMILIES, Law
+from sptrack.fitting.readings import PulseResponse, two_runs
+from sptrack.fitting.statespace import _sums, innovations
+from sptrack.fitting.thinning import thinned
+from tests.fitting.lab import PROGRAM, cell
+
+pytestmark = pytest.mark.compiled
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradient_and_information_are_those_of_central_differences(family):
+    """Vectors, pulse counts (one by one, and in groups) and gaps at random; error of a difference: 1e-6."""
+    rng, n, shift = np.random.default_rng(0), 40, 1e-6
+    pulses = np.r_[0, rng.choice([1, -1, 2, -3, 0, 100, -60], n - 1), 0, rng.choice([1, -1], n - 1)]
+    program = Program(pulses.astype(np.int64), np.repeat([0, 1], n))
+    readings = rng.normal(0.0, 0.2, (3, 2 * n))
+    readings[0, 5] = np.nan
+    problem, theta = pose(Law(family=family, low=-1.0, high=1.0), program, readings)
+    theta[:, 2:6] = np.log([0.1, 0.02, 0.05, 5.0])
+    theta += rng.normal(0.0, 0.05, theta.shape)
+    theta[:, 6:] = np.clip(theta[:, 6:], *problem.limits[:, 6:])
+    plain, score, errors, variances = _sums(problem, theta, True)
+    error, variance = (part[:, 0] for part in innovations(problem, theta[:, None]))
+    moves = shift * np.eye(theta.shape[1])
+    there, back = (innovations(problem, theta[:, None] + sign * moves) for sign in (1, -1))
+    slope, spread = ((a - b) / (2 * shift) for a, b in zip(there, back, strict=True))
+    seen = ~np.isnan(readings)
+    expected = -0.5 * np.sum(seen * (np.log(variance) + error**2 / variance), axis=1)
+    np.testing.assert_allclose(plain, expected, rtol=1e-12)
+    scaled = variance[:, None]
+    gradient = np.sum(
+        0.5 * (error**2 / variance - 1)[:, None] * spread / scaled - error[:, None] * slope / scaled, axis=2
+    )
+    of_errors = np.einsum("bin,bjn->bij", slope / scaled, slope)
+    of_variances = np.einsum("bin,bjn->bij", spread / scaled**2 / 2, spread)
+    for found, wanted in ((score, gradient), (errors, of_errors), (variances, of_variances)):
+        np.testing.assert_allclose(found, wanted, atol=1e-6 * np.abs(wanted).max())
+
+
+def test_groups_of_pulses_are_exact_for_linear_steps():
+    """200 pulses between two readings, more than are followed singly: mean and variance in closed form."""
+    step, cycle, start, count = 0.01, 0.5, -0.6, 5 * EXACT
+    law = Law(family="soft-bounds", low=-1.0, high=1.0)
+    plan = Program(np.array([0, count]), np.array([0, 0]))
+    problem, theta = pose(law, Program(np.r_[0, np.ones(39, int)], np.zeros(40, int)), np.zeros((1, 40)))
+    problem = problem._replace(program=plan, readings=np.array([[np.nan, 0.0]]))
+    theta[0] = [start, np.log(1e-6), np.log(cycle * step), -20.0, 1.0, np.log(step), 0.0, np.log(step), 0.0]
+    error, variance = innovations(problem, theta[:, None])
+    left = (1.0 - step) ** count
+    assert -error[0, 0, 1] == pytest.approx(1.0 - (1.0 - start) * left, rel=1e-9)
+    steps = step * (1.0 - start) * (1.0 - step) ** np.arange(count)
+    scatter = np.sum((cycle * steps) ** 2 * (1.0 - step) ** (2 * np.arange(count)[::-1]))
+    assert variance[0, 0, 1] == pytest.approx(scatter, rel=0.01)
+
+
+def test_gaps_leave_the_estimates_where_they_were():
+    """A tenth of the readings missing: within two standard errors (95 % intervals over 3.92) of the whole."""
+    response = PulseResponse(readings=cell(5), pulses=PROGRAM)
+    readings = response.readings.copy()
+    readings[np.random.default_rng(0).choice(240, 24, replace=False)] = np.nan
+    gappy = best_fit(PulseResponse(readings=readings, pulses=PROGRAM), "soft-bounds")
+    whole = best_fit(response, "soft-bounds")
+    for name, (low, high) in ((name, ends[0]) for name, ends in whole.wald_intervals().items()):
+        if name != "cycle_noise":
+            assert abs(gappy.named()[name][0] - whole.named()[name][0]) < 2 * (high - low) / 3.92, name
+
+
+def test_quick_fits_agree_with_full_ones():
+    cells = [PulseResponse(readings=cell(seed), pulses=PROGRAM) for seed in range(4)]
+    full = [best_fit(one, "soft-bounds") for one in cells]
+    start = np.median([one.theta[0, one.problem.runs :] for one in full], axis=0)
+    law = full[0].problem.law
+    swift = swift_estimate(
+        law, cells[0].program, np.stack([one.readings for one in cells]), start, slow=False
+    )
+    assert swift.converged.all()
+    points = swift.named()["symmetric_point"]
+    np.testing.assert_allclose(points, [one.named()["symmetric_point"][0] for one in full], atol=0.01)
+
+
+def test_thinned_records_keep_their_pulses():
+    """Long sweeps keep every m-th reading and all pulses; many short ones are cut to windows."""
+    rise = np.linspace(-0.9, 0.9, 5000)
+    response = two_runs(rise, -rise)
+    short = thinned(response, 400)
+    assert short.readings.size <= 440
+    for sign in (1, -1):
+        kept = np.asarray(short.pulses) * sign > 0
+        assert np.sum(np.abs(np.asarray(short.program.pulses)[kept])) == 4999
+    position = np.searchsorted(rise, short.readings[:200])
+    np.testing.assert_array_equal(np.diff(position), np.asarray(short.program.pulses)[1:200])
+    many = PulseResponse(readings=np.tile(cell(0), 50), pulses=np.tile(PROGRAM, 50))
+    cut = thinned(many, 1000)
+    assert cut.readings.size <= 1000
+    assert cut.program.runs[-1] == 7
+    assert thinned(many, 20000) is many
