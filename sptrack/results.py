@@ -47,6 +47,7 @@ Variable = tuple[Any, Any, Mapping[str, Any]]
 _SEAL = b"\nsha256:"
 _SEAL_SIZE = len(_SEAL) + 64
 _FILE_LIST = ".sptrack"
+_HIDDEN = ".sptrack-"
 
 
 def provenance(*, seed: int | None, parameters: Any) -> dict[str, Any]:
@@ -265,7 +266,8 @@ def json_text(value: Any) -> str:
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Write a file under a temporary name, flush it to disk and rename it.
 
-    A file of that name is replaced; text is written as UTF-8.
+    A file of that name is replaced, through a link that it may be; a pipe or device is written into. Text is
+    written as UTF-8.
 
     Raises
     ------
@@ -278,10 +280,16 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
     _require_parent(target)
     if target.is_dir():
         raise ParameterError(f"{target}: is a folder, a file name is needed")
-    temporary = _hidden_sibling(target)
+    data = content.encode() if isinstance(content, str) else content
+    target = Path(os.path.realpath(target))
+    if target.exists() and not target.is_file():
+        with target.open("wb") as stream:
+            stream.write(data)
+        return
+    temporary = _hidden(target.parent)
     try:
         with temporary.open("xb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(target)
@@ -303,7 +311,8 @@ def output_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        A temporary folder beside the target; removed, and the target left as it was, when the block raises.
+        A temporary folder beside the target, or in it if it exists (it may be a mount point, or its parent
+        read-only); removed, and the target left as it was, when the block raises.
 
     Raises
     ------
@@ -314,9 +323,10 @@ def output_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     _require_parent(target)
     if target.exists() and not target.is_dir():
         raise ParameterError(f"{path}: is a file, a folder name is needed")
-    if target.exists() and any(target.iterdir()) and not (target / _FILE_LIST).is_file():
+    foreign = target.exists() and any(not each.name.startswith(_HIDDEN) for each in target.iterdir())
+    if foreign and not (target / _FILE_LIST).is_file():
         raise ParameterError(f"{path}: holds files that sptrack did not write; name a new or an empty folder")
-    temporary = _hidden_sibling(target)
+    temporary = _hidden(target if target.is_dir() else target.parent)
     temporary.mkdir()
     try:
         yield temporary
@@ -347,8 +357,9 @@ def _require_parent(target: Path) -> None:
         raise ParameterError(f"{target}: folder '{target.parent}' does not exist")
 
 
-def _hidden_sibling(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+def _hidden(folder: Path) -> Path:
+    """A name in a folder for what is not finished, short enough for any file system."""
+    return folder / f"{_HIDDEN}{secrets.token_hex(6)}"
 
 
 def _seal(content: bytes | memoryview) -> bytes:

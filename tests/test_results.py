@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -311,3 +312,46 @@ def test_output_folder_refuses_what_is_not_its_own(tmp_path):
     with output_folder(tmp_path / "empty") as folder:
         write_atomic(folder / "a.json", "a")
     assert names(tmp_path / "empty") == [".sptrack", "a.json"]
+
+
+def test_a_long_name_is_written(tmp_path):
+    write_atomic(tmp_path / ("x" * 255), "text")
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "link").symlink_to("there")
+    write_atomic(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there").read_text() == "new"
+
+
+def test_a_pipe_is_written_into(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True)
+    write_atomic(pipe, "through")
+    assert reader.communicate(timeout=20)[0] == "through"
+    assert pipe.is_fifo()
+
+
+def test_an_existing_folder_needs_nothing_of_its_parent(tmp_path, monkeypatch):
+    """As of a mount point, or a folder whose parent is read-only."""
+    target = tmp_path / "mounted"
+    target.mkdir()
+    made = []
+    mkdir = Path.mkdir
+    monkeypatch.setattr(Path, "mkdir", lambda self, *a, **k: (made.append(self), mkdir(self, *a, **k))[1])
+    for _ in range(2):
+        with output_folder(target) as folder:
+            (folder / "a").write_text("1")
+    assert all(target in each.parents or each == target for each in made)
+    assert {path.name for path in target.iterdir()} == {"a", ".sptrack"}
+
+
+def test_what_a_killed_process_left_is_no_foreign_file(tmp_path):
+    (tmp_path / "out" / ".sptrack-0123").mkdir(parents=True)
+    with output_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+    assert (tmp_path / "out" / "a").is_file()

@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from threading import current_thread, main_thread
+from types import FrameType
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -80,9 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         Exit status: the command's own (0 when it returns None), 2 on bad input, too little memory or a
-        refusing file system, 130 when interrupted, 141 when the reader of stdout went away.
+        refusing file system, 130 when interrupted, 143 when terminated, 141 when the reader of stdout went
+        away.
     """
     _tolerate_narrow_streams()
+    _clean_up_when_terminated()
     try:
         status = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
@@ -90,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), BAD_INPUT)
     except MemoryError as error:
         return _fail(f"not enough memory: {error or 'fewer cells wanted'}", BAD_INPUT)
+    except _Terminated:
+        return _fail("terminated", 128 + signal.SIGTERM)
     except KeyboardInterrupt:
         return _fail("interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:
@@ -99,6 +105,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", BAD_INPUT)
     return status
+
+
+class _Terminated(BaseException):
+    """The process is asked to end: what is unfinished is removed on the way out, as after an interrupt."""
+
+
+def _clean_up_when_terminated() -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
 
 
 def _tolerate_narrow_streams() -> None:

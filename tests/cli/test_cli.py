@@ -137,3 +137,16 @@ def test_public_names_are_imported_on_first_use():
     assert set(sptrack.__all__) <= set(dir(sptrack))
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         _ = sptrack.lode
+
+
+@pytest.mark.compiled
+def test_termination_leaves_nothing_unfinished(tmp_path):
+    words = [*PROGRAM, "calibrate", "--out", "out", "--pulses", "100000000", "--cells", "64x64", "--quiet"]
+    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.iterdir()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (143, "sptrack: terminated\n")
+    assert list(tmp_path.iterdir()) == []
