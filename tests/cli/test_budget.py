@@ -73,7 +73,7 @@ def test_table_and_files(run, small, tmp_path):
     ("arguments", "message"),
     [
         (["--method", "sgd"], "no symmetric point"),
-        (["--method", "e-rider", "--bits", "40"], "bits = 40"),
+        (["--method", "e-rider", "--bits", "40"], "bits must be at most 22"),
         (["--read-noise", "-1"], "read_noise"),
         (["--device", "nowhere"], "nowhere"),
         (["--problem", "cubic"], "cubic"),
