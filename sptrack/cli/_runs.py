@@ -54,8 +54,8 @@ from sptrack.devices import (
     SoftBounds,
     sample_cells,
 )
-from sptrack.fitting import FAMILIES
 from sptrack.errors import SptrackError
+from sptrack.fitting import FAMILIES
 from sptrack.tracking import METHODS, PROBLEMS, ProblemSettings, Tracker, method, problem
 from sptrack.tracking.methods import ESTIMATORS, periodic, telegraph, with_settings
 

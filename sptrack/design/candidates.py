@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.blocks import Block, GrowingBoxcar, ObserverSettings, PeriodicChopper, SignSource
+from sptrack.blocks import Block, GrowingBoxcar, ObserverSettings, PeriodicChopper, SignSource, group_delay
 from sptrack.blocks import enbw as noise_bandwidth
 from sptrack.design.specification import QUANTITIES, SETTLED, Specification
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
-from sptrack.prediction import Linear
+from sptrack.prediction import Linear, known_filter
 from sptrack.theory.budget import error_after, transient
 from sptrack.theory.chopping import demodulated_gain
 from sptrack.theory.closed_loop import Loop, Prediction, linearise
@@ -214,7 +214,12 @@ def alphas(spec: Specification, cells: Cells, count: int) -> Array:
 
 
 def choppers(spec: Specification, count: int) -> list[SignSource | None]:
-    """No chopper, telegraphs and periodic ones from `FEWEST_FLIPS` in the run to a flip per step."""
+    """No chopper, telegraphs and periodic ones from `FEWEST_FLIPS` in the run to a flip per step.
+
+    Where the specification gives a chopper, that alone.
+    """
+    if spec.chopper is not None:
+        return [spec.chopper]
     rates = np.geomspace(min(FEWEST_FLIPS / spec.steps, 0.25), 0.5, count)
     halves = sorted({max(1, round(1 / rate)) for rate in (*rates, 1.0)})
     return [None, *(telegraph(float(p)) for p in rates), *(periodic(t) for t in halves)]
@@ -249,6 +254,9 @@ def _at_point(
 ) -> Iterator[Candidate]:
     loop = loops[0]
     about = loop.predict(1.0, chopper)
+    if spec.filter is not None:
+        yield from _given(spec, spec.filter, loops, chopper, about)
+        return
     start = -loop.point
     options: dict[str, Any] = {"start": start, "chopper": chopper, "read_noise": spec.read_noise}
     if "ema" in estimators or "corrected-ema" in estimators:
@@ -266,6 +274,45 @@ def _at_point(
         error = boxcar_error_after(loop, column, spec.steps, **options)
         boxes = [GrowingBoxcar(length=int(length)) for length in lengths]
         yield from _predicted(spec, loops, about, (chopper, "boxcar"), boxes, (column, *error))
+
+
+def _given(
+    spec: Specification,
+    given: Block,
+    loops: tuple[Loop, Loop],
+    chopper: SignSource | None,
+    about: Prediction,
+) -> Iterator[Candidate]:
+    """The candidate of the specification's own filter: settled errors, and the transient that it leaves."""
+    loop, settled = loops[0], given.settled
+    found = loop.predict(known_filter(settled), chopper, read_noise=spec.read_noise)
+    left = transient_left(given, loop.pole.ravel(), spec.steps)
+    mean = found.bias - loop.point * left[-1].reshape(loop.pole.shape)
+    pole, weight = _weights(loop)
+    curve = np.abs(left[:, np.isfinite(loop.pole.ravel())] @ weight)
+    outside = np.flatnonzero(curve > SETTLED)
+    steps = float(outside[-1] + 2) if outside.size else 1.0
+    after = np.array([steps if steps <= spec.steps else np.inf])
+    error = (after, mean[None], found.var_q[None])
+    yield from _predicted(spec, loops, about, (chopper, ""), [given], error)
+
+
+def transient_left(given: Block, pole: Array, steps: int) -> Array:
+    """Share [steps, cells] of a start offset left in Q after each read, P relaxing with ``pole`` [cells].
+
+    Reads of cells whose symmetric point is 1 rise as 1 - a^k from 0; what the filter lacks to 1 is left.
+    """
+    a = np.where(np.isfinite(pole) & (np.abs(pole) < 1), pole, 0.0)
+    reads = 1 - a ** np.arange(1, steps + 1)[:, None]
+    return np.asarray(1 - given.process(reads)[0])
+
+
+def reference_rate(reference: Block | ObserverSettings) -> float:
+    """Rate of the moving average with the mean delay of a reference."""
+    rate = rate_of(reference)
+    if rate == 0 and isinstance(reference, Block):
+        rate = 1 / (1 + float(group_delay(reference.settled)))
+    return rate
 
 
 def _column(values: Array, loop: Loop) -> Array:
@@ -293,7 +340,7 @@ def _predicted(
     column, mean, variance = error
     loop, rest = loops
     rms = np.sqrt(_mean((mean**2 + variance).reshape(len(references), -1)))
-    settled = settling_steps(loop, estimator, column, spec.steps)
+    settled = settling_steps(loop, estimator, column, spec.steps) if estimator else column
     bias = np.sqrt(_mean((mean**2).reshape(len(references), -1)))
     response = float(np.nanmean(loop.response))
     gamma = gamma_by_rule(spec, loop.alpha, response)
@@ -301,7 +348,7 @@ def _predicted(
     programs = _programs(chopper, spec.steps)
     signal = float(np.nanmean((1 - loop.pole) * demodulated_gain(loop.pole, chopper)))
     for k, reference in enumerate(references):
-        beta = beta_by_rule(spec, gamma, rate_of(reference))
+        beta = beta_by_rule(spec, gamma, reference_rate(reference))
         trained = training(spec, rest, chopper, gamma, beta)
         sent = float(np.nanmean(loop.pulses)) + beta * reach / spec.device.dw_min
         values = {
@@ -348,6 +395,10 @@ _LEFT: dict[str, Callable[..., Array]] = {
 def left_curve(loop: Loop, setting: Setting, steps: Array) -> Array:
     """Predicted share of the start offset left in Q after ``steps`` [samples], projected over the cells."""
     reference = setting.reference
+    if setting.estimator not in _LEFT and isinstance(reference, Block):
+        pole, weight = _weights(loop)
+        whole = transient_left(reference, pole, int(np.max(steps)))
+        return np.asarray(whole[np.maximum(np.asarray(steps, np.int64) - 1, 0)] @ weight)
     parameter = reference.length if isinstance(reference, GrowingBoxcar) else setting.eta
     pole, weight = _weights(loop)
     return np.asarray(_LEFT[setting.estimator](pole, parameter, np.asarray(steps)[:, None]) @ weight)

@@ -136,7 +136,7 @@ def search(
                 finer = one.setting.alpha * np.geomspace(1 / factor, factor, REFINED)
                 covered += [more for more in evaluate_observers(spec, cells, finer) if more.valid]
                 continue
-            around, close = _around(one, factor)
+            around, close = _around(one, factor, spec.chopper is not None)
             own = (one.setting.estimator,)
             covered += [more for more in evaluate(spec, cells, around, close, own) if more.valid]
     best = pick(spec, cells, covered, margin, weights)
@@ -184,12 +184,16 @@ def grid_step(spec: Specification, cells: Cells) -> float:
     return float(values[1] / values[0])
 
 
-def _around(one: Candidate, factor: float) -> tuple[list[tuple[float, SignSource | None]], np.ndarray]:
+def _around(
+    one: Candidate, factor: float, fixed: bool
+) -> tuple[list[tuple[float, SignSource | None]], np.ndarray]:
     """Points and rates around a candidate: alpha, chopper and eta up to a factor up and down."""
     s = one.setting
     scales = np.geomspace(1 / factor, factor, REFINED)
     near: list[SignSource | None] = [s.chopper]
-    if isinstance(s.chopper, PeriodicChopper):
+    if fixed:
+        pass
+    elif isinstance(s.chopper, PeriodicChopper):
         halves = {max(1, round(s.chopper.half_period * k)) for k in scales}
         near = [periodic(t) for t in sorted(halves)]
     elif isinstance(s.chopper, Chopper):

@@ -6,9 +6,9 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import sos2tf
+from scipy.signal import sos2tf, tf2sos
 
-from sptrack.blocks import EMA, FIR, SOS, Boxcar
+from sptrack.blocks import CIC, EMA, FIR, SOS, Block, Boxcar, Chain, SteadyKalman
 from sptrack.design.candidates import Candidate
 from sptrack.design.specification import Specification
 from sptrack.errors import ParameterError
@@ -52,26 +52,47 @@ def transfer_function(chosen: Candidate) -> tuple[Real, Real]:
     block = chosen.filter
     if block is None:
         raise ParameterError("an input-aware observer has no transfer function: design a filter instead")
-    if isinstance(block, Boxcar):
-        return np.full(block.length, 1.0 / block.length), np.ones(1)
+    return _coefficients(block)
+
+
+def _coefficients(block: Block) -> tuple[Real, Real]:
+    if isinstance(block, Chain):
+        b = a = np.ones(1)
+        for part in block.blocks:
+            more_b, more_a = _coefficients(part)
+            b, a = np.convolve(b, more_b), np.convolve(a, more_a)
+        return b, a
+    if isinstance(block, Boxcar | CIC):
+        order = block.order if isinstance(block, CIC) else 1
+        return _power(np.full(block.length, 1.0 / block.length), order), np.ones(1)
     if isinstance(block, FIR):
         return block.taps, np.ones(1)
-    if isinstance(block, EMA) and block.order == 1:
-        return np.array([block.eta, 0.0]), np.array([1.0, block.eta - 1.0])
+    if isinstance(block, EMA | SteadyKalman):
+        eta, order = (block.eta, block.order) if isinstance(block, EMA) else (block.gain, 1)
+        below = _power(np.array([1.0, eta - 1.0]), order)
+        return np.append(eta**order, np.zeros(order)), below
     if isinstance(block, SOS):
         b, a = sos2tf(block.sos)
         return b, a
-    raise ParameterError(f"{block} has no coefficients b and a: use an EMA, SOS, FIR or boxcar")
+    raise ParameterError(f"{block} has no coefficients b and a: use an EMA, SOS, FIR, boxcar or CIC")
+
+
+def _power(values: Real, order: int) -> Real:
+    """Coefficients of a polynomial to the power ``order``."""
+    out = np.ones(1)
+    for _ in range(order):
+        out = np.convolve(out, values)
+    return out
 
 
 def filter_npz(chosen: Candidate) -> bytes:
-    """The filter as a NumPy archive: ``b``, ``a`` and, of one with poles, ``sos`` [1, 6] for scipy.signal."""
+    """The filter as a NumPy archive: ``b``, ``a`` and, of one with poles, ``sos`` [sections, 6] for scipy.signal."""
     b, a = transfer_function(chosen)
     arrays = {"b": b, "a": a}
     if isinstance(chosen.filter, SOS):
         arrays["sos"] = chosen.filter.sos
     elif len(a) > 1:
-        arrays["sos"] = np.array([[b[0], 0.0, 0.0, 1.0, a[1], 0.0]])
+        arrays["sos"] = tf2sos(b, a)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()

@@ -96,8 +96,11 @@ def error_after(
 
 
 def evaluate_observers(spec: Specification, cells: Cells, alphas: Array) -> Iterator[Candidate]:
-    """One candidate per alpha, with the reads, forgetting and prior that the rule gives for its drive."""
-    if spec.steps < LEAST_STRETCHES:
+    """One candidate per alpha, with the reads, forgetting and prior that the rule gives for its drive.
+
+    None where the specification gives a filter or a chopper.
+    """
+    if spec.steps < LEAST_STRETCHES or spec.filter is not None or spec.chopper is not None:
         return
     for alpha in alphas:
         loop = loop_of(spec, cells, float(alpha))

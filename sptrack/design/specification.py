@@ -34,6 +34,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.blocks import Block, SignSource
+from sptrack.blocks.spec import chopper_from, filter_from
 from sptrack.devices import Device
 from sptrack.devices.config import device_from_mapping, device_named, read_toml
 from sptrack.devices.presets import preset
@@ -208,6 +210,10 @@ class Specification:
     train : bool
         Whether W is to converge, within half the run and to 5 % of half the nominal range unless the
         requirements say otherwise. Frequent flips are good for Q, but leave W to noise.
+    filter : Block or None
+        Filter of the reads to be designed around; None: filters and observers are searched.
+    chopper : chopper or None
+        Chopper to be designed around; None: choppers are searched.
 
     Raises
     ------
@@ -222,6 +228,8 @@ class Specification:
     read_noise: float = 0.0
     curvature: tuple[float, float] = (0.2, 1.0)
     train: bool = True
+    filter: Block | None = None
+    chopper: SignSource | None = None
 
     def __post_init__(self) -> None:
         if not 100 <= self.steps <= 10_000_000:
@@ -284,7 +292,10 @@ def specification_from_mapping(
     mapping: Mapping[str, Any], where: str = "specification", folder: Path = Path()
 ) -> Specification:
     """The same from nested mappings; a recording's path is relative to ``folder``."""
-    known = ("device", "steps", "read_noise", "curvature", "train", "gradient", "require")
+    known = (
+        *("device", "steps", "read_noise", "curvature", "train", "gradient", "require"),
+        *("filter", "chopper"),
+    )
     for name in mapping:
         if name not in known:
             raise ParameterError(
@@ -310,6 +321,11 @@ def specification_from_mapping(
         else:
             raise ParameterError(f"{where}: device = {device!r}: a preset's name or a table wanted")
         made.setdefault("read_noise", made["device"].read_noise)
+    if "filter" in mapping:
+        made["filter"] = filter_from(mapping["filter"], f"{where}: filter")
+        made["filter"].settled  # noqa: B018 - a filter without a response is refused here
+    if "chopper" in mapping:
+        made["chopper"] = chopper_from(mapping["chopper"], f"{where}: chopper")
     try:
         return Specification(**made)
     except ParameterError as error:

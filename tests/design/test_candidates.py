@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sptrack.blocks import Boxcar
+from sptrack.blocks import EMA, Boxcar
 from sptrack.design import Requirements, Specification, check
-from sptrack.design.candidates import evaluate
+from sptrack.design.candidates import choppers, evaluate
 from sptrack.design.specification import QUANTITIES, Gradient
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, cells_from_parameters, sample_cells
 from sptrack.devices.presets import preset
@@ -188,3 +188,16 @@ def test_weights_are_predicted_where_e_rider_works():
     found = row(made, "weights")
     assert one.values["weights"] / 1.6 < found.measured < 1.6 * one.values["weights"]
     assert made.training["w"] < 0.05 * made.training["untrained"]
+
+
+def test_a_given_filter_is_designed_around_as_the_same_filter_that_was_searched():
+    """An EMA as the specification's own filter: settled errors and transient beside the closed forms."""
+    cells = sample_cells(SPEC.device, (1, 16), seed=3)
+    chopper = periodic(20)
+    given = replace(SPEC, filter=EMA(eta=0.02), chopper=chopper)
+    (one,) = evaluate(given, cells, [(0.02, chopper)], np.array([0.5]))
+    (searched,) = evaluate(SPEC, cells, [(0.02, chopper)], np.array([0.02]), ("ema",))
+    assert one.setting.reference == EMA(eta=0.02)
+    for name in ("bias", "rms", "settling", "weights", "signal"):
+        assert one.values[name] == pytest.approx(searched.values[name], rel=0.02), name
+    assert choppers(given, 5) == [chopper]

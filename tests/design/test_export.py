@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.signal import lfilter, sosfilt
+from scipy.signal import freqz, lfilter, sosfilt
 
+from sptrack.blocks import CIC, EMA, Boxcar, Chain, SteadyKalman
 from sptrack.cli import main
 from sptrack.design import Candidate, Requirements, Setting, Specification
 from sptrack.design.export import design_to_toml, filter_csv, filter_npz, transfer_function
@@ -83,3 +85,20 @@ def test_the_commands_read_the_file(tmp_path, capfd, arguments):
     told = json.loads(out)
     if arguments[0] == "explain":
         assert told["method"] == "e-rider"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        EMA(eta=0.02, order=3),
+        CIC(length=7, order=2),
+        SteadyKalman(drift_std=0.01, read_std=0.1),
+        Chain(EMA(eta=0.1), Boxcar(length=5)),
+    ],
+)
+def test_coefficients_are_those_of_the_filter(block):
+    one = candidate("ema", 0.1, None)
+    chosen = replace(one, setting=one.setting._replace(reference=block))
+    b, a = transfer_function(chosen)
+    omega = np.array([0.0, 0.01, 0.3, 2.0])
+    assert np.allclose(freqz(b, a, omega)[1], block.frequency_response(omega), rtol=1e-9, atol=1e-12)
