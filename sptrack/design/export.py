@@ -86,7 +86,7 @@ def _power(values: Real, order: int) -> Real:
 
 
 def filter_npz(chosen: Candidate) -> bytes:
-    """The filter as a NumPy archive: ``b``, ``a`` and, of one with poles, ``sos`` [sections, 6] for scipy.signal."""
+    """The filter as a NumPy archive: ``b``, ``a`` and, with poles, ``sos`` [sections, 6] for scipy.signal."""
     b, a = transfer_function(chosen)
     arrays = {"b": b, "a": a}
     if isinstance(chosen.filter, SOS):
