@@ -49,7 +49,14 @@ def design_dataset(made: Design, *, seed: int = 0) -> xr.Dataset:
     chosen = made.chosen
     asked = {
         "specification": described(spec),
-        "setting": chosen.setting._asdict(),
+        "setting": {
+            "alpha": chosen.setting.alpha,
+            "estimator": chosen.setting.estimator,
+            "eta": chosen.setting.eta,
+            "reference": str(chosen.setting.reference),
+            "chopper": chopper_text(chosen),
+            "every": chosen.setting.every,
+        },
         "gamma": chosen.gamma,
         "beta": chosen.beta,
         "seeds": made.check.seeds,
