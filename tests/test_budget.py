@@ -155,7 +155,7 @@ def test_signs_that_stay_or_flip_regularly_are_no_source(chopper):
         CIC(length=16, order=2),
         Chain(EMA(eta=0.1, order=2), Boxcar(length=10)),
         SteadyKalman(drift_std=1e-3, read_std=0.1),
-        ObserverSettings(form="predictor"),
+        ObserverSettings(form="predictor", forgetting=1e-3),
     ],
     ids=str,
 )

@@ -176,9 +176,8 @@ def test_filter_and_chopper_of_the_options_are_tuned(run, setup, tmp_path, capfd
     record = json.loads(text)
     asked = record["start"]
     assert asked["settings"] == {"filter.length": 16, "chopper.half_period": 20, "alpha": 0.02}
-    assert asked["source"] == (
-        f"settings of {setup} with filter CIC(length=16) and chopper PeriodicChopper(half_period=20, duty=0.4)"
-    )
+    blocks = "filter CIC(length=16) and chopper PeriodicChopper(half_period=20, duty=0.4)"
+    assert asked["source"] == f"settings of {setup} with {blocks}"
     (candidate,) = record["candidates"]
     best = load_setup(out / "best.toml").method
     assert best.filter == CIC(length=candidate["settings"]["filter.length"]["tuned"], order=2)
