@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy.signal import butter
 
+from sptrack.blocks import SOS, Block
 from sptrack.crossbar import Crossbar, PulseScheme
 from sptrack.devices import CycleNoise, Device, ExpStep, PiecewiseStep, PowStep, sample_cells
 from sptrack.tracking import ProblemSettings, Tracker, method, problem
@@ -98,7 +100,10 @@ def _wanted(**options: str) -> Callable[[Crossbar], float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Loop(Case):
-    """The fused recursion of a method on the separable quadratic; ``alpha`` sets the pulses a step."""
+    """The fused recursion of a method on the separable quadratic; ``alpha`` sets the pulses a step.
+
+    ``filter`` takes the place of the method's own reference.
+    """
 
     work: Callable[[Any], float] = field(default=lambda tracker: _run(tracker))
     unit: str = "cell-steps/s"
@@ -106,12 +111,15 @@ class Loop(Case):
     rule: str = "e-rider"
     alpha: float = 0.006
     application: str = "burst"
+    filter: Block | None = None
 
     def subject(self) -> Tracker:
         """A tracker of as many weights as the array has cells."""
         settings = ProblemSettings(size=SIDE * SIDE)
         made = problem("separable", settings)
         chosen = method(self.rule, alpha=self.alpha)
+        if self.filter is not None:
+            chosen = replace(chosen, reference=self.filter)
         return Tracker(made, chosen, application=self.application, threads=self.threads)
 
 
@@ -155,6 +163,7 @@ LOOPS = {
     "E-RIDER, burst, one pulse a step": Loop(),
     "E-RIDER, sequential, one pulse a step": Loop(application="sequential"),
     "E-RIDER, sequential, nine pulses a step": Loop(alpha=0.05, application="sequential", ratio=0.4),
+    "E-RIDER, order-4 SOS, burst, one pulse a step": Loop(filter=SOS(sos=butter(4, 0.005, output="sos"))),
     "O-RIDER, burst, one pulse a step": Loop(rule="o-rider"),
 }
 CASES = TRAINS | UPDATES | LOOPS

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from benchmarks import commands, measure
 from benchmarks.cases import CASES, YARDSTICK
 from benchmarks.ceiling import CEILINGS
-from benchmarks.filters import TARGETS, AgainstScipy
+from benchmarks.filters import REPORTED, TARGETS, AgainstScipy
 from sptrack.cli.doctor import examine
 
 FIRST_CALLS = (
@@ -61,10 +61,12 @@ def rows(*, quick: bool = False) -> Iterator[Row]:
             yield Row(f"{name}: pulses/s by {YARDSTICK}", ratio, "times", case.ratio)
     gain = rates["alternating, two threads"] / rates["alternating"]
     yield Row("alternating: two threads / one", gain, "times", 1.8)
-    for name, target in TARGETS.items():
+    for name, precision in REPORTED:
         filters = AgainstScipy()
-        filters.setup(name)
-        yield Row(f"{name}: times as fast as scipy", filters.track_ratio(name), "times", target)
+        filters.setup(name, precision)
+        ratio = filters.track_ratio(name, precision)
+        target = TARGETS.get((name, precision))
+        yield Row(f"{name}, {precision}: times as fast as scipy", ratio, "times", target)
     if not quick:
         yield from _processes()
 

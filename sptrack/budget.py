@@ -8,7 +8,8 @@ runs is the effect of what was switched. "Off" means
 - cycle-noise, read-noise, write-noise: std 0;
 - spread: every cell nominal, with the mean symmetric point and the mean reference;
 - leakage: an ideal filter, that is, the error of the mean of Q over the scored steps instead of that of Q;
-- chopper: flips at regular intervals of the same mean length instead of at random;
+- chopper: flips at regular intervals of the same mean length, instead of at random, in a maximum-length
+  sequence or with unequal halves;
 - drift: curves that stay; fixed-point: Q in floating point.
 
 The gradient and its noise are no source but the drive: without them P would not move to its symmetric point
@@ -27,12 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from sptrack.blocks import Block, Chopper, ObserverSettings, PeriodicChopper
+from sptrack.blocks import Block, ObserverSettings, PatternChopper, PeriodicChopper
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices import CustomResponse, Device, Spread
 from sptrack.errors import ParameterError, nearest
 from sptrack.results import dataset, provenance
 from sptrack.tracking.compare import has_reference
+from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
 from sptrack.tracking.methods import method as method_by_name
 from sptrack.tracking.problems import PROBLEMS, Problem, ProblemSettings
@@ -115,12 +117,20 @@ def _varied(device: Device) -> bool:
     return any(spreads) or (reference is not None and reference.std > 0)
 
 
-def _regular(setup: _Setup) -> _Setup:
+def _irregular(setup: _Setup) -> bool:
+    """Whether the signs flip, and not at regular intervals with as many of either sign."""
     chopper = setup.method.chopper
-    if not isinstance(chopper, Chopper):
+    regular = isinstance(chopper, PeriodicChopper) and 2 * chopper.high == chopper.period
+    return setup.method.flips > 0 and not regular
+
+
+def _regular(setup: _Setup) -> _Setup:
+    chopper, flips = setup.method.chopper, setup.method.flips
+    if chopper is None or not flips:
         return setup
+    stagger = chopper.stagger if isinstance(chopper, PatternChopper) else 0
     regular = PeriodicChopper(
-        half_period=max(1, round(1 / chopper.p)), scope=chopper.scope, clock=chopper.clock
+        half_period=max(1, round(1 / flips)), stagger=stagger, scope=chopper.scope, clock=chopper.clock
     )
     return replace(setup, method=replace(setup.method, chopper=regular))
 
@@ -149,7 +159,7 @@ SOURCES: dict[str, _Source] = {
         lambda s: replace(s, averaged=True),
     ),
     "chopper": _Source(
-        "flips at regular intervals", lambda s: isinstance(s.method.chopper, Chopper), _regular
+        "flips at regular intervals", _irregular, _regular
     ),
     "drift": _Source(
         "symmetric points stay",
@@ -221,7 +231,7 @@ def error_budget(
         setups[f"only {name}"] = _without(whole, [other for other in names if other != name])
     made = _score_all(setups, make, steps, range(seed, seed + seeds), threads, progress)
     parameters = {
-        "method": chosen,
+        "method": method_mapping(chosen),
         "problem": problem if isinstance(problem, str) else getattr(problem, "__name__", "custom"),
         "settings": _described(whole.settings),
         "steps": steps,
@@ -235,7 +245,7 @@ def _maker(problem: str | ProblemMaker) -> ProblemMaker:
         return problem
     if problem not in PROBLEMS:
         raise ParameterError(
-            f"problem {problem!r}: one of {', '.join(PROBLEMS)} wanted{nearest(problem, PROBLEMS)}"
+            f"problem must be one of {', '.join(PROBLEMS)}, got {problem!r}{nearest(problem, PROBLEMS)}"
         )
     return PROBLEMS[problem]
 
@@ -243,13 +253,13 @@ def _maker(problem: str | ProblemMaker) -> ProblemMaker:
 def _check(setup: _Setup, steps: int, seeds: int, seed: int) -> None:
     if not has_reference(setup.method) or setup.method.reference == "true":
         raise ParameterError(
-            f"method {setup.method.name!r} estimates no symmetric point: e-rider, rider, o-rider, agad or "
-            "two-stage wanted"
+            f"method {setup.method.name!r} estimates no symmetric point: choose e-rider, rider, o-rider, "
+            "agad or two-stage"
         )
     if steps < 10:
-        raise ParameterError(f"steps = {steps}: at least 10 wanted")
+        raise ParameterError(f"steps must be at least 10, got {steps}")
     if seeds < 2 or seed < 0:
-        raise ParameterError(f"seeds = {seeds}, seed = {seed}: >= 2 and >= 0 wanted")
+        raise ParameterError(f"seeds must be at least 2 and seed at least 0, got {seeds} and {seed}")
 
 
 def _described(settings: ProblemSettings) -> Any:

@@ -83,7 +83,7 @@ def test_the_report_of_two_cases(tiny, monkeypatch, capsys):
     two = {name: cases.CASES[name] for name in ("alternating", "alternating, two threads")}
     for module in (measure, report):
         monkeypatch.setattr(module, "CASES", two)
-    monkeypatch.setattr(report, "TARGETS", {})
+    monkeypatch.setattr(report, "REPORTED", ())
     assert main(["report", "--quick", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     names = [row["name"] for row in found["measured"]]

@@ -5,9 +5,22 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy.signal import butter
 
 from sptrack import budget as module
-from sptrack.blocks import Chopper, PeriodicChopper
+from sptrack.blocks import (
+    CIC,
+    EMA,
+    FIR,
+    SOS,
+    Boxcar,
+    Chain,
+    Chopper,
+    MaximumLengthChopper,
+    ObserverSettings,
+    PeriodicChopper,
+    SteadyKalman,
+)
 from sptrack.budget import FINER, SOURCES, budget_rows, error_budget
 from sptrack.devices import Asymmetry, CycleNoise, Device, Drift, Reference, Spread, sample_cells
 from sptrack.errors import ParameterError
@@ -107,6 +120,60 @@ def test_threads_and_files_change_nothing(tmp_path):
     assert budget_rows(load(tmp_path / "budget.nc")) == budget_rows(data)
 
 
+@pytest.mark.parametrize(
+    ("chopper", "regular"),
+    [
+        (Chopper(p=0.04, scope="cell"), PeriodicChopper(half_period=25, scope="cell")),
+        (
+            Chopper(p=0.3, scope="column", clock="read"),
+            PeriodicChopper(half_period=3, scope="column", clock="read"),
+        ),
+        (MaximumLengthChopper(register=7, stagger=4), PeriodicChopper(half_period=2, stagger=4)),
+        (PeriodicChopper(half_period=20, duty=0.2), PeriodicChopper(half_period=20)),
+    ],
+)
+def test_irregular_flips_become_regular_ones_of_the_same_kind(chopper, regular):
+    setup = replace(BASE, method=replace(BASE.method, chopper=chopper))
+    source = SOURCES["chopper"]
+    assert source.present(setup)
+    off = source.off(setup)
+    assert off.method.chopper == regular
+    assert not source.present(off)
+
+
+@pytest.mark.parametrize("chopper", [None, Chopper(p=0), PeriodicChopper(half_period=20)])
+def test_signs_that_stay_or_flip_regularly_are_no_source(chopper):
+    assert not SOURCES["chopper"].present(replace(BASE, method=replace(BASE.method, chopper=chopper)))
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    "reference",
+    [
+        SOS(sos=butter(4, 0.05, output="sos")),
+        FIR(taps=np.full(20, 0.05)),
+        CIC(length=16, order=2),
+        Chain(EMA(eta=0.1, order=2), Boxcar(length=10)),
+        SteadyKalman(drift_std=1e-3, read_std=0.1),
+        ObserverSettings(form="predictor", forgetting=1e-3),
+    ],
+    ids=str,
+)
+def test_any_filter_has_a_budget(reference):
+    """The books balance, and what an ideal filter saves is the variance of Q over the scored steps."""
+    chosen = replace(method("e-rider"), reference=reference)
+    data = error_budget(chosen, "separable", ProblemSettings(size=8), steps=400, seeds=2, threads=1)
+    assert data["source"].values.tolist() == ["granularity", "cycle-noise", "spread", "leakage", "chopper"]
+    gap = float(data["total"] - data["floor"])
+    assert float(data["saved"].sum() + data["saved_remainder"]) == pytest.approx(gap, rel=1e-12)
+    spread = []
+    for seed in range(2):
+        tracker = Tracker(module.PROBLEMS["separable"](ProblemSettings(size=8), seed), chosen, seed=seed)
+        tracker.run(360, samples=1)
+        spread.append(np.mean(np.var(tracker.record(40).q.astype(np.float64), axis=0)))
+    assert float(data["saved"].sel(source="leakage")) == pytest.approx(np.mean(spread), rel=1e-9)
+
+
 SPREAD = Spread(dw_min=0.1, log_normal=True, asymmetry=Asymmetry(mean=0.1, std=0.05))
 ETA, ALPHA = 0.02, 0.02
 
@@ -162,10 +229,10 @@ def test_parts_are_those_of_the_theory():
         ({"method": "sgd"}, "estimates no symmetric point"),
         ({"method": "oracle"}, "estimates no symmetric point"),
         ({"method": "e-ridr"}, "e-rider"),
-        ({"problem": "cubic"}, "problem 'cubic'"),
-        ({"steps": 5}, "steps = 5"),
-        ({"seeds": 1}, "seeds = 1"),
-        ({"seed": -1}, "seed = -1"),
+        ({"problem": "cubic"}, "got 'cubic'"),
+        ({"steps": 5}, "steps must be at least 10, got 5"),
+        ({"seeds": 1}, "seeds must be at least 2"),
+        ({"seed": -1}, "got 10 and -1"),
         ({"threads": 0}, "threads = 0"),
     ],
 )

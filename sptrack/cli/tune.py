@@ -133,12 +133,15 @@ def tune(
         for the problem's device, reads and noise, as `sptrack design` does.
     """
     loaded = setup.load()
-    if start == "design" and (setup.method is not None or loaded.method is not None):
-        raise ParameterError("--start design picks the method: no --method and no table [method] wanted")
+    named = (setup.method, loaded.method, loaded.filter, loaded.chopper)
+    if start == "design" and any(one is not None for one in named):
+        raise ParameterError(
+            "--start design picks method, filter and chopper: remove those of the options and of the file"
+        )
     given = None
     if start == "settings":
         (given,) = chosen_methods(loaded, () if setup.method is None else (setup.method,))
-    plan = _plan(loaded, given, setup.config, (searching, amount))
+    plan = _plan(loaded, given, setup, (searching, amount))
     journal = output.out / _JOURNAL if output.study is None and output.out is not None else output.study
     with kept_folder(output.out) as folder:
         with progress_bar("tuning", "trials", quiet=output.quiet) as progress:
@@ -156,10 +159,9 @@ def tune(
         _print(record)
 
 
-def _plan(
-    loaded: Setup, start: Method | None, config: Path | None, options: tuple[Searching, Amount]
-) -> Plan:
+def _plan(loaded: Setup, start: Method | None, setup: SetupInput, options: tuple[Searching, Amount]) -> Plan:
     """The study; without a ``start`` from the design for the problem."""
+    config = setup.config
     values = {} if config is None else table_values(read_toml(config).get("tune", {}), str(config))
     for given in options:
         own = {name: getattr(given, name) for name in type(given).__dataclass_fields__}
@@ -172,8 +174,7 @@ def _plan(
     if start is None:
         start, source = _designed(loaded, steps)
     else:
-        of_file = config is not None and loaded.method == start
-        source = f"settings of {config}" if of_file else f"defaults of {start.name}"
+        source = _source(loaded, start, setup)
     return Plan(
         start=start,
         source=source,
@@ -181,6 +182,15 @@ def _plan(
         search=Search(space=parse_space(texts, start), **chosen),
         budget=Budget(**values),
     )
+
+
+def _source(loaded: Setup, start: Method, setup: SetupInput) -> str:
+    """Where the start comes from, with the filter and the chopper that were given."""
+    of_file = loaded.method is not None and loaded.method.name == start.name
+    source = f"settings of {setup.config}" if of_file else f"defaults of {start.name}"
+    blocks = {"filter": (loaded.filter, start.reference), "chopper": (loaded.chopper, start.chopper)}
+    given = [f"{name} {used or 'none'}" for name, (asked, used) in blocks.items() if asked is not None]
+    return source + (f" with {' and '.join(given)}" if given else "")
 
 
 def _designed(loaded: Setup, steps: int) -> tuple[Method, str]:

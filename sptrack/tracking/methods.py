@@ -544,19 +544,18 @@ def _chopper_said(base: Method, said: Mapping[str, Any]) -> dict[str, Any]:
             f"unknown key {unknown.pop()!r} of chop: choose from probability, half_period, scope"
         )
     before = base.chopper
-    by_column = before is not None and before.clock == "read"
+    place: dict[str, Any] = {} if before is None else {"scope": before.scope, "clock": before.clock}
     if "scope" in chop:
-        by_column = chop["scope"] == "column"
-    if chop.get("half_period"):
-        if chop.get("probability"):
-            raise ParameterError(
-                f"probability and half_period cannot both be above 0, got {chop['probability']} and "
-                f"{chop['half_period']}"
-            )
-        return {"chopper": periodic(chop["half_period"], by_column=by_column)}
+        place = {"scope": chop["scope"], "clock": "read" if chop["scope"] == "column" else "step"}
+    half_period, probability = chop.get("half_period", 0), chop.get("probability", 0.0)
+    if half_period and probability:
+        raise ParameterError(
+            f"probability and half_period cannot both be above 0, got {probability} and {half_period}"
+        )
+    if half_period and isinstance(before, PeriodicChopper):
+        return {"chopper": replace(before, half_period=half_period, **place)}
+    if half_period:
+        return {"chopper": PeriodicChopper(half_period=half_period, **place)}
     if "probability" in chop or "half_period" in chop:
-        return {"chopper": telegraph(chop.get("probability", 0.0), by_column=by_column)}
-    if before is None:
-        return {}
-    changed = {"scope": "column", "clock": "read"} if by_column else {"scope": chop["scope"], "clock": "step"}
-    return {"chopper": replace(before, **changed)}
+        return {"chopper": Chopper(p=probability, **place) if probability else None}
+    return {} if before is None else {"chopper": replace(before, **place)}

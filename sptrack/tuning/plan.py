@@ -8,6 +8,7 @@ from typing import Any
 from sptrack.devices import CustomResponse
 from sptrack.errors import ParameterError, nearest
 from sptrack.results import json_text
+from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
 from sptrack.tuning.evaluation import Task, check_objectives
 from sptrack.tuning.space import Choice, Range, check_space, default_space
@@ -156,7 +157,7 @@ class Plan:
         if isinstance(device.response, CustomResponse):
             settings["device"] = device.source.name
         described = {
-            "start": self.start,
+            "start": method_mapping(self.start),
             "problem": self.task.problem,
             "settings": settings,
             "steps": self.task.steps,

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sptrack.blocks import Block, Chopper, PeriodicChopper, SignSource
+from sptrack.blocks import Block, Chopper, PeriodicChopper
 from sptrack.blocks.settings import PRIORS, ObserverSettings
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.methods import ESTIMATORS, METHODS, SOURCES, Method, with_settings
+from sptrack.tuning.numbers import block_numbers, with_number
 
 Value = float | int | str | bool
 
@@ -34,6 +35,8 @@ CHOICES: dict[str, tuple[Value, ...]] = {
 """Settings that are not numbers, with all their values."""
 _BITS = ("bits", "weight_bits", "point_bits")
 _MULTIPLES = {"pulses": 2, "half_period": 1, "every": 1, "most": 1} | dict.fromkeys(_BITS, 1)
+_MAKERS = {"filter": ("eta", "tail", "estimator", *_OBSERVER), "chopper": _CHOPPER}
+"""Settings that can make the filter or the chopper of a method anew."""
 _FORM = "LOW:HIGH, with :log or :linear if need be"
 
 
@@ -64,12 +67,16 @@ class Range:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ParameterError(
-                f"range {self.low:g}:{self.high:g}: a finite low end below the high end wanted"
+                f"range must be finite with its low end below the high end, got {self.low:g}:{self.high:g}"
             )
         if self.log and self.low <= 0:
-            raise ParameterError(f"range {self.low:g}:{self.high:g}: low end above 0 wanted, or :linear")
+            raise ParameterError(
+                f"range must begin above 0, got {self.low:g}:{self.high:g}: raise it, or add :linear"
+            )
         if self.multiple and (self.low % self.multiple or self.high % self.multiple):
-            raise ParameterError(f"range {self.low:g}:{self.high:g}: multiples of {self.multiple} wanted")
+            raise ParameterError(
+                f"range must end at multiples of {self.multiple}, got {self.low:g}:{self.high:g}"
+            )
 
     def hold(self, value: float) -> float:
         """``value`` moved into the range, and to the nearest multiple."""
@@ -96,7 +103,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         if len(self.values) < 2 or len(set(self.values)) < len(self.values):
-            raise ParameterError(f"choice {self.values}: at least two different values wanted")
+            raise ParameterError(f"choice must have at least two different values, got {self.values}")
 
 
 Space = Mapping[str, Range | Choice]
@@ -136,7 +143,7 @@ def setting_name(name: str) -> str:
         Unknown setting.
     """
     found = _PLACES.get(name, name)
-    if found not in SETTINGS and found.partition(".")[0] not in ("filter", "chopper"):
+    if found not in SETTINGS and not found.startswith(("filter.", "chopper.")):
         raise ParameterError(
             f"unknown setting {name!r}: choose from {', '.join(SETTINGS)}, filter.NAME, chopper.NAME"
             + nearest(name, SETTINGS)
@@ -145,7 +152,7 @@ def setting_name(name: str) -> str:
 
 
 def _own_block(method: Method, name: str) -> tuple[Block, str]:
-    """Block and field of a dotted name.
+    """Block of a dotted name and what the name is there.
 
     Raises
     ------
@@ -156,33 +163,27 @@ def _own_block(method: Method, name: str) -> tuple[Block, str]:
     block: Block | None = method.filter if part == "filter" else method.chopper
     if block is None:
         raise ParameterError(f"{name}: {method.name} has no {part} of its own")
-    numbers = [
-        item.name
-        for item in fields(block)
-        if isinstance(getattr(block, item.name), float | int) and item.name != "seed"
-    ]
+    numbers = block_numbers(block)
     if key not in numbers:
-        raise ParameterError(
-            f"{name}: {block} has {', '.join(numbers) or 'no numbers'}{nearest(key, numbers)}"
-        )
+        names = [f"{part}.{one}" for one in numbers]
+        known = ", ".join(names) or "it has none"
+        raise ParameterError(f"{name} must be a number of {block} ({known}){nearest(name, names)}")
     return block, key
 
 
 def read_setting(method: Method, name: str) -> Value:
     """Value of a setting of ``method``.
 
-    Of a chopper that is periodic ``p`` is 1/half_period, of a random one ``half_period`` is 1/p: the mean
-    length of a half. ``tail`` is eta/p (0 without a chopper).
+    Of a chopper that is not random ``p`` is its mean number of sign changes per sample, of one that is not
+    periodic ``half_period`` is 1/p: the mean length of a half. ``tail`` is eta/p (0 without a chopper).
     """
     if "." in name:
         block, key = _own_block(method, name)
-        number: Value = getattr(block, key)
-        return number
+        return block_numbers(block)[key]
     if name in _CHOPPER:
-        return _read_chopper(method.chopper, name)
+        return _read_chopper(method, name)
     if name == "tail":
-        p = float(read_setting(method, "p"))
-        return method.eta / p if p else 0.0
+        return method.eta / method.flips if method.flips else 0.0
     if name == "beta" and method.observer is not None:
         return method.beta / method.transfer.every
     if name == "reference":
@@ -194,14 +195,15 @@ def read_setting(method: Method, name: str) -> Value:
     return value
 
 
-def _read_chopper(chopper: SignSource | None, name: str) -> Value:
+def _read_chopper(method: Method, name: str) -> Value:
+    chopper = method.chopper
     if name == "scope":
         return "column" if chopper is not None and chopper.clock == "read" else "array"
+    if name == "p":
+        return method.flips
     if isinstance(chopper, PeriodicChopper):
-        return 1.0 / chopper.half_period if name == "p" else chopper.half_period
-    if isinstance(chopper, Chopper) and chopper.p > 0:
-        return chopper.p if name == "p" else round(1.0 / chopper.p)
-    return 0.0 if name == "p" else 0
+        return chopper.half_period
+    return round(1.0 / method.flips) if method.flips else 0
 
 
 def with_point(base: Method, point: Mapping[str, Value]) -> Method:
@@ -220,13 +222,14 @@ def with_point(base: Method, point: Mapping[str, Value]) -> Method:
         if "." in name:
             _, key = _own_block(base, name)
             part = "reference" if name.startswith("filter.") else "chopper"
-            block = blocks.get(part, getattr(base, part))
-            whole = isinstance(getattr(block, key), int)
-            blocks[part] = replace(block, **{key: round(float(value)) if whole else value})
+            blocks[part] = with_number(blocks.get(part, getattr(base, part)), key, float(value))
     named = {name: value for name, value in point.items() if "." not in name}
     moved_by: dict[str, Any] = {name: named.pop(name) for name in _TRANSFER if name in named}
     transfer = replace(base.transfer, **moved_by)
     observer = {name: named.pop(name) for name in _OBSERVER if name in named}
+    tail = named.pop("tail", None)
+    if "reference" in blocks and named.get("reference") == "filter":
+        del named["reference"]
     given: dict[str, Any] = {**blocks, **named, "transfer": transfer}
     if "scope" in given:
         chop: dict[str, Any] = {"scope": given.pop("scope")}
@@ -238,10 +241,8 @@ def with_point(base: Method, point: Mapping[str, Value]) -> Method:
         given["observing"] = observer
     if base.observer is not None and {"beta", "every"} & set(point):
         given["beta"] = float(point.get("beta", read_setting(base, "beta"))) * transfer.every
-    if "tail" in given:
-        tail = float(given.pop("tail"))
-        given["eta"] = min(tail * float(point.get("p", read_setting(base, "p"))), 1.0)
-    return with_settings(base, **given)
+    made = with_settings(base, **given)
+    return made if tail is None else with_settings(made, eta=min(float(tail) * made.flips, 1.0))
 
 
 def default_range(name: str, method: Method) -> Range | Choice:
@@ -259,26 +260,66 @@ def default_range(name: str, method: Method) -> Range | Choice:
 
 
 def _around(name: str, value: float, method: Method) -> Range:
-    """Range of a number of a block: a factor of 10 to both sides of its value, fractions at most 1."""
+    """Range of a number of a block: a factor of 10 to both sides of its value, as far as the block goes."""
     if value <= 0:
         raise ParameterError(f"{name} = {value:g} of {method.name}: give its range, {_FORM}")
     block, key = _own_block(method, name)
-    if isinstance(getattr(block, key), int):
-        return Range(low=max(1, round(value / 10)), high=max(2, round(10 * value)), multiple=1)
-    return Range(low=value / 10, high=min(10 * value, 1.0) if value < 1 else 10 * value)
+    whole = isinstance(block_numbers(block)[key], int)
+    low, high = (_accepted(block, key, value, end, whole) for end in (value / 10, 10 * value))
+    if low == high:
+        raise ParameterError(f"{name} = {value:g} of {method.name}: give its range, {_FORM}")
+    return Range(low=low, high=high, multiple=int(whole))
+
+
+def _accepted(block: Block, key: str, value: float, end: float, whole: bool) -> float:
+    """The number nearest to ``end`` that the block accepts, by halves of the way from ``value``, or so."""
+    if not whole and value < 1:
+        end = min(end, 1.0)
+    if whole:
+        end = max(round(end), 1)
+    while end != value:
+        try:
+            with_number(block, key, end)
+        except ParameterError:
+            middle = 0.5 * (value + end)
+            nearer = round(middle) if whole else middle
+            end = value if nearer == end else nearer
+        else:
+            break
+    return end
 
 
 def default_space(method: Method) -> dict[str, Range | Choice]:
     """Settings that the factory of ``method`` has and that are above 0, over their default ranges.
 
-    All but the threshold of a buffer: beta / threshold alone matters.
+    All but the threshold of a buffer: beta / threshold alone matters. A filter that no single rate describes
+    and a chopper that is not random have, instead of ``eta`` and ``p``, their own numbers that were given.
     """
     factory = METHODS.get(method.name)
     names = list(RANGES) if factory is None else list(factory.__kwdefaults__ or {})
     wanted = [name for name in names if name != "threshold" and float(read_setting(method, name)) > 0]
     if factory is None:
         wanted = [name for name in wanted if name in ("alpha", "beta", "gamma", "eta", "pulses")]
-    return {name: default_range(name, method) for name in wanted}
+    space = {name: default_range(name, method) for name in wanted}
+    if method.filter is not None and not method.eta:
+        space |= _own_space("filter", method)
+    if "p" in space and not isinstance(method.chopper, Chopper):
+        del space["p"]
+        space |= _own_space("chopper", method)
+    return space
+
+
+def _own_space(part: str, method: Method) -> dict[str, Range | Choice]:
+    """Numbers of a block that are given and above 0, those alone whose default range leaves room."""
+    block = method.filter if part == "filter" else method.chopper
+    space: dict[str, Range | Choice] = {}
+    for key, value in block_numbers(block, given=True).items() if block is not None else ():
+        try:
+            if value > 0:
+                space[f"{part}.{key}"] = default_range(f"{part}.{key}", method)
+        except ParameterError:
+            continue
+    return space
 
 
 def parse_space(texts: Iterable[str], method: Method) -> dict[str, Range | Choice]:
@@ -296,7 +337,7 @@ def parse_space(texts: Iterable[str], method: Method) -> dict[str, Range | Choic
         given, _, what = text.partition("=")
         name = setting_name(given.strip())
         if name in space:
-            raise ParameterError(f"setting {name!r} is to be varied twice: once wanted")
+            raise ParameterError(f"setting {name!r} is to be varied twice: give it once")
         space[name] = parse_range(name, what.strip(), method) if "=" in text else default_range(name, method)
     return space
 
@@ -309,7 +350,7 @@ def parse_range(name: str, text: str, method: Method) -> Range | Choice:
         for word in words:
             if word.lower() not in known:
                 raise ParameterError(
-                    f"{name} {word!r}: some of {' | '.join(known)} wanted{nearest(word, known)}"
+                    f"{name} must be of {' | '.join(known)}, got {word!r}{nearest(word, known)}"
                 )
         return Choice(values=tuple(known[word.lower()] for word in words))
     *ends, scale = text.split(":") if text.count(":") == 2 else [*text.split(":"), ""]
@@ -318,9 +359,9 @@ def parse_range(name: str, text: str, method: Method) -> Range | Choice:
     try:
         low, high = (float(end) for end in ends)
     except ValueError as error:
-        raise ParameterError(f"{name}={text}: {_FORM} wanted") from error
+        raise ParameterError(f"{name} must be {_FORM}, got {text!r}") from error
     if scale not in ("", "log", "linear"):
-        raise ParameterError(f"{name}={text}: {_FORM} wanted")
+        raise ParameterError(f"{name} must be {_FORM}, got {text!r}")
     try:
         multiple = default.multiple if isinstance(default, Range) and "." in name else _MULTIPLES.get(name, 0)
         return Range(low=low, high=high, log=log, multiple=multiple)
@@ -341,16 +382,29 @@ def check_space(space: Space, method: Method) -> None:
         raise ParameterError(f"{method.name}: no setting to vary; choose from {', '.join(SETTINGS)}")
     for one, other in (("p", "half_period"), ("eta", "tail")):
         if one in space and other in space:
-            raise ParameterError(f"{one} and {other} both varied: only one of them wanted")
-    telegraph = isinstance(method.chopper, Chopper) and method.chopper.p > 0
-    if "tail" in space and "p" not in space and not telegraph:
-        raise ParameterError(f"tail = eta/p of {method.name}: a chopper probability above 0 wanted")
+            raise ParameterError(f"{one} and {other} cannot both be varied: keep only one of them")
+    if "tail" in space and not ({"p", "half_period"} & set(space) or method.flips):
+        raise ParameterError(f"tail = eta/p of {method.name} needs a chopper probability p above 0: give one")
     for name in space:
         reason = _idle(name, space, method)
         if reason:
             raise ParameterError(f"{name} has no effect on {method.name}: {reason}")
         for value in _ends(space[name]):
             with_point(method, {name: value})
+    _refuse_twice_set(space, method)
+
+
+def _refuse_twice_set(space: Space, method: Method) -> None:
+    """Refuse a number of a block beside a setting that makes that block anew."""
+    for name in (one for one in space if "." in one):
+        for other in (one for one in _MAKERS[name.partition(".")[0]] if one in space):
+            for value, beside in zip(_ends(space[name]), _ends(space[other])[::-1], strict=False):
+                try:
+                    kept = read_setting(with_point(method, {name: value, other: beside}), name) == value
+                except ParameterError:
+                    kept = False
+                if not kept:
+                    raise ParameterError(f"{name} and {other} set the same block: vary one of them")
 
 
 def _ends(range_: Range | Choice) -> tuple[Value, ...]:

@@ -1,13 +1,15 @@
 """`sptrack budget`: streams, exit statuses, files, refusals."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from sptrack.blocks import CIC, MaximumLengthChopper
 from sptrack.budget import budget_rows, error_budget
 from sptrack.cli import main
 from sptrack.results import load
-from sptrack.tracking import ProblemSettings
+from sptrack.tracking import ProblemSettings, method
 
 AMOUNT = ["--steps", "100", "--seeds", "2", "--threads", "1"]
 FILES = [".sptrack", "budget.json", "budget.nc", "budget.png", "budget.svg"]
@@ -47,10 +49,6 @@ def test_json_is_the_budget(run, small):
         "chopper",
         "fixed-point",
     ]
-    from dataclasses import replace
-
-    from sptrack.tracking import method
-
     settings = ProblemSettings(size=8, read_noise=0.01)
     made = error_budget(replace(method("e-rider"), bits=12), "separable", settings, steps=100, seeds=2)
     assert rows == json.loads(json.dumps(budget_rows(made)))
@@ -69,6 +67,18 @@ def test_table_and_files(run, small, tmp_path):
     assert budget_rows(load(out / "budget.nc")) == rows
 
 
+@pytest.mark.compiled
+def test_filter_and_chopper_of_the_options(run, small):
+    options = ["--filter", "cic:length=16,order=2", "--chopper", "mls:register=5"]
+    status, out, err = run("--config", small, *options, "--json")
+    assert (status, err) == (0, "")
+    chosen = replace(
+        method("e-rider"), reference=CIC(length=16, order=2), chopper=MaximumLengthChopper(register=5)
+    )
+    made = error_budget(chosen, "separable", ProblemSettings(size=8), steps=100, seeds=2)
+    assert json.loads(out) == json.loads(json.dumps(budget_rows(made)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -77,8 +87,8 @@ def test_table_and_files(run, small, tmp_path):
         (["--read-noise", "-1"], "read_noise"),
         (["--device", "nowhere"], "nowhere"),
         (["--problem", "cubic"], "cubic"),
-        (["--seeds", "1", "--steps", "100"], "seeds = 1"),
-        (["--steps", "0"], "steps = 0"),
+        (["--seeds", "1", "--steps", "100"], "seeds must be"),
+        (["--steps", "0"], "steps must be"),
         (["--config", "missing.toml"], "missing.toml"),
     ],
 )

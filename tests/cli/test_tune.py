@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from sptrack.blocks import CIC, PeriodicChopper
 from sptrack.cli import main
 from sptrack.results import load
 from sptrack.tracking import ProblemSettings, method
@@ -165,6 +166,30 @@ def test_a_start_outside_of_the_space_is_said(run, setup):
     assert "outside the range of alpha" in text
 
 
+@pytest.mark.usefixtures("without_figures")
+def test_filter_and_chopper_of_the_options_are_tuned(run, setup, tmp_path, capfd):
+    options = ["--filter", "cic:length=16,order=2", "--chopper", "periodic:half_period=20,duty=0.4"]
+    vary = ["--vary", "filter.length=4:40", "chopper.half_period", "alpha"]
+    out = tmp_path / "made"
+    status, text, _ = run("--config", setup, *options, *vary, *AMOUNT, "--out", out, "--json", "--quiet")
+    assert status == 0
+    record = json.loads(text)
+    asked = record["start"]
+    assert asked["settings"] == {"filter.length": 16, "chopper.half_period": 20, "alpha": 0.02}
+    blocks = "filter CIC(length=16) and chopper PeriodicChopper(half_period=20, duty=0.4)"
+    assert asked["source"] == f"settings of {setup} with {blocks}"
+    (candidate,) = record["candidates"]
+    best = load_setup(out / "best.toml").method
+    assert best.filter == CIC(length=candidate["settings"]["filter.length"]["tuned"], order=2)
+    half_period = candidate["settings"]["chopper.half_period"]["tuned"]
+    assert best.chopper == PeriodicChopper(half_period=half_period, duty=0.4)
+    held = ["--seed", "101", "--seeds", "3", "--steps", "400", "--json"]
+    assert main(["track", "--config", str(out / "best.toml"), *held]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert row["w_mse"] == pytest.approx(candidate["scores"]["w"]["tuned"], rel=1e-12)
+    assert load(out / "tune.nc")["setting_filter.length"].values[0] == 16
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGINT"), reason="needs signals")
 def test_ctrl_c_keeps_the_study(run, setup, tmp_path):
     """A study of 1000 trials is interrupted after some; going on to 12 gives what 12 without a break give."""
@@ -192,8 +217,8 @@ def test_ctrl_c_keeps_the_study(run, setup, tmp_path):
     [
         (["--method", "erider"], "did you mean 'e-rider'"),
         (["--vary", "alpa"], "did you mean 'alpha'"),
-        (["--vary", "alpha=0.1:0.01"], "alpha: range 0.1:0.01"),
-        (["--vary", "alpha=0.1:0.1"], "alpha: range 0.1:0.1"),
+        (["--vary", "alpha=0.1:0.01"], "alpha: range must be finite"),
+        (["--vary", "alpha=0.1:0.1"], "alpha: range must be finite"),
         (["--objective", "v"], "objective 'v'"),
         (["--method", "sgd", "--objective", "q"], "no estimate"),
         (["--trials", "0"], "trials = 0"),

@@ -44,7 +44,15 @@ def test_tuning_starts_at_the_design(config, capfd):
     assert told["start"]["source"].startswith("design ")
 
 
-@pytest.mark.parametrize("extra", [["--method", "e-rider"], ["--start", "theory"]])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--method", "e-rider"],
+        ["--filter", "ema:eta=0.1"],
+        ["--chopper", "periodic:half_period=50"],
+        ["--start", "theory"],
+    ],
+)
 def test_a_method_or_an_unknown_start_is_refused(config, tmp_path, capfd, extra):
     folder = tmp_path / "out"
     status = main(["tune", "--config", str(config), "--start", "design", *extra, "--out", str(folder)])

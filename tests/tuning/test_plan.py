@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from sptrack.blocks import EMA, Chain, CorrectedEMA, LastSample, PeriodMean
 from sptrack.errors import ParameterError
 from sptrack.tracking import ProblemSettings, method
 from sptrack.tuning import Budget, Plan, Search, Task, parse_space
@@ -39,6 +40,23 @@ def test_the_first_difference_is_named(changes, says):
     assert says in difference(PLAN.identity(), replace(PLAN, **changes).identity())
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        CorrectedEMA(eta=0.005),
+        PeriodMean(eta=0.005),
+        EMA(eta=0.005, order=2),
+        Chain(EMA(eta=0.005), LastSample()),
+    ],
+)
+def test_filters_with_the_same_numbers_are_plans_of_their_own(other):
+    search = Search(space=parse_space(["alpha"], PLAN.start))
+    plans = [
+        Plan(start=replace(PLAN.start, reference=one), search=search) for one in (PLAN.start.reference, other)
+    ]
+    assert "start.reference" in difference(*(plan.identity() for plan in plans))
+
+
 def test_no_problem_is_used_twice():
     budget = Budget(seeds=90, held_out=10, seed=3)
     used = [*budget.tuning_seeds, *budget.final_seeds, *budget.held_out_seeds]
@@ -71,7 +89,7 @@ def test_a_table_of_a_file():
             "chop": {"probability": [0.001, 0.1]},
             "estimator": ["ema", "last"],
             "sync": [True, False],
-            "eta": True,
+            "filter": {"eta": True, "order": [1, 3]},
         },
     }
     values = table_values(table, "x.toml")
@@ -84,10 +102,12 @@ def test_a_table_of_a_file():
             "chop.probability=0.001:0.1",
             "estimator=ema|last",
             "sync=True|False",
-            "eta",
+            "filter.eta",
+            "filter.order=1:3",
         ),
     }
-    assert list(parse_space(values["vary"], method("e-rider"))) == ["alpha", "p", "estimator", "sync", "eta"]
+    names = ["alpha", "p", "estimator", "sync", "filter.eta", "filter.order"]
+    assert list(parse_space(values["vary"], method("e-rider"))) == names
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,29 @@
 """Settings by name: ranges, texts, and the way from a point to a method and back."""
 
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
-from sptrack.blocks import EMA, ObserverSettings, PeriodicChopper
+from sptrack.blocks import (
+    CIC,
+    EMA,
+    SOS,
+    Boxcar,
+    Chain,
+    Chopper,
+    CustomFilter,
+    LastSample,
+    MaximumLengthChopper,
+    ObserverSettings,
+    PeriodicChopper,
+    PeriodMean,
+    SPEstimator,
+    SteadyKalman,
+)
 from sptrack.errors import ParameterError
 from sptrack.tracking.methods import METHODS, Method, Transfer, method, periodic, telegraph, with_settings
+from sptrack.tuning.numbers import block_numbers, with_number
 from sptrack.tuning.space import (
     CHOICES,
     RANGES,
@@ -51,10 +67,102 @@ def test_numbers_of_a_methods_own_blocks_can_be_varied():
     assert made.chopper == PeriodicChopper(half_period=50, duty=0.3)
     assert default_range("filter.eta", base) == Range(low=0.001, high=0.1)
     assert default_range("chopper.half_period", base) == Range(low=5, high=500, multiple=1)
-    with pytest.raises(ParameterError, match="filter.length: EMA"):
+    with pytest.raises(ParameterError, match="filter.length must be a number of EMA"):
         with_point(base, {"filter.length": 4})
     with pytest.raises(ParameterError, match="chopper.p: rider has no chopper"):
         with_point(method("rider"), {"chopper.p": 0.1})
+
+
+def test_numbers_inside_a_block_can_be_varied():
+    chain = Chain(EMA(eta=0.1, order=2), Boxcar(length=10))
+    base = with_settings(method("e-rider"), reference=chain)
+    made = with_point(base, {"filter.0.eta": 0.2, "filter.1.length": 20})
+    assert made.reference == Chain(EMA(eta=0.2, order=2), Boxcar(length=20))
+    assert block_numbers(chain) == {"0.eta": 0.1, "0.order": 2, "1.length": 10}
+    own = CustomFilter(update=_leaky, parameters={"rate": 0.1, "leak": 0.5})
+    made = with_point(with_settings(base, reference=own), {"filter.parameters.leak": 0.25})
+    assert made.filter.parameters == {"rate": 0.1, "leak": 0.25}
+    told = SPEstimator(estimator=PeriodMean(eta=0.1), chopper=Chopper(p=0.01))
+    assert block_numbers(told) == {"estimator.eta": 0.1, "chopper.p": 0.01}
+    assert with_number(told, "estimator.eta", 0.2).estimator == PeriodMean(eta=0.2)
+
+
+def _leaky(memory, x, rate, leak):
+    memory[0] = leak * memory[0] + rate * x
+    return memory[0]
+
+
+@pytest.mark.parametrize(
+    ("reference", "names"),
+    [
+        (Boxcar(length=100), ["filter.length"]),
+        (CIC(length=64, order=2), ["filter.length"]),
+        (CIC(length=64, order=3), ["filter.length", "filter.order"]),
+        (SteadyKalman(drift_std=1e-4, read_std=0.1), ["filter.drift_std", "filter.read_std"]),
+        (SOS(sos=[[0.5, 0.5, 0, 1, 0, 0]]), []),
+        (LastSample(), []),
+    ],
+)
+def test_a_filter_without_a_rate_is_varied_by_its_own_numbers(reference, names):
+    base = with_settings(method("e-rider"), reference=reference)
+    assert list(default_space(base)) == ["alpha", "beta", "gamma", "p", *names]
+    check_space(default_space(base), base)
+
+
+@pytest.mark.parametrize(
+    ("chopper", "name"),
+    [
+        (PeriodicChopper(half_period=50, duty=0.5), "chopper.half_period"),
+        (MaximumLengthChopper(register=7), "chopper.register"),
+    ],
+)
+@pytest.mark.parametrize("rule", ["e-rider", "agad"])
+def test_a_chopper_that_is_not_random_stays_of_its_kind(rule, chopper, name):
+    base = with_settings(method(rule), chopper=chopper)
+    space = default_space(base)
+    assert name in space
+    assert "p" not in space
+    check_space(space, base)
+    for end in (space[name].low, space[name].high):
+        made = with_point(base, {name: end, "tail": 0.25})
+        assert type(made.chopper) is type(chopper)
+        assert made.eta == pytest.approx(min(0.25 * made.flips, 1))
+
+
+@pytest.mark.parametrize("scope", ["array", "column", "cell"])
+@pytest.mark.parametrize("clock", ["step", "read"])
+def test_another_rate_of_flips_leaves_scope_and_clock(scope, clock):
+    base = with_settings(method("e-rider"), chopper=Chopper(p=0.01, scope=scope, clock=clock))
+    assert with_point(base, {"p": 0.02}).chopper == Chopper(p=0.02, scope=scope, clock=clock)
+    regular = with_point(base, {"half_period": 9}).chopper
+    assert regular == PeriodicChopper(half_period=9, scope=scope, clock=clock)
+    short = with_settings(base, chopper=replace(regular, duty=1 / 3))
+    assert with_point(short, {"half_period": 12}).chopper == replace(regular, duty=1 / 3, half_period=12)
+
+
+def test_default_ranges_end_where_a_block_does():
+    base = with_settings(method("e-rider"), chopper=MaximumLengthChopper(register=15))
+    found = default_range("chopper.register", base)
+    assert found == Range(low=2, high=found.high, multiple=1)
+    assert 15 < found.high <= 20
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["filter.eta", "eta"],
+        ["filter.eta=1e-3:0.1", "eta=1e-3:0.1"],
+        ["filter.eta", "tail"],
+        ["filter.eta", "estimator"],
+        ["chopper.p", "p"],
+        ["chopper.p", "half_period"],
+    ],
+)
+def test_two_names_of_one_number_are_refused(texts):
+    start = method("e-rider")
+    with pytest.raises(ParameterError, match="set the same block"):
+        check_space(parse_space(texts, start), start)
+    check_space(parse_space(["filter.order", "eta", "p", "reference"], start), start)
 
 
 @pytest.mark.parametrize(("name", "key"), KEYWORDS)
