@@ -73,7 +73,7 @@ class EMA(LinearBlock):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
-        return (Stage(ema_tile, self.order, (self.eta,), repeats=self.order),)
+        return (Stage(ema_tile, self.order, (self.eta,), repeats=self.order, one_pole=self.order == 1),)
 
     @property
     def operations(self) -> int:
@@ -562,7 +562,7 @@ class SteadyKalman(LinearBlock):
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
-        return (Stage(ema_tile, 1, (self.gain,), repeats=1),)
+        return (Stage(ema_tile, 1, (self.gain,), repeats=1, one_pole=True),)
 
     @property
     def operations(self) -> int:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import kernel, tile_function
-from sptrack.kernels.stages import FLUSH_EVERY, flush, run_stages
+from sptrack.kernels._jit import disjoint_tile, kernel, tile_function
+from sptrack.kernels.filters import ema
+from sptrack.kernels.stages import FIRST, FLUSH_EVERY, ONE_POLE, flush, run_stages
 
 Array = NDArray[Any]
 
@@ -14,15 +15,27 @@ _CELLS, _LEAST_CELLS, _NUMBERS, _ROW_NUMBERS = 4096, 64, 1 << 15, 1 << 12
 """Most and fewest cells of a tile, numbers of memory that a tile should not exceed, numbers of samples."""
 
 
-@tile_function
-def _load(x: Any, first: Any, rows: Any, start: Any, n: Any, block: Any, total: Any) -> None:
-    """Samples into ``block`` [rows, >= n] (float64); ``total`` [>= n] stays 0 while they are finite."""
-    for r in range(rows):
-        source, target = x[first + r, start:], block[r]
-        for i in range(n):
-            value = float(source[i])
-            target[i] = value
-            total[i] += 0.0 * value
+@disjoint_tile
+def _load(x: Any, start: Any, n: Any, block: Any) -> Any:
+    """Samples [>= start + n] into ``block`` [>= n] (float64); whether all were finite."""
+    source, wrong = x[start:], 0
+    for i in range(n):
+        value = source[i]
+        wrong |= int(not value - value == 0)
+        block[i] = value
+    return wrong == 0
+
+
+@disjoint_tile
+def _one_pole(x: Any, start: Any, n: Any, q: Any, eta: Any, y: Any) -> Any:
+    """One sample of a chain that is a single `ema`, without a copy of the samples; whether all were finite."""
+    source, target, wrong = x[start:], y[start:], 0
+    for i in range(n):
+        value = source[i]
+        wrong |= int(not value - value == 0)
+        q[i] = ema(q[i], float(value), eta)
+        target[i] = q[i]
+    return wrong == 0
 
 
 @tile_function
@@ -42,19 +55,18 @@ def _copy(source: Any, at: Any, target: Any, start: Any, n: Any) -> None:
 
 
 class Scratch(NamedTuple):
-    """Room for one tile: ``memory`` [slots, tile], samples and flips [`FLUSH_EVERY`, tile], ``total``."""
+    """Room for one tile: ``memory`` [slots, tile], samples and flips [`FLUSH_EVERY`, tile]."""
 
     memory: Array
     block: Array
     flip: Array
-    total: Array
 
 
 def scratch_of(slots: int) -> Scratch:
     """Room for tiles of a chain with so many rows of memory: as many cells as stay in a processor's cache."""
     tile = min(_CELLS, max(_LEAST_CELLS, _NUMBERS // max(slots, 1)))
     block, flip = np.zeros((FLUSH_EVERY, tile)), np.zeros((FLUSH_EVERY, tile), np.int8)
-    return Scratch(np.zeros((slots, tile)), block, flip, np.zeros(tile))
+    return Scratch(np.zeros((slots, tile)), block, flip)
 
 
 @kernel
@@ -67,30 +79,32 @@ def run_chain(
     the samples before which a chopper has flipped. Returns whether all of ``x`` was finite.
     """
     samples, cells = x.shape
-    own, block, flip, total = scratch
-    tile = total.shape[0]
+    own, block, flip = scratch
+    tile, finite = block.shape[1], True
+    one_pole = stages.code.shape[0] == 1 and stages.code[0, ONE_POLE] == 1
+    eta = stages.number[stages.code[0, FIRST]] if one_pole else 0.0
     given, shared = flips.shape[0] > 0, flips.shape[1] == 1
     most = min(FLUSH_EVERY, max(1, _ROW_NUMBERS // tile))
-    for i in range(tile):
-        total[i] = 0.0
     for start in range(0, cells, tile):
         n = min(tile, cells - start)
         _copy(memory, start, own, 0, n)
         k = 0
         while k < samples:
             rows = min(FLUSH_EVERY - (first + k) % FLUSH_EVERY, samples - k, most)
-            _load(x, k, rows, start, n, block, total)
-            if given:
+            if one_pole:
                 for r in range(rows):
-                    for i in range(n):
-                        flip[r, i] = flips[k + r, 0 if shared else start + i]
-            run_stages(stages, own, block, flip, (first + k, start, rows, n, k))
-            _unload(block, k, rows, start, n, y)
+                    finite &= _one_pole(x[k + r], start, n, own[0], eta, y[k + r])
+            else:
+                for r in range(rows):
+                    finite &= _load(x[k + r], start, n, block[r])
+                if given:
+                    for r in range(rows):
+                        for i in range(n):
+                            flip[r, i] = flips[k + r, 0 if shared else start + i]
+                run_stages(stages, own, block, flip, (first + k, start, rows, n, k))
+                _unload(block, k, rows, start, n, y)
             k += rows
             if (first + k) % FLUSH_EVERY == 0:
                 flush(own, n)
         _copy(own, 0, memory, start, n)
-    finite = True
-    for i in range(tile):
-        finite &= total[i] == 0.0
     return finite

@@ -23,9 +23,10 @@ from sptrack.kernels.pointers import address, call
 
 Array = NDArray[Any]
 
-STEP, ROW, ROWS, FIRST, COUNT, LENGTH, SIGN, GROUPS = range(8)
+STEP, ROW, ROWS, FIRST, COUNT, LENGTH, SIGN, GROUPS, ONE_POLE = range(9)
 """Columns of a code: address of the tile function, first row and rows of memory, first number, stages or
-sections or taps or samples held, samples of a boxcar, first column and number of groups of the signs."""
+sections or taps or samples held, samples of a boxcar, first column and number of groups of the signs, whether
+the stage is one low-pass of one pole."""
 
 FLUSH_EVERY = 8
 _TINY = 1e-250
@@ -50,6 +51,8 @@ class Stage(NamedTuple):
 
     ``signs``: ``signs(first, count)`` gives the signs [count, groups] (int8) of a chopper that the stage
     follows. ``own``: the tile function is a user's, whose machine code lives in this process only.
+    ``one_pole``: the stage is one low-pass of one pole, which a chain without other stages runs straight from
+    its samples to its outputs.
     """
 
     step: Callable[..., None]
@@ -59,10 +62,11 @@ class Stage(NamedTuple):
     length: int = 0
     signs: Callable[[int, int], Array] | None = None
     own: bool = False
+    one_pole: bool = False
 
 
 class Stages(NamedTuple):
-    """A chain: ``code`` [stages, 8] (int64), ``number`` (float64), ``sign`` [samples + 1, groups] (int8).
+    """A chain: ``code`` [stages, 9] (int64), ``number`` (float64), ``sign`` [samples + 1, groups] (int8).
 
     Row 0 of the signs is that of the sample before the first.
     """
@@ -74,13 +78,13 @@ class Stages(NamedTuple):
 
 def pack(stages: Sequence[Stage], first: int = 0, count: int = 0) -> Stages:
     """Stages as the compiled loop of this process takes them, for ``count`` samples from ``first`` on."""
-    code, numbers = np.zeros((len(stages), GROUPS + 1), np.int64), [0.0]
+    code, numbers = np.zeros((len(stages), ONE_POLE + 1), np.int64), [0.0]
     signs = [np.zeros((count + 1, 0), np.int8)]
     row = column = 0
     for line, stage in zip(code, stages, strict=True):
         place = address(stage.step, *_TYPES, cached=not stage.own)
         line[[STEP, ROW, ROWS, FIRST]] = place, row, stage.rows, len(numbers)
-        line[[COUNT, LENGTH]] = stage.repeats, stage.length
+        line[[COUNT, LENGTH, ONE_POLE]] = stage.repeats, stage.length, stage.one_pole
         numbers.extend(stage.numbers)
         if stage.signs is not None:
             found = stage.signs(max(first - 1, 0), count + min(first, 1))
