@@ -21,18 +21,18 @@ def _load(x: Any, start: Any, n: Any, block: Any) -> Any:
     source, wrong = x[start:], 0
     for i in range(n):
         value = source[i]
-        wrong |= int(not value - value == 0)
+        wrong |= int(value - value != 0)
         block[i] = value
     return wrong == 0
 
 
 @disjoint_tile
 def _one_pole(x: Any, start: Any, n: Any, q: Any, eta: Any, y: Any) -> Any:
-    """One sample of a chain that is a single `ema`, without a copy of the samples; whether all were finite."""
+    """One sample of a chain of one `ema`, without a copy of the samples; whether all were finite."""
     source, target, wrong = x[start:], y[start:], 0
     for i in range(n):
         value = source[i]
-        wrong |= int(not value - value == 0)
+        wrong |= int(value - value != 0)
         q[i] = ema(q[i], float(value), eta)
         target[i] = q[i]
     return wrong == 0
