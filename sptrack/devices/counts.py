@@ -1,6 +1,7 @@
 """How many pulses a normal increment turns into: variance of the number under each count law."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ _SERIES_ABOVE, _SERIES_TERMS, _REACH = 0.4, 5, 9.0
 _CELLS_AT_ONCE = 1 << 16
 
 
+@lru_cache(maxsize=4096)
 def mean_count_variance(size: float, law: str = "rounded", train: int = 31) -> float:
     """Mean variance of the number of pulses for normal increments of mean 0.
 

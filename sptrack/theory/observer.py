@@ -25,6 +25,7 @@ kappa/pulses, kappa being the count law's variance per pulse plus sigma^2. Known
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,11 @@ READ_PART = 0.25
 """Part of the pulses' variance that reading noise should add."""
 LEAST_STRETCHES = 50
 """Fewest stretches in the memory of an observer: ten for each parameter and the point."""
+
+
+@lru_cache(maxsize=4096)
+def _size(mean: float, std: float) -> float:
+    return float(mean_size(mean, std))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +70,7 @@ class NormalDrive:
     @property
     def size(self) -> float:
         """E|D|, weight units."""
-        return float(mean_size(self.mean, self.std))
+        return _size(self.mean, self.std)
 
     @property
     def signed_square(self) -> float:

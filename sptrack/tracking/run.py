@@ -158,6 +158,7 @@ class Tracker:
         self._reference, self._state = self._start((law, slots))
         self._errors: list[Array] = []
         self._steps: list[int] = []
+        self._calls: kernels.Calls | None = None
 
     def _start(self, counts: tuple[str, int]) -> tuple[Any, Any]:
         """Weights at 0 as read, or, after a calibration, P where that left it and Q what it found."""
@@ -248,12 +249,10 @@ class Tracker:
         pulsed = np.zeros((2, self._size), np.int64)
         work = gradient_scratch(self.problem.objective)
         rule, noises = _rule(self.method, self.problem.fast), self._noises()
-
-        gradient = gradient_address(self.problem.objective)
+        calls = self._addresses(rule)
 
         def part(tiles: tuple[int, int]) -> None:
             scratch = tracking_state.tile_of(self._arrays, len(self._state.memory), tile)
-            calls = kernels.calls_of(self._arrays, self._reference, rule, gradient, scratch)
             out = (*tiles, calls, scratch, errors, tally, pulsed, work, record)
             kernels.track(
                 self.problem.objective, self._arrays, rule, self._reference, noises, self._state, span, out
@@ -265,6 +264,14 @@ class Tracker:
         self._steps.extend(self.step - count + every * np.arange(1, samples + 1))
         self._count(tally.sum(axis=0), pulsed)
         return signs
+
+    def _addresses(self, rule: Any) -> kernels.Calls:
+        """Functions that a step is made of: found once, since records of other types never come."""
+        if self._calls is None:
+            gradient = gradient_address(self.problem.objective)
+            scratch = tracking_state.tile_of(self._arrays, len(self._state.memory), 1)
+            self._calls = kernels.calls_of(self._arrays, self._reference, rule, gradient, scratch)
+        return self._calls
 
     def _count(self, tally: Array, pulsed: Array) -> None:
         if self.method.direct:
