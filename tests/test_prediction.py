@@ -104,7 +104,7 @@ def test_at_rest_the_chopper_does_not_matter(chopper):
         (with_settings(method("e-rider"), reference=CustomFilter(update=lambda memory, x: x)), "response="),
         (with_settings(method("e-rider"), reference=SOS(sos=[[1.0, 0, 0, 1, -1, 0]])), "has not decayed"),
     ],
-    ids=str,
+    ids=["no reference", "fixed", "no chopper", "fixed filter", "kalman", "unstable", "custom", "integrator"],
 )
 def test_what_is_not_predicted_says_why(chosen, text):
     found = predict_reference(problem(), chosen)

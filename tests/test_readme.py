@@ -39,7 +39,13 @@ def test_python_snippets_print_what_they_say(tmp_path, monkeypatch, capsys):
         assert [line for line in printed if line in promised(text)] == promised(text)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(line, marks=[pytest.mark.slow] if line.startswith("sptrack design") else [])
+        for line in COMMANDS
+    ],
+)
 def test_commands_succeed(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name, text in FILES.items():

@@ -131,6 +131,7 @@ def test_refusals(change, text):
         compare(**{"methods": ["sgd"], **SMALL, **change})
 
 
+@pytest.mark.slow
 def test_defaults_on_problems_on_which_they_were_not_tuned():
     """Mean |W - W*|^2 on seeds 100 to 103; bounds at about twice the mean on seeds 100 to 109 (std below
     half).
