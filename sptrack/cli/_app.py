@@ -10,12 +10,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from threading import current_thread, main_thread
-from types import FrameType
 
 from cyclopts import App, CycloptsError, Parameter
 
 from sptrack import SptrackError, __version__
+from sptrack.cli._signals import EndingSignals, Terminated
 from sptrack.errors import one_line
 
 BAD_INPUT = 2
@@ -86,18 +85,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         away.
     """
     _tolerate_narrow_streams()
-    _clean_up_when_terminated()
     try:
-        status = _run(sys.argv[1:] if arguments is None else arguments)
+        with EndingSignals():
+            return _status(sys.argv[1:] if arguments is None else arguments)
+    except Terminated:
+        return _fail("terminated", 128 + signal.SIGTERM)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 128 + signal.SIGINT)
+
+
+def _status(arguments: Sequence[str]) -> int:
+    try:
+        status = run(arguments)
         sys.stdout.flush()
     except (CycloptsError, SptrackError) as error:
         return _fail(str(error), BAD_INPUT)
     except MemoryError as error:
         return _fail(f"not enough memory: {error or 'fewer cells wanted'}", BAD_INPUT)
-    except _Terminated:
-        return _fail("terminated", 128 + signal.SIGTERM)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:
         # what Python still holds for stdout must not be flushed into the closed pipe at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -105,18 +109,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", BAD_INPUT)
     return status
-
-
-class _Terminated(BaseException):
-    """The process is asked to end: what is unfinished is removed on the way out, as after an interrupt."""
-
-
-def _clean_up_when_terminated() -> None:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
-
-    if current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, stop)
 
 
 def _tolerate_narrow_streams() -> None:
@@ -135,7 +127,8 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     ).decode(), error.end
 
 
-def _run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Exit status of the command, whose errors are raised."""
     result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     return result if isinstance(result, int) else 0
 

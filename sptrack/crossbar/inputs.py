@@ -87,7 +87,7 @@ def cut_program(
 
 
 def over_cells(values: ArrayLike, name: str, shape: tuple[int, int]) -> Array:
-    """``values`` broadcast to ``shape``, float64, contiguous.
+    """``values`` broadcast to ``shape``, float64: a copy, contiguous and writable as kernels take it.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def over_cells(values: ArrayLike, name: str, shape: tuple[int, int]) -> Array:
     if not np.isfinite(array).all():
         raise ParameterError(f"{name} holds NaN or infinity: finite numbers wanted")
     try:
-        return np.ascontiguousarray(np.broadcast_to(array, shape))
+        return np.array(np.broadcast_to(array, shape), order="C")
     except ValueError as error:
         raise ParameterError(f"{name} of shape {array.shape}: {shape} wanted") from error
 

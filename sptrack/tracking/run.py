@@ -224,7 +224,7 @@ class Tracker:
         return Recording(signs[1:], *record)
 
     def _checked_drive(self, drive: ArrayLike, steps: int) -> Array:
-        added = np.ascontiguousarray(drive, np.float32)
+        added = np.array(drive, np.float32, order="C")
         added = added[:, None] if added.ndim == 1 else added
         if added.shape not in ((steps, 1), (steps, self._size)) or not np.isfinite(added).all():
             raise ParameterError(
@@ -352,7 +352,8 @@ def _check_cells(cells: Cells, application: str) -> None:
 
 
 def _single(values: Array) -> Array:
-    return np.ascontiguousarray(values, np.float32).ravel()
+    """A copy, contiguous and writable as kernels take it."""
+    return np.array(values, np.float32, order="C").ravel()
 
 
 def _offset(cells: Cells) -> Array:

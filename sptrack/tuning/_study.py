@@ -35,6 +35,8 @@ NAME = "sptrack"
 """Name of the study in its journal, and of the attribute that holds the plan."""
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 _FEWEST_FOR_IMPORTANCE = 10
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+"""Signals whose handlers may raise; a command's alarm repeats what was lost."""
 
 Progress = Callable[[int, int], None]
 
@@ -324,7 +326,7 @@ def _alive(process: int) -> bool:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Put off Ctrl-C until the block has ended, so that the journal is whole."""
+    """Put off signals that end the process until the block has ended, so that the journal is whole."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -333,13 +335,16 @@ def _uninterrupted() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         caught.append(number)
 
-    before = signal.signal(signal.SIGINT, note)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _ENDING}
+    for number in before:
+        signal.signal(number, note)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if caught:
-        raise KeyboardInterrupt
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    for number in dict.fromkeys(caught):
+        signal.raise_signal(number)
 
 
 def _distribution(range_: Range | Choice) -> BaseDistribution:

@@ -128,17 +128,25 @@ def test_interrupted_and_resumed_is_unbroken(unbroken, tmp_path, monkeypatch):
     )
 
 
-def test_ctrl_c_waits_for_the_journal(tmp_path):
-    """A signal within a block that writes is raised after it."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_wait_for_the_journal(number):
+    """A signal within a block that writes is handled after it."""
     done = []
+
+    def stop(*_):
+        raise InterruptedError
 
     def write():
         with _study._uninterrupted():
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             done.append("written")
 
-    with pytest.raises(KeyboardInterrupt):
-        write()
+    before = signal.signal(number, stop)
+    try:
+        with pytest.raises(InterruptedError):
+            write()
+    finally:
+        signal.signal(number, before)
     assert done == ["written"]
 
 
