@@ -8,7 +8,9 @@ import codecs
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 
 from cyclopts import App, CycloptsError, Parameter
@@ -17,7 +19,7 @@ from sptrack import SptrackError, __version__
 from sptrack.cli._signals import EndingSignals, Terminated
 from sptrack.errors import one_line
 
-BAD_INPUT = 2
+BAD_INPUT, DEFECT = 2, 70
 _ASCII = str.maketrans({"±": "+-", "≤": "<=", "≥": ">=", "×": "x", "µ": "u", "…": "...", "─": "-", "━": "-"})
 
 app = App(
@@ -80,14 +82,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: the command's own (0 when it returns None), 2 on bad input, too little memory or a
-        refusing file system, 130 when interrupted, 143 when terminated, 141 when the reader of stdout went
-        away.
+        Exit status: the command's own (0 when it returns None, 1 where a target is missed), 2 on bad input,
+        too little memory or a refusing file system, 130 when interrupted, 143 when terminated, 141 when the
+        reader of stdout went away, 70 after a defect, whose traceback is printed.
     """
+    _open_closed_streams()
     _tolerate_narrow_streams()
     try:
         with EndingSignals():
             return _status(sys.argv[1:] if arguments is None else arguments)
+    except Exception:
+        traceback.print_exc()
+        return _fail("a defect of sptrack, please report it with the lines above", DEFECT)
     except Terminated:
         return _fail("terminated", 128 + signal.SIGTERM)
     except KeyboardInterrupt:
@@ -109,6 +115,13 @@ def _status(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", BAD_INPUT)
     return status
+
+
+def _open_closed_streams() -> None:
+    """Open what the caller closed (``>&-``), lest a file of results be opened in its place."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
 
 
 def _tolerate_narrow_streams() -> None:
@@ -134,5 +147,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    print("sptrack:", one_line(message), file=sys.stderr)
+    with suppress(OSError):  # where stderr cannot be written to, the status tells
+        print("sptrack:", one_line(message), file=sys.stderr)
     return status

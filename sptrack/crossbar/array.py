@@ -19,6 +19,7 @@ from sptrack.kernels import counts as count_laws
 from sptrack.kernels import pulses, updates
 from sptrack.kernels.random import TILE, Draws, fill_normals, stream_key
 from sptrack.kernels.responses import LINEAR, callable_law
+from sptrack.values import as_seed
 
 Array = NDArray[Any]
 
@@ -80,7 +81,7 @@ class Crossbar:
         if cells.device.one_sided:
             raise ParameterError(f"device {cells.device.source.name!r} is one-sided: use OneSidedPair")
         self.cells = cells
-        self.seed = int(seed)
+        self.seed = as_seed(seed)
         self.name = name
         self.threads = thread_count(threads)
         self.ledger = Ledger() if ledger is None else ledger

@@ -21,6 +21,7 @@ from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import ProblemSettings, problem
 from sptrack.tracking.run import Tracker
+from sptrack.values import as_seed, real_array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -128,7 +129,7 @@ def compare(
     """
     chosen = tuple(method(item) if isinstance(item, str) else item for item in methods)
     made = ProblemSettings() if settings is None else settings
-    what = Comparison(chosen, problem, made, steps, range(seed, seed + seeds))
+    what = Comparison(chosen, problem, made, steps, range(as_seed(seed), seed + seeds))
     _check(what)
     runs = _run_all(what, Running(**running))
     return _dataset(what, runs, CostModel() if cost is None else cost)
@@ -142,7 +143,7 @@ def mean_interval(values: ArrayLike) -> tuple[float, float]:
 
 def student_interval(values: ArrayLike) -> tuple[float, float]:
     """95 % interval of the mean of normal ``values`` [n], by Student's t (n - 1 degrees); NaN for n = 1."""
-    x = np.asarray(values, np.float64)
+    x = real_array(values, "values")
     if x.size < 2:
         return float("nan"), float("nan")
     half = float(stdtrit(x.size - 1, 0.975) * x.std(ddof=1) / np.sqrt(x.size))
@@ -163,8 +164,8 @@ def _check(what: Comparison) -> None:
             raise ParameterError(f"method {name!r} given {names.count(name)} times: once wanted")
     if what.steps < 1 or what.steps % SAMPLE:
         raise ParameterError(f"steps = {what.steps}: a positive multiple of {SAMPLE} wanted")
-    if len(what.seeds) < 1 or what.seeds.start < 0:
-        raise ParameterError(f"seeds = {len(what.seeds)}, seed = {what.seeds.start}: >= 1 and >= 0 wanted")
+    if len(what.seeds) < 1:
+        raise ParameterError(f"seeds must be at least 1, got {len(what.seeds)}")
     _tracker(what, what.methods[0], what.seeds[0])
 
 

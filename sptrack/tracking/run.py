@@ -23,6 +23,7 @@ from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
 from sptrack.tracking.signs import chopper_signs, sign_groups
+from sptrack.values import as_seed, real_array
 
 Array = NDArray[Any]
 
@@ -143,7 +144,7 @@ class Tracker:
                 f"{method.name} asks for {most:.3g} pulses per unit of gradient or read: "
                 f"at most {MOST_PER_UNIT:g} wanted"
             )
-        self.problem, self.method, self.seed = problem, method, int(seed)
+        self.problem, self.method, self.seed = problem, method, as_seed(seed)
         self.threads = thread_count(threads)
         self.ledger = Ledger()
         self.step = 0
@@ -224,7 +225,7 @@ class Tracker:
         return Recording(signs[1:], *record)
 
     def _checked_drive(self, drive: ArrayLike, steps: int) -> Array:
-        added = np.array(drive, np.float32, order="C")
+        added = np.array(real_array(drive, "drive", np.float32), order="C")
         added = added[:, None] if added.ndim == 1 else added
         if added.shape not in ((steps, 1), (steps, self._size)) or not np.isfinite(added).all():
             raise ParameterError(
