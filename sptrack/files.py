@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 from sptrack.errors import ParameterError, SptrackError
 
-__all__ = ["output_folder", "write_atomic"]
+__all__ = ["SESSION", "FileLock", "is_alive", "output_folder", "write_atomic"]
 
 _FILE_LIST = ".sptrack"
 _HIDDEN = ".sptrack-"
@@ -33,7 +33,7 @@ _EXCHANGE, _HERE = 2, -100
 _PATIENCE = 5.0
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 _MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
-_SESSION = secrets.token_hex(3)
+SESSION = secrets.token_hex(3)
 """Tells this process from an earlier one of the same number."""
 _SWEPT: set[Path] = set()
 
@@ -258,42 +258,84 @@ def _listed(folder: Path) -> list[str]:
     return [name for name, path in parts.items() if not path.is_absolute() and ".." not in path.parts]
 
 
-@contextmanager
-def _locked(target: Path, shown: str | os.PathLike[str]) -> Iterator[None]:
-    """Keep other runs from a target; the lock tells who has it, and ends with its process."""
-    outside = os.access(target.parent, os.W_OK)
-    tail = hashlib.sha256(target.name.encode()).hexdigest()[:12] if outside else ""
-    place = (target.parent if outside else target) / f"{_HIDDEN}lock{tail}"
-    number = _lock(place, shown)
-    try:
-        os.truncate(number, 0)
-        os.write(number, f"process {os.getpid()} on {platform.node()} since {_now()}".encode())
-        yield
-    finally:
-        place.unlink(missing_ok=True)
-        os.close(number)
+class FileLock:
+    """Lock between processes: a file that tells who holds it, there while it is held.
 
+    It ends with the process that holds it, however that ends. Where the file system knows no locks nobody is
+    kept out.
 
-def _lock(place: Path, shown: str | os.PathLike[str]) -> int:
-    """Descriptor of a file that no other process has locked."""
-    while True:
-        number = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(number, 200).decode(errors="replace") or "another process"
+    Parameters
+    ----------
+    place : Path
+        The file, in a folder that can be written.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._number: int | None = None
+
+    def acquire(self, *, wait: bool = True) -> None:
+        """Take the lock, or wait for it.
+
+        Raises
+        ------
+        BlockingIOError
+                Another holds it and ``wait`` is False; the text tells who.
+        """
+        while True:
+            number = os.open(self._place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                self._flock(number, wait)
+                if self._is_there(number):
+                    self._number, number = number, -1
+                    break
+            finally:
+                if number >= 0:
+                    os.close(number)
+        os.truncate(self._number, 0)
+        os.write(self._number, f"process {os.getpid()} on {platform.node()} since {_now()}".encode())
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._number is not None:
+            number, self._number = self._number, None
+            self._place.unlink(missing_ok=True)
             os.close(number)
-            raise ParameterError(
-                f"{shown}: {holder} writes there; wait for it, or name another folder"
-            ) from error
+
+    def _flock(self, number: int, wait: bool) -> None:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            holder = os.read(number, 200).decode(errors="replace")
+            raise BlockingIOError(errno.EAGAIN, holder or "another process") from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                os.close(number)
                 raise
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(number), place.stat()):
-                return number
-        os.close(number)  # the holder before has removed it
+
+    def _is_there(self, number: int) -> bool:
+        """Whether the file is still that of the name: the holder before removes it."""
+        try:
+            return os.path.samestat(os.fstat(number), self._place.stat())
+        except FileNotFoundError:
+            return False
+
+
+@contextmanager
+def _locked(target: Path, shown: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep other runs from a target."""
+    outside = os.access(target.parent, os.W_OK)
+    tail = hashlib.sha256(target.name.encode()).hexdigest()[:12] if outside else ""
+    lock = FileLock((target.parent if outside else target) / f"{_HIDDEN}lock{tail}")
+    try:
+        lock.acquire(wait=False)
+    except BlockingIOError as error:
+        raise ParameterError(
+            f"{shown}: {error.strerror} writes there; wait for it, or name another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _now() -> str:
@@ -314,16 +356,19 @@ def _sweep(folder: Path, *, again: bool = False) -> None:
     with suppress(OSError):
         for each in [one for one in os.scandir(folder) if one.name.startswith(f"{_HIDDEN}{_MACHINE}-")]:
             process, session = each.name.split("-")[2:4]
-            if not _alive(int(process), session) and not _owned(each.path):
+            if not is_alive(int(process), session) and not _owned(each.path):
                 if each.is_dir(follow_symlinks=False):
                     shutil.rmtree(each.path, ignore_errors=True)
                 else:
                     Path(each.path).unlink(missing_ok=True)
 
 
-def _alive(process: int, session: str) -> bool:
+def is_alive(process: int, session: str) -> bool:
+    """Whether a process of this machine lives, by its number and its `SESSION`."""
+    if process <= 0:
+        return False
     if process == os.getpid():
-        return session == _SESSION
+        return session == SESSION
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -364,4 +409,4 @@ def _require_parent(target: Path) -> None:
 
 def _hidden(folder: Path) -> Path:
     """A name in a folder for what is not finished, short enough for any file system."""
-    return folder / f"{_HIDDEN}{_MACHINE}-{os.getpid()}-{_SESSION}-{secrets.token_hex(4)}"
+    return folder / f"{_HIDDEN}{_MACHINE}-{os.getpid()}-{SESSION}-{secrets.token_hex(4)}"
