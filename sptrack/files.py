@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 from sptrack.errors import ParameterError, SptrackError
 
-__all__ = ["SESSION", "FileLock", "is_alive", "output_folder", "write_atomic"]
+__all__ = ["SESSION", "FileLock", "is_alive", "output_folder", "sealed", "unsealed", "write_atomic"]
 
 _FILE_LIST = ".sptrack"
 _HIDDEN = ".sptrack-"
@@ -32,6 +32,8 @@ _EXCHANGE, _HERE = 2, -100
 """RENAME_EXCHANGE and AT_FDCWD of Linux."""
 _PATIENCE = 5.0
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+_SEAL = b"\nsha256:"
+_SEAL_SIZE = len(_SEAL) + 64
 _MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 SESSION = secrets.token_hex(3)
 """Tells this process from an earlier one of the same number."""
@@ -73,6 +75,27 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def sealed(content: bytes | memoryview) -> bytes:
+    """Content followed by a line ``sha256:<digest of all bytes before it>``."""
+    return b"".join((content, _SEAL, hashlib.sha256(content).hexdigest().encode()))
+
+
+def unsealed(data: bytes, refusal: str) -> bytes:
+    """Content of what `sealed` made.
+
+    Raises
+    ------
+    ParameterError
+        Anything that is not as it was made, to the bit; ``refusal`` begins the text where there is no seal.
+    """
+    content, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
+    if not seal.startswith(_SEAL):
+        raise ParameterError(f"{refusal} (no checksum at its end)")
+    if sealed(content) != data:
+        raise ParameterError(f"{refusal} (damaged: its content does not match its SHA-256 checksum)")
+    return content
 
 
 def _write_into(target: Path, data: bytes) -> None:

@@ -4,7 +4,6 @@ A dataset file is netCDF 4 followed by a line ``sha256:<digest of all bytes befo
 ignore the line; `load` verifies it. A file appears under its final name complete or not at all.
 """
 
-import hashlib
 import io
 import json
 import math
@@ -21,7 +20,7 @@ import numpy as np
 
 from sptrack import __version__
 from sptrack.errors import ParameterError, one_line
-from sptrack.files import output_folder, write_atomic
+from sptrack.files import output_folder, sealed, unsealed, write_atomic
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,9 +40,6 @@ __all__ = [
 
 Variable = tuple[Any, Any, Mapping[str, Any]]
 """Dimensions, values and attributes."""
-
-_SEAL = b"\nsha256:"
-_SEAL_SIZE = len(_SEAL) + 64
 
 
 def provenance(*, seed: int | None, parameters: Any) -> dict[str, Any]:
@@ -204,7 +200,7 @@ def save(result: "xr.Dataset | Arrays", path: str | os.PathLike[str]) -> None:
         for name, values in result.variables.items():
             _require_unit(str(name), values, values.attrs, name in result.coords)
         content = result.to_netcdf(engine="h5netcdf")
-    write_atomic(path, b"".join((content, _seal(content))))
+    write_atomic(path, sealed(content))
 
 
 def load(path: str | os.PathLike[str]) -> "xr.Dataset":
@@ -218,14 +214,10 @@ def load(path: str | os.PathLike[str]) -> "xr.Dataset":
     import xarray as xr
 
     try:
-        sealed = Path(path).read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise ParameterError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from error
-    content, seal = sealed[:-_SEAL_SIZE], sealed[-_SEAL_SIZE:]
-    if not seal.startswith(_SEAL):
-        raise ParameterError(f"{os.fspath(path)}: not a complete sptrack dataset (no checksum at its end)")
-    if seal != _seal(content):
-        raise ParameterError(f"{os.fspath(path)}: damaged, its content does not match its SHA-256 checksum")
+    content = unsealed(data, f"{os.fspath(path)}: not a complete sptrack dataset")
     return xr.load_dataset(io.BytesIO(content), engine="h5netcdf")
 
 
@@ -257,10 +249,6 @@ def json_text(value: Any) -> str:
         If some value has no JSON form.
     """
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _seal(content: bytes | memoryview) -> bytes:
-    return _SEAL + hashlib.sha256(content).hexdigest().encode()
 
 
 def _require_unit(name: str, values: Any, attributes: Mapping[str, Any], coordinate: bool) -> None:

@@ -1,5 +1,6 @@
 """Methods side by side on the same problems: errors against pulses and cost, with intervals over seeds."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from sptrack.cost import CostModel
+from sptrack.crossbar.checkpoint import counts as checked_counts
 from sptrack.crossbar.checkpoint import read_state, write_state
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices import CustomResponse
@@ -35,7 +37,8 @@ TAIL = 0.1
 QUANTITIES = ("pulses", "reads", "programs")
 _ERRORS = ("w", "mix", "q")
 _MEANING = ("|W - W*|^2", "|mixed weight - W*|^2", "|Q - symmetric point|^2")
-_SAVE_EVERY = 500
+_SAVE_EVERY = 30.0
+"""Seconds between states of a run."""
 
 
 class Comparison(NamedTuple):
@@ -212,13 +215,15 @@ def _run(what: Comparison, running: Running, stop: Event, method: Method, seed: 
     made_by = json_text(asked)
     if running.resume and path is not None and path.exists():
         counts = _resume(tracker, path, made_by, what.steps)
+    saved = time.monotonic()
     while tracker.step < what.steps and not stop.is_set():
         tracker.run(SAMPLE, samples=1)
         counts.append([tracker.ledger.total(name) for name in QUANTITIES])
-        due = len(counts) % _SAVE_EVERY == 0 or tracker.step == what.steps or stop.is_set()
+        due = time.monotonic() - saved > _SAVE_EVERY or tracker.step == what.steps or stop.is_set()
         if path is not None and due:
             state = {"counts": np.array(counts), "made_by": np.array(made_by)}
             write_state(path, tracker.checkpoint() | state)
+            saved = time.monotonic()
     return _Run(tracker.result.errors, np.array(counts))
 
 
@@ -236,8 +241,8 @@ def _resume(tracker: Tracker, path: Path, made_by: str, steps: int) -> list[list
     tracker.resume(state)
     if tracker.step > steps:
         raise ParameterError(f"{path}: already at step {tracker.step}; steps = {steps} must not be fewer")
-    counts: list[list[int]] = state["counts"].tolist()
-    return counts
+    found: list[list[int]] = checked_counts(state, "counts", (tracker.step // SAMPLE, 3)).tolist()
+    return found
 
 
 def _dataset(what: Comparison, runs: list[list[_Run]], cost: CostModel) -> "xr.Dataset":

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar, Ledger
 from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS, MOST_SLOTS
+from sptrack.crossbar.checkpoint import counts, entry
 from sptrack.crossbar.inputs import check_choice
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices import Cells
@@ -325,20 +326,19 @@ class Tracker:
         ParameterError
             If the state is incomplete or of another size.
         """
-        try:
-            fields = {name: np.array(state[f"state|{name}"]) for name in self._fields()}
-            step, steps, errors = int(state["step"]), list(state["steps"]), list(state["errors"])
-        except KeyError as error:
-            raise ParameterError(f"checkpoint without {error}: not of a tracker") from error
         own = self._fields()
-        if any(value.shape != own[name].shape for name, value in fields.items()):
-            raise ParameterError(f"checkpoint of another method or size: {self._size} cells wanted")
+        fields = {name: entry(state, f"state|{name}", value) for name, value in own.items()}
+        step = int(counts(state, "step", ()))
+        steps = counts(state, "steps", (None,))
+        errors = entry(state, "errors", np.empty((len(steps), 3)))
+        if (np.diff(steps, prepend=0, append=step)[:-1] <= 0).any() or (len(steps) and steps[-1] != step):
+            raise ParameterError("checkpoint: steps must rise to the last step")
+        self.ledger.restore(
+            {key.removeprefix("ledger|"): state[key] for key in state if key.startswith("ledger|")}
+        )
         for name, value in fields.items():
             own[name][:] = value
-        self.step, self._steps, self._errors = step, steps, errors
-        self.ledger.restore(
-            {key.removeprefix("ledger|"): value for key, value in state.items() if key.startswith("ledger|")}
-        )
+        self.step, self._steps, self._errors = step, steps.tolist(), list(errors)
 
 
 def _check_cells(cells: Cells, application: str) -> None:
