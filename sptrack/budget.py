@@ -39,6 +39,7 @@ from sptrack.tracking.methods import Method
 from sptrack.tracking.methods import method as method_by_name
 from sptrack.tracking.problems import PROBLEMS, Problem, ProblemSettings
 from sptrack.tracking.run import Tracker
+from sptrack.values import as_seed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -258,8 +259,9 @@ def _check(setup: _Setup, steps: int, seeds: int, seed: int) -> None:
         )
     if steps < 10:
         raise ParameterError(f"steps must be at least 10, got {steps}")
-    if seeds < 2 or seed < 0:
-        raise ParameterError(f"seeds must be at least 2 and seed at least 0, got {seeds} and {seed}")
+    as_seed(seed)
+    if seeds < 2:
+        raise ParameterError(f"seeds must be at least 2, got {seeds}")
 
 
 def _described(settings: ProblemSettings) -> Any:

@@ -25,6 +25,7 @@ from sptrack.theory import (
     small_step_moments,
     zero_shifting_bounds,
 )
+from sptrack.values import real_array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -195,7 +196,7 @@ def certify(
         raise ParameterError(
             f"estimates of shape {estimates.points.shape[1:]}: {cells.shape} wanted, as the cells"
         )
-    begin = np.broadcast_to(np.asarray(start, np.float64), cells.shape)
+    begin = np.broadcast_to(real_array(start, "start"), cells.shape)
     if not np.isfinite(begin).all():
         raise ParameterError(f"start = {begin[~np.isfinite(begin)][0]}: finite weights wanted")
     certificate = _assess(cells, estimates, begin, limit, CostModel() if cost is None else cost)

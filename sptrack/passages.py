@@ -21,6 +21,7 @@ from sptrack.rates import faster
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.run import Tracker
+from sptrack.values import as_seed
 
 Array = NDArray[Any]
 
@@ -135,7 +136,7 @@ def random_methods(
     for key, (low, high) in ranges.items():
         if not 0 < low <= high:
             raise ParameterError(f"range of {key} {low} .. {high}: 0 < low <= high wanted")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(as_seed(seed))
     ends = np.log(np.array(list(ranges.values()), np.float64))
     draws = np.exp(ends[:, 0] + (ends[:, 1] - ends[:, 0]) * rng.random((number, len(ranges))))
     return [_made(name, dict(zip(ranges, row.tolist(), strict=True))) for row in draws]

@@ -1,29 +1,26 @@
-"""Results as data: labelled arrays with units and provenance, and the only ways in which files are written.
+"""Results as data: labelled arrays with units and provenance.
 
 A dataset file is netCDF 4 followed by a line ``sha256:<digest of all bytes before it>``. Readers of netCDF
 ignore the line; `load` verifies it. A file appears under its final name complete or not at all.
 """
 
-import hashlib
 import io
 import json
 import math
 import os
 import platform
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sptrack import __version__
 from sptrack.errors import ParameterError, one_line
+from sptrack.files import output_folder, sealed, unsealed, write_atomic
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,11 +40,6 @@ __all__ = [
 
 Variable = tuple[Any, Any, Mapping[str, Any]]
 """Dimensions, values and attributes."""
-
-_SEAL = b"\nsha256:"
-_SEAL_SIZE = len(_SEAL) + 64
-_FILE_LIST = ".sptrack"
-_HIDDEN = ".sptrack-"
 
 
 def provenance(*, seed: int | None, parameters: Any) -> dict[str, Any]:
@@ -208,7 +200,7 @@ def save(result: "xr.Dataset | Arrays", path: str | os.PathLike[str]) -> None:
         for name, values in result.variables.items():
             _require_unit(str(name), values, values.attrs, name in result.coords)
         content = result.to_netcdf(engine="h5netcdf")
-    write_atomic(path, b"".join((content, _seal(content))))
+    write_atomic(path, sealed(content))
 
 
 def load(path: str | os.PathLike[str]) -> "xr.Dataset":
@@ -222,14 +214,10 @@ def load(path: str | os.PathLike[str]) -> "xr.Dataset":
     import xarray as xr
 
     try:
-        sealed = Path(path).read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise ParameterError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from error
-    content, seal = sealed[:-_SEAL_SIZE], sealed[-_SEAL_SIZE:]
-    if not seal.startswith(_SEAL):
-        raise ParameterError(f"{os.fspath(path)}: not a complete sptrack dataset (no checksum at its end)")
-    if seal != _seal(content):
-        raise ParameterError(f"{os.fspath(path)}: damaged, its content does not match its SHA-256 checksum")
+    content = unsealed(data, f"{os.fspath(path)}: not a complete sptrack dataset")
     return xr.load_dataset(io.BytesIO(content), engine="h5netcdf")
 
 
@@ -261,109 +249,6 @@ def json_text(value: Any) -> str:
         If some value has no JSON form.
     """
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Write a file under a temporary name, flush it to disk and rename it.
-
-    A file of that name is replaced, through a link that it may be; a pipe or device is written into. Text is
-    written as UTF-8.
-
-    Raises
-    ------
-    ParameterError
-        If the folder does not exist or the path is a folder.
-    OSError
-        If the disk refuses; the target is then as it was.
-    """
-    target = Path(path)
-    _require_parent(target)
-    if target.is_dir():
-        raise ParameterError(f"{target}: is a folder, a file name is needed")
-    data = content.encode() if isinstance(content, str) else content
-    target = Path(os.path.realpath(target))
-    if target.exists() and not target.is_file():
-        with target.open("wb") as stream:
-            stream.write(data)
-        return
-    temporary = _hidden(target.parent)
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def output_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a folder to write into that appears under its name only if the block succeeds.
-
-    Parameters
-    ----------
-    path
-        Target folder. If it exists it must be empty or written by sptrack before: its files are then replaced
-        one by one, those of an earlier run that this one did not write are removed, others stay.
-
-    Yields
-    ------
-    pathlib.Path
-        A temporary folder beside the target, or in it if it exists (it may be a mount point, or its parent
-        read-only); removed, and the target left as it was, when the block raises.
-
-    Raises
-    ------
-    ParameterError
-        If the target is a file, its parent does not exist, or it holds files that sptrack did not write.
-    """
-    target = Path(path).resolve()
-    _require_parent(target)
-    if target.exists() and not target.is_dir():
-        raise ParameterError(f"{path}: is a file, a folder name is needed")
-    foreign = target.exists() and any(not each.name.startswith(_HIDDEN) for each in target.iterdir())
-    if foreign and not (target / _FILE_LIST).is_file():
-        raise ParameterError(f"{path}: holds files that sptrack did not write; name a new or an empty folder")
-    temporary = _hidden(target if target.is_dir() else target.parent)
-    temporary.mkdir()
-    try:
-        yield temporary
-        _publish(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _publish(temporary: Path, target: Path) -> None:
-    """Move the files of a finished temporary folder to the target and list them there."""
-    names = sorted(f.relative_to(temporary).as_posix() for f in temporary.rglob("*") if f.is_file())
-    write_atomic(temporary / _FILE_LIST, "".join(f"{name}\n" for name in names))
-    if not target.is_dir():
-        temporary.rename(target)
-        return
-    listed = target / _FILE_LIST
-    earlier = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
-    for name in [*names, _FILE_LIST]:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (temporary / name).replace(target / name)
-    for name in set(earlier) - set(names):
-        if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts:
-            (target / name).unlink(missing_ok=True)
-
-
-def _require_parent(target: Path) -> None:
-    if not target.parent.is_dir():
-        raise ParameterError(f"{target}: folder '{target.parent}' does not exist")
-
-
-def _hidden(folder: Path) -> Path:
-    """A name in a folder for what is not finished, short enough for any file system."""
-    return folder / f"{_HIDDEN}{secrets.token_hex(6)}"
-
-
-def _seal(content: bytes | memoryview) -> bytes:
-    return _SEAL + hashlib.sha256(content).hexdigest().encode()
 
 
 def _require_unit(name: str, values: Any, attributes: Mapping[str, Any], coordinate: bool) -> None:

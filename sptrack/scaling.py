@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import bdtr, ndtri, stdtrit
 
 from sptrack.errors import ParameterError
+from sptrack.values import real_array
 
 LEVEL = 0.95
 """Probability of every interval in this module."""
@@ -106,14 +107,14 @@ def crossing(x: ArrayLike, errors: ArrayLike, target: float, standard_errors: Ar
     ParameterError
         A target that is not above 0, fewer than two samples, or unequal lengths.
     """
-    places, sizes = np.asarray(x, np.float64), np.abs(np.asarray(errors, np.float64))
+    places, sizes = real_array(x, "x"), np.abs(real_array(errors, "errors"))
     if not target > 0:
         raise ParameterError(f"target {target}: a number above 0 wanted")
     if places.ndim != 1 or places.shape != sizes.shape or len(places) < 2:
         raise ParameterError(
             f"x {places.shape} and errors {sizes.shape}: two equal lengths of at least 2 wanted"
         )
-    margin = float(ndtri(0.5 + LEVEL / 2)) * np.asarray(standard_errors, np.float64)
+    margin = float(ndtri(0.5 + LEVEL / 2)) * real_array(standard_errors, "standard_errors")
     return Crossing(*(_first_below(places, sizes + sign * margin, target) for sign in (0, -1, 1)))
 
 
@@ -127,7 +128,7 @@ def geometric_mean(values: ArrayLike) -> Estimate:
     ParameterError
         No numbers, or one that is not above 0.
     """
-    x = np.asarray(values, np.float64)
+    x = real_array(values, "values")
     if x.ndim != 1 or not x.size or (x <= 0).any():
         raise ParameterError(f"values {x}: one or more numbers above 0 wanted")
     centre, half = _student(np.log(x))
@@ -145,7 +146,7 @@ def median_cost(values: ArrayLike) -> Estimate:
     ParameterError
         No numbers, or one that is not above 0.
     """
-    x = np.asarray(values, np.float64)
+    x = real_array(values, "values")
     if x.ndim != 1 or not x.size or (x <= 0).any():
         raise ParameterError(f"values {x}: one or more numbers above 0 wanted")
     found = np.exp(_ranked(np.log(np.where(np.isnan(x), np.inf, x))))
@@ -175,8 +176,8 @@ def tie(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Crossing:
     ParameterError
         Lengths that do not fit, or an x that is not above 0.
     """
-    places = np.asarray(x, np.float64)
-    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    places = real_array(x, "x")
+    a, b = real_array(first, "first"), real_array(second, "second")
     if places.ndim != 1 or len(places) < 2 or a.ndim != 2 or a.shape != b.shape or len(a) != len(places):
         raise ParameterError(f"x {places.shape}, costs {a.shape} and {b.shape}: [n], [n, seeds] wanted")
     if not ((places > 0).all() and (np.diff(places) > 0).all()):

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv, stdtrit
 
 from sptrack.errors import ParameterError
+from sptrack.values import as_seed, real_array
 
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -269,10 +270,7 @@ def _turns(segment: int) -> Real:
 
 def _numbers(name: str, x: ArrayLike) -> Real:
     """Finite numbers [time, cells] in float64 (ParameterError)."""
-    try:
-        values = np.asarray(x, np.float64)
-    except (TypeError, ValueError):
-        raise ParameterError(f"{name}: an array of real numbers, time on axis 0, wanted") from None
+    values = real_array(x, name)
     if values.ndim not in (1, 2) or values.size == 0:
         raise ParameterError(
             f"{name} of shape {list(values.shape)}: [time] or [time, cells], not empty, wanted"
@@ -351,7 +349,7 @@ class Tones:
 
     def samples(self, count: int, first: int = 0) -> Real:
         """Samples ``first`` to ``first + count - 1`` [count]."""
-        phase = np.random.default_rng(self.seed).uniform(0, 2 * np.pi, len(self.bins))
+        phase = np.random.default_rng(as_seed(self.seed)).uniform(0, 2 * np.pi, len(self.bins))
         n = np.arange(self.period)
         block = self.amplitude * np.cos(np.outer(n, self.omega) + phase).sum(axis=1)
         return np.asarray(block[(first + np.arange(count)) % self.period])

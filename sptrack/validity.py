@@ -25,6 +25,7 @@ from sptrack.results import dataset, provenance
 from sptrack.theory import GradientStatistics, Loop, linearise
 from sptrack.theory.chopping import sign_law
 from sptrack.theory.drive import CountLaw
+from sptrack.values import as_seed
 from sptrack.verify import repeated, suite
 
 if TYPE_CHECKING:
@@ -277,7 +278,7 @@ class LoopRuns:
         begin = np.broadcast_to(point if start is None else start, many.shape)
         bar = Crossbar(many, seed=self.seed, weights=begin, name="P", threads=threads)
         eta = np.asarray(rates, np.float64).reshape(-1, 1, 1)
-        rng = np.random.default_rng([self.seed, _STREAM])
+        rng = np.random.default_rng([as_seed(self.seed), _STREAM])
         q = np.repeat((begin - point)[None], len(rates), axis=0)
         own = runs[0] // 2 if runs[1] else runs[0]
         for k, signs in enumerate(self._signs(steps, own)):

@@ -334,24 +334,3 @@ def test_a_pipe_is_written_into(tmp_path):
     write_atomic(pipe, "through")
     assert reader.communicate(timeout=20)[0] == "through"
     assert pipe.is_fifo()
-
-
-def test_an_existing_folder_needs_nothing_of_its_parent(tmp_path, monkeypatch):
-    """As of a mount point, or a folder whose parent is read-only."""
-    target = tmp_path / "mounted"
-    target.mkdir()
-    made = []
-    mkdir = Path.mkdir
-    monkeypatch.setattr(Path, "mkdir", lambda self, *a, **k: (made.append(self), mkdir(self, *a, **k))[1])
-    for _ in range(2):
-        with output_folder(target) as folder:
-            (folder / "a").write_text("1")
-    assert all(target in each.parents or each == target for each in made)
-    assert {path.name for path in target.iterdir()} == {"a", ".sptrack"}
-
-
-def test_what_a_killed_process_left_is_no_foreign_file(tmp_path):
-    (tmp_path / "out" / ".sptrack-0123").mkdir(parents=True)
-    with output_folder(tmp_path / "out") as folder:
-        (folder / "a").write_text("1")
-    assert (tmp_path / "out" / "a").is_file()

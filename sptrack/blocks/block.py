@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.errors import ParameterError
 from sptrack.kernels.chains import run_chain, scratch_of
 from sptrack.kernels.stages import Stage, pack, slots
+from sptrack.values import plain_fields, real_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,18 +82,12 @@ def as_samples(x: ArrayLike) -> Array:
     Raises
     ------
     ParameterError
-        Not numbers, or no time axis.
+        Not real numbers, masked, or no time axis.
     """
-    try:
-        array = np.asarray(x)
-        wanted = np.float32 if array.dtype == np.float32 else np.float64
-        if np.issubdtype(array.dtype, np.complexfloating):
-            raise TypeError("complex")
-        samples = np.ascontiguousarray(array, wanted)
-    except (TypeError, ValueError):
-        raise ParameterError("x: an array of real numbers, time on axis 0, wanted") from None
+    array = real_array(x, "x", None)
     if array.ndim == 0:
         raise ParameterError("x is a single number: an array with time on axis 0 wanted (see step)")
+    samples = np.ascontiguousarray(array, np.float32 if array.dtype == np.float32 else np.float64)
     return frozen(samples.view())
 
 
@@ -129,6 +124,7 @@ class Block(ABC):
     clock: Clock = "step"
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         if self.clock not in get_args(Clock):
             raise ParameterError(f"clock = {self.clock!r}: one of {', '.join(get_args(Clock))} wanted")
 
@@ -182,9 +178,10 @@ class Block(ABC):
             An empty shape, or an initial output of another shape or not finite.
         """
         cells = as_shape(shape)
+        numbers = real_array(initial, "initial")
         try:
-            start = np.broadcast_to(np.asarray(initial, np.float64), cells)
-        except (TypeError, ValueError):
+            start = np.broadcast_to(numbers, cells)
+        except ValueError:
             raise ParameterError(f"initial must be numbers of shape {list(cells)}") from None
         if not np.isfinite(start).all():
             raise ParameterError("initial must be finite, got NaN or infinity")
@@ -213,7 +210,7 @@ class Block(ABC):
             Another shape than the state's, NaN or infinity.
         """
         flipped = None if flips is None else np.broadcast_to(flips, np.shape(x))[None]
-        y, after = self.process(np.asarray(x)[None], state, flipped)
+        y, after = self.process(real_array(x, "x", None)[None], state, flipped)
         return after, y[0]
 
     def process(
@@ -341,7 +338,7 @@ def writable_memory(state: State, slots: int, cells: tuple[int, ...]) -> Array:
             f"state of shape {list(state.memory.shape)}: [{slots}, *shape] wanted, x being [time, *shape] = "
             f"[time, {', '.join(map(str, cells))}]"
         )
-    return np.array(state.memory.reshape(slots, -1))
+    return np.array(state.memory.reshape(slots, -1), np.float64, order="C")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from sptrack.errors import ParameterError
 from sptrack.kernels.random import stream_key, words_of
 from sptrack.kernels.signs import chop_tile
 from sptrack.kernels.stages import Stage
+from sptrack.values import as_seed, real_array
 
 Scope = Literal["array", "column", "cell"]
 Real = NDArray[np.float64]
@@ -150,7 +151,7 @@ class Chopper(SignSource):
     def __post_init__(self) -> None:
         SignSource.__post_init__(self)
         within("p", self.p, 0 <= self.p <= 1, "a probability between 0 and 1")
-        whole("seed", self.seed, 0)
+        as_seed(self.seed)
 
     def group_signs(self, first: int, count: int, groups: int) -> NDArray[np.int8]:
         """Signs [count, groups] of the samples from ``first`` on; the flips before them are counted."""
@@ -176,12 +177,12 @@ class Chopper(SignSource):
 
     def autocorrelation(self, lag: ArrayLike) -> Real:
         """(1 - 2p)**abs(lag), of the shape of ``lag``."""
-        return np.asarray((1 - 2 * self.p) ** np.abs(np.asarray(lag, np.float64)))
+        return np.asarray((1 - 2 * self.p) ** np.abs(real_array(lag, "lag")))
 
     def psd(self, omega: ArrayLike) -> Real:
         """(1 - r**2) / (1 + r**2 - 2 r cos omega) with r = 1 - 2p; zero for p = 0 and 1, which are lines."""
         r = 1 - 2 * self.p
-        cosine = np.cos(np.asarray(omega, np.float64))
+        cosine = np.cos(real_array(omega, "omega"))
         if abs(r) == 1:
             return np.zeros_like(cosine)
         return np.asarray((1 - r**2) / (1 + r**2 - 2 * r * cosine))
@@ -221,7 +222,7 @@ class PatternChopper(SignSource):
 
     def psd(self, omega: ArrayLike) -> Real:
         """Zero everywhere: all of the power is in the lines."""
-        return np.zeros_like(np.asarray(omega, np.float64))
+        return np.zeros_like(real_array(omega, "omega"))
 
     def _harmonics(self) -> NDArray[np.int64]:
         """Numbers m of the lines at omega = 2 pi m / period in (-pi, pi]."""

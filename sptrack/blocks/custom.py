@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.blocks.block import Array, Block, LinearBlock, whole
 from sptrack.errors import ParameterError, one_line
 from sptrack.kernels.stages import Stage, custom_step, pack
+from sptrack.values import real_array
 
 _LONGEST = 300
 """Characters of a compiler's message that are shown."""
@@ -102,7 +103,7 @@ class CustomFilter(LinearBlock):
         """Complex gain at ``omega`` (rad per sample), of its shape: the user's ``response``."""
         if self.response is None:
             raise ParameterError(f"{self} has no frequency response: pass response=")
-        at = np.asarray(omega, np.float64)
+        at = real_array(omega, "omega")
         gain = np.asarray(self.response(at), np.complex128)
         if gain.shape not in ((), at.shape):
             raise ParameterError(

@@ -27,6 +27,7 @@ from sptrack.kernels.filters import (
     sos_tile,
 )
 from sptrack.kernels.stages import Stage
+from sptrack.values import real_array
 
 if TYPE_CHECKING:
     from sptrack.blocks.choppers import PatternChopper
@@ -36,7 +37,7 @@ Response = NDArray[np.complex128]
 
 def delay(omega: ArrayLike) -> Response:
     """exp(-j omega), the response of a delay by one sample, of the shape of ``omega``."""
-    return np.asarray(np.exp(-1j * np.asarray(omega, np.float64)))
+    return np.asarray(np.exp(-1j * real_array(omega, "omega")))
 
 
 def ema_response(eta: float, omega: ArrayLike) -> Response:
@@ -170,10 +171,7 @@ class LastSample(LinearBlock):
 
 
 def _checked(name: str, values: ArrayLike, dimensions: int) -> Array:
-    try:
-        array = np.array(values, np.float64)
-    except (TypeError, ValueError):
-        raise ParameterError(f"{name}: an array of real numbers wanted") from None
+    array = np.array(real_array(values, name))
     if array.ndim != dimensions or array.size == 0 or not np.isfinite(array).all():
         raise ParameterError(
             f"{name} of shape {list(array.shape)}: {dimensions} axes of finite numbers, not empty, wanted"
@@ -350,7 +348,7 @@ def boxcar_response(length: int, stages: int, omega: ArrayLike) -> Response:
 
     The sum is the Dirichlet kernel sin(M w/2) / (M sin(w/2)) exp(-j w (M - 1)/2), and 1 where w = 0.
     """
-    half = np.asarray(omega, np.float64) / 2
+    half = real_array(omega, "omega") / 2
     sine = np.sin(half)
     pole = np.abs(sine) < 1e-12
     safe = np.where(pole, 1.0, sine)

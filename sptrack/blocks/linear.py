@@ -18,6 +18,7 @@ from sptrack.blocks.block import Block, LinearBlock, whole, within
 from sptrack.blocks.chain import Chain
 from sptrack.blocks.filters import CIC, EMA, FIR, SOS, Boxcar, LastSample, SteadyKalman, boxcar_response
 from sptrack.errors import ConvergenceError, ParameterError
+from sptrack.values import real_array
 
 Real = NDArray[np.float64]
 
@@ -254,7 +255,7 @@ def group_delay(block: Block, omega: ArrayLike = 0.0) -> Real:
     ParameterError, ConvergenceError
         As `impulse_response`.
     """
-    at = np.asarray(omega, np.float64)
+    at = real_array(omega, "omega")
     return np.asarray(sum((_delay(part, at) for part in _parts(block)), np.zeros(at.shape)))
 
 

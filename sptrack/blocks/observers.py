@@ -28,6 +28,7 @@ from sptrack.devices.counts import COUNTS, mean_count_variance
 from sptrack.errors import ParameterError, nearest
 from sptrack.kernels import observers
 from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
+from sptrack.values import integer_array, real_array
 
 Array = NDArray[Any]
 
@@ -343,9 +344,13 @@ class InputAwareObserver:
         ParameterError
             As `process`.
         """
-        asked = np.asarray(drive, np.float64)[None]
-        reads = np.empty((0, *asked.shape[1:]), asked.dtype) if read is None else np.asarray(read)[None]
-        sent = None if pulses is None else np.asarray(pulses)[None]
+        asked = real_array(drive, "drive")[None]
+        reads = (
+            np.empty((0, *asked.shape[1:]), asked.dtype)
+            if read is None
+            else real_array(read, "read", None)[None]
+        )
+        sent = None if pulses is None else integer_array(pulses, "pulses")[None]
         made, after = self.process(asked, reads, state, sent)
         return after, None if read is None else Observed(*(one[0] for one in made))
 

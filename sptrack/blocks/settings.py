@@ -17,6 +17,7 @@ from sptrack.blocks.observers import (
 )
 from sptrack.blocks.responses import ResponsePrior, nominal_response, pulse_noise
 from sptrack.errors import ParameterError, nearest
+from sptrack.values import plain_fields
 
 if TYPE_CHECKING:
     from sptrack.devices import Cells
@@ -70,6 +71,7 @@ class ObserverSettings:
     point_bits: int = 0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         for name, value, known in (("form", self.form, FORMS), ("prior", self.prior, PRIORS)):
             if value not in known:
                 raise ParameterError(

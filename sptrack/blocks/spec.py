@@ -43,6 +43,7 @@ from sptrack.blocks.filters import (
 )
 from sptrack.blocks.settings import ObserverSettings
 from sptrack.errors import ParameterError, nearest, one_line
+from sptrack.values import plain_item
 
 Described = Block | ObserverSettings
 
@@ -170,7 +171,7 @@ def _value(text: str) -> Any:
     """Number or list that a text writes in JSON, else the text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             return float(text)
         except ValueError:
@@ -258,7 +259,7 @@ def _read(name: Any, wanted: tuple[str, ...], where: str) -> dict[str, Any]:
         found = _contents(path)
     except OSError as error:
         raise ParameterError(f"{where}: cannot read {path} ({error.strerror or one_line(error)})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ParameterError(f"{where}: {path} holds no numbers ({one_line(error)})") from error
     if isinstance(found, Mapping):
         if len(found) == 1 and len(wanted) == 1:
@@ -315,11 +316,8 @@ def _settings(block: Described) -> list[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return json.dumps(value.tolist())
-    if isinstance(value, bool):
-        return json.dumps(value)
-    return value if isinstance(value, str) and _value(value) == value else json.dumps(value)
+    plain = isinstance(value, str) and _value(value) == value
+    return value if plain else json.dumps(value, default=plain_item)
 
 
 def _examples(kinds: Mapping[str, type[Block]]) -> str:

@@ -8,17 +8,18 @@ import codecs
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
-from threading import current_thread, main_thread
-from types import FrameType
 
 from cyclopts import App, CycloptsError, Parameter
 
 from sptrack import SptrackError, __version__
+from sptrack.cli._signals import EndingSignals, Terminated
 from sptrack.errors import one_line
 
-BAD_INPUT = 2
+BAD_INPUT, DEFECT = 2, 70
 _ASCII = str.maketrans({"±": "+-", "≤": "<=", "≥": ">=", "×": "x", "µ": "u", "…": "...", "─": "-", "━": "-"})
 
 app = App(
@@ -81,23 +82,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: the command's own (0 when it returns None), 2 on bad input, too little memory or a
-        refusing file system, 130 when interrupted, 143 when terminated, 141 when the reader of stdout went
-        away.
+        Exit status: the command's own (0 when it returns None, 1 where a target is missed), 2 on bad input,
+        too little memory or a refusing file system, 130 when interrupted, 143 when terminated, 141 when the
+        reader of stdout went away, 70 after a defect, whose traceback is printed.
     """
+    _open_closed_streams()
     _tolerate_narrow_streams()
-    _clean_up_when_terminated()
     try:
-        status = _run(sys.argv[1:] if arguments is None else arguments)
+        with EndingSignals():
+            return _status(sys.argv[1:] if arguments is None else arguments)
+    except Exception:
+        traceback.print_exc()
+        return _fail("a defect of sptrack, please report it with the lines above", DEFECT)
+    except Terminated:
+        return _fail("terminated", 128 + signal.SIGTERM)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 128 + signal.SIGINT)
+
+
+def _status(arguments: Sequence[str]) -> int:
+    try:
+        status = run(arguments)
         sys.stdout.flush()
     except (CycloptsError, SptrackError) as error:
         return _fail(str(error), BAD_INPUT)
     except MemoryError as error:
         return _fail(f"not enough memory: {error or 'fewer cells wanted'}", BAD_INPUT)
-    except _Terminated:
-        return _fail("terminated", 128 + signal.SIGTERM)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:
         # what Python still holds for stdout must not be flushed into the closed pipe at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -107,16 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-class _Terminated(BaseException):
-    """The process is asked to end: what is unfinished is removed on the way out, as after an interrupt."""
-
-
-def _clean_up_when_terminated() -> None:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
-
-    if current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, stop)
+def _open_closed_streams() -> None:
+    """Open what the caller closed (``>&-``), lest a file of results be opened in its place."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
 
 
 def _tolerate_narrow_streams() -> None:
@@ -135,11 +140,13 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     ).decode(), error.end
 
 
-def _run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Exit status of the command, whose errors are raised."""
     result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     return result if isinstance(result, int) else 0
 
 
 def _fail(message: str, status: int) -> int:
-    print("sptrack:", one_line(message), file=sys.stderr)
+    with suppress(OSError):  # where stderr cannot be written to, the status tells
+        print("sptrack:", one_line(message), file=sys.stderr)
     return status

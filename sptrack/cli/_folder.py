@@ -1,11 +1,9 @@
 """Output folders in which a command keeps state while it runs."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sptrack.errors import SptrackError
 from sptrack.results import output_folder
 
 
@@ -19,14 +17,5 @@ def kept_folder(out: Path | None) -> Iterator[Path | None]:
     if out is None:
         yield None
         return
-    made = not out.exists()
-    if made or (out.is_dir() and not any(out.iterdir())):
-        with output_folder(out):
-            pass
-    try:
-        with output_folder(out) as folder:
-            yield folder
-    except SptrackError:
-        if made:
-            shutil.rmtree(out, ignore_errors=True)
-        raise
+    with output_folder(out, made_first=True) as folder:
+        yield folder

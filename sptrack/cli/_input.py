@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices import Cells, sample_cells
 from sptrack.errors import ParameterError
+from sptrack.values import as_seed
 
 DEFAULT_DEVICE = "soft-bounds"
 
@@ -56,8 +57,7 @@ class ArrayInput:
             read.
         """
         shape = cells_shape(self.cells)
-        if self.seed < 0:
-            raise ParameterError(f"seed = {self.seed}: a whole number >= 0 wanted")
+        as_seed(self.seed)
         thread_count(self.threads)
         given = [name for name in ("device", "config", "measured") if getattr(self, name) is not None]
         if len(given) > 1:

@@ -39,7 +39,7 @@ from sptrack.blocks import (
 )
 from sptrack.calibration import METHODS as CALIBRATORS
 from sptrack.calibration import calibrator
-from sptrack.cli._app import main
+from sptrack.cli._app import run
 from sptrack.crossbar import Crossbar
 from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS
 from sptrack.devices import (
@@ -201,12 +201,12 @@ def _fit(family: str) -> None:
 
 def _command(words: list[str]) -> None:
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        main(words)
+        _allowed(run, words)
 
 
-def _allowed(run: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+def _allowed(function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
     """Run what not every device or method allows."""
     try:
-        run(*arguments, **options)
+        function(*arguments, **options)
     except SptrackError:
         return

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.crossbar import inputs
-from sptrack.crossbar.checkpoint import read_state, write_state
+from sptrack.crossbar.checkpoint import counts, entry, read_state, write_state
 from sptrack.crossbar.curves import STATE, ResponseCurves
 from sptrack.crossbar.ledger import Ledger
 from sptrack.crossbar.outer import PulseScheme, Trains, deterministic_counts, plan_trains, quantised
@@ -19,6 +19,7 @@ from sptrack.kernels import counts as count_laws
 from sptrack.kernels import pulses, updates
 from sptrack.kernels.random import TILE, Draws, fill_normals, stream_key
 from sptrack.kernels.responses import LINEAR, callable_law
+from sptrack.values import as_seed
 
 Array = NDArray[Any]
 
@@ -80,7 +81,7 @@ class Crossbar:
         if cells.device.one_sided:
             raise ParameterError(f"device {cells.device.source.name!r} is one-sided: use OneSidedPair")
         self.cells = cells
-        self.seed = int(seed)
+        self.seed = as_seed(seed)
         self.name = name
         self.threads = thread_count(threads)
         self.ledger = Ledger() if ledger is None else ledger
@@ -407,27 +408,27 @@ class Crossbar:
         ParameterError
             If the state is incomplete or of an array of another size, precision or noise.
         """
-        missing = {"weight", "clock"} - set(state)
-        if missing:
-            raise ParameterError(f"checkpoint without {', '.join(sorted(missing))}: not made by `checkpoint`")
-        weight = np.asarray(state["weight"])
-        if weight.shape != self._weight.shape or weight.dtype != self._dtype:
-            raise ParameterError(
-                f"checkpoint of {weight.size} cells in {weight.dtype}: "
-                f"{self.cells.size} in {self._dtype} wanted"
-            )
+        weight = entry(state, "weight", self._weight)
+        clock = counts(state, "clock", (len(self._clock),)).tolist()
         if ("visible" in state) != (self._visible is not None):
             raise ParameterError("checkpoint and device disagree about write noise")
+        visible = None if self._visible is None else entry(state, "visible", self._visible)
         if any((name in state) != self._curves.move for name in STATE):
             raise ParameterError("checkpoint and device disagree about drift")
-        self._curves.restore(state)
-        self._clock = dict(zip(self._clock, (int(v) for v in state["clock"]), strict=True))
-        self._weight = weight.copy()
-        self._visible = np.array(state["visible"]) if "visible" in state else None
-        own = {
-            key.removeprefix("ledger|"): value for key, value in state.items() if key.startswith("ledger|")
-        }
-        self.ledger.restore(own)
+        moves = self._curves.checked(state)
+        outside = (weight < self.cells.lower.ravel()) | (weight > self.cells.upper.ravel())
+        if outside.any():
+            raise ParameterError(f"checkpoint: weight must lie within the bounds, got {weight[outside][0]}")
+        known = {"weight", "clock", "visible", *STATE}
+        unknown = [name for name in state if name not in known and not name.startswith("ledger|")]
+        if unknown:
+            raise ParameterError(f"checkpoint holds {unknown[0]!r}: not made by `checkpoint` of an array")
+        self.ledger.restore(
+            {name.removeprefix("ledger|"): value for name, value in state.items() if name not in known}
+        )
+        self._curves.moves = moves
+        self._weight, self._visible = weight, visible
+        self._clock = dict(zip(self._clock, clock, strict=True))
 
     def save(self, path: str | Path) -> None:
         """Write a `checkpoint` to the ``.npz`` file ``path`` (temporary name, flushed, renamed)."""

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.crossbar.checkpoint import entry
 from sptrack.crossbar.threads import over_blocks
 from sptrack.devices.cells import Cells
 from sptrack.kernels import drift as kernels
@@ -86,7 +87,8 @@ class ResponseCurves:
         """Arrays by name for a checkpoint."""
         return {name: getattr(self.moves, name).copy() for name in STATE} if self.move else {}
 
-    def restore(self, state: dict[str, Array]) -> None:
-        """Go on from the arrays of `state`."""
-        if self.move:
-            self.moves = self.moves._replace(**{name: np.array(state[name]) for name in STATE})
+    def checked(self, state: dict[str, Array]) -> Any:
+        """``moves`` to go on from, of the arrays of `state` (ParameterError if they are anything else)."""
+        if not self.move:
+            return self.moves
+        return self.moves._replace(**{name: entry(state, name, getattr(self.moves, name)) for name in STATE})

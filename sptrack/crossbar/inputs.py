@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sptrack.errors import ParameterError, nearest
 from sptrack.kernels import pulses
+from sptrack.values import real_array
 
 Array = NDArray[Any]
 
@@ -69,7 +70,7 @@ def cut_program(
         An unknown program, a count that is missing, negative or not the directions', and as `explicit`.
     """
     if not isinstance(program, str):
-        source, table = explicit(np.asarray(program), shape)
+        source, table = explicit(real_array(program, "program", None), shape)
         if count not in (None, len(table)):
             raise ParameterError(f"count = {count}: the program holds {len(table)} pulses")
         for start in range(0, len(table), chunk):
@@ -87,18 +88,18 @@ def cut_program(
 
 
 def over_cells(values: ArrayLike, name: str, shape: tuple[int, int]) -> Array:
-    """``values`` broadcast to ``shape``, float64, contiguous.
+    """``values`` broadcast to ``shape``, float64: a copy, contiguous and writable as kernels take it.
 
     Raises
     ------
     ParameterError
         If a value is not finite or the shape does not broadcast.
     """
-    array = np.asarray(values, np.float64)
+    array = real_array(values, name)
     if not np.isfinite(array).all():
         raise ParameterError(f"{name} holds NaN or infinity: finite numbers wanted")
     try:
-        return np.ascontiguousarray(np.broadcast_to(array, shape))
+        return np.array(np.broadcast_to(array, shape), order="C")
     except ValueError as error:
         raise ParameterError(f"{name} of shape {array.shape}: {shape} wanted") from error
 
@@ -111,7 +112,7 @@ def vector(values: ArrayLike, name: str, length: int) -> Array:
     ParameterError
         If the length differs or a value is not finite.
     """
-    array = np.asarray(values, np.float32)
+    array = np.array(real_array(values, name, np.float32))
     if array.shape != (length,) or not np.isfinite(array).all():
         raise ParameterError(f"{name} of shape {array.shape}: {length} finite numbers wanted")
     return array

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sptrack.crossbar.checkpoint import counts
 from sptrack.errors import ParameterError
 
 Array = NDArray[Any]
@@ -123,15 +124,26 @@ class Ledger:
         return out
 
     def restore(self, state: dict[str, Array]) -> None:
-        """Set the counts from `state`; the arrays must be open."""
-        self._entries.clear()
-        for key, value in state.items():
-            phase, array, what = key.split("|")
-            entry = self._entry(phase, array)
+        """Set the counts from `state`; the arrays must be open.
+
+        Raises
+        ------
+        ParameterError
+            A name or an array that `state` does not make.
+        """
+        entries: dict[tuple[str, str], _Entry] = {}
+        for key in state:
+            phase, array, what = (key.split("|") + ["", ""])[:3]
+            if array not in self._shapes or what not in ("own", "totals") or key.count("|") != 2:
+                raise ParameterError(f"checkpoint: ledger holds {key!r}, which is of no array here")
+            rows, columns = self._shapes[array]
+            entry = entries.setdefault((phase, array), _Entry(rows * columns))
             if what == "own":
-                entry.own = np.array(value, np.int64)
+                entry.own = counts(state, key, (rows * columns,))
             else:
-                entry.common, entry.reads, entry.programs, entry.operations = (int(v) for v in value)
+                totals = counts(state, key, (4,)).tolist()
+                entry.common, entry.reads, entry.programs, entry.operations = totals
+        self._entries = entries
 
 
 def _check_name(what: str, name: str) -> None:

@@ -11,9 +11,10 @@ from sptrack.crossbar.array import Crossbar
 from sptrack.crossbar.ledger import Ledger
 from sptrack.devices.cells import Cells
 from sptrack.devices.device import Device
-from sptrack.devices.sampling import sample_cells
+from sptrack.devices.sampling import draw_cells
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import fill_uniforms, stream_key
+from sptrack.values import as_seed, real_array
 
 Array = NDArray[Any]
 
@@ -51,7 +52,7 @@ class OneSidedPair:
                 f"plus of shape {plus.shape}, minus of shape {minus.shape}: one shape wanted"
             )
         self.ledger = Ledger() if ledger is None else ledger
-        self._coin_key = stream_key(seed, f"{name}/coin")
+        self._coin_key = stream_key(as_seed(seed), f"{name}/coin")
         self._clock = {"alternating": 0, "random": 0, "up": 0, "down": 0}
         self.plus, self.minus = (
             Crossbar(_pulsed_up(cells), seed=seed, name=f"{name}{sign}", ledger=self.ledger)
@@ -61,7 +62,8 @@ class OneSidedPair:
     @classmethod
     def sample(cls, device: Device, shape: tuple[int, int], *, seed: int = 0) -> "OneSidedPair":
         """Pair of R x C arrays of a one-sided device, plus drawn with ``seed``, minus with -1 - ``seed``."""
-        plus, minus = (sample_cells(device, shape, seed=root) for root in (seed, -1 - seed))
+        root = as_seed(seed)
+        plus, minus = (draw_cells(device, shape, one) for one in (root, -1 - root))
         return cls(plus, minus, seed=seed)
 
     @property
@@ -89,7 +91,7 @@ class OneSidedPair:
     def pulse(self, program: str | Array, count: int | None = None, *, phase: str = "calibrate") -> None:
         """Send pulses, each to the array that it raises; parameters and errors as in `Crossbar.pulse`."""
         if not isinstance(program, str):
-            self._send(inputs.explicit(np.asarray(program), self.shape)[1], count, phase)
+            self._send(inputs.explicit(real_array(program, "program", None), self.shape)[1], count, phase)
             return
         inputs.check_choice("program", program, inputs.PROGRAMS)
         if count is None or count < 0:

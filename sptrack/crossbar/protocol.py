@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
+from sptrack.values import real_array
 
 Array = NDArray[Any]
 
@@ -75,11 +76,7 @@ class CheckedArray:
     def read(self, noise: float = 0.0) -> Array:
         """Weights [R, C], checked."""
         answer = self._bench.read(noise)
-        values = np.asarray(answer)
-        if values.dtype.kind not in "fiub":
-            raise ParameterError(
-                f"bench {self._kind}: read() must return numbers, got {type(answer).__name__}"
-            )
+        values = real_array(answer, f"bench {self._kind}: what read() returns", None)
         numbers = values.astype(np.float64)
         if numbers.shape != self._shape:
             raise ParameterError(

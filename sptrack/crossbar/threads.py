@@ -16,6 +16,11 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="sptrack")
 
 
+# threads do not survive a fork: a child makes its own
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def thread_count(threads: int | None) -> int:
     """Number of threads to use: the given one, or one per processor that this process may use.
 

@@ -13,6 +13,7 @@ from sptrack.devices.families import Response
 from sptrack.errors import ParameterError
 from sptrack.kernels import pulses
 from sptrack.kernels import responses as laws
+from sptrack.values import real_array
 
 Array = NDArray[Any]
 
@@ -175,7 +176,7 @@ class Cells:
         up, down : float64 arrays [..., R, C]
             Size of the step of one pulse, weight units (a down pulse subtracts ``down``).
         """
-        weights = np.asarray(w, np.float64)
+        weights = real_array(w, "w")
         full = np.broadcast_to(weights, np.broadcast_shapes(weights.shape, self.shape))
         flat = full.reshape(-1, self.size)
         up, down = np.empty(flat.shape), np.empty(flat.shape)
@@ -240,7 +241,7 @@ class Cells:
         """
         if reference is None:
             return replace(self, reference=None)
-        map_ = np.array(reference, np.float64)
+        map_ = np.array(real_array(reference, "reference map"))
         if map_.shape != self.shape or not np.isfinite(map_).all():
             raise ParameterError(
                 f"reference map of shape {map_.shape}: finite values of shape {self.shape} wanted"

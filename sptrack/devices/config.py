@@ -15,9 +15,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from sptrack.devices.device import Asymmetry, Device, OneSidedAsymmetry, SymmetricPoints
 from sptrack.devices.families import FAMILIES
 from sptrack.errors import ParameterError, nearest, one_line
+from sptrack.values import plain_item
 
 KINDS: dict[str, type] = {
     "two-sided": Asymmetry,
@@ -159,7 +162,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ParameterError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ParameterError(f"{os.fspath(path)}: not a TOML file ({one_line(error)})") from error
 
 
@@ -219,6 +222,7 @@ def _build_chosen(key: str, mapping: Mapping[str, Any], name: str, where: str) -
 
 def described_scalar(kind: type, value: Any, name: str, where: str) -> Any:
     """``value`` if it is of the type ``kind``, whole numbers as floats where those are wanted."""
+    value = value.item() if isinstance(value, np.generic) else value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
@@ -271,4 +275,4 @@ def _literal(value: Any) -> str:
     """TOML literal: JSON's, in which TOML wants the delete character escaped; floats keep every digit."""
     if isinstance(value, float):
         return repr(float(value))
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value, ensure_ascii=False, default=plain_item).replace("\x7f", "\\u007f")

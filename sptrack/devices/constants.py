@@ -16,6 +16,7 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.errors import ParameterError
+from sptrack.values import real_array
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -203,7 +204,7 @@ def potential(cells: Cells, start: ArrayLike = 0.0) -> Array:
     """
     nodes, weights = leggauss(_NODES)
     symmetric_point = np.asarray(cells.symmetric_point, dtype=np.float64)
-    distance = np.asarray(start, dtype=np.float64) - symmetric_point
+    distance = real_array(start, "start") - symmetric_point
     total = np.zeros_like(distance)
     for panel in range(_PANELS):
         for node, weight in zip(nodes, weights, strict=True):

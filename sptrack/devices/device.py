@@ -7,6 +7,7 @@ import numpy as np
 
 from sptrack.devices.families import Response, SoftBounds
 from sptrack.errors import ParameterError
+from sptrack.values import plain_fields
 
 MAX_ASYMMETRY = 0.95
 """|r| is clipped at this share of the gain g, so that both scales g + r and g - r stay positive."""
@@ -39,6 +40,7 @@ class Asymmetry:
     std: float = 0.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         _normal("asymmetry", self.mean, self.std)
 
 
@@ -66,6 +68,7 @@ class SymmetricPoints:
     limit: float = 0.95
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         _normal("asymmetry", self.mean, self.std)
         if not 0 < self.limit < 1:
             raise ParameterError(f"asymmetry.limit = {self.limit}: a number between 0 and 1 wanted")
@@ -99,6 +102,7 @@ class Spread:
     corrupt_range: float = 0.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         names = ("dw_min", "w_max", "w_min", "shape", "corrupt", "corrupt_range")
         _at_least_zero(**{f"spread.{name}": getattr(self, name) for name in names})
         if self.corrupt > 1:
@@ -126,6 +130,7 @@ class CycleNoise:
     slope: float = 0.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         _at_least_zero(**{f"cycle_noise.{name}": getattr(self, name) for name in ("std", "offset", "slope")})
 
 
@@ -138,6 +143,7 @@ class Reference:
     std: float = 0.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         _normal("reference", self.mean, self.std)
 
 
@@ -166,6 +172,7 @@ class Drift:
     walk: float = 0.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         _normal("drift.per_pulse", self.per_pulse, self.per_pulse_std)
         _normal("drift.per_step", self.per_step, self.per_step_std)
         _at_least_zero(**{"drift.walk": self.walk})
@@ -204,6 +211,7 @@ class ReadingScale:
     quantity: str = ""
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
             raise ParameterError(
                 f"scale.low = {self.low}, scale.high = {self.high}: finite, low < high wanted"
@@ -267,6 +275,7 @@ class Fit:
     created: str = ""
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         object.__setattr__(self, "not_identified", tuple(self.not_identified))
 
 
@@ -327,6 +336,7 @@ class Device:
     source: Source = field(default_factory=Source)
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         width = self.response.w_max - self.response.w_min
         if not (np.isfinite(self.dw_min) and 0 < self.dw_min < width):
             raise ParameterError(f"dw_min = {self.dw_min}: above 0 and below the range {width:g} wanted")

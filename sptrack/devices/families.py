@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
 from sptrack.kernels import responses as laws
+from sptrack.values import plain_fields
 
 Array = NDArray[Any]
 Draw = Callable[[str], Array]
@@ -36,6 +37,7 @@ class Response:
     kind: ClassVar[int] = laws.LINEAR
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         if not (np.isfinite(self.w_max) and np.isfinite(self.w_min) and self.w_min < self.w_max):
             raise ParameterError(
                 f"bounds w_min = {self.w_min}, w_max = {self.w_max}: finite and w_min < w_max wanted"

@@ -22,6 +22,7 @@ from sptrack.devices.device import (
 from sptrack.errors import ParameterError, nearest
 from sptrack.kernels import responses as laws
 from sptrack.kernels.random import fill_normals, stream_key
+from sptrack.values import as_seed, real_array
 
 Array = NDArray[Any]
 
@@ -59,8 +60,14 @@ def sample_cells(device: Device, shape: tuple[int, int], *, seed: int = 0, dtype
     Raises
     ------
     ParameterError
-        If the shape is not two positive integers, or a wanted symmetric point lies where a step vanishes.
+        If the shape is not two positive integers, the seed no whole number from 0, or a wanted symmetric
+        point lies where a step vanishes.
     """
+    return draw_cells(device, shape, as_seed(seed), dtype)
+
+
+def draw_cells(device: Device, shape: tuple[int, int], seed: int, dtype: Any = np.float32) -> Cells:
+    """`sample_cells` of any whole number as a seed; those below 0 are of arrays that come in pairs."""
     rows, columns = _checked_shape(shape)
     draw = partial(standard_normals, seed, cells=rows * columns)
     simulator = isinstance(device.spread.asymmetry, OneSidedAsymmetry)
@@ -249,7 +256,7 @@ def cells_from_parameters(
             raise ParameterError(
                 f"per-cell parameter {name!r}: one of {', '.join(known)} wanted{nearest(name, known)}"
             )
-    arrays = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+    arrays = {name: real_array(value, f"per-cell parameter {name!r}") for name, value in parameters.items()}
     shapes = {value.shape for value in arrays.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
         raise ParameterError(

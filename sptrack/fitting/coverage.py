@@ -13,6 +13,7 @@ from sptrack.errors import ParameterError
 from sptrack.fitting._filter import Program
 from sptrack.fitting.estimate import estimate
 from sptrack.fitting.laws import Floats, Law
+from sptrack.values import as_seed
 
 __all__ = ["Coverage", "Setting", "coverage", "simulated_readings"]
 
@@ -98,7 +99,7 @@ class Coverage:
 
 def simulated_readings(setting: Setting, repeats: int, seed: int) -> Floats:
     """Readings [repeats, 2 n]: up run, then down run, pulse by pulse with independent normal noises."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(as_seed(seed))
     out = np.empty((repeats, 2, setting.readings))
     for side, sign in enumerate((1.0, -1.0)):
         state = np.full(repeats, setting.start[side])

@@ -26,6 +26,7 @@ from sptrack.fitting.statespace import (
     solved,
     unpack,
 )
+from sptrack.values import as_seed
 
 __all__ = [
     "CYCLE_LIMITS",
@@ -108,7 +109,7 @@ class Estimates:
         """
         wanted = tuple(self.named()) if names is None else names
         calibrated = [name for name in wanted if name in _CALIBRATED]
-        generator = np.random.default_rng((seed, _STREAM))
+        generator = np.random.default_rng((as_seed(seed), _STREAM))
         vectors = plausible_vectors(self.problem, self.theta, self.value, resamples, generator)
         functions = [self._function(name) for name in calibrated]
         limits = root_limits(self.problem, vectors, functions, generator)

@@ -18,6 +18,7 @@ from sptrack.fitting.statespace import (
     simulate,
     unpack,
 )
+from sptrack.values import as_seed
 
 __all__ = ["best_fit", "fit_pulse_response", "step_curves", "uncertainty_draws"]
 
@@ -175,7 +176,7 @@ def step_curves(cell: MeasuredDevice, *, draws: int = 60, seed: int = 0) -> tupl
     """
     law = cell.fitted.problem.law
     weights = np.linspace(*cell.range, _POINTS)
-    drawn = uncertainty_draws(cell.fitted, draws, np.random.default_rng(seed))
+    drawn = uncertainty_draws(cell.fitted, draws, np.random.default_rng(as_seed(seed)))
     steps = law.steps(cell.coefficients[None], weights[None])[:, 0]
     band = np.quantile(law.steps(drawn, np.tile(weights, (len(drawn), 1))), (0.025, 0.975), axis=1)
     return weights, steps, np.moveaxis(band, 0, -1)

@@ -34,6 +34,7 @@ from sptrack.fitting.laws import FAMILIES, Floats, Law
 from sptrack.fitting.readings import PulseResponse
 from sptrack.fitting.selection import Selection, select_family
 from sptrack.fitting.thinning import thinned
+from sptrack.values import as_seed
 
 __all__ = [
     "CellSpread",
@@ -459,7 +460,7 @@ def measured_cells(fit: ResponseFit, shape: tuple[int, int], *, seed: int = 0) -
     if len(fit.cells) > 1:
         return sample_cells(device, shape, seed=seed)
     cell = fit.cells[0]
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(as_seed(seed))
     drawn = uncertainty_draws(cell.fitted, _DRAWS, generator)
     law = cell.fitted.problem.law
     if fit.family == "soft-bounds":

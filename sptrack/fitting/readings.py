@@ -11,6 +11,7 @@ from sptrack.errors import ParameterError
 from sptrack.fitting._filter import Program
 from sptrack.fitting.estimate import speeds
 from sptrack.fitting.laws import Floats
+from sptrack.values import integer_array, real_array
 
 __all__ = ["FEWEST_READINGS", "PulseResponse", "two_runs", "visited_range"]
 
@@ -62,10 +63,11 @@ class PulseResponse:
     def __post_init__(self) -> None:
         """Check and freeze all arrays."""
         count = np.size(self.readings)
+        runs = np.zeros(count) if self.runs is None else self.runs
         given = {
-            "readings": np.array(self.readings, np.float64),
-            "pulses": np.array(self.pulses, np.int64),
-            "runs": np.array(np.zeros(count) if self.runs is None else self.runs, np.int64),
+            "readings": np.array(real_array(self.readings, f"{self.label}readings")),
+            "pulses": np.array(integer_array(self.pulses, f"{self.label}pulses")),
+            "runs": np.array(integer_array(runs, f"{self.label}runs")),
             "rows": np.array(np.arange(1, count + 1) if self.rows is None else self.rows, np.int64),
         }
         for name, values in given.items():
@@ -103,7 +105,7 @@ def two_runs(up: ArrayLike, down: ArrayLike, name: str = "") -> PulseResponse:
     ParameterError
         As in `PulseResponse`.
     """
-    rising, falling = np.asarray(up, np.float64), np.asarray(down, np.float64)
+    rising, falling = real_array(up, "up"), real_array(down, "down")
     if rising.ndim != 1 or falling.ndim != 1:
         raise ParameterError(f"runs of shape {rising.shape} and {falling.shape}: one dimension is needed")
     return PulseResponse(

@@ -73,9 +73,9 @@ class Scratch(NamedTuple):
 def pulse_scratch(law: Any, noise: Any, draws: Any, weight: Array) -> Scratch:
     """Scratch for pulses on ``weight`` [cells], with the addresses for records of these types."""
     made = Scratch(
-        np.empty((law.cell.shape[0], TILE), law.cell.dtype),
-        np.empty(TILE, weight.dtype),
-        np.empty((2 * STEP_ROWS, TILE), weight.dtype),
+        np.zeros((law.cell.shape[0], TILE), law.cell.dtype),
+        np.zeros(TILE, weight.dtype),
+        np.zeros((2 * STEP_ROWS, TILE), weight.dtype),
         np.zeros((4, TILE), np.float32),
         np.zeros((4, TILE), np.uint32),
         np.zeros(TILE, np.uint32),

@@ -20,6 +20,7 @@ from sptrack.theory.closed_loop import Loop, linearise
 from sptrack.theory.drive import CountLaw, GradientStatistics
 from sptrack.theory.weighted import error_of_weights
 from sptrack.tracking import Method, Tracker, open_loop
+from sptrack.values import as_seed
 
 Array = NDArray[Any]
 
@@ -148,7 +149,7 @@ class OpenLoop:
         """Standard normals [steps, cells] of a stream, float32; only zeros where they are not used."""
         noise = np.zeros((steps, self.cells.size), np.float32)
         if {"gradient": self.std, "read": self.read_noise}[stream] > 0:
-            key = stream_key(self.seed, f"open-loop/{stream}")
+            key = stream_key(as_seed(self.seed), f"open-loop/{stream}")
             for k in range(steps):
                 fill_normals(noise[k], key, np.uint32(first + k))
         return noise

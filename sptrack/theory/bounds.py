@@ -52,6 +52,7 @@ from sptrack.devices.constants import (
 from sptrack.errors import ParameterError
 from sptrack.theory.moments import Array
 from sptrack.theory.zero_shifting import Mode, start_moments
+from sptrack.values import real_array
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -404,7 +405,7 @@ def zero_shifting_bounds(
     """
     if form not in ("printed", "corrected"):
         raise ParameterError(f"form {form!r} not allowed: must be 'printed' or 'corrected'")
-    weights = np.broadcast_to(np.asarray(start, dtype=np.float64), cells.shape)
+    weights = np.broadcast_to(real_array(start, "start"), cells.shape)
     offset = start_moments(cells, weights).mean
     c = response_constants(cells, interval) if constants is None else constants
     ends = working_interval(cells, interval)

@@ -14,6 +14,7 @@ from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.errors import ConvergenceError, ParameterError
+from sptrack.values import real_array
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -183,7 +184,7 @@ def demodulated_gain(pole: ArrayLike, chopper: SignSequence | None) -> Array:
 
 def response_at(low_pass: Filter, omega: ArrayLike) -> Complex:
     """Complex gain of a filter at ``omega`` (rad per sample), of its shape."""
-    w = np.asarray(omega, np.float64)
+    w = real_array(omega, "omega")
     if isinstance(low_pass, float | int):
         return np.asarray(low_pass / (1 - (1 - low_pass) * np.exp(-1j * w)))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -198,7 +199,7 @@ class EveryNth(NamedTuple):
 
     def frequency_response(self, omega: ArrayLike) -> Complex:
         """Complex gain at ``omega``, rad per sample before the choice."""
-        return response_at(self.low_pass, self.every * np.asarray(omega, np.float64))
+        return response_at(self.low_pass, self.every * real_array(omega, "omega"))
 
 
 def impulse_response(low_pass: Filter) -> Array:

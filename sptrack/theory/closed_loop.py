@@ -42,6 +42,7 @@ from sptrack.theory.chopping import (
     white_power,
 )
 from sptrack.theory.drive import Array, CountLaw, CountMoments, GradientStatistics, count_moments, mean_size
+from sptrack.values import real_array
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -292,7 +293,7 @@ class Loop:
         chopper, low_pass, read_noise
             As in `predict`; with read noise and no filter, the spectrum of the reads.
         """
-        w = np.atleast_1d(np.asarray(omega, np.float64))
+        w = np.atleast_1d(real_array(omega, "omega"))
         places, powers = np.zeros(1), np.ones(1)
         signs = np.zeros(w.shape)
         if chopper is not None:

@@ -32,6 +32,7 @@ from sptrack.devices.cells import build_law
 from sptrack.errors import ParameterError
 from sptrack.kernels import responses as laws
 from sptrack.theory.moments import Array, Moments, down_map, up_map
+from sptrack.values import real_array
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -112,7 +113,7 @@ def read_moments(cells: Cells, experiment: Experiment, start: ArrayLike = 0.0) -
         Weight units, NaN in cells without a symmetric point.
     """
     point = _point(cells)
-    begin = np.broadcast_to(np.asarray(start, np.float64), cells.shape).ravel() - point
+    begin = np.broadcast_to(real_array(start, "start"), cells.shape).ravel() - point
     state = Moments(begin.reshape(cells.shape), np.zeros(cells.shape))
     up, down = up_map(cells), down_map(cells)
     points = len(experiment.reads)
@@ -167,7 +168,7 @@ def fisher_information(
         If the device is not linear, or a setting is not allowed.
     """
     _checked(cells, experiment, read_noise, bounds)
-    begin = np.broadcast_to(np.asarray(start, np.float64), cells.shape)
+    begin = np.broadcast_to(real_array(start, "start"), cells.shape)
     free = _PARAMETERS[bounds]
 
     def moments(shift: Array) -> tuple[Array, Array]:

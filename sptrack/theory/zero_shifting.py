@@ -25,6 +25,7 @@ from sptrack.theory.moments import (
     program_map,
     up_map,
 )
+from sptrack.values import real_array
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -121,7 +122,7 @@ def start_moments(cells: Cells, start: ArrayLike = 0.0) -> Moments:
     ParameterError
         If a start weight is not finite.
     """
-    weights = np.asarray(start, dtype=np.float64)
+    weights = real_array(start, "start")
     if not np.isfinite(weights).all():
         bad = weights[~np.isfinite(weights)][0]
         raise ParameterError(f"start weight {bad} not allowed: must be a finite number of weight units")

@@ -1,5 +1,6 @@
 """Methods side by side on the same problems: errors against pulses and cost, with intervals over seeds."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from sptrack.cost import CostModel
+from sptrack.crossbar.checkpoint import counts as checked_counts
 from sptrack.crossbar.checkpoint import read_state, write_state
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices import CustomResponse
@@ -21,6 +23,7 @@ from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import ProblemSettings, problem
 from sptrack.tracking.run import Tracker
+from sptrack.values import as_seed, real_array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,7 +37,8 @@ TAIL = 0.1
 QUANTITIES = ("pulses", "reads", "programs")
 _ERRORS = ("w", "mix", "q")
 _MEANING = ("|W - W*|^2", "|mixed weight - W*|^2", "|Q - symmetric point|^2")
-_SAVE_EVERY = 500
+_SAVE_EVERY = 30.0
+"""Seconds between states of a run."""
 
 
 class Comparison(NamedTuple):
@@ -128,7 +132,7 @@ def compare(
     """
     chosen = tuple(method(item) if isinstance(item, str) else item for item in methods)
     made = ProblemSettings() if settings is None else settings
-    what = Comparison(chosen, problem, made, steps, range(seed, seed + seeds))
+    what = Comparison(chosen, problem, made, steps, range(as_seed(seed), seed + seeds))
     _check(what)
     runs = _run_all(what, Running(**running))
     return _dataset(what, runs, CostModel() if cost is None else cost)
@@ -142,7 +146,7 @@ def mean_interval(values: ArrayLike) -> tuple[float, float]:
 
 def student_interval(values: ArrayLike) -> tuple[float, float]:
     """95 % interval of the mean of normal ``values`` [n], by Student's t (n - 1 degrees); NaN for n = 1."""
-    x = np.asarray(values, np.float64)
+    x = real_array(values, "values")
     if x.size < 2:
         return float("nan"), float("nan")
     half = float(stdtrit(x.size - 1, 0.975) * x.std(ddof=1) / np.sqrt(x.size))
@@ -163,8 +167,8 @@ def _check(what: Comparison) -> None:
             raise ParameterError(f"method {name!r} given {names.count(name)} times: once wanted")
     if what.steps < 1 or what.steps % SAMPLE:
         raise ParameterError(f"steps = {what.steps}: a positive multiple of {SAMPLE} wanted")
-    if len(what.seeds) < 1 or what.seeds.start < 0:
-        raise ParameterError(f"seeds = {len(what.seeds)}, seed = {what.seeds.start}: >= 1 and >= 0 wanted")
+    if len(what.seeds) < 1:
+        raise ParameterError(f"seeds must be at least 1, got {len(what.seeds)}")
     _tracker(what, what.methods[0], what.seeds[0])
 
 
@@ -211,13 +215,15 @@ def _run(what: Comparison, running: Running, stop: Event, method: Method, seed: 
     made_by = json_text(asked)
     if running.resume and path is not None and path.exists():
         counts = _resume(tracker, path, made_by, what.steps)
+    saved = time.monotonic()
     while tracker.step < what.steps and not stop.is_set():
         tracker.run(SAMPLE, samples=1)
         counts.append([tracker.ledger.total(name) for name in QUANTITIES])
-        due = len(counts) % _SAVE_EVERY == 0 or tracker.step == what.steps or stop.is_set()
+        due = time.monotonic() - saved > _SAVE_EVERY or tracker.step == what.steps or stop.is_set()
         if path is not None and due:
             state = {"counts": np.array(counts), "made_by": np.array(made_by)}
             write_state(path, tracker.checkpoint() | state)
+            saved = time.monotonic()
     return _Run(tracker.result.errors, np.array(counts))
 
 
@@ -235,8 +241,8 @@ def _resume(tracker: Tracker, path: Path, made_by: str, steps: int) -> list[list
     tracker.resume(state)
     if tracker.step > steps:
         raise ParameterError(f"{path}: already at step {tracker.step}; steps = {steps} must not be fewer")
-    counts: list[list[int]] = state["counts"].tolist()
-    return counts
+    found: list[list[int]] = checked_counts(state, "counts", (tracker.step // SAMPLE, 3)).tolist()
+    return found
 
 
 def _dataset(what: Comparison, runs: list[list[_Run]], cost: CostModel) -> "xr.Dataset":

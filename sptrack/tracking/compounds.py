@@ -43,6 +43,7 @@ from sptrack.crossbar.inputs import vector
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import fill_uniforms, stream_key
 from sptrack.tracking.plain import Reader
+from sptrack.values import as_seed
 
 Array = NDArray[Any]
 
@@ -261,7 +262,7 @@ class Compound:
         self._maxima = np.zeros(2)
         self._updates = 0
         self._reader = Reader(fast, settings.transfer.read_noise, seed)
-        self._coin = stream_key(seed, "compound/flips")
+        self._coin = stream_key(as_seed(seed), "compound/flips")
 
     @property
     def weights(self) -> Array:

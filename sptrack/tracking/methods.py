@@ -30,6 +30,7 @@ from sptrack.blocks.block import whole
 from sptrack.blocks.settings import MOST_BITS
 from sptrack.blocks.spec import OBSERVERS
 from sptrack.errors import ParameterError, nearest
+from sptrack.values import plain_fields
 
 SOURCES = ("zero", "calibrated", "true")
 """References that do not move."""
@@ -74,6 +75,7 @@ class Transfer:
     most: int = 31
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         if self.every < 1 or self.most < 1:
             raise ParameterError(
                 f"transfer every {self.every} steps, at most {self.most} pulses: both at least 1 wanted"
@@ -223,6 +225,7 @@ class Method:
     bits: int = 0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         for name in ("alpha", "beta", "gamma"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):

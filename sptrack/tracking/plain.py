@@ -21,6 +21,7 @@ from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, quantum
 from sptrack.tracking.signs import chopper_signs
+from sptrack.values import as_seed, real_array
 
 Array = NDArray[Any]
 
@@ -151,12 +152,16 @@ class PlainTracker:
                 f"no reference given: {method.name} wants {method.reference} symmetric points"
             )
         self.method, self.gradient, self.main, self.fast = method, gradient, main, fast
-        self.seed, self.step = int(seed), 0
+        self.seed, self.step = as_seed(seed), 0
         self._ageing = [array for array in (main, fast) if isinstance(array, AgeingArray)]
         self._options = options
         self._reader = Reader(fast, read_noise, self.seed)
         counts = (options.get("law", "rounded"), options.get("slots", 31))
-        initial = np.zeros(shape) if reference is None else np.broadcast_to(np.asarray(reference), shape)
+        initial = (
+            np.zeros(shape)
+            if reference is None
+            else np.broadcast_to(real_array(reference, "reference"), shape)
+        )
         self._told, memory, start = kernel_reference(
             method, fast.cells, read_noise, np.asarray(initial, np.float64).ravel(), counts
         )
@@ -284,7 +289,7 @@ def problem_gradient(problem: Problem, *, seed: int = 0) -> Gradient:
     callable
         ``gradient(weights [1, cells], step) -> [1, cells]``, float32.
     """
-    key, n = stream_key(seed, f"{problem.name}/gradient"), len(problem.optimum)
+    key, n = stream_key(as_seed(seed), f"{problem.name}/gradient"), len(problem.optimum)
     index = np.arange(n, dtype=np.uint32)
     words, z = np.empty((4, n), np.uint32), np.empty((4, n), np.float32)
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.devices import Cells, Device, Spread, SymmetricPoints, sample_cells
 from sptrack.errors import ParameterError, nearest
 from sptrack.kernels import objectives
+from sptrack.values import as_seed, plain_fields, real_array
 
 Array = NDArray[Any]
 
@@ -89,6 +90,7 @@ class ProblemSettings:
     device: Device = field(default_factory=default_device)
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         if self.size < 1:
             raise ParameterError(f"size = {self.size}: at least 1 wanted")
         if not 0 < self.low <= self.high:
@@ -230,14 +232,12 @@ def problem(name: str = "quadratic", settings: ProblemSettings | None = None, *,
         raise ParameterError(
             f"problem {name!r}: one of {', '.join(PROBLEMS)} wanted{nearest(name, PROBLEMS)}"
         )
-    if seed < 0:
-        raise ParameterError(f"seed = {seed}: a number >= 0 wanted")
-    return PROBLEMS[name](ProblemSettings() if settings is None else settings, seed)
+    return PROBLEMS[name](ProblemSettings() if settings is None else settings, as_seed(seed))
 
 
 def mean_gradient(problem: Problem, weights: ArrayLike) -> Array:
     """Gradient without noise at ``weights`` [..., cells] (weight units), float64."""
-    at = np.asarray(weights, np.float32)
+    at = real_array(weights, "weights", np.float32)
     rows = np.ascontiguousarray(at).reshape(-1, at.shape[-1])
     g = np.stack([objectives.gradient_of(problem.objective, row) for row in rows])
     return g.astype(np.float64).reshape(at.shape)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sptrack.errors import ParameterError
 from sptrack.fitting.tables import read_table, to_numbers
 from sptrack.fitting.texts import quoted
+from sptrack.values import real_array
 
 __all__ = ["RecordedGradient", "recorded_gradient"]
 
@@ -40,7 +41,7 @@ class RecordedGradient:
     name: str = "recording"
 
     def __post_init__(self) -> None:
-        values = np.array(self.values, np.float64)
+        values = np.array(real_array(self.values, f"{self.name}: gradients"))
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or len(values) < 2 or values.shape[1] < 1:
             raise ParameterError(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar, Ledger
 from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS, MOST_SLOTS
+from sptrack.crossbar.checkpoint import counts, entry
 from sptrack.crossbar.inputs import check_choice
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices import Cells
@@ -23,6 +24,7 @@ from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
 from sptrack.tracking.signs import chopper_signs, sign_groups
+from sptrack.values import as_seed, real_array
 
 Array = NDArray[Any]
 
@@ -143,7 +145,7 @@ class Tracker:
                 f"{method.name} asks for {most:.3g} pulses per unit of gradient or read: "
                 f"at most {MOST_PER_UNIT:g} wanted"
             )
-        self.problem, self.method, self.seed = problem, method, int(seed)
+        self.problem, self.method, self.seed = problem, method, as_seed(seed)
         self.threads = thread_count(threads)
         self.ledger = Ledger()
         self.step = 0
@@ -225,7 +227,7 @@ class Tracker:
         return Recording(signs[1:], *record)
 
     def _checked_drive(self, drive: ArrayLike, steps: int) -> Array:
-        added = np.ascontiguousarray(drive, np.float32)
+        added = np.array(real_array(drive, "drive", np.float32), order="C")
         added = added[:, None] if added.ndim == 1 else added
         if added.shape not in ((steps, 1), (steps, self._size)) or not np.isfinite(added).all():
             raise ParameterError(
@@ -331,20 +333,19 @@ class Tracker:
         ParameterError
             If the state is incomplete or of another size.
         """
-        try:
-            fields = {name: np.array(state[f"state|{name}"]) for name in self._fields()}
-            step, steps, errors = int(state["step"]), list(state["steps"]), list(state["errors"])
-        except KeyError as error:
-            raise ParameterError(f"checkpoint without {error}: not of a tracker") from error
         own = self._fields()
-        if any(value.shape != own[name].shape for name, value in fields.items()):
-            raise ParameterError(f"checkpoint of another method or size: {self._size} cells wanted")
+        fields = {name: entry(state, f"state|{name}", value) for name, value in own.items()}
+        step = int(counts(state, "step", ()))
+        steps = counts(state, "steps", (None,))
+        errors = entry(state, "errors", np.empty((len(steps), 3)))
+        if (np.diff(steps, prepend=0, append=step)[:-1] <= 0).any() or (len(steps) and steps[-1] != step):
+            raise ParameterError("checkpoint: steps must rise to the last step")
+        self.ledger.restore(
+            {key.removeprefix("ledger|"): state[key] for key in state if key.startswith("ledger|")}
+        )
         for name, value in fields.items():
             own[name][:] = value
-        self.step, self._steps, self._errors = step, steps, errors
-        self.ledger.restore(
-            {key.removeprefix("ledger|"): value for key, value in state.items() if key.startswith("ledger|")}
-        )
+        self.step, self._steps, self._errors = step, steps.tolist(), list(errors)
 
 
 def _check_cells(cells: Cells, application: str) -> None:
@@ -359,7 +360,8 @@ def _check_cells(cells: Cells, application: str) -> None:
 
 
 def _single(values: Array) -> Array:
-    return np.ascontiguousarray(values, np.float32).ravel()
+    """A copy, contiguous and writable as kernels take it."""
+    return np.array(values, np.float32, order="C").ravel()
 
 
 def _offset(cells: Cells) -> Array:

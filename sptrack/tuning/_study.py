@@ -1,6 +1,5 @@
 """The study in Optuna: its journal, its sampler, the loop of a worker. Only `sptrack.tuning` imports it."""
 
-import json
 import os
 import platform
 import signal
@@ -22,10 +21,11 @@ from optuna.distributions import (
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from sptrack.errors import ParameterError
+from sptrack.files import SESSION, FileLock, is_alive
+from sptrack.tuning._journal import Journal, check_journal
 from sptrack.tuning.evaluation import Scores, evaluate
 from sptrack.tuning.plan import Plan, difference
 from sptrack.tuning.space import Choice, Range, Value, start_point, with_point
@@ -35,6 +35,8 @@ NAME = "sptrack"
 """Name of the study in its journal, and of the attribute that holds the plan."""
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 _FEWEST_FOR_IMPORTANCE = 10
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+"""Signals whose handlers may raise; a command's alarm repeats what was lost."""
 
 Progress = Callable[[int, int], None]
 
@@ -102,7 +104,7 @@ class Worker:
     def __init__(self, plan: Plan, path: Path | None) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._plan = plan
-        self._lock = None if path is None else JournalFileOpenLock(f"{path}.next")
+        self._lock = None if path is None else FileLock(Path(f"{path}.next.lock"))
         self._distributions = {name: _distribution(plan.space[name]) for name in sorted(plan.space)}
         if path is not None:
             check_journal(path)
@@ -162,18 +164,20 @@ class Worker:
             raise ParameterError(
                 f"{path}: a journal of other studies ({', '.join(names)}); a file of its own wanted"
             )
-        if names:
-            study = optuna.load_study(study_name=NAME, **tools)
-            there = study.user_attrs.get(NAME, {})
-            found = difference(there, self._plan.identity())
-            if found:
-                raise ParameterError(f"{path}: a study of something else ({found}); another file wanted")
-            return study
         directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
-        study = optuna.create_study(study_name=NAME, directions=directions, **tools)
-        study.set_user_attr(NAME, self._plan.identity())
-        point = start_point(self._plan.space, self._plan.start)
-        study.enqueue_trial(_raw_point(self._plan.space, point))
+        if not names:
+            optuna.create_study(study_name=NAME, directions=directions, **tools)
+        study = optuna.load_study(study_name=NAME, **tools)
+        begun = bool(study.get_trials(deepcopy=False))
+        if not begun and NAME not in study.user_attrs:
+            study.set_user_attr(NAME, self._plan.identity())
+        found = difference(study.user_attrs.get(NAME, {}), self._plan.identity())
+        found = found or ("" if study.directions == directions else "other objectives")
+        if found:
+            raise ParameterError(f"{path}: a study of something else ({found}); another file wanted")
+        if not begun:
+            point = start_point(self._plan.space, self._plan.start)
+            study.enqueue_trial(_raw_point(self._plan.space, point))
         return study
 
     @contextmanager
@@ -197,7 +201,7 @@ class Worker:
             if len(trials) - len(_repeated(trials)) >= self._plan.budget.trials and not waiting:
                 return None
             trial = self._study.ask(self._distributions)
-            trial.set_user_attr("worker", [platform.node(), os.getpid()])
+            trial.set_user_attr("worker", [platform.node(), os.getpid(), SESSION])
             return trial
 
     def _run(self, trial: optuna.Trial) -> None:
@@ -234,20 +238,30 @@ class Worker:
             self._study.tell(trial, **outcome)
 
     def _reclaim(self) -> None:
-        """Trials of processes of this machine that ended without a word are to be repeated."""
+        """Trials of processes of this machine that ended without a word are to be repeated.
+
+        So are those that nobody has claimed: who asks for one claims it before the lock is given back.
+        """
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            host, process = trial.user_attrs.get("worker", (None, 0))
-            if host == platform.node() and not _alive(int(process)):
+            host, process, session = trial.user_attrs.get("worker", (platform.node(), 0, ""))
+            if host == platform.node() and not is_alive(int(process), session):
                 self._give_up(trial.number)
 
     def _give_up(self, number: int) -> None:
-        """Mark a running trial as failed and put one with the same settings and slot in line."""
+        """Put a trial with the settings and slot of a running one in line, which then counts as failed.
+
+        One that was given no settings, or not all, gets them as it would have.
+        """
         known = self._study.get_trials(deepcopy=False)
         trial = known[number]
-        if trial.state is TrialState.RUNNING:
-            self._study.tell(number, state=TrialState.FAIL)
+        if trial.state is not TrialState.RUNNING:
+            return
+        if number not in _repeated(known):
+            whole = set(trial.params) == set(self._distributions)
+            params = trial.params if whole else trial.system_attrs.get("fixed_params", {})
             again = {"slot": _slot(trial, known), "repeats": number}
-            self._study.enqueue_trial(trial.params, user_attrs=again)
+            self._study.enqueue_trial(params, user_attrs=again)
+        self._study.tell(number, state=TrialState.FAIL)
 
     def _finished(self) -> int:
         known = self._study.get_trials(deepcopy=False)
@@ -265,37 +279,11 @@ class Worker:
         )
 
 
-def check_journal(path: Path) -> None:
-    """Refuse a file that is no journal, before anything is written to it.
-
-    Raises
-    ------
-    ParameterError
-        A folder, a file in a folder that does not exist, a line that is no record (which one).
-    """
-    if not path.parent.is_dir():
-        raise ParameterError(f"{path}: folder '{path.parent}' does not exist")
-    if path.is_dir():
-        raise ParameterError(f"{path}: is a folder, a file name is needed")
-    if not path.exists():
-        return
-    lines = path.read_bytes().split(b"\n")
-    if lines.pop():
-        raise ParameterError(f"{path}: not a journal, or damaged: its last line is not complete")
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or not {"op_code", "worker_id"} <= set(record):
-            raise ParameterError(f"{path}: not a journal, or damaged: line {number} is no record")
-
-
 def _storage(path: Path | None) -> BaseStorage:
     if path is None:
         return InMemoryStorage()
     try:
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+        return JournalStorage(Journal(path))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ParameterError(f"{path}: not a journal, or damaged: its records do not fit together") from error
 
@@ -312,19 +300,9 @@ def _repeated(known: Sequence[FrozenTrial]) -> set[int]:
     return {int(trial.user_attrs["repeats"]) for trial in known if "repeats" in trial.user_attrs}
 
 
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Put off Ctrl-C until the block has ended, so that the journal is whole."""
+    """Put off signals that end the process until the block has ended, so that the journal is whole."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -333,13 +311,16 @@ def _uninterrupted() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         caught.append(number)
 
-    before = signal.signal(signal.SIGINT, note)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _ENDING}
+    for number in before:
+        signal.signal(number, note)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if caught:
-        raise KeyboardInterrupt
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    for number in dict.fromkeys(caught):
+        signal.raise_signal(number)
 
 
 def _distribution(range_: Range | Choice) -> BaseDistribution:

@@ -12,6 +12,7 @@ from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
 from sptrack.tuning.evaluation import Task, check_objectives
 from sptrack.tuning.space import Choice, Range, check_space, default_space
+from sptrack.values import as_seed
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("seeds", "steps", "none")
@@ -93,8 +94,7 @@ class Budget:
             raise ParameterError(f"finalists = {self.finalists}: a number >= 0 wanted")
         if self.held_out < 2:
             raise ParameterError(f"held_out = {self.held_out}: at least 2 wanted, for an interval")
-        if self.seed < 0:
-            raise ParameterError(f"seed = {self.seed}: a number >= 0 wanted")
+        as_seed(self.seed)
 
     @property
     def tuning_seeds(self) -> range:

@@ -157,7 +157,7 @@ def test_period_of_the_shift_register(register):
     [
         (lambda: Chopper(p=-0.1), r"p = -0.1: a probability between 0 and 1 "),
         (lambda: Chopper(p=0.1, scope="row"), "scope = 'row': one of array, column, cell "),
-        (lambda: Chopper(p=0.1, seed=-1), "seed = -1"),
+        (lambda: Chopper(p=0.1, seed=-1), "seed must be a whole number >= 0, got -1"),
         (lambda: PeriodicChopper(half_period=0), "half_period = 0"),
         (lambda: PeriodicChopper(half_period=2, duty=0.01), "duty = 0.01: at least one sample"),
         (lambda: PeriodicChopper(half_period=2, duty=1.0), "duty = 1.0"),

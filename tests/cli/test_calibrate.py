@@ -216,7 +216,7 @@ def test_the_measured_device_of_the_literature(run, data_folder):
         (["--target", "nan"], ["target = nan", "above 0"]),
         (["--read-noise", "-0.1"], ["read_noise = -0.1", ">= 0"]),
         (["--threads", "0"], ["threads = 0", "at least 1"]),
-        (["--seed", "-1"], ["seed = -1", ">= 0"]),
+        (["--seed", "-1"], ["seed must be a whole number >= 0, got -1", ">= 0"]),
     ],
     ids=" ".join,
 )

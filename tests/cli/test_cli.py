@@ -63,13 +63,37 @@ def test_a_failing_command_gives_one_line(capsys, monkeypatch, failure, status, 
     assert capsys.readouterr() == ("", f"sptrack: {line}\n")
 
 
-def test_a_defect_keeps_its_traceback(monkeypatch):
+def test_a_defect_keeps_its_traceback_and_has_a_status_of_its_own(capsys, monkeypatch):
+    """Not 1, which means that a target is missed."""
+
     def fail():
         raise ZeroDivisionError
 
     monkeypatch.setattr("sptrack.cli.doctor.examine", fail)
-    with pytest.raises(ZeroDivisionError):
-        main(["doctor"])
+    assert main(["doctor"]) == 70
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-2:] == [
+        "ZeroDivisionError",
+        "sptrack: a defect of sptrack, please report it with the lines above",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status"),
+    [("> /dev/full", 2), (">&-", 0), ("2>&-", 0), ("<&-", 0), (">&- 2>&- <&-", 0)],
+)
+def test_streams_that_are_full_or_closed(redirection, status):
+    words = " ".join([*PROGRAM, "devices show ecram --json", redirection])
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert done.stderr == ("sptrack: file system: No space left on device\n" if status else "")
+
+
+def test_a_closed_stderr_leaves_stdout_to_results():
+    words = " ".join([*PROGRAM, "devices show nope 2>&-"])
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_a_command_chooses_its_exit_status(monkeypatch):

@@ -103,7 +103,7 @@ def test_options_go_before_the_file_and_the_file_before_defaults(run, tmp_path):
         (["--std", "-1"], "std = -1"),
         (["--alpha", "-1"], "alpha = -1"),
         (["--mean", "nan"], "mean = nan"),
-        (["--seed", "-1"], "seed = -1"),
+        (["--seed", "-1"], "seed must be a whole number >= 0, got -1"),
     ],
 )
 def test_refusals_leave_nothing_behind(run, tmp_path, words, text):

@@ -201,7 +201,7 @@ def test_what_is_not_predicted_says_why(run):
         (["--device", "soft"], "device 'soft'"),
         (["--threads", "0"], "threads = 0"),
         (["--steps", "150"], "steps = 150"),
-        (["--seed", "-1"], "seed = -1"),
+        (["--seed", "-1"], "seed must be a whole number >= 0, got -1"),
         (["--config", "/not/there.toml"], "cannot be read"),
         (["--method", "sgd", "--filter", "ema:eta=0.1"], "cannot be used with sgd, which has no reference"),
         (

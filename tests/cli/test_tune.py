@@ -225,7 +225,7 @@ def test_ctrl_c_keeps_the_study(run, setup, tmp_path):
         (["--seeds", "0"], "seeds = 0"),
         (["--held-out", "1"], "held_out = 1"),
         (["--steps", "150"], "steps = 150"),
-        (["--seed", "-1"], "seed = -1"),
+        (["--seed", "-1"], "seed must be a whole number >= 0, got -1"),
         (["--prune", "all"], "prune 'all'"),
         (["--problem", "quad"], "did you mean 'quadratic'"),
         (["--config", "/not/there.toml"], "cannot be read"),

@@ -47,9 +47,15 @@ def array(name="soft-bounds", **options):
         (lambda a: a.update(np.ones(4), np.ones(3), np.nan), "lr = nan"),
         (lambda a: a.read(-1.0), "noise = -1.0"),
         (lambda a: a.read(np.nan), "noise = nan"),
-        (lambda a: a.resume({}), "checkpoint without clock, weight"),
-        (lambda a: a.resume(a.checkpoint() | {"weight": np.zeros(5, np.float32)}), "checkpoint of 5 cells"),
-        (lambda a: a.resume(a.checkpoint() | {"weight": np.zeros(12)}), "12 cells in float64: 12 in float32"),
+        (lambda a: a.resume({}), "checkpoint without 'weight'"),
+        (
+            lambda a: a.resume(a.checkpoint() | {"weight": np.zeros(5, np.float32)}),
+            r"weight must be float32 \[12\], got float32 \[5\]",
+        ),
+        (
+            lambda a: a.resume(a.checkpoint() | {"weight": np.zeros(12)}),
+            r"weight must be float32 \[12\], got float64 \[12\]",
+        ),
         (lambda a: a.resume(a.checkpoint() | {"visible": np.zeros(12)}), "disagree about write noise"),
         (lambda a: a.ledger.per_cell("P"), "'P': one of W wanted"),
         (lambda a: a.pulse("up", 1, phase="a|b"), r"phase 'a\|b'"),

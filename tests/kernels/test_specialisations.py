@@ -19,7 +19,8 @@ from sptrack.devices import (
     SoftBounds,
     sample_cells,
 )
-from sptrack.kernels import counts, drift, pulses, responses, updates
+from sptrack.kernels import counts, drift, pulses, responses, tracking, updates
+from sptrack.tracking import ProblemSettings, Tracker, method, problem
 
 LAWS = {
     "soft bounds": SoftBounds(),
@@ -59,6 +60,20 @@ def made(law, noise, moves, dtype, rows=3, columns=90):
     return Crossbar(sample_cells(device, (rows, columns), seed=1, dtype=dtype), seed=2, threads=1)
 
 
+def laid_out(values):
+    """The same numbers as callers may hold them: read-only, strided, of another type, one for all cells."""
+    frozen = values.copy()
+    frozen.flags.writeable = False
+    yield from (
+        values,
+        frozen,
+        np.asfortranarray(values),
+        values[::-1],
+        values.astype(np.float32),
+        values[0, 0],
+    )
+
+
 def work(bar):
     """Every operation once."""
     rng = np.random.default_rng(3)
@@ -67,6 +82,8 @@ def work(bar):
     bar.pulse(np.sign(rng.standard_normal((4, *bar.shape))))
     for law in ("rounded", "binomial", "poisson"):
         bar.apply(0.004 * rng.standard_normal(bar.shape), law=law)
+    for values in laid_out(rng.normal(0.0, 0.004, bar.shape)):
+        bar.apply(values)
     if bar.cells.linear is not None:
         bar.apply(0.004 * rng.standard_normal(bar.shape), application="burst")
     for kind in ("stochastic-compressed", "mean-count"):
@@ -84,6 +101,16 @@ def test_at_most_one_specialisation_per_precision():
                 work(made(law, noise, moves=law == "power", dtype=dtype, rows=2, columns=20))
     for kernel in KERNELS:
         assert 1 <= len(kernel.signatures) <= 2, kernel
+
+
+@pytest.mark.compiled
+def test_the_layout_of_a_drive_makes_no_specialisation():
+    tracker = Tracker(problem("quadratic", ProblemSettings(size=8)), method("e-rider"))
+    tracker.record(5)
+    before = len(tracking.track.signatures)
+    for drive in laid_out(np.zeros((5, 8))):
+        tracker.record(5, drive=np.broadcast_to(drive, (5, 8)))
+    assert len(tracking.track.signatures) == before
 
 
 @pytest.mark.compiled

@@ -258,7 +258,7 @@ def test_a_filter_with_a_chopper_of_its_own_is_refused():
 def test_a_checkpoint_of_another_filter_is_refused():
     made = problem("separable", ProblemSettings(size=4), seed=5)
     one, other = (replace(method("rider"), reference=block) for block in (Boxcar(length=3), Boxcar(length=4)))
-    with pytest.raises(ParameterError, match="another method or size"):
+    with pytest.raises(ParameterError, match="another size, precision or method"):
         Tracker(made, other).resume(Tracker(made, one).checkpoint())
 
 

@@ -296,7 +296,10 @@ def test_a_checkpoint_is_a_copy():
     ("change", "message"),
     [
         (lambda state: state.pop("step"), "checkpoint without"),
-        (lambda state: state.update({"state|main": np.zeros(3, np.float32)}), "another method or size"),
+        (
+            lambda state: state.update({"state|main": np.zeros(3, np.float32)}),
+            "another size, precision or method",
+        ),
     ],
 )
 def test_wrong_checkpoints_are_refused(change, message):

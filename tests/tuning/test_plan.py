@@ -68,7 +68,9 @@ def test_no_problem_is_used_twice():
     [{"trials": 0}, {"seeds": 0}, {"seeds": 91}, {"finalists": -1}, {"held_out": 1}, {"seed": -1}],
 )
 def test_refused_budgets(bad):
-    with pytest.raises(ParameterError, match=rf"{next(iter(bad))} = {next(iter(bad.values()))}"):
+    with pytest.raises(
+        ParameterError, match=rf"{next(iter(bad))}( =| must be .* got) {next(iter(bad.values()))}"
+    ):
         Budget(**bad)
 
 

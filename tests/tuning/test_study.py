@@ -13,6 +13,7 @@ import optuna
 import pytest
 from scipy.stats import ttest_1samp
 
+from sptrack import files
 from sptrack.errors import ParameterError
 from sptrack.tracking import ProblemSettings, method
 from sptrack.tuning import (
@@ -128,17 +129,25 @@ def test_interrupted_and_resumed_is_unbroken(unbroken, tmp_path, monkeypatch):
     )
 
 
-def test_ctrl_c_waits_for_the_journal(tmp_path):
-    """A signal within a block that writes is raised after it."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_wait_for_the_journal(number):
+    """A signal within a block that writes is handled after it."""
     done = []
+
+    def stop(*_):
+        raise InterruptedError
 
     def write():
         with _study._uninterrupted():
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             done.append("written")
 
-    with pytest.raises(KeyboardInterrupt):
-        write()
+    before = signal.signal(number, stop)
+    try:
+        with pytest.raises(InterruptedError):
+            write()
+    finally:
+        signal.signal(number, before)
     assert done == ["written"]
 
 
@@ -346,7 +355,7 @@ def test_a_journal_of_other_studies_is_refused(tmp_path):
         (b"hello\n", "line 1 is no record"),
         (b'{"op_code": 0}\n', "line 1 is no record"),
         (b"[1]\n", "line 1 is no record"),
-        (b'{"op_code": 4', "last line is not complete"),
+        (b'{"op code": 4', "last line is no record"),
         (b'{"op_code": 4, "worker_id": "x"}\n', "do not fit together"),
     ],
 )
@@ -358,11 +367,72 @@ def test_a_damaged_journal_is_refused_and_left_alone(tmp_path, content, says):
     assert [item.name for item in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_journal_cut_within_a_line_is_refused(tmp_path):
-    search(plan(trials=2), tmp_path / "a")
-    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:-10])
-    with pytest.raises(ParameterError, match="last line"):
-        search(plan(), tmp_path / "a")
+def cut(path, end, content):
+    """A journal as a process that has been killed left it: up to a byte, by a process that is no more."""
+    gone = content[:end].replace(files.SESSION.encode(), b"other0")
+    path.write_bytes(gone)
+
+
+SHORT = {"trials": 3, "finalists": 0, "sampler": "random", "prune": "none"}
+
+
+def test_killed_at_every_record_a_study_ends_as_if_unbroken(tmp_path):
+    """Between any two records, and within every one of them: the kill between ask and claim among them."""
+    whole = search(plan("alpha", "eta", **SHORT), tmp_path / "whole")
+    content = (tmp_path / "whole").read_bytes()
+    ends = [at + 1 for at, byte in enumerate(content) if byte == 10]
+    assert len(ends) > 20
+    for end in [whole_end - back for whole_end in ends for back in (0, 1, 15)]:
+        cut(tmp_path / "a", end, content)
+        found = search(plan("alpha", "eta", **SHORT), tmp_path / "a")
+        assert plain(found.trials) == plain(whole.trials), end
+        assert found.methods == whole.methods, end
+        states = {one.state for one in found.trials}
+        assert states == {"complete"}, end
+
+
+@pytest.mark.slow
+def test_killed_at_every_record_the_sampler_goes_on(unbroken, tmp_path):
+    path = tmp_path / "whole"
+    search(plan(), path)
+    content = path.read_bytes()
+    ends = [at + 1 for at, byte in enumerate(content) if byte == 10]
+    for end in ends:
+        cut(tmp_path / "a", end, content)
+        found = search(plan(), tmp_path / "a")
+        assert plain(found.trials) == plain(unbroken.trials), end
+
+
+def test_a_disk_that_is_full_leaves_a_journal_that_goes_on(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    whole = search(plan("alpha", **SHORT))
+    for after in (3, 5, 9):
+        calls = []
+
+        def full(number, calls=calls, after=after):
+            calls.append(number)
+            if len(calls) == after:
+                raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(OSError, match="No space"):
+                search(plan("alpha", **SHORT), path)
+        content = path.read_bytes()
+        assert content.endswith(b"\n") or not content
+        path.write_bytes(content.replace(files.SESSION.encode(), b"other0"))
+    assert plain(search(plan("alpha", **SHORT), path).trials) == plain(whole.trials)
+
+
+def test_locks_of_killed_processes_are_free(tmp_path):
+    """Also files of that name that are no locks."""
+    search(plan("alpha", **(SHORT | {"trials": 2})), tmp_path / "a")
+    for name in ("a.lock", "a.next.lock"):
+        (tmp_path / name).touch()
+    begin = time.monotonic()
+    search(plan("alpha", **SHORT), tmp_path / "a")
+    assert time.monotonic() - begin < 20
+    assert [item.name for item in tmp_path.iterdir()] == ["a"]
 
 
 def test_without_optuna_the_extra_is_named(monkeypatch, tmp_path):

@@ -1,0 +1,100 @@
+"""What callers hand in, as numbers that mean the same: nothing is lost in a cast without a word."""
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sptrack.errors import ParameterError, one_line
+
+__all__ = ["as_seed", "integer_array", "plain_fields", "plain_item", "real_array"]
+
+Array = NDArray[Any]
+
+_SHOWN = 40
+
+
+def as_seed(seed: Any, name: str = "seed") -> int:
+    """Root seed as a Python integer: a whole number from 0, of any integer type.
+
+    Raises
+    ------
+    ParameterError
+        Anything else: True, 1.0, None, "1", -1.
+    """
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or seed < 0:
+        raise ParameterError(f"{name} must be a whole number >= 0, got {_shown(seed)}")
+    return int(seed)
+
+
+def real_array(values: ArrayLike, name: str, dtype: Any = np.float64) -> Array:
+    """Array of real numbers in the precision ``dtype`` (None: their own); not a copy where nothing changes.
+
+    Raises
+    ------
+    ParameterError
+        Complex numbers, texts, dates, rows of different lengths, other objects, or masked values: their cast
+        would drop the imaginary part, the meaning or the mask.
+    """
+    array = _numbers(values, name)
+    if array.dtype.kind not in "fiub":
+        raise ParameterError(f"{name} must be real numbers, got {array.dtype}")
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def integer_array(values: ArrayLike, name: str, dtype: Any = np.int64) -> Array:
+    """Array of whole numbers in the type ``dtype``; floats that are whole will do.
+
+    Raises
+    ------
+    ParameterError
+        As `real_array`; also fractions, NaN, and numbers outside the range of ``dtype``.
+    """
+    array = real_array(values, name, None)
+    limits = np.iinfo(dtype)
+    wrong = ~((array == np.floor(array)) & (array >= limits.min) & (array <= limits.max))
+    if wrong.any():
+        raise ParameterError(
+            f"{name} must be whole numbers from {limits.min} to {limits.max}, got {array[wrong][0]}"
+        )
+    return array.astype(dtype, copy=False)
+
+
+def _numbers(values: Any, name: str) -> Array:
+    """Array of whatever type numpy sees; of objects float64 where they convert to it."""
+    if np.ma.is_masked(values):
+        hidden = np.count_nonzero(np.ma.getmaskarray(values))
+        raise ParameterError(f"{name} must hold no masked values, got {hidden}: fill or drop them first")
+    try:
+        array = np.asarray(values)
+        return array.astype(np.float64) if array.dtype.kind == "O" else array
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{name} must be real numbers ({one_line(error)[:_SHOWN]})") from error
+
+
+def plain_item(value: Any) -> Any:
+    """Python's number or list of a numpy scalar or array: ``default`` of `json.dumps`."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def plain_fields(described: Any) -> None:
+    """Turn numpy's scalars among the fields of a frozen dataclass into Python's numbers, in place.
+
+    Texts made of them can be read back, and arithmetic with a float32 is not that of float32.
+    """
+    for field in fields(described):
+        value = getattr(described, field.name, None)
+        if isinstance(value, np.generic):
+            object.__setattr__(described, field.name, value.item())
+        elif isinstance(value, tuple) and any(isinstance(one, np.generic) for one in value):
+            plain = tuple(one.item() if isinstance(one, np.generic) else one for one in value)
+            object.__setattr__(described, field.name, plain)
+
+
+def _shown(value: Any) -> str:
+    text = one_line(repr(value))
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
