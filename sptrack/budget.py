@@ -33,7 +33,6 @@ from sptrack.crossbar.threads import thread_count
 from sptrack.devices import CustomResponse, Device, Spread
 from sptrack.errors import ParameterError, nearest
 from sptrack.results import dataset, provenance
-from sptrack.tracking.compare import has_reference
 from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
 from sptrack.tracking.methods import method as method_by_name
@@ -252,7 +251,7 @@ def _maker(problem: str | ProblemMaker) -> ProblemMaker:
 
 
 def _check(setup: _Setup, steps: int, seeds: int, seed: int) -> None:
-    if not has_reference(setup.method) or setup.method.reference == "true":
+    if not setup.method.has_reference or setup.method.reference == "true":
         raise ParameterError(
             f"method {setup.method.name!r} estimates no symmetric point: choose e-rider, rider, o-rider, "
             "agad or two-stage"

@@ -145,6 +145,13 @@ class Calibration:
     estimates: Estimates
     start: Array
 
+    def labelled(self) -> "xr.Dataset":
+        """The calibration as a dataset, see `calibration_arrays`; the seed of its pulses is not in it."""
+        return calibration_arrays(self, None).labelled()
+
+    def __str__(self) -> str:
+        return self.certificate.verdict
+
 
 def certify(
     cells: Cells,
@@ -204,15 +211,15 @@ def certify(
     return Calibration(certificate=certificate, cells=cells, estimates=estimates, start=begin)
 
 
-def calibration_arrays(calibration: Calibration, seed: int) -> Arrays:
+def calibration_arrays(calibration: Calibration, seed: int | None) -> Arrays:
     """Labelled arrays of a calibration: what is saved, and what its figures are drawn from.
 
     Parameters
     ----------
     calibration : Calibration
         What `certify` returned.
-    seed : int
-        Root seed that was used, for the provenance.
+    seed : int or None
+        Root seed that was used, for the provenance; None if it is not known.
 
     Returns
     -------
@@ -250,11 +257,6 @@ def calibration_arrays(calibration: Calibration, seed: int) -> Arrays:
     made = arrays(variables, coordinates, provenance(seed=seed, parameters=settings))
     made.attrs["certificate"] = json_text(c)
     return made
-
-
-def calibration_dataset(calibration: Calibration, seed: int) -> "xr.Dataset":
-    """`calibration_arrays` as an xarray dataset."""
-    return calibration_arrays(calibration, seed).labelled()
 
 
 def default_target(cells: Cells) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arrays",
+    "Labelled",
     "arrays",
     "dataset",
     "json_text",
@@ -183,16 +184,34 @@ def dataset(
     return arrays(variables, coordinates, origin).labelled()
 
 
-def save(result: "xr.Dataset | Arrays", path: str | os.PathLike[str]) -> None:
-    """Write the dataset ``result`` as netCDF, sealed with its SHA-256 checksum.
+class Labelled(Protocol):
+    """A result that `save` takes: it makes its own dataset."""
+
+    def labelled(self) -> "xr.Dataset":
+        """The result as a dataset with units and provenance."""
+        ...
+
+
+def save(result: "xr.Dataset | Labelled", path: str | os.PathLike[str]) -> None:
+    """Write a result as netCDF, sealed with its SHA-256 checksum.
 
     A file at ``path`` is replaced at once when the new one is complete.
+
+    Parameters
+    ----------
+    result : Dataset or result object
+        A dataset, or what makes one with ``labelled()``: `Arrays`, `Track`, `Calibration`, `Design`, a report
+        of `verify`.
+    path : path
+        File to write; its folder must exist.
 
     Raises
     ------
     ParameterError
-        If units or provenance are missing, or the path cannot hold a file.
+        If ``result`` is something else, units or provenance are missing, or the path cannot hold a file.
     """
+    if not isinstance(result, Arrays):
+        result = _dataset_of(result)
     read_provenance(result)
     if isinstance(result, Arrays):
         content: bytes | memoryview = result.netcdf()
@@ -201,6 +220,17 @@ def save(result: "xr.Dataset | Arrays", path: str | os.PathLike[str]) -> None:
             _require_unit(str(name), values, values.attrs, name in result.coords)
         content = result.to_netcdf(engine="h5netcdf")
     write_atomic(path, sealed(content))
+
+
+def _dataset_of(result: Any) -> "xr.Dataset":
+    import xarray as xr
+
+    made = result.labelled() if hasattr(result, "labelled") else result
+    if not isinstance(made, xr.Dataset):
+        raise ParameterError(
+            f"save: {type(result).__name__} is no result; give a dataset, or an object with labelled()"
+        )
+    return made
 
 
 def load(path: str | os.PathLike[str]) -> "xr.Dataset":

@@ -120,6 +120,10 @@ class Report:
     notes: tuple[str, ...]
     seed: int
 
+    def labelled(self) -> xr.Dataset:
+        """The report as a dataset, see `report_dataset`."""
+        return report_dataset(self)
+
     @property
     def violations(self) -> tuple[Row, ...]:
         """Rows of corrected bounds that do not hold: the verdict. Printed forms never count."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sptrack.calibration import settled, zero_shift
-from sptrack.certificate import calibration_dataset, certify, default_target, overshooting
+from sptrack.certificate import calibration_arrays, certify, default_target, overshooting
 from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
 from sptrack.devices import (
@@ -303,7 +303,7 @@ def test_a_run_that_was_stopped_says_so():
 
 
 def test_the_dataset_holds_all_of_it_through_a_file(usual, tmp_path):
-    save(calibration_dataset(usual, seed=3), tmp_path / "c.nc")
+    save(calibration_arrays(usual, seed=3), tmp_path / "c.nc")
     data = load(tmp_path / "c.nc")
     assert json.loads(data.attrs["certificate"]) == json.loads(json_text(asdict(usual.certificate)))
     np.testing.assert_array_equal(data["estimate"], usual.estimates.points)

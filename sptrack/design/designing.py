@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sptrack.cost import CostModel
 from sptrack.design.candidates import Candidate
 from sptrack.design.checking import MISSED, UNCERTAIN, Check, check, enough_seeds
 from sptrack.design.choice import MARGINED, Miss, Search, misses, pick, search
 from sptrack.design.specification import Specification
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Stage = Callable[[str, int, int], None]
 
@@ -42,6 +46,12 @@ class Design:
     check: Check
     attempts: int
     misses: tuple[Miss, ...]
+
+    def labelled(self) -> "xr.Dataset":
+        """The design as a dataset, see `sptrack.design.design_dataset`."""
+        from sptrack.design.dataset import design_dataset
+
+        return design_dataset(self)
 
     @property
     def met(self) -> bool:

@@ -26,7 +26,7 @@ class Labelled(Protocol):
 
 
 def certificate_figure(data: Labelled) -> Figure:
-    """Figure of a `calibration_dataset`: errors against pulses, their distribution, and agreement."""
+    """Figure of a calibration's dataset: errors against pulses, their distribution, and agreement."""
     certificate = json.loads(data.attrs["certificate"])
     figure = new_figure(13.0, 4.8)
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])

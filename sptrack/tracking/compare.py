@@ -153,11 +153,6 @@ def student_interval(values: ArrayLike) -> tuple[float, float]:
     return float(x.mean()) - half, float(x.mean()) + half
 
 
-def has_reference(method: Method) -> bool:
-    """Whether the method estimates, or is told, the symmetric point: then its error of Q means something."""
-    return not method.direct and method.reference != "zero"
-
-
 def _check(what: Comparison) -> None:
     names = [item.name for item in what.methods]
     if not names:
@@ -248,7 +243,7 @@ def _resume(tracker: Tracker, path: Path, made_by: str, steps: int) -> list[list
 def _dataset(what: Comparison, runs: list[list[_Run]], cost: CostModel) -> "xr.Dataset":
     errors = np.array([[run.errors for run in row] for row in runs])
     for k, item in enumerate(what.methods):
-        if not has_reference(item):
+        if not item.has_reference:
             errors[k, :, :, 2] = np.nan
     counts = np.array([[run.counts for run in row] for row in runs])
     every = ("method", "seed", "sample")

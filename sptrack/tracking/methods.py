@@ -269,6 +269,11 @@ class Method:
         return self.reference if isinstance(self.reference, ObserverSettings) else None
 
     @property
+    def has_reference(self) -> bool:
+        """Whether it estimates, or is told, the symmetric point: only then its error of Q means something."""
+        return not self.direct and self.reference != "zero"
+
+    @property
     def moving(self) -> bool:
         """Whether the reference is found from the reads: a filter or an observer."""
         return not isinstance(self.reference, str)

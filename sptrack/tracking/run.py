@@ -1,7 +1,7 @@
 """Running a method on a problem: the fused recursion over chunks of steps, ledger, samples, checkpoints."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,9 @@ from sptrack.tracking.references import kernel_reference, operations_per_read, q
 from sptrack.tracking.signs import chopper_signs, sign_groups
 from sptrack.values import as_seed, real_array
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 Array = NDArray[Any]
 
 SAMPLES = 100
@@ -43,8 +46,10 @@ class Track:
 
     Attributes
     ----------
-    method, problem : str
-        Names.
+    method : Method
+        What was run.
+    problem : str
+        Name of the problem.
     seed : int
         Root seed.
     steps : int array [samples]
@@ -58,7 +63,7 @@ class Track:
         W as read, Q, and P's symmetric point at the end, weight units.
     """
 
-    method: str
+    method: Method
     problem: str
     seed: int
     steps: Array
@@ -72,6 +77,48 @@ class Track:
         """Mean errors [3] over the last ``share`` of the steps."""
         last = max(1, round(share * len(self.errors)))
         return np.asarray(self.errors[-last:].mean(axis=0))
+
+    def labelled(self) -> "xr.Dataset":
+        """The run as a dataset, which `sptrack.save` writes and a plot needs no more than.
+
+        Returns
+        -------
+        Dataset
+            Over ``sample`` (``step``, its last step): ``w_error``, ``mix_error``, ``q_error``, the mean
+            squared `errors` (the last NaN without a reference). Over ``cell``: ``weight``, ``reference``,
+            ``symmetric_point``. Over ``operation``: ``count``, pulses, reads and programs of all cells.
+        """
+        from sptrack.results import dataset, provenance
+        from sptrack.tracking.config import method_mapping
+
+        weight, squared = {"units": "weight units"}, {"units": "weight units squared"}
+        errors = self.errors.copy()
+        errors[:, 2] *= 1.0 if self.method.has_reference else np.nan
+        variables: dict[str, Any] = {
+            f"{name}_error": ("sample", errors[:, k], squared) for k, name in enumerate(("w", "mix", "q"))
+        }
+        for name, values in (
+            ("weight", self.weights),
+            ("reference", self.reference),
+            ("symmetric_point", self.target),
+        ):
+            variables[name] = ("cell", values, weight)
+        counts = [self.ledger.total(name) for name in ("pulses", "reads", "programs")]
+        variables["count"] = ("operation", counts, {"units": "1"})
+        coordinates: dict[str, Any] = {
+            "step": ("sample", self.steps, {"units": "steps"}),
+            "operation": ("operation", ["pulses", "reads", "programs"], {}),
+        }
+        asked = {"method": method_mapping(self.method), "problem": self.problem}
+        return dataset(variables, coordinates, provenance(seed=self.seed, parameters=asked))
+
+    def __str__(self) -> str:
+        weights, _, reference = self.tail()
+        found = f", |Q - SP|^2 {reference:.3g}" if self.method.has_reference else ""
+        return (
+            f"{self.method.name} on {self.problem}, {self.steps[-1]} steps: |W - W*|^2 {weights:.3g}{found} "
+            "(means over the last tenth, weight units squared)"
+        )
 
 
 class Recording(NamedTuple):
@@ -302,7 +349,7 @@ class Tracker:
         """What has happened so far."""
         rows = self._state.rows
         return Track(
-            method=self.method.name,
+            method=self.method,
             problem=self.problem.name,
             seed=self.seed,
             steps=np.array(self._steps),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sptrack.cost import CostModel
 from sptrack.errors import ParameterError, nearest
-from sptrack.tracking.compare import QUANTITIES, SAMPLE, TAIL, has_reference
+from sptrack.tracking.compare import QUANTITIES, SAMPLE, TAIL
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import ProblemSettings, problem
 from sptrack.tracking.run import Tracker
@@ -76,7 +76,7 @@ def check_objectives(objectives: Sequence[str], method: Method) -> None:
             raise ParameterError(
                 f"objective {name!r}: one of {', '.join(OBJECTIVES)} wanted{nearest(name, OBJECTIVES)}"
             )
-    if "q" in objectives and not has_reference(method):
+    if "q" in objectives and not method.has_reference:
         raise ParameterError(f"objective 'q': {method.name} has no estimate of the symmetric point")
 
 
@@ -150,6 +150,6 @@ def _scores(trackers: Sequence[Tracker], task: Task) -> Scores:
         w, _, q = tracker.result.tail(TAIL)
         counts = {name: tracker.ledger.total(name) for name in QUANTITIES}
         cost = task.cost.total(**counts, columns=size)
-        known = q if has_reference(tracker.method) else np.nan
+        known = q if tracker.method.has_reference else np.nan
         rows.append([w, known, *(count / size for count in counts.values()), cost / size])
     return dict(zip(OBJECTIVES, np.array(rows, np.float64).T, strict=True))

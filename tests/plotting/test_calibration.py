@@ -5,7 +5,7 @@ import pytest
 from matplotlib import pyplot
 
 from sptrack.calibration import zero_shift
-from sptrack.certificate import calibration_dataset, certify
+from sptrack.certificate import certify
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Device, cells_from_parameters, sample_cells
 from sptrack.plotting.calibration import certificate_figure, map_figure
@@ -13,7 +13,7 @@ from sptrack.plotting.style import save_figure
 
 
 def calibrated(cells, counts=(20, 200)):
-    return calibration_dataset(certify(cells, zero_shift(Crossbar(cells), counts)), seed=0)
+    return certify(cells, zero_shift(Crossbar(cells), counts)).labelled()
 
 
 @pytest.fixture(scope="module")

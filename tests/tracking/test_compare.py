@@ -10,7 +10,7 @@ from sptrack.devices import CustomResponse, CycleNoise, Device, Spread
 from sptrack.errors import ParameterError
 from sptrack.results import read_provenance
 from sptrack.tracking import METHODS, ProblemSettings, Tracker, method, problem
-from sptrack.tracking.compare import SAMPLE, compare, comparison_rows, has_reference, mean_interval
+from sptrack.tracking.compare import SAMPLE, compare, comparison_rows, mean_interval
 
 SMALL = {"settings": ProblemSettings(size=8), "steps": 5 * SAMPLE, "seeds": 2, "threads": 2}
 
@@ -65,7 +65,7 @@ def test_reference_errors_are_null_where_there_is_no_reference():
     rows = {row["method"]: row for row in comparison_rows(data)}
     without = {name for name, row in rows.items() if row["sp_mse"] is None}
     assert without == {"sgd", "tt-v1", "tt-v2", "residual", "c-ttv2"}
-    assert without == {name for name in METHODS if not has_reference(method(name))}
+    assert without == {name for name in METHODS if not method(name).has_reference}
     assert rows["oracle"]["sp_mse"] == pytest.approx(0, abs=1e-12)
     assert rows["e-rider"]["w_mse_ci"] is None
 
