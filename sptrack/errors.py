@@ -6,8 +6,15 @@ from difflib import get_close_matches
 __all__ = ["ConvergenceError", "ParameterError", "SptrackError", "nearest", "one_line"]
 
 
+_LONGEST, _BEGIN, _END = 800, 500, 250
+
+
 class SptrackError(Exception):
-    """Base class of every error raised by sptrack."""
+    """Base class of every error raised by sptrack; of a long text (800 characters) the middle is left out."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= _LONGEST else f"{text[:_BEGIN]} ... {text[-_END:]}"
 
 
 class ParameterError(SptrackError, ValueError):

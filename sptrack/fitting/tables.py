@@ -147,7 +147,7 @@ def read_table(path: str | Path, dialect: Dialect | None = None) -> Table:
 def _split(line: str, separator: str) -> list[str]:
     """Fields of a line, stripped; quotes protect separators."""
     if separator == " ":
-        found = re.findall(r'"[^"]*"|\S+', re.sub(r"\s+(?=[(\[][^)\]]*[)\]])", "", line))
+        found = re.findall(r'"[^"]*"|\S+', re.sub(r"(?<!\s)\s+(?=[(\[][^)\]]*[)\]])", "", line))
         return [part.strip('"').strip() for part in found]
     if '"' in line:
         parts = re.split(re.escape(separator) + r'(?=(?:[^"]*"[^"]*")*[^"]*$)', line)

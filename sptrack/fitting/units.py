@@ -53,12 +53,17 @@ def parse_unit(text: str) -> Unit | None:
     return None
 
 
+_LONGEST = 200
+
+
 def split_unit(name: str) -> tuple[str, str]:
     """Name of a column without its unit, and the unit as written (empty: none).
 
     Units stand in brackets, behind a slash or comma, after "in", or as the last part of the name: ``G (uS)``,
-    ``G/uS``, ``G, uS``, ``G in uS``, ``G_uS``.
+    ``G/uS``, ``G, uS``, ``G in uS``, ``G_uS``. Names of more than 200 characters are taken as they are.
     """
+    if len(name) > _LONGEST:
+        return name.strip(), ""
     for match in reversed(list(re.finditer(r"[(\[{]\s*([^()\[\]{}]*?)\s*[)\]}]", name))):
         if parse_unit(match[1]) is not None:
             return (name[: match.start()] + name[match.end() :]).strip(" _,:"), match[1]
