@@ -33,6 +33,15 @@ def test_a_comparison_holds_what_single_runs_give():
     assert data["w_tail_ci"].values[1] == pytest.approx(positive_interval(tail))
 
 
+def test_the_tail_is_the_last_tenth_of_the_steps():
+    """Of 20 samples the last 2."""
+    data = compare(["e-rider"], **SMALL | {"steps": 20 * SAMPLE})
+    for name in ("w", "mix", "q"):
+        tails = data[f"{name}_error"].values[0, :, -2:].mean(axis=1)
+        assert data[f"{name}_tail"].values[0] == pytest.approx(tails.mean())
+        assert data[f"{name}_tail_ci"].values[0] == pytest.approx(positive_interval(tails))
+
+
 def test_pulses_of_the_calibration_come_first():
     data = compare(["two-stage"], **SMALL)
     assert (data["pulses"][..., 0] > 8 * method("two-stage").pulses).all()
