@@ -19,10 +19,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
 from sptrack.blocks import CIC, EMA, Block, Boxcar, Chopper, CorrectedEMA, PeriodicChopper, SignSource
 from sptrack.devices import Cells, Device, cells_from_parameters
+from sptrack.intervals import half_width
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.response import OpenLoop, best_filter
 from sptrack.results import dataset, provenance
@@ -131,7 +131,7 @@ def _settled(cells: Cells, name: str, length: int, seed: int) -> tuple[np.ndarra
         predicted.append(np.mean(loop.predict(block, driven.chopper).rms_q ** 2))
         square = (block.process(error)[0][10 * DELAY :] ** 2).mean(axis=0)
         measured.append(square.mean())
-        half.append(stats.t.ppf(0.975, square.size - 1) * stats.sem(square))
+        half.append(half_width(square))
     return np.array(predicted), np.array(measured), np.array(half)
 
 
@@ -167,7 +167,7 @@ def _budget(cells: Cells, chosen: dict[tuple[str, int], Block], seed: int) -> tu
             last = chosen[name, steps].process(fast[:steps])[0][-1]
             square = (last - cells.symmetric_point.ravel()) ** 2
             rms[i, k] = np.sqrt(square.mean())
-            half[i, k] = stats.t.ppf(0.975, square.size - 1) * stats.sem(square) / (2 * rms[i, k])
+            half[i, k] = half_width(square) / (2 * rms[i, k])
     return rms, half
 
 

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from sptrack.blocks import Boxcar, Chopper
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells, Drift, sample_cells
+from sptrack.intervals import positive_interval, student_interval
 from sptrack.plotting.style import COLOURS, label, new_figure
 from sptrack.results import dataset, provenance
 from sptrack.theory import (
@@ -45,7 +46,6 @@ from sptrack.theory import (
     recalibration_within,
 )
 from sptrack.tracking import Method, Tracker, method, with_settings
-from sptrack.tracking.compare import mean_interval
 from sptrack.tracking.problems import default_device, open_loop
 
 Array = NDArray[Any]
@@ -177,7 +177,7 @@ def _lags(amount: _Amount, seed: int, threads: int | None) -> dict[str, Any]:
                 for drift in ({}, {"per_step": velocity})
             )
             lags = (still - moving) / velocity
-            measured[i, j], ends[i, j] = lags.mean(), mean_interval(lags)
+            measured[i, j], ends[i, j] = lags.mean(), student_interval(lags)
             gain = {
                 "filter": lambda rate=rate: moving_gain(poles, rate),
                 "boxcar": lambda rate=rate: moving_gain(poles, Boxcar(length=round(2 / rate) - 1)),
@@ -241,7 +241,7 @@ def _measured(kind: str, size: float, amount: _Amount, seed: int, threads: int |
 
 
 def _rms(squares: Array) -> list[float]:
-    return np.sqrt([squares.mean(), *mean_interval(squares)]).tolist()
+    return np.sqrt([squares.mean(), *positive_interval(squares)]).tolist()
 
 
 def _repeated(cells: Cells, amount: _Amount, seed: int) -> Array:

@@ -16,10 +16,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sptrack.intervals import positive_interval, student_interval
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
 from sptrack.tracking import ProblemSettings, method
-from sptrack.tracking.compare import mean_interval, student_interval
 from sptrack.tracking.problems import problem
 from sptrack.tuning import Budget, Plan, Task, evaluate, hold_out, search
 
@@ -51,14 +51,13 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     optima = [problem(task.problem, task.settings, seed=one).optimum for one in seeds]
     squared = {"units": "weight units squared"}
     values = [[trial.scores.get("w", np.nan) for trial in one.trials] for one in found]
-    ends = [[mean_interval(one) for one in row] for row in held]
     variables = {
         "w": (("method", "trial"), values, squared),
         "seen": (("method", "trial"), [[trial.seen for trial in one.trials] for one in found], squared),
         "held": (("method", "setting"), held.mean(axis=2), squared),
-        "held_ci": (("method", "setting", "end"), ends, squared),
+        "held_ci": (("method", "setting", "end"), positive_interval(held), squared),
         "change": (("method",), change.mean(axis=1), squared),
-        "change_ci": (("method", "end"), [student_interval(one) for one in change], squared),
+        "change_ci": (("method", "end"), student_interval(change), squared),
         "oracle": ((), evaluate(method("oracle"), task, seeds)["w"].mean(), squared),
         "nothing": ((), np.mean(np.square(optima)), squared),
     }

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from sptrack.blocks import Block, ObserverSettings, PatternChopper, PeriodicChopper
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices import CustomResponse, Device, Spread
 from sptrack.errors import ParameterError, nearest
+from sptrack.intervals import positive_interval, student_interval
 from sptrack.results import dataset, provenance
 from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
@@ -330,29 +330,22 @@ def _dataset(names: list[str], made: dict[str, Array], seeds: range, origin: dic
         "without": (("source", "seed"), without, squared),
         "only": (("source", "seed"), only, squared),
     }
-    for name, values, dims in (
-        ("total", made["all"], ()),
-        ("floor", made["none"], ()),
-        ("saved", saved, ("source",)),
-        ("added", added, ("source",)),
-        ("saved_remainder", gap - saved.sum(axis=0), ()),
-        ("added_remainder", gap - added.sum(axis=0), ()),
+    for name, values, dims, interval in (
+        ("total", made["all"], (), positive_interval),
+        ("floor", made["none"], (), positive_interval),
+        ("saved", saved, ("source",), student_interval),
+        ("added", added, ("source",), student_interval),
+        ("saved_remainder", gap - saved.sum(axis=0), (), student_interval),
+        ("added_remainder", gap - added.sum(axis=0), (), student_interval),
     ):
         variables[name] = (dims, values.mean(axis=-1), squared)
-        variables[f"{name}_ci"] = ((*dims, "end"), _interval(values), squared)
+        variables[f"{name}_ci"] = ((*dims, "end"), interval(values), squared)
     coordinates = {
         "source": (("source",), names, {}),
         "meaning": (("source",), [SOURCES[name].meaning for name in names], {}),
         "seed": (("seed",), list(seeds), {"units": "1"}),
     }
     return dataset(variables, coordinates, origin)
-
-
-def _interval(values: Array) -> Array:
-    """95 % interval [..., 2] of the mean over the last axis, by Student's t."""
-    n = values.shape[-1]
-    half = stdtrit(n - 1, 0.975) * values.std(axis=-1, ddof=1) / np.sqrt(n)
-    return np.stack([values.mean(axis=-1) - half, values.mean(axis=-1) + half], axis=-1)
 
 
 def budget_rows(data: "xr.Dataset") -> dict[str, Any]:

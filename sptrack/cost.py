@@ -1,6 +1,6 @@
 """The one cost model: what a pulse, a read and a programming event weigh against each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +24,8 @@ class CostModel:
         If given, reads are counted as matrix-vector products at this weight each (one product reads one row
         of cells) instead of per cell.
     program : float
-        Setting one cell to a value.
+        Setting one cell to a value: a renewal of the reference where hardware holds it in an analog copy; 0
+        where it subtracts the reference digitally.
 
     Raises
     ------
@@ -42,6 +43,11 @@ class CostModel:
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value >= 0):
                 raise ParameterError(f"cost of a {name} = {value}: a finite number >= 0 wanted")
+
+    @property
+    def digital(self) -> "CostModel":
+        """The same weights for hardware that subtracts the reference digitally: programs cost nothing."""
+        return replace(self, program=0.0)
 
     def total(self, *, pulses: float, reads: float = 0, programs: float = 0, columns: int = 1) -> float:
         """Cost of ``pulses``, ``reads`` and ``programs`` of cells on an array with so many ``columns``."""

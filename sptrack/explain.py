@@ -306,12 +306,12 @@ def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
             _quantity("threshold_transfers", _ratio(displacement, start), "transfers",
                       "transfers until a pulse, from the mean gradient at W = 0"),
         ]  # fmt: skip
-    if method.moving and not method.sync:
+    if method.moving:
+        renewal = interval if method.sync else _flip_steps(problem, method)
         out.append(
-            _quantity(
-                "programs", _ratio(1.0, _flip_steps(problem, method)), "1/step", "programming events per cell"
-            )
-        )
+            _quantity("programs", _ratio(1.0, renewal), "1/step",
+                      "renewals per cell of an analog copy of the reference; none if subtracted digitally")
+        )  # fmt: skip
     return out
 
 

@@ -1,11 +1,13 @@
-"""Summaries of the error over cells, each with its 95 % interval."""
+"""95 % intervals: of means, signed or positive, and of summaries of the error over cells."""
 
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
+
+from sptrack.values import real_array
 
 Array = NDArray[Any]
 Interval = tuple[float, float]
@@ -13,6 +15,74 @@ Interval = tuple[float, float]
 RESAMPLES = 200
 NORMAL_ABOVE = 4096
 _LEVEL = 0.95
+_SKEW = 1.25
+"""An interval whose longer arm is at most so many times the shorter one is written with +-."""
+
+
+def half_width(values: ArrayLike, *, axis: int = -1) -> Array:
+    """Half of Student's 95 % interval of the mean of normal values over ``axis`` (n - 1 degrees of freedom).
+
+    NaN for a single value.
+    """
+    x = real_array(values, "values")
+    n = x.shape[axis]
+    if n < 2:
+        return np.full(np.delete(x.shape, axis), np.nan)
+    return np.asarray(stdtrit(n - 1, 0.5 + _LEVEL / 2) * x.std(axis=axis, ddof=1) / math.sqrt(n))
+
+
+def student_interval(values: ArrayLike, *, axis: int = -1) -> Array:
+    """95 % interval of the mean of normal values of either sign, by Student's t.
+
+    Parameters
+    ----------
+    values : array_like
+        Independent values along ``axis``.
+    axis : int
+        Axis of the repeats.
+
+    Returns
+    -------
+    array [..., 2]
+        Low and high end, the other axes in front; NaN for a single value.
+    """
+    mean, half = np.mean(values, axis=axis, dtype=np.float64), half_width(values, axis=axis)
+    return np.stack([mean - half, mean + half], axis=-1)
+
+
+def positive_interval(values: ArrayLike, *, expected: ArrayLike = 0.0, axis: int = -1) -> Array:
+    """95 % interval of the mean of values that cannot be negative: Student's t on the scale of the logarithm.
+
+    The ends are m exp(-+ t s/(m sqrt(n))) with mean m, standard deviation s and quantile t of n - 1 degrees
+    of freedom (delta method): for a small scatter those of `student_interval`, and never below zero.
+
+    Parameters
+    ----------
+    values : array_like
+        Independent values >= 0 along ``axis``: squared errors, counts, ratios.
+    expected : array_like
+        Known expectation of each value: the scatter is that of values less expectation. 0: one expectation
+        for all.
+    axis : int
+        Axis of the repeats.
+
+    Returns
+    -------
+    array [..., 2]
+        Low and high end, the other axes in front; NaN for a single value, (0, 0) where all values are 0.
+    """
+    x = real_array(values, "values")
+    mean, half = x.mean(axis=axis), half_width(x - expected, axis=axis)
+    share = np.divide(half, mean, out=np.where(np.isnan(half), np.nan, 0.0), where=mean > 0)
+    return np.stack([mean * np.exp(-share), mean * np.exp(share)], axis=-1)
+
+
+def interval_text(value: float, low: float, high: float, *, digits: int = 3) -> str:
+    """A value with its interval, as "0.284 ± 0.008", or "0.284 (0.1 .. 0.8)" where the arms differ much."""
+    arms = sorted((value - low, high - value))
+    if arms[1] <= _SKEW * arms[0] or arms[1] == 0:
+        return f"{value:.{digits}g} ± {arms[1]:.1g}"
+    return f"{value:.{digits}g} ({low:.2g} .. {high:.2g})"
 
 
 def summarise(estimate: Array, truth: Array) -> dict[str, tuple[float, Interval]]:

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import bdtr, ndtri, stdtrit
 
 from sptrack.errors import ParameterError
+from sptrack.intervals import student_interval
 from sptrack.values import real_array
 
 LEVEL = 0.95
@@ -131,8 +132,8 @@ def geometric_mean(values: ArrayLike) -> Estimate:
     x = real_array(values, "values")
     if x.ndim != 1 or not x.size or (x <= 0).any():
         raise ParameterError(f"values {x}: one or more numbers above 0 wanted")
-    centre, half = _student(np.log(x))
-    return Estimate(*np.exp([centre, centre - half, centre + half]).tolist())
+    logarithm = np.log(x)
+    return Estimate(*np.exp([logarithm.mean(), *student_interval(logarithm)]).tolist())
 
 
 def median_cost(values: ArrayLike) -> Estimate:
@@ -195,14 +196,6 @@ def tie(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Crossing:
     low = below[-1] if below.size else np.nan
     high = above[0] if above.size else np.nan
     return Crossing(*np.exp([turns[0], low, high]).tolist())
-
-
-def _student(values: np.ndarray) -> tuple[float, float]:
-    """Mean and half of its 95 % interval; NaN for the half of a single value."""
-    n = len(values)
-    if n < 2:
-        return float(values.mean()), float("nan")
-    return float(values.mean()), float(stdtrit(n - 1, 0.5 + LEVEL / 2) * values.std(ddof=1) / np.sqrt(n))
 
 
 def _ranked(values: np.ndarray) -> tuple[float, float, float]:

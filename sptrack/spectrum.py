@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv, stdtrit
 
 from sptrack.errors import ParameterError
+from sptrack.intervals import positive_interval
 from sptrack.values import as_seed, real_array
 
 Real = NDArray[np.float64]
@@ -286,9 +287,9 @@ def _over_cells(each: Real) -> tuple[Real, Real, Real]:
     cells = each.shape[1]
     mean, error = each.mean(axis=1), each.std(axis=1, ddof=1) / np.sqrt(cells)
     share = np.divide(error, mean, out=np.zeros_like(mean), where=mean > 0)
-    factor = np.exp(stdtrit(cells - 1, _ENDS[1]) * share)
+    low, high = positive_interval(each, axis=1).T
     freedom = np.divide(2.0, share**2, out=np.full_like(mean, np.inf), where=share > 0)
-    return mean / factor, mean * factor, freedom
+    return low, high, freedom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,21 @@ def test_finer_pulses_drive_as_before():
     assert (off.method.transfer.most, off.method.pulses) == (3 * FINER, 4 * FINER)
 
 
+def test_finer_pulses_leave_the_variance_of_every_term_of_the_cycle_noise():
+    """The sum of FINER pulses scatters by std (|step| + offset + slope |w|) of the one that they replace."""
+    noise = CycleNoise(std=0.3, offset=0.002, slope=0.01)
+    device = replace(EVERYTHING, cycle_noise=noise)
+    setup = replace(BASE, settings=replace(BASE.settings, device=device))
+    made = SOURCES["granularity"].off(setup).settings.device
+
+    def scatter(one, weight):
+        c = one.cycle_noise
+        return c.std * (one.dw_min + c.offset + c.slope * weight)
+
+    for weight in (0.0, 0.1, 0.7):
+        assert FINER * scatter(made, weight) ** 2 == pytest.approx(scatter(device, weight) ** 2)
+
+
 def test_switching_leaves_other_draws_alone():
     """Without a source the cells, optimum and chopper of the others stay bit by bit."""
     cells = {

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sptrack.calibration import settled, zero_shift
+from sptrack.calibration.zero_shifting import ZeroShifting
 from sptrack.certificate import calibration_arrays, certify, default_target, overshooting
 from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
@@ -102,6 +103,20 @@ def test_the_floor_without_noise_is_the_bias_after_a_down_pulse():
     bias = 0.02 * 0.02 / (0.04 - 0.0004)
     assert found.floor == pytest.approx(bias, rel=1e-6)
     assert found.mean_offset[0] == pytest.approx(-bias, rel=1e-4)
+
+
+def test_reading_noise_falls_with_the_root_of_the_reads():
+    """9 reads of noise .3 leave .1 beside the bias above; the RMS over 1024 cells scatters by 2 %."""
+    device = Device(dw_min=0.02, spread=Spread(), cycle_noise=CycleNoise())
+    cells = sample_cells(device, (32, 32))
+    estimates = ZeroShifting(reads=9).calibrate(Crossbar(cells), (2000,), read_noise=0.3)
+    found = certify(cells, estimates, target=0.2).certificate
+    expected = np.hypot(0.1, 0.02 * 0.02 / (0.04 - 0.0004))
+    assert found.rms_theory == pytest.approx([expected], rel=1e-4)
+    assert found.floor == pytest.approx(expected, rel=1e-4)
+    assert found.rms_error[0] == pytest.approx(expected, rel=4 / np.sqrt(2 * 1024))
+    one_read = certify(cells, zero_shift(Crossbar(cells), (2000,), read_noise=0.3), target=0.2).certificate
+    assert one_read.floor == pytest.approx(np.hypot(0.3, 0.02 * 0.02 / (0.04 - 0.0004)), rel=1e-4)
 
 
 def test_the_start_is_taken_into_account():

@@ -5,7 +5,13 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from sptrack.intervals import NORMAL_ABOVE, summarise
+from sptrack.intervals import (
+    NORMAL_ABOVE,
+    interval_text,
+    positive_interval,
+    student_interval,
+    summarise,
+)
 
 MEAN, STD, SPREAD = 0.02, 0.05, 0.3
 TRUTH = {
@@ -56,3 +62,52 @@ def test_the_summary_is_what_it_says():
 def test_perfect_estimates_have_intervals_of_no_width(cells):
     points = np.linspace(-0.5, 0.5, cells)
     assert all(entry == (0.0, (0.0, 0.0)) for entry in summarise(points, points).values())
+
+
+def test_students_interval_of_two_and_of_ten_values():
+    """t quantiles of tables: 12.706 for one degree of freedom, 2.2622 for nine."""
+    assert student_interval([1.0, 3.0]) == pytest.approx([2 - 12.7062, 2 + 12.7062], rel=1e-5)
+    values = np.arange(1.0, 11.0)
+    half = 2.26216 * values.std(ddof=1) / np.sqrt(10)
+    assert student_interval(values) == pytest.approx([5.5 - half, 5.5 + half], rel=1e-5)
+    assert positive_interval(values) == pytest.approx(5.5 * np.exp([-half / 5.5, half / 5.5]), rel=1e-5)
+    assert np.isnan([student_interval([1.0]), positive_interval([1.0])]).all()
+
+
+def test_positive_intervals_hold_for_scattered_values_and_for_zeros():
+    assert (positive_interval([0.0, 0.0, 0.0]) == 0).all()
+    low, high = positive_interval([1e-6, 1e-6, 1.0])
+    assert 0 < low < 1 / 3 < high
+    table = np.random.default_rng(0).chisquare(2, (3, 4, 6))
+    ends = positive_interval(table, axis=1)
+    assert ends.shape == (3, 6, 2)
+    np.testing.assert_array_equal(ends[1, 2], positive_interval(table[1, :, 2]))
+    centre = table.mean(axis=1)
+    np.testing.assert_allclose(ends.prod(axis=-1), centre**2)
+
+
+def test_known_expectations_do_not_widen_an_interval():
+    """Values that differ as they are known to differ have an interval of no width."""
+    known = np.array([1.0, 4.0, 9.0])
+    assert positive_interval(known, expected=known) == pytest.approx([14 / 3, 14 / 3])
+
+
+@pytest.mark.parametrize(
+    ("draw", "truth"),
+    [
+        (lambda rng, shape: 20 + rng.standard_normal(shape), 20.0),
+        (lambda rng, shape: rng.chisquare(8, shape), 8.0),
+        (lambda rng, shape: rng.chisquare(64, shape), 64.0),
+    ],
+    ids=["normal", "mean squares of 8", "mean squares of 64"],
+)
+def test_positive_intervals_cover_the_mean_in_95_percent(draw, truth):
+    """4000 intervals of 8 values: the fraction has sigma .0034; the skew of mean squares of 8 costs 1 %."""
+    low, high = positive_interval(draw(np.random.default_rng(0), (4000, 8))).T
+    assert abs(np.mean((low <= truth) & (truth <= high)) - 0.95) < 4 * 0.0034 + 0.005
+
+
+def test_intervals_as_text():
+    assert interval_text(0.284, 0.276, 0.292) == "0.284 ± 0.008"
+    assert interval_text(2.0, 0.5, 8.0) == "2 (0.5 .. 8)"
+    assert interval_text(1.0, 1.0, 1.0) == "1 ± 0"

@@ -66,6 +66,23 @@ def test_degrees_of_freedom_in_closed_form():
     assert many[10] / (2 * 2000 - 1) == pytest.approx(36 / 19, rel=1e-3)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("overlap", [0.5, 0.75])
+def test_degrees_of_freedom_of_few_segments(count, overlap):
+    """2/sum of r_|i - j|/K^2 over all pairs of segments; in mid-band r_m = (sum of w_n w_(n + m hop)/c_0)^2.
+
+    Hann has no second term there, as w_n w_(n + m hop) is band-limited.
+    """
+    welch = Welch(segment=64, overlap=overlap)
+    taper, hop = welch.taper(), welch.hop
+    lags = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    shifts = [m * hop for m in range(count)]
+    r = [(taper[: max(64 - s, 0)] @ taper[s:] / (taper @ taper)) ** 2 for s in shifts]
+    samples = 64 + (count - 1) * hop
+    expected = 2 / np.mean(np.array(r)[lags])
+    np.testing.assert_allclose(welch.freedom(samples)[12:21], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("colour", STREAMS)
 def test_estimates_are_unbiased_about_the_expected_density(colour):
     # 400 estimates of about 380 degrees of freedom each: 0.36 % (1 sigma) a bin

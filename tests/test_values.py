@@ -15,7 +15,7 @@ from sptrack.devices.config import device_from_mapping, device_to_toml
 from sptrack.fitting import PulseResponse, two_runs
 from sptrack.spectrum import Tones, Welch
 from sptrack.tracking import ProblemSettings, Tracker, method, problem
-from sptrack.tracking.compare import compare, mean_interval
+from sptrack.tracking.compare import compare
 from sptrack.tracking.recorded import RecordedGradient
 from sptrack.tuning import Budget
 from sptrack.values import as_seed, integer_array, real_array
@@ -50,7 +50,7 @@ INLETS = {
     ),
     "gradients": (lambda x: RecordedGradient(values=x), RISING),
     "drive": (tracker, np.zeros(16)),
-    "interval": (mean_interval, RISING),
+    "interval": (student_interval, RISING),
 }
 
 

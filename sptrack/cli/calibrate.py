@@ -30,6 +30,7 @@ from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError, nearest
+from sptrack.intervals import interval_text
 from sptrack.recommendation import Candidate, recommend
 from sptrack.results import json_text, output_folder, save, write_atomic
 
@@ -270,14 +271,13 @@ def _candidates(rows: list[Candidate]) -> "Table":
     for heading in ("pulses", "reads", "placement", "cost", "RMS error (95 %)", "median"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        half = 0.5 * (row.rms_ci[1] - row.rms_ci[0])
         table.add_row(
             row.method,
             str(row.pulses),
             str(row.reads),
             f"{row.placement:.0f}",
             f"{row.cost:.0f}" if row.met else "missed",
-            f"{row.rms:.3g} ± {half:.1g}",
+            interval_text(row.rms, *row.rms_ci),
             f"{row.median:.3g}",
         )
     return table

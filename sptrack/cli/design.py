@@ -1,5 +1,6 @@
 """`sptrack design`: settings that meet a specification, held against simulation."""
 
+import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,10 +10,12 @@ from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
+from sptrack.intervals import interval_text
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:
     from sptrack.design import Design
+    from sptrack.design.checking import Row
 
 MISSED = 1
 _FILE_WIDTH = 100
@@ -134,13 +137,11 @@ def _print(made: "Design") -> None:
             heading, justify="left" if heading in ("quantity", "unit") else "right", no_wrap=True
         )
     for row in made.check.rows:
-        half = (row.interval[1] - row.interval[0]) / 2
-        spread = f" ± {half:.1g}" if half > 0 and half < float("inf") else ""
         table.add_row(
             row.name,
             "-" if row.limit is None else f"{row.limit:g}",
             f"{row.predicted:.4g}",
-            f"{row.measured:.4g}{spread}" if row.measured == row.measured else "-",
+            _measured(row),
             "-" if row.margin is None else f"{row.margin:.2f}",
             row.verdict,
             UNITS[row.name],
@@ -158,6 +159,16 @@ def _print(made: "Design") -> None:
         *(f"warning: {text}" for text in made.warnings),
     ]
     console.print("\n".join(lines), highlight=False)
+
+
+def _measured(row: "Row") -> str:
+    """Measured value with its interval; "> n" for one that the run was too short to show."""
+    if math.isnan(row.measured):
+        return "-"
+    low, high = row.interval
+    if math.isinf(high):
+        return f"> {row.measured:.4g}"
+    return f"{row.measured:.4g}" if low == high else interval_text(row.measured, low, high, digits=4)
 
 
 def _bandwidth(made: "Design") -> str:

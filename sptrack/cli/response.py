@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
+from sptrack.intervals import interval_text
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoo
 
 def _rows(made: "ChainResponse") -> list[dict[str, Any]]:
     """Predicted and measured terms of the error, one mapping each."""
-    columns = ("predicted", "measured", "half_width")
+    columns = ("predicted", "measured", "measured_ci")
     values = zip(*(made.data[name].values.tolist() for name in columns), strict=True)
     terms = made.data["term"].values.tolist()
     return [
@@ -182,7 +183,7 @@ def _print(made: "ChainResponse", title: str) -> None:
 def _estimate(row: Mapping[str, Any]) -> str:
     if row["measured"] != row["measured"]:
         return "-"
-    return f"{row['measured']:.3g} ± {row['half_width']:.1g}"
+    return interval_text(row["measured"], *row["measured_ci"])
 
 
 def _write(made: "ChainResponse", told: Mapping[str, Any], folder: Path) -> None:

@@ -13,6 +13,7 @@ from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods, keep_their_own
 from sptrack.errors import ParameterError
+from sptrack.intervals import interval_text
 from sptrack.prediction import predict_reference
 from sptrack.results import json_text, save, write_atomic
 from sptrack.tracking.compare import compare as run_comparison
@@ -24,7 +25,8 @@ from sptrack.tracking.problems import problem
 if TYPE_CHECKING:
     import xarray as xr
 
-_FILE_WIDTH = 110
+_FILE_WIDTH = 120
+_SPENT = ("pulses", "reads", "programs", "cost", "cost_digital")
 
 
 @Parameter(name="*")
@@ -162,11 +164,11 @@ def _print(rows: list[dict[str, Any]], setup: Setup, amount: Amount) -> None:
     title = f"{setup.problem}, {setup.settings.size} weights, {amount.steps} steps, {amount.seeds} seeds"
     table = Table(title=title, box=box.SIMPLE_HEAD)
     table.add_column("method")
-    headings = ("|W - W*|² (95 %)", "|Q - SP|² (95 %)", "predicted", "pulses", "reads", "programs", "cost")
+    headings = ("|W - W*|² (95 %)", "|Q - SP|² (95 %)", "predicted", *_SPENT[:4], "digital")
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        counts = [row[name] / setup.settings.size for name in ("pulses", "reads", "programs", "cost")]
+        counts = [row[name] / setup.settings.size for name in _SPENT]
         table.add_row(
             row["method"],
             *(_estimate(row[name], row[f"{name}_ci"]) for name in ("w_mse", "sp_mse")),
@@ -179,7 +181,9 @@ def _print(rows: list[dict[str, Any]], setup: Setup, amount: Amount) -> None:
     console.print(table)
     text = "Squared errors (weight units squared, mean over the weights) over the last tenth of the steps; "
     text += "predicted: |Q - SP|² by linear theory with W at rest at its optimum; "
-    text += "pulses, reads, programs and cost per cell of the problem, W and P together."
+    text += "pulses, reads, programs and cost per cell of the problem, W and P together. "
+    text += "Programs are renewals of an analog copy of the reference; digital: cost where hardware "
+    text += "subtracts it digitally and programs nothing."
     console.print(text, highlight=False)
     for row in rows:
         if row["not_predicted"] and row["sp_mse"] is not None:
@@ -189,7 +193,7 @@ def _print(rows: list[dict[str, Any]], setup: Setup, amount: Amount) -> None:
 def _estimate(value: float | None, ends: list[float] | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.3g}" if ends is None else f"{value:.3g} ± {ends[1] - value:.1g}"
+    return f"{value:.3g}" if ends is None else interval_text(value, *ends)
 
 
 def _write(data: "xr.Dataset", rows: list[dict[str, Any]], folder: Path) -> None:

@@ -75,7 +75,12 @@ class Ledger:
         self._entry(phase, array).reads += cells
 
     def add_programs(self, phase: str, array: str, cells: int) -> None:
-        """Count ``cells`` programming events (one per cell that is set to a value)."""
+        """Count ``cells`` programming events (one per cell that is set to a value).
+
+        Trackers count every renewal of a cell's reference, of each method alike: what an analog copy of the
+        reference costs. Hardware that subtracts the reference digitally needs none of them
+        (`sptrack.cost.CostModel.digital`).
+        """
         self._entry(phase, array).programs += cells
 
     def add_operations(self, phase: str, array: str, operations: int) -> None:

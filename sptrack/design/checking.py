@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from sptrack.blocks import PatternChopper
 from sptrack.design.candidates import Candidate, left_curve, loop_of
 from sptrack.design.observed import error_after
-from sptrack.design.specification import QUANTITIES, Specification
+from sptrack.design.specification import QUANTITIES, SETTLED, Specification
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
-from sptrack.intervals import Interval
+from sptrack.intervals import Interval, half_width, positive_interval, student_interval
 from sptrack.theory.closed_loop import Loop
 from sptrack.tracking import ProblemSettings, Tracker, open_loop, problem, track
 
@@ -31,7 +30,6 @@ MET, UNCERTAIN, MISSED = "met", "uncertain", "missed"
 PREDICTED, FREE = "predicted", "no limit"
 """Within the limit by prediction alone; nothing was asked for."""
 _WINDOW, _CURVE = 0.1, 200
-_STRETCHES = np.geomspace(0.25, 4.0, 161)
 _UNKNOWN = (float("nan"), (float("nan"), float("nan")))
 
 
@@ -48,9 +46,11 @@ class Row:
     predicted, measured : float
         By the linear model and by simulation; NaN where it is not measured.
     interval : (float, float)
-        95 % interval of the measured value.
+        95 % interval of the measured value; its upper end is infinite for a settling that the run is too
+        short to show, and the measured value the end of the run then.
     margin : float or None
-        Limit over measured value (for ``signal`` the reverse): above 1 is met.
+        Limit over measured value (for ``signal`` the reverse): above 1 is met; None of a value of which only a
+        bound was measured.
     verdict : str
         "met", "uncertain", "missed", "predicted" or "no limit".
     """
@@ -77,7 +77,9 @@ class Check:
     steps : array [samples]
         Steps at which the curves below are given.
     left_measured, left_predicted : arrays [samples]
-        Share of the start offset left in Q.
+        Fraction of the start offset left in Q: of a filter the difference of two runs with the same random
+        numbers, one from 0 and one from the symmetric points; of an observer its error, projected on that at
+        the start.
     rms_measured : array [samples]
         Rms of Q - w* over cells and seeds, weight units.
     training : dict
@@ -140,15 +142,13 @@ def check(
     live = np.isfinite(loop.pole.ravel())
     point = cells.target.ravel()[live]
     error = np.stack([run["q"] for run in runs])[:, :, live] - point
+    left = np.stack([run["left"] for run in runs])
     late = np.stack([run["late"] for run in runs])[:, live] - point
     steps = np.array(runs[0]["steps"])
-    stays = 0.0 if chosen.observes else loop.predict(1.0, chosen.chopper).bias.ravel()[live]
-    left = (error - stays) @ -point / float(point @ point)
     predicted = _left(spec, cells, chosen, loop, steps)
     measured = _measure(error, runs)
     measured |= {"bias": _bias(late), "converging": _UNKNOWN}
-    stretched = np.stack([_left(spec, cells, chosen, loop, steps / s) for s in _STRETCHES])
-    measured["settling"] = _settling(chosen, left, stretched)
+    measured["settling"] = settling_time(left)
     trained = _training(spec, chosen, range(seed, seed + seeds))
     measured["weights"] = _root(trained["w"])
     measured["signal"] = _signal(np.stack([run["signal"] for run in runs])[:, live], loop, live)
@@ -156,7 +156,7 @@ def check(
         rows=tuple(_row(spec, chosen, name, *measured[name]) for name in QUANTITIES),
         seeds=seeds,
         steps=steps,
-        left_measured=left.mean(axis=0),
+        left_measured=left.mean(axis=0)[steps - 1],
         left_predicted=predicted,
         rms_measured=np.sqrt(np.mean(error**2, axis=(0, 2))),
         training={name: float(values.mean()) for name, values in trained.items()},
@@ -170,10 +170,17 @@ def enough_seeds(seeds: int) -> None:
 
 
 def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dict[str, Any]:
-    """Reference at `_CURVE` points; its mean and that of demodulated P over whole chopper periods; counts."""
+    """Reference at `_CURVE` points; its mean and that of demodulated P over whole chopper periods; counts.
+
+    And the fraction of the start offset left after each step.
+    """
     mean, std = (0.0, 0.0) if spec.gradient.recording is not None else (spec.gradient.mean, spec.gradient.std)
     made = open_loop(cells, mean=mean, std=std, read_noise=spec.read_noise)
     tracker = Tracker(made, chosen.method, seed=seed)
+    settled = None if chosen.observes else Tracker(made, chosen.method, seed=seed, settled=True)
+    offset = -np.nan_to_num(cells.target.ravel())
+    power = float(offset @ offset)
+    left = []
     drive = spec.gradient.drive(spec.steps, cells.size)
     every = max(1, spec.steps // _CURVE)
     period = chosen.chopper.period if isinstance(chosen.chopper, PatternChopper) else 1
@@ -182,7 +189,10 @@ def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dic
     q, steps, late, signal = [], [], np.zeros(cells.size), np.zeros(cells.size)
     for first in range(0, spec.steps, every):
         count = min(every, spec.steps - first)
-        part = tracker.record(count, drive=None if drive is None else drive[first : first + count])
+        added = None if drive is None else drive[first : first + count]
+        part = tracker.record(count, drive=added)
+        rest = -offset if settled is None else settled.record(count, drive=added).q
+        left.append((part.q.astype(np.float64) - rest) @ offset / power if power else np.zeros(count))
         q.append(part.q[-1].astype(np.float64))
         steps.append(first + count)
         counted = slice(max(window - first, 0), None)
@@ -193,7 +203,7 @@ def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dic
     size = float(cells.size)
     counts = {name: ledger.total(name) / size for name in ("pulses", "reads", "programs")}
     late, signal = late / (spec.steps - last), signal / (spec.steps - window)
-    return {"q": np.array(q), "steps": steps, "late": late, "signal": signal, **counts}
+    return {"q": np.array(q), "steps": steps, "late": late, "signal": signal, "left": np.concatenate(left), **counts}
 
 
 def _measure(error: Array, runs: list[Any]) -> dict[str, tuple[float, Interval]]:
@@ -201,7 +211,9 @@ def _measure(error: Array, runs: list[Any]) -> dict[str, tuple[float, Interval]]
     tail = max(1, int(_WINDOW * error.shape[1]))
     out = {"rms": _root(np.mean(error[:, -tail:] ** 2, axis=(1, 2)))}
     for name in ("pulses", "reads", "programs"):
-        out[name] = _mean(np.array([run[name] for run in runs], np.float64))
+        counted = np.array([run[name] for run in runs], np.float64)
+        low, high = positive_interval(counted)
+        out[name] = float(counted.mean()), (float(low), float(high))
     return out
 
 
@@ -214,22 +226,27 @@ def _left(spec: Specification, cells: Cells, chosen: Candidate, loop: Loop, step
     return np.interp(np.log(np.maximum(steps, 1.0)), np.log(few), [after(k)[1] for k in few])
 
 
-def _settling(chosen: Candidate, left: Array, curves: Array) -> tuple[float, Interval]:
-    """Settling by the shape of the curve left [seeds, samples]: which of the stretched predictions fits best.
+def settling_time(left: Array) -> tuple[float, Interval]:
+    """Steps after which the fraction left stays within `SETTLED`: mean over runs and its 95 % interval.
 
-    Chopping moves all cells alike, so that single crossings of a level are a matter of chance; the interval
-    is a jackknife over the seeds.
+    Parameters
+    ----------
+    left : array [runs, steps]
+        Fraction of the start offset left after each step.
+
+    Returns
+    -------
+    float, (float, float)
+        Where a run ends outside, only bounds are known: the number of steps, and an interval from the
+        earliest settling, or the number of steps, to infinity.
     """
-
-    def stretch(curve: Array) -> float:
-        return float(_STRETCHES[np.argmin(((curves - curve) ** 2).sum(axis=1))])
-
-    predicted, n = chosen.values["settling"], len(left)
-    value = stretch(left.mean(axis=0))
-    others = np.array([stretch(curve) for curve in (left.sum(axis=0) - left) / (n - 1)])
-    half = _t(n) * float(np.sqrt((n - 1) / n * ((others - others.mean()) ** 2).sum()))
-    half = max(half, value * (_STRETCHES[1] / _STRETCHES[0] - 1) / 2)
-    return predicted * value, (predicted * max(value - half, 0.0), predicted * (value + half))
+    outside = np.abs(left) > SETTLED
+    steps = left.shape[1]
+    last = np.where(outside.any(axis=1), steps - np.argmax(outside[:, ::-1], axis=1), 0)
+    if (last == steps).any():
+        return float(steps), (float(min(last.min() + 1, steps)), float("inf"))
+    low, high = positive_interval(last + 1)
+    return float(last.mean() + 1), (float(low), float(high))
 
 
 def _signal(demodulated: Array, loop: Loop, live: Array) -> tuple[float, Interval]:
@@ -254,7 +271,8 @@ def _row(spec: Specification, chosen: Candidate, name: str, value: float, ends: 
         within, beyond = max(excess) <= 1, min(excess) > 1
         verdict = MISSED if beyond else UNCERTAIN if not within else MET if known else PREDICTED
         over = needs.excess(name, shown)
-        margin = float("inf") if over == 0 else 1 / over
+        if not (known and math.isinf(ends[1])):
+            margin = float("inf") if over == 0 else 1 / over
     return Row(
         name=name,
         limit=limit,
@@ -286,31 +304,28 @@ def _training(spec: Specification, chosen: Candidate, seeds: range) -> dict[str,
     return {"w": w, "q": q, "untrained": np.array(still)}
 
 
-def _t(count: int) -> float:
-    return float(stdtrit(count - 1, 0.975))
-
-
 def _mean(values: Array) -> tuple[float, Interval]:
-    half = _t(len(values)) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), (float(values.mean() - half), float(values.mean() + half))
+    """Mean of values of either sign, with its interval."""
+    low, high = student_interval(values)
+    return float(values.mean()), (float(low), float(high))
 
 
 def _root(squares: Array) -> tuple[float, Interval]:
     """Root of a mean square, from the squares of each seed."""
-    value, (low, high) = _mean(squares)
-    return float(np.sqrt(value)), (float(np.sqrt(max(low, 0.0))), float(np.sqrt(high)))
+    low, high = np.sqrt(positive_interval(squares))
+    return float(np.sqrt(squares.mean())), (float(low), float(high))
 
 
 def _bias(late: Array) -> tuple[float, Interval]:
     """Rms over cells of the mean error, from time means [seeds, cells].
 
-    Products of different seeds have the square of the mean as expectation: noise does not add. The interval
-    is over cells.
+    Products of different seeds have the square of the mean as expectation: noise does not add, and a mean
+    that is 0 gives estimates of either sign, which count as 0. The interval is over cells.
     """
     seeds = len(late)
     total = late.sum(axis=0)
     product = (total**2 - (late**2).sum(axis=0)) / (seeds * (seeds - 1))
-    half = _t(product.size) * product.std(ddof=1) / np.sqrt(product.size) if product.size > 1 else np.inf
+    half = float(half_width(product)) if product.size > 1 else np.inf
     value = float(product.mean())
     return float(np.sqrt(max(value, 0.0))), (
         float(np.sqrt(max(value - half, 0.0))),

@@ -143,7 +143,7 @@ def predict_observer(
         "weights": trained.weights,
         "pulses": spec.steps * (float(np.nanmean(loop.pulses)) + beta * reach / spec.device.dw_min),
         "reads": float(spec.steps // setting.every),
-        "programs": 0.0,
+        "programs": float(spec.steps // setting.every),
         "signal": 1.0,
     }
     return Candidate(

@@ -118,8 +118,11 @@ def plot_errors(ax: Axes, data: xr.Dataset) -> Axes:
     colours = [COLOURS[3], COLOURS[1], GREY, COLOURS[0], COLOURS[2]]
     ax.barh(y, np.abs(data["predicted"]), color=colours, alpha=0.55, height=0.6)
     known = np.isfinite(data["measured"].values)
-    value, half = np.abs(data["measured"].values[known]), data["half_width"].values[known]
-    ax.errorbar(value, y[known], xerr=half, fmt="o", color="black", markersize=4, capsize=3, label="measured")
+    value, ends = data["measured"].values[known], data["measured_ci"].values[known]
+    sign = np.where(value < 0, -1.0, 1.0)
+    arms = np.abs(ends - value[:, None])
+    reach = np.where(sign[:, None] > 0, arms, arms[:, ::-1])
+    ax.errorbar(np.abs(value), y[known], xerr=reach.T, fmt="o", color="black", markersize=4, capsize=3, label="measured")
     ax.plot([], [], "s", color=GREY, alpha=0.55, label="theory (bars)")
     shown = zip(names, data["predicted"].values, strict=True)
     ax.set_yticks(y, [f"{name}\n{number:.3g}" for name, number in shown], fontsize=9)

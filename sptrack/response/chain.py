@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from sptrack.blocks import (
     Block,
@@ -25,6 +24,7 @@ from sptrack.blocks import step_response as block_step_response
 from sptrack.blocks.spec import spec_text
 from sptrack.errors import ParameterError
 from sptrack.explain import Quantity
+from sptrack.intervals import positive_interval, student_interval
 from sptrack.prediction import Linear, known_filter
 from sptrack.response.open_loop import OpenLoop, Record
 from sptrack.results import dataset, provenance
@@ -61,7 +61,7 @@ class ChainResponse:
         Curves: ``magnitude``, ``phase``, ``group_delay`` over omega; ``step_response`` over sample; densities
         of the chopped gradient and of what passes (``chopped``, ``passed``, each with ``_low``, ``_high``,
         ``_expected``) over bin, two-sided, per cycle per step; ``line_power`` over line; ``predicted``,
-        ``measured``, ``half_width`` over term, weight units.
+        ``measured``, ``measured_ci`` (95 %, over ``end``) over term, weight units.
     """
 
     quantities: tuple[Quantity, ...]
@@ -110,9 +110,9 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
     kept = _wait(chosen) + max(_LEAST, 8 * _segment(chosen))
     record = driven.record(kept, skip=int(longest) if settled else _MOST_WAIT)
     terms = _terms(loop, driven, chosen, prediction)
-    measured, half = _measured(record, chosen, prediction, driven.reading_std)
+    measured, ends = _measured(record, chosen, prediction, driven.reading_std)
     if not settled:
-        measured[:], half[:] = np.nan, np.nan
+        measured[:], ends[:] = np.nan, np.nan
     late = f"settling takes {longest:.3g} steps: the errors were not measured, only predicted"
     return ChainResponse(
         quantities=(
@@ -121,7 +121,7 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
             *_device_quantities(loop, driven, prediction, terms, float(np.nanmean(wait))),
         ),
         warnings=(*prediction.warnings, *(() if settled else (late,))),
-        data=_dataset(chosen, driven, record, {"predicted": terms, "measured": measured, "half": half}),
+        data=_dataset(chosen, driven, record, {"predicted": terms, "measured": measured, "ends": ends}),
     )
 
 
@@ -233,23 +233,26 @@ def _terms(loop: Loop, driven: OpenLoop, low_pass: Linear, prediction: Predictio
 def _measured(
     record: Record, low_pass: Linear, prediction: Prediction, reading_std: float
 ) -> tuple[Array, Array]:
-    """Measured `TERMS`, and halves of their 95 % intervals over the cells.
+    """Measured `TERMS`, and their 95 % intervals [terms, 2] over the cells.
 
-    The cells differ, and so do their predictions: the interval is that of measured less predicted.
+    The cells differ, and so do their predictions: the scatter is that of measured less predicted.
     """
     live = np.isfinite(record.point)
     p = record.error[:, live]
     q = low_pass.process(p)[0][_wait(low_pass) :]
     found = {0: q.mean(axis=0), 3: (q**2).mean(axis=0), 4: (p**2).mean(axis=0)}
     known = {0: prediction.bias, 3: prediction.rms_q**2, 4: prediction.rms_p**2 + reading_std**2}
-    value, half = np.full((2, len(TERMS)), np.nan)
+    value, ends = np.full(len(TERMS), np.nan), np.full((len(TERMS), 2), np.nan)
     for k, each in found.items():
         expected = known[k].ravel()[live]
-        rest = each - np.where(np.isfinite(expected), expected, 0.0)
-        error = stdtrit(len(each) - 1, 0.975) * np.std(rest, ddof=1) / np.sqrt(len(rest))
-        root = np.sqrt(each.mean()) if k else 1.0
-        value[k], half[k] = (root, error / (2 * root)) if k else (each.mean(), error)
-    return value, half
+        expected = np.where(np.isfinite(expected), expected, 0.0)
+        if k:
+            value[k] = np.sqrt(each.mean())
+            ends[k] = np.sqrt(positive_interval(each, expected=expected))
+        else:
+            value[k] = each.mean()
+            ends[k] = value[k] + student_interval(each - expected) - np.mean(each - expected)
+    return value, ends
 
 
 def _device_quantities(
@@ -321,7 +324,7 @@ def _dataset(low_pass: Linear, driven: OpenLoop, record: Record, terms: dict[str
         "line_power": (("line",), lines.power[upper] * driven.mean**2, {"units": "gradient units squared"}),
         "predicted": (("term",), terms["predicted"], {"units": "weight units"}),
         "measured": (("term",), terms["measured"], {"units": "weight units"}),
-        "half_width": (("term",), terms["half"], {"units": "weight units"}),
+        "measured_ci": (("term", "end"), terms["ends"], {"units": "weight units"}),
     }
     spectra, bins = _spectra(low_pass, driven, record)
     coordinates = {

@@ -9,8 +9,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from numpy.typing import NDArray
 
 from sptrack.cost import CostModel
 from sptrack.crossbar.checkpoint import counts as checked_counts
@@ -18,12 +17,13 @@ from sptrack.crossbar.checkpoint import read_state, write_state
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices import CustomResponse
 from sptrack.errors import ParameterError
+from sptrack.intervals import positive_interval
 from sptrack.results import dataset, json_text, provenance
 from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import ProblemSettings, problem
 from sptrack.tracking.run import Tracker
-from sptrack.values import as_seed, real_array
+from sptrack.values import as_seed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -120,9 +120,10 @@ def compare(
         Over ``method``, ``seed`` and ``sample`` (of 200 steps, ``step`` is its last): ``w_error``,
         ``mix_error``, ``q_error`` (mean over the weights and the steps of the sample, weight units squared;
         Q's is NaN for methods without one) and ``pulses``, ``reads``, ``programs``, ``cost`` so far, of all
-        cells of W and P, calibration included. Over ``method``: ``w_tail``, ``mix_tail``, ``q_tail``, means
+        cells of W and P, calibration included: programs are renewals of an analog copy of the reference,
+        ``cost_digital`` is the cost where it is subtracted digitally instead. Over ``method``: ``w_tail``, ``mix_tail``, ``q_tail``, means
         over the last tenth of the steps and all seeds, and ``w_tail_ci`` ..., their 95 % intervals over
-        seeds (`mean_interval`).
+        seeds (`sptrack.intervals.positive_interval`).
 
     Raises
     ------
@@ -138,19 +139,6 @@ def compare(
     return _dataset(what, runs, CostModel() if cost is None else cost)
 
 
-def mean_interval(values: ArrayLike) -> tuple[float, float]:
-    """`student_interval` of squared errors, whose mean is not negative: cut at 0."""
-    low, high = student_interval(values)
-    return float(np.maximum(0.0, low)), high
-
-
-def student_interval(values: ArrayLike) -> tuple[float, float]:
-    """95 % interval of the mean of normal ``values`` [n], by Student's t (n - 1 degrees); NaN for n = 1."""
-    x = real_array(values, "values")
-    if x.size < 2:
-        return float("nan"), float("nan")
-    half = float(stdtrit(x.size - 1, 0.975) * x.std(ddof=1) / np.sqrt(x.size))
-    return float(x.mean()) - half, float(x.mean()) + half
 
 
 def _check(what: Comparison) -> None:
@@ -251,14 +239,16 @@ def _dataset(what: Comparison, runs: list[list[_Run]], cost: CostModel) -> "xr.D
     variables: dict[str, Any] = {
         name: (every, counts[..., k], {"units": name}) for k, name in enumerate(QUANTITIES)
     }
-    variables["cost"] = (every, counts @ _weights(cost, what.settings.size), {"units": "pulse units"})
+    for name, weights in (("cost", cost), ("cost_digital", cost.digital)):
+        total = counts @ _weights(weights, what.settings.size)
+        variables[name] = (every, total, {"units": "pulse units"})
     last = max(1, round(TAIL * errors.shape[2]))
     for k, (name, meaning) in enumerate(zip(_ERRORS, _MEANING, strict=True)):
         tails = errors[:, :, -last:, k].mean(axis=2)
         about = squared | {"long_name": meaning}
         variables[f"{name}_error"] = (every, errors[..., k], about)
         variables[f"{name}_tail"] = (("method",), tails.mean(axis=1), about)
-        variables[f"{name}_tail_ci"] = (("method", "end"), [mean_interval(row) for row in tails], squared)
+        variables[f"{name}_tail_ci"] = (("method", "end"), positive_interval(tails), squared)
     step = SAMPLE * np.arange(1, errors.shape[2] + 1)
     coordinates = {
         "method": (("method",), [item.name for item in what.methods], {}),
@@ -285,7 +275,8 @@ def comparison_rows(data: "xr.Dataset") -> list[dict[str, Any]]:
 
     Keys: ``method``; ``w_mse``, ``w_mse_ci``, ``sp_mse``, ``sp_mse_ci`` (tail errors of W and Q with their
     intervals, weight units squared; None for Q where it means nothing and for intervals of one seed);
-    ``pulses``, ``reads``, ``programs``, ``cost`` (of a whole run, all cells, mean over seeds).
+    ``pulses``, ``reads``, ``programs``, ``cost``, ``cost_digital`` (of a whole run, all cells, mean over
+    seeds).
     """
     rows = []
     for name in data["method"].values.tolist():
@@ -295,7 +286,7 @@ def comparison_rows(data: "xr.Dataset") -> list[dict[str, Any]]:
             value, ends = float(one[variable]), one[f"{variable}_ci"].values.tolist()
             row[key] = value if np.isfinite(value) else None
             row[f"{key}_ci"] = ends if np.isfinite(ends).all() else None
-        for quantity in (*QUANTITIES, "cost"):
+        for quantity in (*QUANTITIES, "cost", "cost_digital"):
             row[quantity] = float(one[quantity].isel(sample=-1).mean())
         rows.append(row)
     return rows

@@ -33,6 +33,8 @@ from sptrack.errors import ParameterError, nearest
 from sptrack.values import plain_fields
 
 SOURCES = ("zero", "calibrated", "true")
+GIVEN = ("calibrated", "true")
+"""Sources of a reference that is found, or told, once, before the first step."""
 """References that do not move."""
 _RATED: dict[str, Callable[[float], Block]] = {
     "ema": lambda eta: EMA(eta=eta),
@@ -195,7 +197,11 @@ class Method:
         column or per cell (its ``scope``); one on the "read" clock flips right after reads: per column, after
         the reads of that column. Random signs are drawn with the seed of the run.
     sync : bool
-        The copy R of Q is renewed at every step, not only when the chopper flips.
+        The copy R of Q is renewed after every read, not only when the chopper flips. Hardware that subtracts
+        the reference digitally renews it for nothing either way; hardware that holds R in an analog copy
+        (a device on the differential input) programs each cell that is renewed, which is what the ledger
+        counts: O-RIDER needs digital subtraction or a program per read, E-RIDER can do with a copy that is
+        programmed once per flip.
     direct : bool
         Gradient pulses go straight onto W; there is no P.
     transfer : Transfer

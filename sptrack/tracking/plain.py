@@ -17,7 +17,7 @@ from sptrack.kernels import objectives
 from sptrack.kernels.chains import run_chain, scratch_of
 from sptrack.kernels.observers import POINT, observe_cells, tell_cells
 from sptrack.kernels.random import fill_normals, step_normals, stream_key
-from sptrack.tracking.methods import Method
+from sptrack.tracking.methods import GIVEN, Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, quantum
 from sptrack.tracking.signs import chopper_signs
@@ -147,7 +147,7 @@ class PlainTracker:
         shape, dtype = fast.weights.shape, fast.weights.dtype
         if main.weights.shape != shape:
             raise ParameterError(f"W of shape {main.weights.shape}, P of shape {shape}: one shape wanted")
-        if reference is None and method.reference in ("calibrated", "true"):
+        if reference is None and method.reference in GIVEN:
             raise ParameterError(
                 f"no reference given: {method.name} wants {method.reference} symmetric points"
             )
@@ -171,6 +171,8 @@ class PlainTracker:
         self._quantum = quantum(method, fast.cells.device) if method.bits else 0.0
         self._flipped = np.zeros(shape, np.bool_)
         self._held, self._buffer = self.reference.copy(), np.zeros(shape, dtype)
+        if method.reference in GIVEN:
+            self._programmed(self.reference.size)
 
     @property
     def reference(self) -> Array:
@@ -219,6 +221,8 @@ class PlainTracker:
         read[part] = self._reader.read(part)
         self._transfer(m.beta * chop * (read - self._held), part)
         self._refer(read, part)
+        if m.moving and m.sync:
+            self._programmed(read[part].size)
 
     def _refer(self, read: Array, part: Any) -> None:
         """Tell what finds the reference of the cells read, and of the flips since their last read."""
@@ -252,7 +256,11 @@ class PlainTracker:
         self._flipped |= flips
         self._held = np.where(m.sync | flips, self.reference, self._held)
         if m.moving and not m.sync:
-            self.fast.ledger.add_programs("program", self.fast.name, int(flips.sum()))
+            self._programmed(int(flips.sum()))
+
+    def _programmed(self, cells: int) -> None:
+        """Count the cells whose copy of the reference was renewed."""
+        self.fast.ledger.add_programs("program", self.fast.name, cells)
 
     def _part(self) -> Any:
         """Index of the cells that are read at this step: all, or the column whose turn it is."""

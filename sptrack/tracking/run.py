@@ -20,7 +20,7 @@ from sptrack.kernels import tracking_state
 from sptrack.kernels.objectives import gradient_address, gradient_scratch, is_separable
 from sptrack.kernels.random import TILE, Draws, stream_key
 from sptrack.kernels.responses import LINEAR, callable_law
-from sptrack.tracking.methods import Method
+from sptrack.tracking.methods import GIVEN, Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
 from sptrack.tracking.signs import chopper_signs, sign_groups
@@ -161,6 +161,10 @@ class Tracker:
         Train length of the binomial law.
     threads : int or None
         Threads (separable objectives only; the others run in one).
+    settled : bool
+        P and the memory of a filter start at P's symmetric points (where there are any) instead of at 0: with
+        the same seed, the difference of a run from 0 is the transient of the start alone. An observer starts
+        from its prior all the same.
 
     Raises
     ------
@@ -179,6 +183,7 @@ class Tracker:
         application: str = "sequential",
         slots: int = 31,
         threads: int | None = 1,
+        settled: bool = False,
     ) -> None:
         check_choice("count law", law, tuple(COUNT_LAWS))
         check_choice("application", application, APPLICATIONS)
@@ -204,12 +209,14 @@ class Tracker:
             _drive(problem.main, "W", self.seed, size, application),
             _drive(problem.fast, "P", self.seed, size, application),
         )
-        self._reference, self._state = self._start((law, slots))
+        self._reference, self._state = self._start((law, slots), settled)
+        if method.reference in GIVEN:
+            self.ledger.add_programs("program", "P", self._size)
         self._errors: list[Array] = []
         self._steps: list[int] = []
         self._calls: kernels.Calls | None = None
 
-    def _start(self, counts: tuple[str, int]) -> tuple[Any, Any]:
+    def _start(self, counts: tuple[str, int], settled: bool) -> tuple[Any, Any]:
         """Weights at 0 as read, or, after a calibration, P where that left it and Q what it found."""
         cells, n = self.problem.fast, self._size
         pair = (self.problem.main, cells)
@@ -217,7 +224,9 @@ class Tracker:
         truth = np.stack([_single(np.nan_to_num(one.target)) for one in pair])
         main, fast = (np.clip(row, *_bounds(one)) for row, one in zip(offset, pair, strict=True))
         initial = np.zeros(n)
-        if self.method.reference == "true":
+        if settled:
+            fast = np.clip(offset[1] + truth[1], *_bounds(cells))
+        if self.method.reference == "true" or settled:
             initial = np.nan_to_num(cells.target.ravel()).astype(np.float64)
         elif self.method.reference == "calibrated":
             array = Crossbar(cells, seed=self.seed, name="P", ledger=self.ledger, threads=1)
@@ -331,8 +340,9 @@ class Tracker:
         reads = int(tally[kernels.READS])
         self.ledger.add_reads("transfer", "P", reads)
         self.ledger.add_operations("transfer", "P", reads * operations_per_read(self.method, self._size))
-        if self.method.moving and not self.method.sync:
-            self.ledger.add_programs("program", "P", int(tally[kernels.PROGRAMS]))
+        if self.method.moving:
+            renewed = kernels.READS if self.method.sync else kernels.PROGRAMS
+            self.ledger.add_programs("program", "P", int(tally[renewed]))
 
     def _noises(self) -> Any:
         key = f"{self.problem.name}/"

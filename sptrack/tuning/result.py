@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
+from sptrack.intervals import student_interval
 from sptrack.results import dataset, provenance
-from sptrack.tracking.compare import student_interval
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import problem
 from sptrack.tracking.run import Tracker
@@ -248,8 +248,7 @@ def _held_out(scores: tuple[Scores, ...]) -> dict[str, Any]:
         about = {"units": unit}
         variables[f"held_{name}"] = (("candidate", "seed"), held, about)
         variables[f"difference_{name}"] = (("candidate",), change.mean(axis=1), about)
-        ends = [student_interval(row) for row in change]
-        variables[f"difference_{name}_ci"] = (("candidate", "end"), ends, about)
+        variables[f"difference_{name}_ci"] = (("candidate", "end"), student_interval(change), about)
     return variables
 
 

@@ -18,7 +18,7 @@ from sptrack.tracking import METHODS, ProblemSettings, method, problem, with_set
 from sptrack.tracking.compare import compare, comparison_rows
 from sptrack.tracking.config import Setup, setup_to_toml
 
-SPENT = ["pulses", "reads", "programs", "cost"]
+SPENT = ["pulses", "reads", "programs", "cost", "cost_digital"]
 KEYS = ["method", "w_mse", "w_mse_ci", "sp_mse", "sp_mse_ci", "sp_mse_predicted", "not_predicted", *SPENT]
 AMOUNT = ["--steps", "400", "--seeds", "2"]
 FILES = [".sptrack", "checkpoints", "track.json", "track.nc", "track.png", "track.svg"]

@@ -96,6 +96,22 @@ def test_a_halved_start_potential_fails(name):
     assert wrong.value(4000) < mean - 3 * error
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.5])
+def test_corrected_cyclic_bounds_are_their_formulas(sigma):
+    """On q = 1 -+ w: q_max = 2, q_0 = L = Lip(q_minus) = mu = 1; v = 4 sigma^2, phi = w^2/2, x = w.
+
+    TC.3: 2 phi/(N h) + h^2 (q_max^2 + v)/4 + h v (1 + h).
+    TC.4: (h/(2 - h) + sqrt((1 - h)^(2 N) x^2 + h v/(2 - h)))^2.
+    """
+    h, start, v = 0.02, -0.8, 4 * sigma**2
+    made = zero_shifting_bounds(linear_cells(1.0, 1.0, h, noise=Noise(sigma)), start)
+    for pulses in (20, 400, 100_000):
+        mean = start**2 / (pulses * h) + h**2 * (4 + v) / 4 + h * v * (1 + h)
+        last = (h / (2 - h) + math.sqrt((1 - h) ** (2 * pulses) * start**2 + h * v / (2 - h))) ** 2
+        assert made["TC.3"].value(pulses) == pytest.approx(mean, rel=1e-6)
+        assert made["TC.4"].value(pulses) == pytest.approx(last, rel=1e-6)
+
+
 def test_printed_cyclic_bound_fails_on_a_locally_steep_mean_response():
     """The weight sticks at -.5 with G^2 = 2.5e-3; the printed floor is 1.3e-3, the corrected one 6.0e-3."""
     cells, pulses = sticking_cells(), 20_000

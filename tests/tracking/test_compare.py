@@ -8,28 +8,12 @@ import pytest
 from sptrack.cost import CostModel
 from sptrack.devices import CustomResponse, CycleNoise, Device, Spread
 from sptrack.errors import ParameterError
+from sptrack.intervals import positive_interval
 from sptrack.results import read_provenance
 from sptrack.tracking import METHODS, ProblemSettings, Tracker, method, problem
-from sptrack.tracking.compare import SAMPLE, compare, comparison_rows, mean_interval
+from sptrack.tracking.compare import SAMPLE, compare, comparison_rows
 
 SMALL = {"settings": ProblemSettings(size=8), "steps": 5 * SAMPLE, "seeds": 2, "threads": 2}
-
-
-def test_interval_of_two_and_of_ten_values():
-    """t quantiles of tables: 12.706 for one degree of freedom, 2.2622 for nine."""
-    assert mean_interval([1.0, 3.0]) == pytest.approx((0.0, 2 + 12.7062), rel=1e-5)
-    values = np.arange(1.0, 11.0)
-    half = 2.26216 * values.std(ddof=1) / np.sqrt(10)
-    assert mean_interval(values) == pytest.approx((5.5 - half, 5.5 + half), rel=1e-5)
-    assert np.isnan(mean_interval([1.0])).all()
-
-
-def test_interval_covers_the_mean_in_95_percent():
-    """4000 intervals of 5 normal values: the share that holds the mean has sigma sqrt(.95 .05/4000) =
-    0.0034."""
-    draws = 20 + np.random.default_rng(0).standard_normal((4000, 5))
-    inside = [low <= 20 <= high for low, high in map(mean_interval, draws)]
-    assert abs(np.mean(inside) - 0.95) < 4 * 0.0034
 
 
 def test_a_comparison_holds_what_single_runs_give():
@@ -46,7 +30,16 @@ def test_a_comparison_holds_what_single_runs_give():
                 assert (np.diff(one[quantity]) >= 0).all()
     tail = data["w_error"].sel({"method": "e-rider"})[:, -1]
     assert data["w_tail"].values[1] == pytest.approx(tail.mean().item())
-    assert data["w_tail_ci"].values[1] == pytest.approx(mean_interval(tail))
+    assert data["w_tail_ci"].values[1] == pytest.approx(positive_interval(tail))
+
+
+def test_the_tail_is_the_last_tenth_of_the_steps():
+    """Of 20 samples the last 2."""
+    data = compare(["e-rider"], **SMALL | {"steps": 20 * SAMPLE})
+    for name in ("w", "mix", "q"):
+        tails = data[f"{name}_error"].values[0, :, -2:].mean(axis=1)
+        assert data[f"{name}_tail"].values[0] == pytest.approx(tails.mean())
+        assert data[f"{name}_tail_ci"].values[0] == pytest.approx(positive_interval(tails))
 
 
 def test_pulses_of_the_calibration_come_first():
@@ -76,6 +69,7 @@ def test_cost_is_the_cost_model_of_the_counts():
     counts = {name: row[name] for name in ("pulses", "reads", "programs")}
     assert row["programs"] > 0
     assert row["cost"] == pytest.approx(cost.total(**counts, columns=8))
+    assert row["cost_digital"] == pytest.approx(row["cost"] - 5 * row["programs"])
 
 
 @pytest.mark.parametrize("name", ["e-rider", "agad", "two-stage"])

@@ -335,6 +335,21 @@ def test_ledger_of_sgd_and_of_columns():
     assert track(made, method("tt-v2"), 100).ledger.total("reads") == 100
 
 
+def test_renewals_of_the_reference_are_counted_alike():
+    """A copy is programmed per flip, per read where it follows Q, once where Q is given, else never."""
+    made = problem(settings=ProblemSettings(size=16), seed=8)
+
+    def programs(name, steps=320, **settings):
+        return track(made, method(name, **settings), steps, samples=1).ledger.total("programs")
+
+    assert programs("o-rider", every=64) == 5 * 16
+    assert programs("o-rider", every=64, steps=128) == 2 * 16
+    assert programs("rider") == 320 * 16
+    assert programs("e-rider", half_period=100) == 3 * 16
+    assert programs("two-stage", pulses=20) == programs("oracle") == 16
+    assert programs("residual") == programs("tt-v1") == 0
+
+
 def test_ledger_of_two_stages():
     """Calibration pulses P alone, as often as asked."""
     made = problem(settings=ProblemSettings(size=16), seed=8)
