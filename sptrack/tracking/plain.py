@@ -293,6 +293,8 @@ def problem_gradient(problem: Problem, *, seed: int = 0) -> Gradient:
         if problem.gradient_noise > 0:
             step_normals(z, words, key, step, index)
             g += np.float32(problem.gradient_noise) * z[step & 3]
+        if problem.recording is not None:
+            g += problem.recording.drive(1, n, first=step)[0]
         return g.reshape(weights.shape)
 
     return gradient
