@@ -24,6 +24,7 @@ from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.prediction import (
     chopper_of_reads,
     equivalent_rate,
+    gradient_at_rest,
     known_filter,
     linear_reference,
     predict_observer,
@@ -31,7 +32,6 @@ from sptrack.prediction import (
 )
 from sptrack.rates import problem_premise
 from sptrack.theory import (
-    GradientStatistics,
     linearise,
     loop_pole,
     mean_size,
@@ -136,11 +136,12 @@ def _linearise(problem: Problem, method: Method) -> _Loop:
     live = np.isfinite(point)
     if not live.any():
         return _Loop(*[float("nan")] * len(_Loop._fields))
-    at_rest = GradientStatistics(std=problem.gradient_noise)
+    at_rest = gradient_at_rest(problem)
+    mean, noise = (np.broadcast_to(one, cells.shape).ravel() for one in (at_rest.mean, at_rest.std))
     cell_loops = linearise(cells, alpha=method.alpha, gradient=at_rest)
     slope, q0 = cell_loops.slope.ravel()[live], cell_loops.response.ravel()[live]
-    start = mean_size(mean_gradient(problem, np.zeros(len(problem.optimum))), problem.gradient_noise)[live]
-    rest = float(mean_size(0.0, problem.gradient_noise))
+    start = mean_size(mean + mean_gradient(problem, np.zeros(len(problem.optimum))), noise)[live]
+    rest = float(mean_size(mean, noise)[live].mean())
     pole = float(loop_pole(method.alpha, rest, slope.mean()))
     worst = float(loop_pole(method.alpha, np.maximum(start, rest), slope).min())
     feedback = method.alpha * float(q0.max()) * _feedback(method) * curvatures(problem)[1]

@@ -109,6 +109,14 @@ def chopper_of_reads(method: Method, interval: int) -> SignSource | None:
     raise ParameterError(f"{chopper}: its signs at every {interval}-th step have no form of their own")
 
 
+def gradient_at_rest(problem: Problem) -> GradientStatistics:
+    """Mean and std of the gradient of each cell where W is at rest: noise alone, or what was recorded."""
+    if problem.recording is None:
+        return GradientStatistics(std=problem.gradient_noise)
+    mean, std = (one.reshape(problem.fast.shape) for one in problem.recording.over(problem.fast.size))
+    return GradientStatistics(mean=mean, std=std)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObserverPrediction:
     """Error of an input-aware observer at the optimum, for a typical cell.
@@ -157,10 +165,15 @@ def predict_observer(problem: Problem, method: Method, steps: int) -> ObserverPr
         relative=errors.relative,
         counts=errors.counts,
     )
-    std, information = method.alpha * problem.gradient_noise, known.prior.point_information
-    if std == 0 or steps < 2 * every:
+    rest = gradient_at_rest(problem)
+    mean, std = (method.alpha * float(np.asarray(one).mean()) for one in (rest.mean, rest.std))
+    information = known.prior.point_information
+    if (mean == 0 and std == 0) or steps < 2 * every:
         return ObserverPrediction(every=every, rms=information**-0.5, share=1.0)
-    drive, form = NormalDrive(std=std), "block" if known.form in ("block", "direction") else "scalar"
+    drive, form = (
+        NormalDrive(mean=mean, std=std),
+        "block" if known.form in ("block", "direction") else "scalar",
+    )
     error = observer_error(cell, drive, every=every, forgetting=method.eta, steps=float(steps), form=form)
     share = error.rms**2 / (error.rms**2 + 1 / information)
     advice = recommend_observer(cell, drive, steps=max(steps, LEAST_STRETCHES))
@@ -210,16 +223,17 @@ def _predict_filter(problem: Problem, method: Method) -> ReferencePrediction:
         return ReferencePrediction(
             mse=None, reason="no chopper: W - (beta/eta) Q is conserved, Q need not reach the symmetric point"
         )
-    loop = linearise(
-        problem.fast, alpha=method.alpha, gradient=GradientStatistics(std=problem.gradient_noise)
-    )
+    every = steps_between(method, problem.fast.shape[1])
+    loop = linearise(problem.fast, alpha=method.alpha, gradient=gradient_at_rest(problem))
     found = loop.predict(
         known_filter(low_pass),
+        None if problem.recording is None else chopper_of_reads(method, every),
         read_noise=problem.read_noise,
-        every=steps_between(method, problem.fast.shape[1]),
+        every=every,
     )
     errors = found.rms_q[np.isfinite(loop.point)] ** 2
     mse = float(errors.mean())
     if not np.isfinite(mse):
         return ReferencePrediction(mse=None, reason="the loop is unstable", warnings=found.warnings)
-    return ReferencePrediction(mse=mse, warnings=found.warnings)
+    own = () if problem.recording is None else problem.recording.warnings
+    return ReferencePrediction(mse=mse, warnings=(*found.warnings, *own))

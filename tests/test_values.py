@@ -13,6 +13,7 @@ from sptrack.crossbar import OneSidedPair
 from sptrack.devices import CycleNoise, PiecewiseStep, SoftBounds, Spread, cells_from_parameters
 from sptrack.devices.config import device_from_mapping, device_to_toml
 from sptrack.fitting import PulseResponse, two_runs
+from sptrack.intervals import student_interval
 from sptrack.spectrum import Tones, Welch
 from sptrack.tracking import ProblemSettings, Tracker, method, problem
 from sptrack.tracking.compare import compare

@@ -6,13 +6,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.crossbar.protocol import PulsedArray, checked_array
+from sptrack.crossbar.protocol import PulsedArray, checked_array, send_counts
 from sptrack.errors import ParameterError
 
 Array = NDArray[Any]
-
-_CHUNK = 64
-"""Pulses of a per-cell program that are held as a table at a time."""
 
 Progress = Callable[[int, int], None]
 """Called with the pulses sent so far and the last pulse count of the schedule."""
@@ -205,12 +202,8 @@ class Driver:
         if np.ndim(counts) == 0:
             self.send("up" if counts > 0 else "down", abs(int(counts)))
             return
-        signs, number = np.sign(counts).astype(np.int8), np.abs(counts)
-        for start in range(0, int(number.max(initial=0)), _CHUNK):
-            length = min(_CHUNK, int(number.max()) - start)
-            active = np.arange(start, start + length)[:, None, None] < number
-            self.array.pulse(active * signs, length)
-        self._count(float(number.mean()))
+        send_counts(self.array, np.asarray(counts))
+        self._count(float(np.abs(counts).mean()))
 
     def send(self, program: str | Array, count: int) -> None:
         """Send a program that all cells share."""

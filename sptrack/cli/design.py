@@ -2,7 +2,7 @@
 
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +48,7 @@ def design(
     *,
     spec: Path | None = None,
     device: str | None = None,
+    gradient: Path | None = None,
     effort: Effort = _EFFORT,
     out: Path | None = None,
     json: Annotated[bool, Parameter()] = False,
@@ -64,6 +65,9 @@ def design(
     device
         Preset of the cells (see `sptrack devices list`), or TOML file as `sptrack fit --out` writes it; goes
         before that of the specification.
+    gradient
+        Recorded gradients, which go before those of the specification: CSV or .npy, a row for each step, a
+        column for each cell or one for all.
     effort
         Seeds and margin.
     out
@@ -74,13 +78,16 @@ def design(
     quiet
         No progress on stderr.
     """
-    from sptrack.design import Specification, load_specification
+    from sptrack.design import Gradient, Specification, load_specification
     from sptrack.design import design as run
     from sptrack.devices.config import device_named
+    from sptrack.tracking.recorded import recorded_gradient
 
     wanted = Specification() if spec is None else load_specification(spec)
     if device is not None:
         wanted = wanted.with_device(device_named(device))
+    if gradient is not None:
+        wanted = replace(wanted, gradient=Gradient(recording=recorded_gradient(gradient)))
     with progress_bar("designing", "stages", quiet=quiet) as progress:
         stages = (lambda stage, done, total: progress(done, total)) if progress is not None else None
         made = run(wanted, seed=effort.seed, seeds=effort.seeds, margin=effort.margin, progress=stages)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
+from sptrack.errors import ParameterError
 from sptrack.intervals import interval_text
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:
     from sptrack.response import ChainResponse, OpenLoop
+    from sptrack.tracking.problems import Problem
 
 _FILE_WIDTH = 118
 _ROW_OF = {"bias of Q": "bias", "rms error of Q": "reference_rms", "rms error of P": "fast_rms"}
@@ -60,6 +62,9 @@ class GradientInput:
         Mean of the gradient. Default: rms over the cells of the problem's gradient at W = 0.
     std
         Std of the noise on the gradient. Default: the problem's.
+    gradient
+        Recorded gradients instead of mean and noise: CSV or .npy, a row for each step, a column for each cell
+        or one for all.
     alpha
         Rate of the pulses. Default: the method's.
     seed
@@ -68,6 +73,7 @@ class GradientInput:
 
     mean: Annotated[float | None, Parameter(allow_leading_hyphen=True)] = None
     std: float | None = None
+    gradient: Path | None = None
     alpha: float | None = None
     seed: int = 0
 
@@ -89,7 +95,7 @@ def response(
     chain
         Filter, chopper, device, file.
     gradient
-        Its mean and noise, rate, seed.
+        Its mean and noise, or a recording of it; rate, seed.
     out
         Folder for response.json, response.nc, response.png and response.svg.
     json
@@ -116,7 +122,7 @@ def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoo
     from sptrack.devices.config import device_named
     from sptrack.response import OpenLoop
     from sptrack.response.chain import linear_filter
-    from sptrack.response.defaults import method_filter, method_signs, start_gradient
+    from sptrack.response.defaults import method_filter, method_signs
     from sptrack.tracking.config import Setup, chained, load_setup
     from sptrack.tracking.methods import method
     from sptrack.tracking.problems import problem
@@ -139,12 +145,28 @@ def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoo
         cells=tracked.fast,
         chopper=signs,
         alpha=chosen.alpha if gradient.alpha is None else gradient.alpha,
-        mean=start_gradient(tracked) if gradient.mean is None else gradient.mean,
-        std=tracked.gradient_noise if gradient.std is None else gradient.std,
+        **_gradient(tracked, gradient),
         read_noise=tracked.read_noise,
         seed=gradient.seed,
     )
     return low_pass, driven
+
+
+def _gradient(tracked: "Problem", given: GradientInput) -> dict[str, Any]:
+    """Mean and std of the gradient by options or problem, or its recording."""
+    from sptrack.response.defaults import start_gradient
+    from sptrack.tracking.recorded import recorded_gradient
+
+    if given.gradient is None:
+        if tracked.recording is not None and given.mean is None and given.std is None:
+            return {"recording": tracked.recording}
+        return {
+            "mean": start_gradient(tracked) if given.mean is None else given.mean,
+            "std": tracked.gradient_noise if given.std is None else given.std,
+        }
+    if given.mean is not None or given.std is not None:
+        raise ParameterError("--gradient replaces --mean and --std: leave these out")
+    return {"recording": recorded_gradient(given.gradient)}
 
 
 def _rows(made: "ChainResponse") -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from sptrack.tracking.compare import compare as run_comparison
 from sptrack.tracking.compare import comparison_rows
 from sptrack.tracking.config import Setup
 from sptrack.tracking.methods import METHODS, Method
-from sptrack.tracking.problems import problem
+from sptrack.tracking.problems import RECORDED, problem
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,6 +81,7 @@ _SETUP, _AMOUNT, _OUTPUT = SetupInput(), Amount(), Output()
 def track(
     *,
     setup: SetupInput = _SETUP,
+    gradient: Path | None = None,
     compare: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)] = None,
     amount: Amount = _AMOUNT,
     output: Output = _OUTPUT,
@@ -91,6 +92,9 @@ def track(
     ----------
     setup
         Method, problem, device, file.
+    gradient
+        Recorded gradients in place of a problem: CSV or .npy, a row for each step, a column for each cell or
+        one for all. W has no optimum then, the reference is compared with the symmetric points.
     compare
         Methods to compare; without names all of them.
     amount
@@ -103,6 +107,10 @@ def track(
     if output.resume and output.out is None:
         raise ParameterError("--resume needs --out with the folder of the interrupted run")
     loaded = setup.load()
+    if gradient is not None:
+        if setup.problem not in (None, RECORDED):
+            raise ParameterError(f"--gradient and --problem {setup.problem}: only one of them can be given")
+        loaded = loaded.with_recording(gradient)
     names = (setup.method,) if setup.method is not None else compare
     methods = chosen_methods(loaded, tuple(METHODS) if names == () else names or ())
     left = keep_their_own(loaded, methods)

@@ -34,6 +34,20 @@ class PulsedArray(Protocol):
         ...
 
 
+_CHUNK = 64
+"""Pulses of a program per cell that are held as a table at a time."""
+
+
+def send_counts(array: PulsedArray, counts: Array) -> None:
+    """Send every cell its number of pulses [R, C], up where it is positive, else down."""
+    signs, number = np.sign(counts).astype(np.int8), np.abs(counts)
+    most = int(number.max(initial=0))
+    for start in range(0, most, _CHUNK):
+        length = min(_CHUNK, most - start)
+        active = np.arange(start, start + length)[:, None, None] < number
+        array.pulse(active * signs, length)
+
+
 class CheckedArray:
     """A bench whose answers are checked: one clear error instead of NaN in a result.
 

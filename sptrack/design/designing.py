@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 Stage = Callable[[str, int, int], None]
 
-MOST_CORRELATION = 0.1
-"""Correlation of successive recorded gradients above which a design warns."""
 LARGEST_STEP = 1.5
 """Largest change of a correction from one attempt to the next."""
 ATTEMPTS = 3
@@ -61,14 +59,8 @@ class Design:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know before relying on it."""
-        spec, out = self.search.specification, list(self.chosen.warnings)
-        correlation = spec.gradient.correlation()
-        if abs(correlation) > MOST_CORRELATION:
-            out.append(
-                f"recorded gradients follow each other (correlation {correlation:.2f}): the prediction takes "
-                "them as independent, the simulation plays them as recorded"
-            )
-        return tuple(out)
+        recording = self.search.specification.gradient.recording
+        return (*self.chosen.warnings, *(() if recording is None else recording.warnings))
 
 
 def design(

@@ -41,7 +41,7 @@ from sptrack.devices.config import device_from_mapping, device_named, read_toml
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking import ProblemSettings
-from sptrack.tracking.recorded import recorded_gradient
+from sptrack.tracking.recorded import RecordedGradient, recorded_gradient
 
 Array = NDArray[Any]
 
@@ -142,51 +142,33 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gradient:
-    """Gradient of a cell before the chopper: mean and std, or a recording [steps, cells] that replaces both.
+    """Gradient of a cell before the chopper: mean and std, or a recording that replaces both.
 
     Raises
     ------
     ParameterError
-        Numbers that are not finite, a negative std, no gradient at all, fewer than two recorded steps.
+        Numbers that are not finite, a negative std, no gradient at all.
     """
 
     mean: float = 0.02
     std: float = 0.2
-    recording: Array | None = field(default=None, compare=False)
+    recording: RecordedGradient | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mean) and np.isfinite(self.std) and self.std >= 0):
             raise ParameterError(f"gradient mean = {self.mean}, std = {self.std}: finite, std >= 0 wanted")
         if self.recording is None and self.mean == 0 and self.std == 0:
             raise ParameterError("gradient mean = 0 and std = 0: without pulses nothing can be tracked")
-        if self.recording is not None and (self.recording.ndim != 2 or len(self.recording) < 2):
-            raise ParameterError("gradient recording: at least 2 steps, one row each, wanted")
 
     def over(self, cells: int) -> tuple[Array, Array]:
         """Mean and std [cells] of each cell; recorded columns are dealt out in turn."""
         if self.recording is None:
             return np.full(cells, float(self.mean)), np.full(cells, float(self.std))
-        column = np.arange(cells) % self.recording.shape[1]
-        return self.recording.mean(axis=0)[column], self.recording.std(axis=0)[column]
-
-    def correlation(self) -> float:
-        """Mean correlation of successive recorded steps; 0 without a recording, as the model has it."""
-        if self.recording is None:
-            return 0.0
-        x = self.recording - self.recording.mean(axis=0)
-        power = (x**2).sum(axis=0)
-        live = power > 0
-        if not live.any():
-            return 0.0
-        return float(np.mean((x[1:] * x[:-1]).sum(axis=0)[live] / power[live]))
+        return self.recording.over(cells)
 
     def drive(self, steps: int, cells: int) -> Array | None:
         """The recording as [steps, cells] (float32), repeated in time and over cells; None without one."""
-        if self.recording is None:
-            return None
-        row = np.arange(steps) % len(self.recording)
-        column = np.arange(cells) % self.recording.shape[1]
-        return np.asarray(self.recording[row][:, column], np.float32)
+        return None if self.recording is None else self.recording.drive(steps, cells)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,7 +364,7 @@ def _gradient(table: Any, where: str, folder: Path) -> Gradient:
         raise ParameterError(
             f"{where}: gradient.recorded: the name of a CSV or .npy file, without mean and std, wanted"
         )
-    return Gradient(recording=recorded_gradient(folder / recorded).values)
+    return Gradient(recording=recorded_gradient(folder / recorded))
 
 
 def build_gradient(table: Mapping[str, Any], where: str) -> Gradient:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.resources import files
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,36 +15,14 @@ from sptrack.errors import ParameterError, nearest
 from sptrack.fitting.tables import Table, to_numbers
 from sptrack.fitting.texts import is_gap, quoted
 from sptrack.fitting.units import QUANTITIES, parse_unit, split_unit
+from sptrack.fitting.vocabulary import direction_sign, is_derived, meaning, normal
 
-__all__ = [
-    "KNOWN_DIRECTIONS",
-    "ROLES",
-    "Column",
-    "assign_columns",
-    "direction_sign",
-    "meaning",
-    "named_direction",
-    "named_sides",
-    "normal",
-]
+__all__ = ["ROLES", "Column", "assign_columns"]
 
 ROLES = ("reading", "direction", "voltage", "pulses", "cell", "run", "index", "read_voltage", "time", "other")
 """What a column can be; `voltage` is that of the pulse, whose sign is the direction."""
 
 
-def _words(table: str) -> dict[str, tuple[str, ...]]:
-    """Words of a table of ``words.toml``."""
-    content = files("sptrack.fitting").joinpath("words.toml").read_text(encoding="utf-8")
-    found = tomllib.loads(content)[table]
-    return {name: tuple(re.split(r",\s*", text.strip())) for name, text in found.items()}
-
-
-_UP, _DOWN, _NONE = (_words("directions")[name] for name in ("up", "down", "none"))
-KNOWN_DIRECTIONS = tuple(word for word in _UP + _DOWN if len(word) > 1)
-"""Words of direction columns, for suggestions."""
-_AMBIGUOUS = {"1", "0", "-", "+", "u", "d", "on", "off"}
-
-_MEANING = {word: role for role, words in _words("columns").items() for word in words}
 _MOSTLY = 0.9
 
 
@@ -70,6 +46,8 @@ class Column:
         -1 where the user says that positive voltages lower the reading.
     why : str
         How the meaning was found.
+    group : str
+        Title over the column; else empty.
     """
 
     place: int
@@ -79,6 +57,7 @@ class Column:
     unit: str = ""
     sign: int = 1
     why: str = "by name"
+    group: str = ""
 
 
 @dataclass(slots=True)
@@ -99,63 +78,6 @@ class _Texts:
         values = self.values(k)
         gaps = np.isnan(values) & ~self.numbers[k][1]
         return bool(np.sum(np.isfinite(values)) > 0.5 * max(int(np.sum(~gaps)), 1))
-
-
-def normal(name: str) -> str:
-    """Words of a name, lower case, single blanks between them; camel case and digits are split off."""
-    name = re.sub(r"([a-zäöü])([A-Z])", r"\1 \2", name)
-    return " ".join(re.findall(r"[a-zäöüß]+|#", name.lower()))
-
-
-def meaning(name: str) -> str:
-    """Role or quantity of a name; empty if it is not known."""
-    plain = normal(name)
-    return _MEANING.get(plain) or _MEANING.get(plain.replace(" ", "")) or ""
-
-
-def named_direction(name: str) -> tuple[int, str]:
-    """Direction (1, -1, or 0: none) that a name of a column or file holds, and the rest of the name."""
-    parts = re.findall(r"[A-Za-zäöüß]+|\d+(?:\.\d+)?|[+\-]1?", re.sub(r"([a-zäöü])([A-Z])", r"\1 \2", name))
-    words = [part.lower() for part in parts]
-    single = len(words) == 1
-    for sign, known in ((1, _UP), (-1, _DOWN)):
-        for k, word in enumerate(words):
-            alone = single or (
-                word in ("p", "d", "u") and all(other.isdigit() for other in words if other != word)
-            )
-            plain = word not in _AMBIGUOUS | {"p", "+1", "-1"}
-            if word in known and (plain or alone) and not word.isdigit():
-                return sign, " ".join(parts[:k] + parts[k + 1 :])
-    return 0, name
-
-
-def named_sides(names: Sequence[str]) -> list[tuple[int, str]]:
-    """Directions and rests of names, as `named_direction`; also of pairs such as ``A_P`` and ``A_D``."""
-    found = [named_direction(name) for name in names]
-    if {sign for sign, _ in found} >= {1, -1}:
-        return found
-    letters = {"p": 1, "u": 1, "+": 1, "d": -1, "-": -1}
-    split = [re.fullmatch(r"(.*[^A-Za-z])([PpUuDd+-])", name.strip()) for name in names]
-    loose = [
-        (letters[m[2].lower()], m[1].strip(" _-.")) if m else (0, name)
-        for m, name in zip(split, names, strict=True)
-    ]
-    rests = {sign: {rest for one, rest in loose if one == sign} for sign in (1, -1)}
-    return loose if rests[1] and rests[1] == rests[-1] else found
-
-
-def direction_sign(word: str, words: Mapping[str, int]) -> int | None:
-    """Direction of a word of a direction column: 1, -1, 0 (no pulse); None if it is not known."""
-    plain = word.strip().lower()
-    if plain in words:
-        return words[plain]
-    if re.fullmatch(r"[+-]?\d+(\.0*)?", plain):
-        plain = f"{float(plain):g}"
-    for sign, known in ((1, _UP), (-1, _DOWN), (0, _NONE)):
-        if plain in known:
-            return sign
-    first = normal(plain).split(" ")
-    return next((s for s, known in ((1, _UP), (-1, _DOWN)) for w in first if w in known and len(w) > 1), None)
 
 
 def assign_columns(table: Table, wanted: Mapping[str, str], words: Mapping[str, int]) -> list[Column]:
@@ -193,7 +115,8 @@ def assign_columns(table: Table, wanted: Mapping[str, str], words: Mapping[str, 
             )
             continue
         columns.append(_meaning(texts, (k, name, unit), words, {role for role, _ in said.values()}))
-    return columns
+    groups = table.groups or [""] * table.width
+    return [replace(column, group=groups[column.place]) for column in columns]
 
 
 def _said(table: Table, wanted: Mapping[str, str]) -> dict[int, tuple[str, int]]:
@@ -275,8 +198,12 @@ def _meaning(
         return made("reading") if role == "reading" else made("other", "a voltage of one sign")
     if role == "index" and _signed_amplitude(finite):
         return made("voltage", "numbers of both signs")
+    if role == "pulses" and "puls" not in normal(name) and _counts(finite):
+        return made("index", "it counts 1, 2, 3, ...")
     if role in ("pulses", "index"):
         return made(role)
+    if is_derived(name):
+        return made("other", "a spread, limit or difference by its name")
     if role in (*QUANTITIES, "reading") or quantity in QUANTITIES:
         return made("reading", "by name" if role else "by unit")
     if not name and _counts(finite):

@@ -29,7 +29,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
-from sptrack.fitting.columns import named_direction
 from sptrack.fitting.gaps import plateau
 from sptrack.fitting.layout import Series, series_of_table, turning_points
 from sptrack.fitting.programs import describe_directions, parse_program
@@ -39,6 +38,7 @@ from sptrack.fitting.recipe import Recipe
 from sptrack.fitting.tables import read_table
 from sptrack.fitting.texts import quoted
 from sptrack.fitting.units import Unit, convenient, parse_unit
+from sptrack.fitting.vocabulary import named_direction
 
 __all__ = ["Measurement", "read_measurement"]
 

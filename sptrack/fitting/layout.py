@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.fitting.columns import Column, assign_columns, meaning, named_sides, normal
+from sptrack.fitting.columns import Column, assign_columns
 from sptrack.fitting.gaps import mark_sentinels
 from sptrack.fitting.programs import directions_of_readings
 from sptrack.fitting.reader import Reader, Understood
@@ -18,13 +19,16 @@ from sptrack.fitting.tables import Table, to_numbers
 from sptrack.fitting.texts import quoted
 from sptrack.fitting.timing import (
     cell_labels,
+    direction_columns,
     read_voltages,
     row_directions,
     row_pulses,
     row_runs,
     series_directions,
+    voltage_in_name,
 )
 from sptrack.fitting.units import QUANTITIES, Unit, parse_unit
+from sptrack.fitting.vocabulary import AFTER, BEFORE, meaning, named_sides, normal
 
 __all__ = ["Series", "series_of_table", "turning_points"]
 
@@ -100,12 +104,14 @@ def series_of_table(table: Table, recipe: Recipe, about: Understood, file_direct
         for c in columns
     ]
     by_name = _named_directions(reader, chosen)
-    directions, pulses = row_directions(reader, by_name is not None), row_pulses(reader)
+    sources = direction_columns(reader, chosen) if by_name is None else [None] * len(chosen)
+    by_source = {source: row_directions(reader, source) for source in set(sources)} if by_name is None else {}
+    pulses = row_pulses(reader)
     labels, runs = cell_labels(reader), row_runs(reader)
-    voltages = read_voltages(reader)
+    common = read_voltages(reader)
     made = []
-    for column in chosen:
-        values = reader.numbers(column, "a reading")
+    for column, source in zip(chosen, sources, strict=True):
+        values, directions = reader.numbers(column, "a reading"), by_source.get(source)
         _count_gaps(reader, column, values)
         values, sentinels = mark_sentinels(values)
         for word, count in sentinels.items():
@@ -117,6 +123,8 @@ def series_of_table(table: Table, recipe: Recipe, about: Understood, file_direct
             )
         if told is not None and told.text:
             about.units.add(told.text)
+        told_volts = voltage_in_name(table.header[column.place])
+        voltages = common if told_volts is None else np.full(values.size, told_volts)
         rest, own, run_label = _place_in_table(reader, column, chosen, by_name)
         about.quantities |= {column.quantity or _quantity(rest)} - {""}
         side = by_name[column.place] if by_name else 0
@@ -175,7 +183,7 @@ def _count_gaps(reader: Reader, column: Column, values: NDArray[np.float64]) -> 
 
 def _reading_columns(reader: Reader) -> list[Column]:
     """Columns that hold the readings."""
-    named = reader.at("reading")
+    named = _after_pulses(reader, reader.at("reading"))
     if any(column.why == "given" for column in named):
         return [column for column in named if column.why == "given"]
     free = [column for column in reader.at("") if _numeric(reader, column)]
@@ -213,6 +221,36 @@ def _place_headless(reader: Reader, left: list[Column]) -> None:
         )
 
 
+def _after_pulses(reader: Reader, named: list[Column]) -> list[Column]:
+    """Columns of readings without those before the pulse of their row, if there are some after it."""
+    words = [set(normal(column.name).split(" ")) for column in named]
+    if not (any(BEFORE & one for one in words) and any(AFTER & one for one in words)):
+        return named
+    left = [column for column, one in zip(named, words, strict=True) if not BEFORE & one]
+    reader.about.note(
+        f"readings after the pulse taken, {', '.join(reader.table.name(c.place) for c in left)}"
+    )
+    return left
+
+
+def _titles(reader: Reader, chosen: Sequence[Column]) -> list[str]:
+    """Names of columns of readings with the titles over them; equal ones are numbered."""
+    names, groups = [c.name for c in chosen], [c.group for c in chosen]
+    if len(set(groups)) > 1:
+        names = (
+            groups if len(set(names)) == 1 else [" ".join(pair) for pair in zip(groups, names, strict=True)]
+        )
+    times = Counter(names)
+    if not any(reader.table.header) or max(times.values()) == 1:
+        return names
+    seen: Counter[str] = Counter()
+    out = []
+    for name in names:
+        seen[name] += 1
+        out.append(f"{name} {seen[name]}" if times[name] > 1 else name)
+    return out
+
+
 def _numeric(reader: Reader, column: Column) -> bool:
     values, words, _ = to_numbers(
         reader.table.columns[column.place][:2000], reader.table.dialect.decimal or "."
@@ -245,7 +283,7 @@ def _named_directions(reader: Reader, chosen: list[Column]) -> dict[int, int] | 
     """Direction of every column of readings by its name; None if the names say none."""
     if reader.at("direction") or reader.at("voltage") or reader.recipe.program is not None:
         return None
-    sides = named_sides([column.name for column in chosen])
+    sides = named_sides(_titles(reader, chosen))
     signs = {column.place: sign for column, (sign, _) in zip(chosen, sides, strict=True)}
     if set(signs.values()) == {1, -1}:
         return signs
@@ -280,7 +318,7 @@ def _place_in_table(
     reader: Reader, column: Column, chosen: Sequence[Column], by_name: dict[int, int] | None
 ) -> tuple[str, str, int]:
     """Name without direction, cell, and number of the run that a column of readings stands for."""
-    place, full = list(chosen).index(column), [c.name for c in chosen]
+    place, full = list(chosen).index(column), _titles(reader, chosen)
     if by_name and any(reader.table.header):
         full = [rest for _, rest in named_sides(full)]
     rest = full[place]

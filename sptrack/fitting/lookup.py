@@ -27,9 +27,9 @@ from scipy.integrate import trapezoid
 from sptrack.devices.device import Asymmetry, CycleNoise, Device, Fit, ReadingScale, Source, Spread
 from sptrack.devices.families import PiecewiseStep
 from sptrack.errors import ParameterError
-from sptrack.fitting.columns import named_direction
 from sptrack.fitting.texts import quoted
 from sptrack.fitting.units import convenient
+from sptrack.fitting.vocabulary import named_direction
 
 __all__ = ["StepTables", "is_lookup", "read_lookup", "table_device"]
 

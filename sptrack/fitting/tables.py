@@ -6,9 +6,10 @@ the matter of `sptrack.fitting.columns`.
 Text files: UTF-8, UTF-16, UTF-32 (with or without byte order mark) or Windows-1252, plain or gzip; comma,
 semicolon, tab, bar or blanks between fields; decimal point or comma; quoted fields; lines of comment (``#``,
 ``%``, ``!``, ``//``) and of preamble; blank lines; trailing separators; a header, which may be a comment; a
-row of units below it; the header again where files were joined; the ``DataName``/``DataValue`` lines of
-parameter analysers. Excel workbooks (``.xlsx``): the first sheet that holds a table, or the one that is
-named.
+row of units below it, titles over groups of columns above it; the header again where files were joined, lines
+such as ``# Device A`` between blocks, closing lines of text; a row for each quantity instead of a column; the
+``DataName``/``DataValue`` lines of parameter analysers. Excel workbooks (``.xlsx``): the first sheet that
+holds a table, or the one that is named.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
+from sptrack.fitting.blocks import block_label, cut_blocks
 from sptrack.fitting.content import decoded, file_content, logical_lines, workbook_rows
+from sptrack.fitting.header import Header, find_header
 from sptrack.fitting.texts import COMMA_NUMBER, NUMBER, THOUSANDS, WITH_UNIT, is_gap, is_number, quoted
 from sptrack.fitting.units import parse_unit
 
@@ -33,6 +36,7 @@ __all__ = ["Dialect", "Table", "read_table", "to_numbers"]
 
 _SAMPLE = 400
 _SMALL = 20
+_MOST_ROWS = 64
 _SEPARATORS = {"tab": "\t", "semicolon": ";", "bar": "|", "comma": ",", "blanks": " "}
 _COMMENT = re.compile(r"\s*(#|%|!|//)")
 
@@ -81,6 +85,10 @@ class Table:
         Row of the file, from 1.
     blocks : array [N]
         Number of the block, from 0: a new one begins where the header stands again.
+    groups : list of str
+        Titles over the columns; empty where there is none.
+    labels : list of (str, str)
+        Role (cell, run or none) and name that a line before each block says.
     preamble : list of str
         Comments, and lines before the header.
     dialect : Dialect
@@ -95,6 +103,8 @@ class Table:
     columns: list[NDArray[Any]]
     rows: NDArray[np.int64]
     blocks: NDArray[np.int64]
+    groups: list[str] = field(default_factory=list)
+    labels: list[tuple[str, str]] = field(default_factory=list)
     preamble: list[str] = field(default_factory=list)
     dialect: Dialect = Dialect()
     encoding: str = ""
@@ -209,6 +219,11 @@ def _parse_text(path: Path, lines: list[str], numbers: list[int], dialect: Diale
     single = separator == "," and dialect.separator is None and _is_one_comma_column(kept, sample)
     if single:
         separator, decimal = "\t", ","
+    turned = _exchanged(kept, separator)
+    if turned:
+        notes = [text for _, text in comments] + [" ".join(row) for row in turned[1]]
+        known = Dialect(separator=dialect.separator, decimal=decimal)
+        return _parse_grid(path, turned[0], list(range(1, len(turned[0]) + 1)), notes, known, encoding)
     split = [_split(line, separator) for line in sample]
     if decimal is None:
         decimal = "," if separator != "," and _comma_is_decimal(split) else "."
@@ -216,22 +231,24 @@ def _parse_text(path: Path, lines: list[str], numbers: list[int], dialect: Diale
         separator=next(name for name, sign in _SEPARATORS.items() if sign == separator), decimal=decimal
     )
     head = [_split(line, separator) for line in kept[: 2 * _SAMPLE]]
-    header, units, start = _header(head, split, [text for place, text in comments if place == 0], separator)
-    body, places = kept[start:], np.array(rows[start:], np.int64)
-    titles = kept[:start]
-    numbered = np.zeros(len(body), np.int64) if blocks is None else np.array(blocks[start:], np.int64)
-    again = {line for line in titles if header and _split(line, separator) in (header, units)}
-    repeats = np.array([line in again for line in body], bool)
-    if repeats.any():
-        numbered = np.cumsum(repeats & ~np.r_[False, repeats[:-1]])
-        body = [line for line, is_title in zip(body, repeats, strict=True) if not is_title]
-        places, numbered = places[~repeats], numbered[~repeats]
-    if not body:
+    header = find_header(head, split, [(place, _split(text, separator)) for place, text in comments])
+    start, titles = header.start, kept[: header.start]
+    again = {line for line in titles if _split(line, separator) in (header.names, header.units)}
+    marked = {place - start: text for place, text in comments if place >= start}
+    parts = cut_blocks(kept[start:], again, marked, separator, max(map(len, split)))
+    if not parts.lines:
         raise ParameterError(f"{path}: no readings below the header")
-    columns = _fields(path, body, places, (separator, max(max(map(len, split)), len(header))))
-    return _finish(
-        path, header, units, columns, (places, numbered), [t for _, t in comments] + titles, (found, encoding)
-    )
+    places = np.array(rows[start:], np.int64)[parts.kept]
+    numbered = parts.blocks if blocks is None else np.array(blocks[start:], np.int64)[parts.kept]
+    over = [text for place, text in comments if place <= start] + titles
+    named = [label for text in over if (label := block_label(text))[0]]
+    labels = list(parts.labels)
+    if named and not labels[0][0]:
+        labels[0] = named[-1]
+    columns = _fields(path, parts.lines, places, (separator, max(max(map(len, split)), len(header.names))))
+    preamble = [text for _, text in comments] + titles
+    made = _finish(path, header, columns, (places, numbered), preamble, (found, encoding))
+    return replace(made, labels=labels)
 
 
 def _analyser_lines(kept: list[str], rows: list[int]) -> tuple[list[str], list[int], list[int], list[str]]:
@@ -250,6 +267,21 @@ def _analyser_lines(kept: list[str], rows: list[int]) -> tuple[list[str], list[i
     return lines, places, blocks, rest
 
 
+def _exchanged(kept: Sequence[str], separator: str) -> tuple[list[list[str]], list[list[str]]] | None:
+    """Rows and columns exchanged, and rows that do not belong to it; None unless each row is a quantity."""
+    if not 1 < len(kept) <= _MOST_ROWS:
+        return None
+    rows = [_split(line, separator) for line in kept]
+    width = max(map(len, rows))
+    fitting = [row for row in rows if width - 1 <= len(row) <= width]
+    if width < max(_SMALL, 3 * len(fitting)) or any(is_number(row[0]) or not row[0] for row in fitting):
+        return None
+    if not any(sum(map(is_number, row[1:])) > 0.5 * (width - 1) for row in fitting):
+        return None
+    padded = [[*row, *[""] * (width - len(row))] for row in fitting]
+    return [list(column) for column in zip(*padded, strict=True)], [r for r in rows if r not in fitting]
+
+
 def _is_one_comma_column(kept: Sequence[str], sample: Sequence[str]) -> bool:
     """Whether ``12,345`` in every line is one number with a decimal comma and not two."""
     if not all(COMMA_NUMBER.fullmatch(line.strip().strip('"')) for line in sample):
@@ -260,59 +292,6 @@ def _is_one_comma_column(kept: Sequence[str], sample: Sequence[str]) -> bool:
     alike = Counter(map(len, decimals)).most_common(1)[0]
     padded = any(text.startswith("0") and len(text) > 1 for text in decimals)
     return "," not in kept[0] or (padded and alike[0] > 1 and alike[1] > 0.8 * len(decimals))
-
-
-def _header(
-    head: Sequence[list[str]], body: Sequence[list[str]], comments: Sequence[str], separator: str
-) -> tuple[list[str], list[str], int]:
-    """Names and units of the columns, and the line on which the data begin."""
-    width = Counter(map(len, body)).most_common(1)[0][0]
-    regular = [row for row in body if len(row) == width]
-    numeric = [
-        sum(is_number(row[k]) or is_gap(row[k]) or bool(WITH_UNIT.fullmatch(row[k])) for row in regular)
-        > 0.9 * len(regular)
-        for k in range(width)
-    ]
-
-    def is_data(place: int) -> bool:
-        row = head[place]
-        if not width - 1 <= len(row) <= width + 1:
-            return False
-        if not any(is_number(text) or WITH_UNIT.fullmatch(text) for text in row):
-            return False
-        following = head[place + 1 : place + 3]
-        return all(
-            is_number(text)
-            or is_gap(text)
-            or bool(WITH_UNIT.fullmatch(text))
-            or (len(following) == 2 and all(other[k : k + 1] == [text] for other in following))
-            for k, (text, is_numeric) in enumerate(zip(row, numeric, strict=False))
-            if is_numeric
-        )
-
-    data = [is_data(k) for k in range(len(head))]
-    following = [data[k + 1 : k + 4] for k in range(len(head))]
-    start = next(
-        (k for k, one in enumerate(data) if one and 2 * sum(following[k]) >= len(following[k])), len(head)
-    )
-    if start == 0:
-        named = [_split(text, separator) for text in comments]
-        fitting = [row for row in named if len(row) == width and not any(map(is_number, row))]
-        return (fitting[-1] if fitting else []), [], 0
-    has_units = len(head[start - 1]) >= width - 1 and _is_unit_row(head[start - 1])
-    above = [row for row in head[: start - has_units] if _is_title(row, width)]
-    units = head[start - 1] if has_units else []
-    return (above[-1], units, start) if above else ([], units, start)
-
-
-def _is_title(row: Sequence[str], width: int) -> bool:
-    filled = sum(bool(text) for text in row)
-    return filled >= min(2, width) and filled <= width + 1 and len(row) >= width - 1
-
-
-def _is_unit_row(row: Sequence[str]) -> bool:
-    words = [text for text in row if text.strip("-()[] ")]
-    return bool(words) and all(parse_unit(text) is not None for text in words)
 
 
 def _fields(
@@ -357,33 +336,34 @@ def _parse_grid(
     padded = [row + [""] * (width - len(row)) for row in grid]
     body = padded[len(padded) // 2 :]
     decimal = dialect.decimal or ("," if _comma_is_decimal(body) else ".")
-    header, units, start = _header(padded[: 2 * _SAMPLE], body[:_SAMPLE], [], "\t")
+    header = find_header(padded[: 2 * _SAMPLE], body[:_SAMPLE], [])
+    start = header.start
     columns = [np.array([row[k] for row in padded[start:]], object) for k in range(width)]
     places = np.array(numbers[start:], np.int64), np.zeros(len(padded) - start, np.int64)
     titles = [" ".join(filter(None, row)) for row in grid[:start]]
     found = Dialect(decimal=decimal, sheet=dialect.sheet)
-    return _finish(path, header, units, columns, places, notes + titles, (found, encoding))
+    return _finish(path, header, columns, places, notes + titles, (found, encoding))
 
 
 def _finish(
     path: Path,
-    header: list[str],
-    units: list[str],
+    header: Header,
     columns: list[NDArray[Any]],
     places: tuple[NDArray[np.int64], NDArray[np.int64]],
     preamble: list[str],
     form: tuple[Dialect, str],
 ) -> Table:
-    """Pad header and units, leave columns out that are empty and have no name."""
+    """Pad the header, leave columns out that are empty and have no name."""
     width = len(columns)
-    header, units = ([*row[:width], *[""] * (width - len(row))] for row in (header, units))
-    kept = [k for k in range(width) if header[k] or any(columns[k])]
+    header = header.padded(width)
+    kept = [k for k in range(width) if header.names[k] or any(columns[k])]
     if not kept or not columns[0].size:
         raise ParameterError(f"{path}: no readings below the header")
     return Table(
         path=path,
-        header=[header[k] for k in kept],
-        units=[units[k] for k in kept],
+        header=[header.names[k] for k in kept],
+        units=[header.units[k] for k in kept],
+        groups=[header.groups[k] for k in kept],
         columns=[columns[k] for k in kept],
         rows=places[0],
         blocks=places[1],

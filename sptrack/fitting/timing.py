@@ -3,33 +3,70 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import nearest
-from sptrack.fitting.columns import KNOWN_DIRECTIONS, Column, direction_sign
+from sptrack.fitting.columns import Column
 from sptrack.fitting.reader import Reader
 from sptrack.fitting.tables import to_numbers
 from sptrack.fitting.texts import is_gap, quoted
 from sptrack.fitting.units import parse_unit, split_unit
+from sptrack.fitting.vocabulary import KNOWN_DIRECTIONS, direction_sign
 
-__all__ = ["cell_labels", "read_voltages", "row_directions", "row_pulses", "row_runs", "series_directions"]
+__all__ = [
+    "cell_labels",
+    "direction_columns",
+    "read_voltages",
+    "row_directions",
+    "row_pulses",
+    "row_runs",
+    "series_directions",
+    "voltage_in_name",
+]
 
 _COUNTING = 0.9
 _FEWEST = 8
+_NUMBER = r"([+-]?\d+(?:[.,]\d+)?(?:e[+-]?\d+)?)"
 
 
-def row_directions(reader: Reader, sided: bool) -> NDArray[np.int64] | None:
-    """Directions [N] of the rows; None if no column says them."""
-    if reader.recipe.program is not None or sided:
+def direction_columns(reader: Reader, chosen: Sequence[Column]) -> list[Column | None]:
+    """Column of directions, or of voltages of pulses, of each column of readings; None: there is none.
+
+    Of several, each column of readings has its own if there are as many, or if titles over groups pair them;
+    else the first whose words are all known serves for all.
+    """
+    for role in ("direction", "voltage"):
+        columns = reader.at(role)
+        if not columns:
+            continue
+        by_group = {column.group: column for column in columns if column.group}
+        if len(by_group) == len(columns) > 1 and all(column.group in by_group for column in chosen):
+            return [by_group[column.group] for column in chosen]
+        if len(columns) == len(chosen) > 1:
+            return list(columns)
+        known = [c for c in columns if role == "voltage" or None not in _signs(reader, c).values()]
+        return [(known or columns)[0]] * len(chosen)
+    return [None] * len(chosen)
+
+
+def _signs(reader: Reader, column: Column) -> dict[str, int | None]:
+    """Direction of every word of a column; None of those that are not known."""
+    words = {text.strip().lower() for text in reader.table.columns[column.place].tolist()}
+    return {word: direction_sign(word, reader.recipe.words) for word in words}
+
+
+def row_directions(reader: Reader, column: Column | None) -> NDArray[np.int64] | None:
+    """Directions [N] of the rows by a column, pulse counts or the name of the file; None if nothing says."""
+    if reader.recipe.program is not None:
         return None
-    table, columns = reader.table, reader.at("direction")
-    if columns:
-        column = columns[0]
+    table = reader.table
+    if column is not None and column.role == "direction":
         texts = np.array([text.strip().lower() for text in table.columns[column.place]], object)
-        known = {word: direction_sign(word, reader.recipe.words) for word in set(texts.tolist())}
+        known = _signs(reader, column)
         for word, sign in known.items():
             if sign is None or not word:
                 k = int(np.flatnonzero(texts == word)[0])
@@ -42,14 +79,13 @@ def row_directions(reader: Reader, sided: bool) -> NDArray[np.int64] | None:
                 )
         signs = np.array([known[word] for word in texts.tolist()], np.int64)
         return _zero_is_down(reader, column, signs)
-    columns = reader.at("voltage")
-    if columns:
-        values = reader.numbers(columns[0], "a pulse voltage")
+    if column is not None:
+        values = reader.numbers(column, "a pulse voltage")
         if np.isnan(values).any():
             k = int(np.argmax(np.isnan(values)))
-            raise reader.refuse("a pulse voltage is missing", int(table.rows[k]), columns[0].place)
-        reader.about.note(f"direction is the sign of {table.name(columns[0].place)}")
-        return np.asarray(np.sign(values).astype(np.int64) * columns[0].sign)
+            raise reader.refuse("a pulse voltage is missing", int(table.rows[k]), column.place)
+        reader.about.note(f"direction is the sign of {table.name(column.place)}")
+        return np.asarray(np.sign(values).astype(np.int64) * column.sign)
     signed = reader.at("pulses")
     if signed:
         values = reader.numbers(signed[0], "pulses")
@@ -142,7 +178,7 @@ def cell_labels(reader: Reader) -> tuple[NDArray[Any], list[Any]]:
             if len(set(reader.table.columns[c.place])) < reader.table.rows.size / 2
         ]
     if not columns:
-        return np.zeros(0), [None]
+        return _labels_of_blocks(reader)
     parts = []
     for column in columns:
         texts = reader.table.columns[column.place].copy()
@@ -156,6 +192,16 @@ def cell_labels(reader: Reader) -> tuple[NDArray[Any], list[Any]]:
         parts[0] if len(parts) == 1 else np.array([" ".join(row) for row in zip(*parts, strict=True)], object)
     )
     return joined, list(dict.fromkeys(joined.tolist()))
+
+
+def _labels_of_blocks(reader: Reader) -> tuple[NDArray[Any], list[Any]]:
+    """Names of cells by the lines above the blocks; None alone unless each block has one."""
+    labels = reader.table.labels
+    if len(labels) < 2 or any(role != "cell" for role, _ in labels):
+        return np.zeros(0), [None]
+    reader.about.note("cells by the lines above their blocks")
+    names = np.array([name for _, name in labels], object)
+    return names[reader.table.blocks], list(dict.fromkeys(names.tolist()))
 
 
 def row_runs(reader: Reader) -> NDArray[np.int64]:
@@ -195,10 +241,23 @@ def read_voltages(reader: Reader) -> NDArray[np.float64]:
         told = parse_unit(split_unit(table.header[column.place])[1] or table.units[column.place] or "V")
         return reader.numbers(column, "a read voltage") * (told.factor if told is not None else 1.0)
     name = r"(?:v_?\s?read|read\w*\s*(?:voltage|bias)|lesespannung)"
-    number = r"([+-]?\d+(?:[.,]\d+)?(?:e[+-]?\d+)?)"
-    pattern = rf"(?i){name}\W*{number}\s*(m?)V?"
+    patterns = (
+        rf"(?i){name}\W*{_NUMBER}\s*(m?)V?",
+        rf"(?i)(?:read\w*|gelesen|lesen)\s+(?:at|bei|@)\s*{_NUMBER}\s*(m?)V\b",
+    )
     for line in table.preamble:
-        match = re.search(pattern, line)
-        if match is not None:
-            return np.full(table.rows.size, float(match[1].replace(",", ".")) * (1e-3 if match[2] else 1.0))
+        for pattern in patterns:
+            match = re.search(pattern, line)
+            if match is not None:
+                return np.full(table.rows.size, _volts(match))
     return np.full(table.rows.size, np.nan)
+
+
+def voltage_in_name(name: str) -> float | None:
+    """Read voltage, V, that a name such as ``I@0.1V`` or ``I (0.1 V)`` says; None: none."""
+    match = re.search(rf"(?i)(?:@|\(|\bat)\s*{_NUMBER}\s*(m?)V\b", name)
+    return None if match is None else _volts(match)
+
+
+def _volts(match: re.Match[str]) -> float:
+    return float(match[1].replace(",", ".")) * (1e-3 if match[2] else 1.0)

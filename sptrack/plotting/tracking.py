@@ -28,13 +28,17 @@ _UNITS = {"w": "mean $(W - W^*)^2$ (weight units²)", "q": "mean $(Q - w^*)^2$ (
 
 
 def tracking_figure(data: xr.Dataset) -> Figure:
-    """Errors of W (above) and Q (below) against pulses (left) and against cost (right)."""
-    figure = new_figure(13.0, 8.4)
-    panels = figure.subplots(2, 2, sharex="col", sharey="row")
-    for row, error in zip(panels, ("w", "q"), strict=True):
+    """Errors of W (above) and Q (below) against pulses (left) and against cost (right).
+
+    Recorded gradients have errors of Q alone.
+    """
+    shown = [error for error in ("w", "q") if np.isfinite(data[f"{error}_error"].values).any()] or ["w"]
+    figure = new_figure(13.0, 4.2 * len(shown))
+    panels = figure.subplots(len(shown), 2, sharex="col", sharey="row", squeeze=False)
+    for row, error in zip(panels, shown, strict=True):
         for ax, against in zip(row, _AXES, strict=True):
             plot_error(ax, data, error, against)
-    by_error = np.argsort(-data["w_tail"].values)
+    by_error = np.argsort(-data[f"{shown[0]}_tail"].values)
     handles, names = panels[0, 0].get_legend_handles_labels()
     figure.legend(
         [handles[k] for k in by_error],
@@ -63,11 +67,12 @@ def plot_error(ax: Axes, data: xr.Dataset, error: str, against: str) -> Axes:
         if np.isfinite(value):
             bar = np.nan_to_num(np.abs(ends - value)).reshape(2, 1)
             ax.errorbar(spent[-1], value, bar, fmt="o", color=colour, markersize=5, capsize=3)
-    ax.set(xscale="log", yscale="log")
+    if np.nanmax(data[f"{error}_error"].values, initial=0.0) > 0:
+        ax.set(xscale="log", yscale="log")
     first = against == "pulses"
     return label(
         ax,
         f"{_TITLES[error]} against {'pulses' if first else 'cost'}",
-        _AXES[against] if error == "q" else "",
+        _AXES[against],
         _UNITS[error] if first else "",
     )

@@ -113,6 +113,7 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
     measured, ends = _measured(record, chosen, prediction, driven.reading_std)
     if not settled:
         measured[:], ends[:] = np.nan, np.nan
+    told = () if driven.recording is None else driven.recording.warnings_over(driven.cells.size)
     late = f"settling takes {longest:.3g} steps: the errors were not measured, only predicted"
     return ChainResponse(
         quantities=(
@@ -120,7 +121,7 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
             *_chopper_quantities(driven.chopper, chosen),
             *_device_quantities(loop, driven, prediction, terms, float(np.nanmean(wait))),
         ),
-        warnings=(*prediction.warnings, *(() if settled else (late,))),
+        warnings=(*prediction.warnings, *(() if settled else (late,)), *told),
         data=_dataset(chosen, driven, record, {"predicted": terms, "measured": measured, "ends": ends}),
     )
 
@@ -321,7 +322,7 @@ def _dataset(low_pass: Linear, driven: OpenLoop, record: Record, terms: dict[str
         "phase": (("omega",), np.unwrap(np.angle(response)), {"units": "rad"}),
         "group_delay": (("omega",), delay_curve(low_pass, omega), {"units": "steps"}),
         "step_response": (("sample",), block_step_response(low_pass, shown)[sample], {"units": "1"}),
-        "line_power": (("line",), lines.power[upper] * driven.mean**2, {"units": "gradient units squared"}),
+        "line_power": (("line",), lines.power[upper] * driven.powers[0], {"units": "gradient units squared"}),
         "predicted": (("term",), terms["predicted"], {"units": "weight units"}),
         "measured": (("term",), terms["measured"], {"units": "weight units"}),
         "measured_ci": (("term", "end"), terms["ends"], {"units": "weight units"}),
@@ -334,12 +335,13 @@ def _dataset(low_pass: Linear, driven: OpenLoop, record: Record, terms: dict[str
         "line": (("line",), lines.omega[upper], {"units": "rad per step"}),
         "term": (("term",), list(TERMS), {}),
     }
+    mean, variance = driven.powers
     parameters = {
         "filter": spec_text(low_pass),
         "chopper": spec_text(driven.chopper),
         "device": driven.cells.device.source.name,
         "cells": driven.cells.size,
-        "gradient": {"mean": driven.mean, "std": driven.std},
+        "gradient": {"mean": mean**0.5, "std": variance**0.5},
         "alpha": driven.alpha,
         "law": driven.law,
         "corner": corner(low_pass),
@@ -352,7 +354,7 @@ def _dataset(low_pass: Linear, driven: OpenLoop, record: Record, terms: dict[str
 def _spectra(low_pass: Linear, driven: OpenLoop, record: Record) -> tuple[dict[str, Any], Array]:
     """Densities of the chopped gradient, and of what of it passes, measured and expected, by bin."""
     chopper, welch = driven.chopper, Welch(segment=_segment(low_pass), centre="none")
-    mean, noise = driven.mean**2, driven.std**2
+    mean, noise = driven.powers
     lines = chopper.lines()
     chopped = record.chopped.astype(np.float64)
     passed = low_pass.process(chopped)[0]

@@ -20,6 +20,7 @@ from sptrack.theory.closed_loop import Loop, linearise
 from sptrack.theory.drive import CountLaw, GradientStatistics
 from sptrack.theory.weighted import error_of_weights
 from sptrack.tracking import Method, Tracker, open_loop
+from sptrack.tracking.recorded import RecordedGradient
 from sptrack.values import as_seed
 
 Array = NDArray[Any]
@@ -54,7 +55,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OpenLoop:
-    """Cells under pulses of a chopped gradient g = mean + std xi that they do not change.
+    """Cells under pulses of a chopped gradient that they do not change: mean + std xi, or a recorded one.
 
     Parameters
     ----------
@@ -74,11 +75,14 @@ class OpenLoop:
         Std of the noise of reading P, weight units, at least 0.
     seed : int
         Root seed of gradient, pulses and reading noise; the chopper has its own.
+    recording : RecordedGradient or None
+        Gradient to be played instead, with a mean of 0 and a std of 0; theory takes its steps as
+        independent, with the mean and std of each column.
 
     Raises
     ------
     ParameterError
-        A value outside its range (see `sptrack.theory.linearise`).
+        A mean or std beside a recording; a value outside its range (see `sptrack.theory.linearise`).
     """
 
     cells: Cells
@@ -90,8 +94,14 @@ class OpenLoop:
     slots: int = 31
     read_noise: float = 0.0
     seed: int = 0
+    recording: RecordedGradient | None = None
 
     def __post_init__(self) -> None:
+        if self.recording is not None and (self.mean != 0 or self.std != 0):
+            raise ParameterError(
+                f"mean = {self.mean}, std = {self.std} beside recorded gradients, which replace both: "
+                "leave them at 0"
+            )
         if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
             raise ParameterError(f"read_noise = {self.read_noise}: a finite number >= 0 wanted")
         if self.cells.device.one_sided:
@@ -104,12 +114,27 @@ class OpenLoop:
         """Std of what a read shows beside the stored P, weight units: reading noise and write noise."""
         return float(np.hypot(self.read_noise, self.cells.device.write_noise * self.cells.dw_min))
 
+    @property
+    def statistics(self) -> GradientStatistics:
+        """Mean and std of the gradient, of each cell where it was recorded."""
+        if self.recording is None:
+            return GradientStatistics(mean=self.mean, std=self.std)
+        mean, std = (one.reshape(self.cells.shape) for one in self.recording.over(self.cells.size))
+        return GradientStatistics(mean=mean, std=std)
+
+    @property
+    def powers(self) -> tuple[float, float]:
+        """Mean over the cells of squared mean and of variance of the gradient."""
+        given = self.statistics
+        mean, variance = (float(np.mean(np.square(one))) for one in (given.mean, given.std))
+        return mean, variance
+
     def linear(self) -> Loop:
         """The linear model of these cells under this drive."""
         return linearise(
             self.cells,
             alpha=self.alpha,
-            gradient=GradientStatistics(mean=self.mean, std=self.std),
+            gradient=self.statistics,
             law=self.law,
             slots=self.slots,
         )
@@ -132,7 +157,11 @@ class OpenLoop:
         if steps < 1 or skip < 0:
             raise ParameterError(f"steps = {steps}, skip = {skip}: at least 1 and 0 wanted")
         signs = self.chopper.signs(0, skip + steps, self.cells.size)
-        gradient = np.float32(self.mean) + np.float32(self.std) * self._normals("gradient", 0, skip + steps)
+        if self.recording is None:
+            noise = self._normals("gradient", 0, skip + steps)
+            gradient = np.float32(self.mean) + np.float32(self.std) * noise
+        else:
+            gradient = self.recording.drive(skip + steps, self.cells.size)
         chopped = signs * gradient
         method = Method(name="open-loop", alpha=self.alpha)
         tracker = Tracker(

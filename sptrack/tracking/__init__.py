@@ -1,5 +1,6 @@
 """Closing the loop: every algorithm as settings of one recursion, run on problems with known optimum."""
 
+from sptrack.tracking.bench import BenchArray
 from sptrack.tracking.compounds import (
     Buffer,
     Compound,
@@ -16,6 +17,7 @@ from sptrack.tracking.run import Recording, Track, Tracker, track
 __all__ = [
     "METHODS",
     "PROBLEMS",
+    "BenchArray",
     "Buffer",
     "Compound",
     "CompoundSettings",

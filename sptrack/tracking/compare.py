@@ -21,7 +21,7 @@ from sptrack.intervals import positive_interval
 from sptrack.results import dataset, json_text, provenance
 from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method, method
-from sptrack.tracking.problems import ProblemSettings, problem
+from sptrack.tracking.problems import RECORDED, ProblemSettings, problem
 from sptrack.tracking.run import Tracker
 from sptrack.values import as_seed
 
@@ -119,11 +119,12 @@ def compare(
     Dataset
         Over ``method``, ``seed`` and ``sample`` (of 200 steps, ``step`` is its last): ``w_error``,
         ``mix_error``, ``q_error`` (mean over the weights and the steps of the sample, weight units squared;
-        Q's is NaN for methods without one) and ``pulses``, ``reads``, ``programs``, ``cost`` so far, of all
-        cells of W and P, calibration included: programs are renewals of an analog copy of the reference,
-        ``cost_digital`` is the cost where it is subtracted digitally instead. Over ``method``: ``w_tail``, ``mix_tail``, ``q_tail``, means
-        over the last tenth of the steps and all seeds, and ``w_tail_ci`` ..., their 95 % intervals over
-        seeds (`sptrack.intervals.positive_interval`).
+        Q's is NaN for methods without one, those of the weights with recorded gradients) and ``pulses``,
+        ``reads``, ``programs``, ``cost`` so far, of all cells of W and P, calibration included: programs are
+        renewals of an analog copy of the reference, ``cost_digital`` is the cost where it is subtracted
+        digitally instead. Over ``method``: ``w_tail``, ``mix_tail``, ``q_tail``, means over the last tenth of
+        the steps and all seeds, and ``w_tail_ci`` ..., their 95 % intervals over seeds
+        (`sptrack.intervals.positive_interval`).
 
     Raises
     ------
@@ -230,6 +231,8 @@ def _resume(tracker: Tracker, path: Path, made_by: str, steps: int) -> list[list
 
 def _dataset(what: Comparison, runs: list[list[_Run]], cost: CostModel) -> "xr.Dataset":
     errors = np.array([[run.errors for run in row] for row in runs])
+    if what.problem == RECORDED:
+        errors[..., :2] = np.nan
     for k, item in enumerate(what.methods):
         if not item.has_reference:
             errors[k, :, :, 2] = np.nan

@@ -11,7 +11,7 @@ A file has up to six tables, none of which is needed::
     every = 4
 
     [problem]             # name of a problem, and fields of `ProblemSettings`
-    name = "quadratic"
+    name = "quadratic"    # or "recorded", with recorded = "gradient.csv"
     read_noise = 0.02
 
     [device]              # a device file's keys; or, without the table, device = "soft-bounds" or "FILE.toml"
@@ -54,7 +54,7 @@ from sptrack.devices.config import (
 from sptrack.devices.device import Device
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.methods import METHODS, SOURCES, SPELLINGS, Method, Transfer, method, with_settings
-from sptrack.tracking.problems import PROBLEMS, ProblemSettings
+from sptrack.tracking.problems import PROBLEM_NAMES, RECORDED, ProblemSettings
 
 _SPELLED = {"eta": float, "p": float, "half_period": int, "estimator": str}
 _CHOP = {"probability": float, "half_period": int, "scope": str}
@@ -91,6 +91,10 @@ class Setup:
     settings: ProblemSettings = field(default_factory=ProblemSettings)
     filter: Described | None = None
     chopper: SignSource | None = None
+
+    def with_recording(self, path: str | os.PathLike[str]) -> "Setup":
+        """The setup with the gradients recorded in a file in place of its problem."""
+        return replace(self, problem=RECORDED, settings=replace(self.settings, recorded=os.fspath(path)))
 
     def with_device(self, device: Device) -> "Setup":
         """The setup on another device, with its reading noise unless the setup has one of its own."""
@@ -183,12 +187,14 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup", folder:
             raise ParameterError(f"{where}: {error}") from error
         reference = chopper = None
     settings = dict(mapping.get("problem", {}))
-    name = settings.pop("name", "quadratic")
-    if not isinstance(name, str) or name not in PROBLEMS:
+    name = settings.pop("name", RECORDED if "recorded" in settings else "quadratic")
+    if not isinstance(name, str) or name not in PROBLEM_NAMES:
         raise ParameterError(
-            f"{where}: problem.name must be one of {', '.join(PROBLEMS)}, got {name!r}"
-            + nearest(str(name), PROBLEMS)
+            f"{where}: problem.name must be one of {', '.join(PROBLEM_NAMES)}, got {name!r}"
+            + nearest(str(name), PROBLEM_NAMES)
         )
+    if isinstance(settings.get("recorded"), str) and settings["recorded"]:
+        settings["recorded"] = str(folder / settings["recorded"])
     if "device" in settings:
         raise ParameterError(f"{where}: unknown table 'problem.device': use the table 'device'")
     if "device" in mapping:

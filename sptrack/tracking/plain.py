@@ -30,7 +30,7 @@ Gradient = Callable[[Array, int], Array]
 
 
 class TrackedArray(Protocol):
-    """What the recursion needs of an array: a `Crossbar`, or anything with these names.
+    """What the recursion needs of an array: a `Crossbar`, a `BenchArray`, or anything with these names.
 
     Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer, by an input-aware observer
     the device, whose response and noise it has to know, and by a fixed-point Q its nominal range.
@@ -129,7 +129,8 @@ class PlainTracker:
     Raises
     ------
     ParameterError
-        Arrays of two shapes, a missing reference, a read noise out of range.
+        An array without what `TrackedArray` names, arrays of two shapes, a missing reference, a read noise
+        out of range.
     """
 
     def __init__(
@@ -144,6 +145,15 @@ class PlainTracker:
         read_noise: float = 0.0,
         **options: Any,
     ) -> None:
+        for array in (main, fast):
+            missing = [
+                key for key in ("name", "ledger", "cells", "apply", "weights") if not hasattr(array, key)
+            ]
+            if missing:
+                raise ParameterError(
+                    f"array {type(array).__name__}: {', '.join(missing)} missing; pass a Crossbar, or "
+                    "BenchArray(bench, device) for what has pulse() and read()"
+                )
         shape, dtype = fast.weights.shape, fast.weights.dtype
         if main.weights.shape != shape:
             raise ParameterError(f"W of shape {main.weights.shape}, P of shape {shape}: one shape wanted")
@@ -203,7 +213,9 @@ class PlainTracker:
         """One step; the chopper has just flipped where ``flips`` [R, C], to signs ``chop`` [1, C or R, C]."""
         m = self.method
         self._renew(flips)
-        mix = self.main.weights + m.gamma * chop * (self.fast.weights - self._held)
+        mix = self.main.weights
+        if m.gamma != 0:
+            mix = mix + m.gamma * chop * (self.fast.weights - self._held)
         g = self.gradient(mix, self.step)
         if m.direct:
             self.main.apply(-m.alpha * g, phase="gradient", **self._options)
@@ -306,6 +318,8 @@ def problem_gradient(problem: Problem, *, seed: int = 0) -> Gradient:
         if problem.gradient_noise > 0:
             step_normals(z, words, key, step, index)
             g += np.float32(problem.gradient_noise) * z[step & 3]
+        if problem.recording is not None:
+            g += problem.recording.drive(1, n, first=step)[0]
         return g.reshape(weights.shape)
 
     return gradient

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,9 @@ from sptrack.devices import Cells, Device, Spread, SymmetricPoints, sample_cells
 from sptrack.errors import ParameterError, nearest
 from sptrack.kernels import objectives
 from sptrack.values import as_seed, plain_fields, real_array
+
+if TYPE_CHECKING:
+    from sptrack.tracking.recorded import RecordedGradient
 
 Array = NDArray[Any]
 
@@ -42,6 +45,8 @@ class Problem:
         Cells of W and of P, in one row: a column is a cell.
     read_noise : float
         Std of the noise of reading P, weight units.
+    recording : RecordedGradient or None
+        Added to the gradient, step by step; the objective is then constant, W has no optimum.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Problem:
     main: Cells
     fast: Cells
     read_noise: float = 0.0
+    recording: "RecordedGradient | None" = None
 
     def __post_init__(self) -> None:
         if self.main.size != len(self.optimum) or self.fast.size != len(self.optimum):
@@ -79,6 +85,8 @@ class ProblemSettings:
         See `Problem`.
     device : Device
         Device of W and P.
+    recorded : str
+        File of recorded gradients (`sptrack.tracking.recorded`), for the problem "recorded" alone.
     """
 
     size: int = 64
@@ -88,6 +96,7 @@ class ProblemSettings:
     gradient_noise: float = 0.2
     read_noise: float = 0.0
     device: Device = field(default_factory=default_device)
+    recorded: str = ""
 
     def __post_init__(self) -> None:
         plain_fields(self)
@@ -211,13 +220,29 @@ def open_loop(cells: Cells, *, mean: ArrayLike = 0.0, std: float = 0.0, read_noi
     )
 
 
+def recorded(settings: ProblemSettings, seed: int) -> Problem:
+    """Recorded gradients as they were asked for, whatever the weights are.
+
+    The symmetric point of P can be tracked; W has no optimum (``optimum`` is 0).
+    """
+    from sptrack.tracking.recorded import recorded_gradient
+
+    common, _, _ = _cells_and_optimum(settings, seed)
+    nothing = np.zeros(settings.size)
+    changed = {"optimum": nothing, "gradient_noise": 0.0, "recording": recorded_gradient(settings.recorded)}
+    return Problem(name=RECORDED, objective=objectives.constant(nothing), **(common | changed))
+
+
+RECORDED = "recorded"
+"""Name of the problem that plays recorded gradients."""
 PROBLEMS: dict[str, Callable[[ProblemSettings, int], Problem]] = {
     "quadratic": quadratic,
     "separable": separable,
     "least-squares": least_squares,
     "logistic": logistic,
 }
-"""Factories by name; "quadratic" is the default."""
+"""Factories by name of problems with an optimum; "quadratic" is the default."""
+PROBLEM_NAMES = (*PROBLEMS, RECORDED)
 
 
 def problem(name: str = "quadratic", settings: ProblemSettings | None = None, *, seed: int = 0) -> Problem:
@@ -228,11 +253,19 @@ def problem(name: str = "quadratic", settings: ProblemSettings | None = None, *,
     ParameterError
         Unknown name, settings out of range, a negative seed.
     """
-    if name not in PROBLEMS:
+    if name not in PROBLEM_NAMES:
         raise ParameterError(
-            f"problem {name!r}: one of {', '.join(PROBLEMS)} wanted{nearest(name, PROBLEMS)}"
+            f"problem {name!r}: one of {', '.join(PROBLEM_NAMES)} wanted{nearest(name, PROBLEM_NAMES)}"
         )
-    return PROBLEMS[name](ProblemSettings() if settings is None else settings, as_seed(seed))
+    seed = as_seed(seed)
+    made = ProblemSettings() if settings is None else settings
+    if bool(made.recorded) != (name == RECORDED):
+        raise ParameterError(
+            f"problem {name!r} needs recorded = FILE, the gradients it plays"
+            if name == RECORDED
+            else f"recorded = {made.recorded!r} is for problem 'recorded', got problem {name!r}"
+        )
+    return recorded(made, seed) if name == RECORDED else PROBLEMS[name](made, seed)
 
 
 def mean_gradient(problem: Problem, weights: ArrayLike) -> Array:

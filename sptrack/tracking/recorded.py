@@ -17,6 +17,9 @@ from sptrack.values import real_array
 
 __all__ = ["RecordedGradient", "recorded_gradient"]
 
+MOST_CORRELATION = 0.1
+"""Correlation of successive steps above which predictions carry a warning."""
+
 Array = NDArray[Any]
 
 
@@ -34,7 +37,7 @@ class RecordedGradient:
     Raises
     ------
     ParameterError
-        Fewer than 2 steps, no columns, or values that are not finite (the step is named).
+        Fewer than 2 steps, no columns, values that are not finite (the step is named) or all 0.
     """
 
     values: Array
@@ -55,13 +58,52 @@ class RecordedGradient:
                 f"{self.name}: gradients must be finite, got {values[step, column]} in step {step + 1}, "
                 f"column {column + 1}"
             )
+        if not values.any():
+            raise ParameterError(f"{self.name}: gradients are all 0: without pulses nothing can be tracked")
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
 
-    def drive(self, steps: int, cells: int) -> Array:
-        """The gradient [steps, cells] (float32), repeated in time, columns dealt out to cells in turn."""
-        row, column = np.arange(steps) % len(self.values), np.arange(cells) % self.values.shape[1]
+    def drive(self, steps: int, cells: int, *, first: int = 0) -> Array:
+        """Gradient [steps, cells] (float32) from step ``first`` on.
+
+        The recording is repeated in time; its columns are dealt out to the cells in turn.
+        """
+        row, column = np.arange(first, first + steps) % len(self.values), self._columns(cells)
         return np.asarray(self.values[row][:, column], np.float32)
+
+    def over(self, cells: int) -> tuple[Array, Array]:
+        """Mean and std [cells] of the gradient of each cell."""
+        column = self._columns(cells)
+        return self.values.mean(axis=0)[column], self.values.std(axis=0)[column]
+
+    def _columns(self, cells: int) -> Array:
+        return np.asarray(np.arange(cells) % self.values.shape[1])
+
+    @property
+    def correlation(self) -> float:
+        """Mean correlation of successive steps."""
+        x = self.values - self.values.mean(axis=0)
+        power = (x**2).sum(axis=0)
+        live = power > 0
+        if not live.any():
+            return 0.0
+        return float(np.mean((x[1:] * x[:-1]).sum(axis=0)[live] / power[live]))
+
+    def warnings_over(self, cells: int) -> tuple[str, ...]:
+        """`warnings`, and one where several cells get the same column: intervals over cells are too short."""
+        columns = self.values.shape[1]
+        shared = f"{columns} recorded columns drive {cells} cells: intervals over the cells are too short"
+        return (*self.warnings, *((shared,) if columns < cells else ()))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentence on successive steps that are not independent, as predictions take them to be."""
+        if abs(self.correlation) <= MOST_CORRELATION:
+            return ()
+        return (
+            f"recorded gradients follow each other (correlation {self.correlation:.2f}): the prediction "
+            "takes them as independent, the simulation plays them as recorded",
+        )
 
 
 def recorded_gradient(path: str | os.PathLike[str]) -> RecordedGradient:

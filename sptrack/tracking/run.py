@@ -254,7 +254,7 @@ class Tracker:
         if steps < 1 or samples < 1 or steps % samples:
             raise ParameterError(f"steps = {steps}: a positive multiple of {samples} samples wanted")
         every = steps // samples
-        per_chunk = max(1, min(samples, _CHUNK_VALUES // (every * self._groups())))
+        per_chunk = max(1, min(samples, _CHUNK_VALUES // (every * self._groups(driven=True))))
         for first in range(0, samples, per_chunk):
             self._advance(every, min(per_chunk, samples - first))
 
@@ -291,8 +291,18 @@ class Tracker:
             )
         return added
 
-    def _groups(self) -> int:
-        return sign_groups(self.method, self._size)
+    def _groups(self, *, driven: bool = False) -> int:
+        """Columns of the signs of the chopper, or of a recorded gradient if it has more."""
+        recorded = self._size if driven and self.problem.recording is not None else 1
+        return max(sign_groups(self.method, self._size), recorded)
+
+    def _recorded(self, count: int, added: Array) -> Array:
+        """Gradient added to the next ``count`` steps: a test signal, a recording, or both."""
+        recording = self.problem.recording
+        if recording is None:
+            return added
+        played = recording.drive(count, self._size, first=self.step)
+        return np.ascontiguousarray(played + added if len(added) else played)
 
     def _advance(
         self, every: int, samples: int, *, added: Array = _NO_DRIVE, record: Array = _NO_RECORD
@@ -300,6 +310,7 @@ class Tracker:
         """Go on for ``samples`` samples of ``every`` steps; signs [steps + 1, groups] of the chopper."""
         count = every * samples
         signs = chopper_signs(self.method, self.step, count, (1, self._size), self.seed)
+        added = self._recorded(count, added)
         span = tracking_state.Span(self.step, signs, every, _single(self.problem.optimum), added)
         tile = TILE if is_separable(self.problem.objective) else self._size
         tiles = -(-self._size // tile)

@@ -11,7 +11,7 @@ from sptrack.cost import CostModel
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.compare import QUANTITIES, SAMPLE, TAIL
 from sptrack.tracking.methods import Method
-from sptrack.tracking.problems import ProblemSettings, problem
+from sptrack.tracking.problems import RECORDED, ProblemSettings, problem
 from sptrack.tracking.run import Tracker
 
 Array = NDArray[Any]
@@ -59,13 +59,14 @@ class Task:
             raise ParameterError(f"steps = {self.steps}: a positive multiple of {SAMPLE} wanted")
 
 
-def check_objectives(objectives: Sequence[str], method: Method) -> None:
-    """Refuse objectives that are unknown, repeated, or mean nothing for ``method``.
+def check_objectives(objectives: Sequence[str], method: Method, problem: str = "quadratic") -> None:
+    """Refuse objectives that are unknown, repeated, or mean nothing for ``method`` or ``problem``.
 
     Raises
     ------
     ParameterError
-        As said; "q" for a method that neither estimates nor is told the symmetric point.
+        As said; "q" for a method that neither estimates nor is told the symmetric point, "w" for recorded
+        gradients.
     """
     if not objectives or len(set(objectives)) < len(objectives):
         raise ParameterError(
@@ -78,6 +79,8 @@ def check_objectives(objectives: Sequence[str], method: Method) -> None:
             )
     if "q" in objectives and not method.has_reference:
         raise ParameterError(f"objective 'q': {method.name} has no estimate of the symmetric point")
+    if "w" in objectives and problem == RECORDED:
+        raise ParameterError("objective 'w': W has no optimum under recorded gradients; choose 'q'")
 
 
 def evaluate(

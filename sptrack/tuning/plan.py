@@ -142,7 +142,7 @@ class Plan:
     budget: Budget = Budget()
 
     def __post_init__(self) -> None:
-        check_objectives(self.search.objectives, self.start)
+        check_objectives(self.search.objectives, self.start, self.task.problem)
         check_space(self.space, self.start)
 
     @property

@@ -12,6 +12,7 @@ from sptrack.design import (
 )
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError
+from sptrack.tracking.recorded import RecordedGradient
 
 RMS = {"require": {"rms": 0.05}}
 
@@ -129,7 +130,6 @@ def test_bad_rows_of_a_recording_are_named(tmp_path, text, message):
 
 
 def test_correlation_is_that_of_successive_steps(tmp_path):
-    assert Gradient().correlation() == 0
     slow = np.repeat(np.random.default_rng(1).standard_normal((2000, 3)), 2, axis=0)
-    assert Gradient(recording=slow).correlation() == pytest.approx(0.5, abs=0.05)
-    assert Gradient(recording=np.ones((5, 2))).correlation() == 0
+    assert RecordedGradient(values=slow).correlation == pytest.approx(0.5, abs=0.05)
+    assert RecordedGradient(values=np.ones((5, 2))).correlation == 0

@@ -1,0 +1,51 @@
+"""Every command of a tutorial runs, in its order, and prints the lines that are shown (numbers aside)."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sptrack.cli import main
+
+FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
+CONSOLE = re.compile(r"^```console\n\$ (sptrack .*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
+
+
+def words(line):
+    """Line without its numbers, signs and widths of columns."""
+    return " ".join(NUMBER.sub("#", re.sub(r"[\\/|]", " ", line)).split())
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", ["lab_file"])
+def test_commands_of_a_tutorial_print_what_is_shown(name, tmp_path, monkeypatch, capsys):
+    """Fit, calibrate, design, track, explain, response, budget and tune on one lab file."""
+    pytest.importorskip("optuna", reason="needs the extra sptrack[tune]")
+    shutil.copy(FOLDER / f"{name}.csv", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    found = CONSOLE.findall((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
+    assert len(found) >= 9
+    for command, shown in found:
+        assert not main(shlex.split(command)[1:]), command
+        printed = {words(line) for line in capsys.readouterr().out.splitlines()}
+        for line in shown.splitlines():
+            assert line == "..." or words(line) in printed, f"{command}: {line!r} is not printed"
+
+
+@pytest.mark.parametrize("path", FOLDER.glob("*.md"), ids=lambda path: path.stem)
+def test_tutorials_name_files_that_are_there(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (path.parent / target).exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["calibrate", "design", "explain", "response", "track", "tune", "budget", "verify", "devices"]
+)
+def test_every_command_says_that_it_takes_a_device_file(command, capsys):
+    main([command, "--help"] if command != "devices" else ["devices", "show", "--help"])
+    assert re.search(r"--device|DEVICE|TOML", capsys.readouterr().out)
