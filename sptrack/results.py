@@ -263,11 +263,12 @@ def json_text(value: Any) -> str:
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
+def write_atomic(path: str | os.PathLike[str], content: str | bytes, *, durable: bool = True) -> None:
     """Write a file under a temporary name, flush it to disk and rename it.
 
     A file of that name is replaced, through a link that it may be; a pipe or device is written into. Text is
-    written as UTF-8.
+    written as UTF-8. Not ``durable``: not flushed, so that a machine that loses its power may leave an empty
+    file, for content that is checked when it is read.
 
     Raises
     ------
@@ -290,8 +291,9 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
     try:
         with temporary.open("xb") as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -113,34 +113,26 @@ def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoo
     """Filter and driven cells from options, file and defaults."""
     from sptrack.blocks.spec import chopper_from, filter_from
     from sptrack.devices.config import device_named
-    from sptrack.response import OpenLoop
     from sptrack.response.chain import linear_filter
-    from sptrack.response.defaults import method_filter, method_signs, start_gradient
+    from sptrack.response.defaults import driven_cells, method_filter
     from sptrack.tracking.config import Setup, chained, load_setup
     from sptrack.tracking.methods import method
-    from sptrack.tracking.problems import problem
 
     setup = Setup() if chain.config is None else load_setup(chain.config)
     if chain.device is not None:
         setup = setup.with_device(device_named(chain.device))
     chosen = chained(method("e-rider") if setup.method is None else setup.method, setup.filter, setup.chopper)
-    tracked = problem(setup.problem, setup.settings, seed=gradient.seed)
     if chain.filter is None:
         low_pass = method_filter(chosen)
     else:
         low_pass = linear_filter(filter_from(chain.filter, "--filter"))
-    signs = (
-        method_signs(chosen, seed=gradient.seed)
-        if chain.chopper is None
-        else chopper_from(chain.chopper, "--chopper")
-    )
-    driven = OpenLoop(
-        cells=tracked.fast,
-        chopper=signs,
-        alpha=chosen.alpha if gradient.alpha is None else gradient.alpha,
-        mean=start_gradient(tracked) if gradient.mean is None else gradient.mean,
-        std=tracked.gradient_noise if gradient.std is None else gradient.std,
-        read_noise=tracked.read_noise,
+    driven = driven_cells(
+        setup,
+        chosen,
+        chopper=None if chain.chopper is None else chopper_from(chain.chopper, "--chopper"),
+        mean=gradient.mean,
+        std=gradient.std,
+        alpha=gradient.alpha,
         seed=gradient.seed,
     )
     return low_pass, driven
