@@ -1,11 +1,11 @@
-"""Summaries of the error over cells, each with its 95 % interval."""
+"""Summaries with their 95 % intervals: of the error over cells, of a quantity over repeats."""
 
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 Array = NDArray[Any]
 Interval = tuple[float, float]
@@ -36,6 +36,21 @@ def summarise(estimate: Array, truth: Array) -> dict[str, tuple[float, Interval]
         name: (value, _pair(np.percentile([sample[name] for sample in samples], ends)))
         for name, value in values.items()
     }
+
+
+def mean_interval(values: ArrayLike) -> Interval | None:
+    """95 % interval of the mean of repeats by Student's t; None of fewer than two, or of one not finite.
+
+    Of positive values it is taken on the scale of the logarithm, of values that are not negative cut at 0.
+    """
+    x = np.asarray(values, np.float64)
+    if x.size < 2 or not np.isfinite(x).all():
+        return None
+    mean = float(x.mean())
+    half = float(stdtrit(x.size - 1, 0.5 + _LEVEL / 2) * x.std(ddof=1) / math.sqrt(x.size))
+    if (x > 0).all():
+        return mean * math.exp(-half / mean), mean * math.exp(half / mean)
+    return max(mean - half, 0.0) if (x >= 0).all() else mean - half, mean + half
 
 
 def _statistics(error: Array, estimate: Array, truth: Array) -> dict[str, float]:

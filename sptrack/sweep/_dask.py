@@ -57,9 +57,7 @@ def run_on(client: Client, tasks: Sequence[Task], warm_up: WarmUp | None) -> Ite
         ) from error
 
 
-def _submit(
-    client: Client, over: Any, names: dict[str, str], waiting: Iterator[Task], room: int
-) -> None:
+def _submit(client: Client, over: Any, names: dict[str, str], waiting: Iterator[Task], room: int) -> None:
     """Fill the window. The name of a task tells its sweep, so that two of them share no results."""
     while len(names) < room:
         task = next(waiting, None)
@@ -88,16 +86,21 @@ def _prepare(client: Client, warm_up: WarmUp | None) -> None:
     try:
         client.wait_for_workers(1, timeout=_WORKERS)
     except TimeoutError as error:
-        raise SptrackError(f"scheduler {_address(client)} must have a worker, got none in {_WORKERS} s") from error
+        raise SptrackError(
+            f"scheduler {_address(client)} must have a worker, got none in {_WORKERS} s"
+        ) from error
     try:
         told = client.run(_identity)
     except ImportError as error:
-        raise SptrackError(f"workers of {_address(client)} must have sptrack[sweep]: {one_line(error)}") from error
+        raise SptrackError(
+            f"workers of {_address(client)} must have sptrack[sweep]: {one_line(error)}"
+        ) from error
     hosts = {}
     for worker, (version, host) in told.items():
         if version != sptrack.__version__:
             raise SptrackError(
-                f"worker {worker} must have sptrack {sptrack.__version__}, got {version}: install the same there"
+                f"worker {worker} must have sptrack {sptrack.__version__}, got {version}: install "
+                "the same there"
             )
         hosts[host] = worker
     if warm_up is not None:
@@ -120,7 +123,7 @@ def _address(client: Client) -> str:
 
 
 def _settings() -> dict[str, Any]:
-    """One thread per worker, whatever the user's settings; few seconds to find out that a scheduler is lost."""
+    """One thread per worker whatever the user's settings, and little patience with a lost scheduler."""
     return {
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS, 1),
         "distributed.comm.timeouts.connect": f"{_CONNECT}s",

@@ -128,7 +128,9 @@ def read_record(path: Path) -> Record:
         body = told["record"]
         if told["sha256"] != hashlib.sha256(_text(body).encode()).hexdigest() or body["cell"] != path.stem:
             raise ValueError("digest")
-        quantities = {name: (_loaded(value), str(unit)) for name, (value, unit) in body.get("quantities", {}).items()}
+        quantities = {
+            name: (_loaded(value), str(unit)) for name, (value, unit) in body.get("quantities", {}).items()
+        }
         return Record(quantities, str(body.get("refused", "")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged(f"{path}: damaged, not a whole record of a cell") from error
@@ -153,8 +155,8 @@ def kinds(cells: Iterable[Cell]) -> tuple[Parameters, ...]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Linear algebra in one thread: the same sums in the same order everywhere, and no more threads than workers."""
-    import scipy.linalg  # noqa: F401 - its library must be there to be told
+    """Linear algebra in one thread: sums in the same order everywhere, and a processor for each worker."""
+    import scipy.linalg  # noqa: F401 - loads the library that is to be limited
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):

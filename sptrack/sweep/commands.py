@@ -229,9 +229,7 @@ _OF_DEVICE = {"device": _soft_bounds}
 
 COMMANDS: dict[str, Command] = {
     "track": Command(_track, (*_SETUP, "steps"), "w", {"steps": 200}, _OF_SETUP),
-    "budget": Command(
-        _budget, (*_SETUP, "steps", "seeds"), "total", {"steps": 400, "seeds": 2}, _OF_SETUP
-    ),
+    "budget": Command(_budget, (*_SETUP, "steps", "seeds"), "total", {"steps": 400, "seeds": 2}, _OF_SETUP),
     "response": Command(
         _response, (*_SETUP, "mean", "std", "alpha"), "measured rms error of Q", {}, _OF_SETUP
     ),

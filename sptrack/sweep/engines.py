@@ -1,10 +1,10 @@
-"""Engines: who computes the cells. Each takes tasks and tells which are over; results go through files alone."""
+"""Engines: who computes the cells. They take tasks and tell which are over; results go through files."""
 
 import multiprocessing
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -182,7 +182,7 @@ def environment_of_workers() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _until_a_death(queue: deque[Task], count: int) -> "Iterator[Over]":
+def _until_a_death(queue: deque[Task], count: int) -> Generator[Over, None, list[Task]]:
     """Compute the queue in ``count`` processes until it is empty or one of them dies.
 
     Returns

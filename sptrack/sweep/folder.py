@@ -171,7 +171,8 @@ class SweepFolder:
 def _manifest_text(told: dict[str, Any], cells: list[Cell]) -> str:
     """The manifest: what is told, the parameters of each point, and a line per cell."""
     points: dict[int, int] = {}
-    parameters, rows = [], []
+    parameters: list[str] = []
+    rows: list[str] = []
     for cell in cells:
         number = points.setdefault(id(cell.parameters), len(points))
         if number == len(parameters):
@@ -201,7 +202,9 @@ def _require_part(known: SweepFolder, keys: set[str], path: Path) -> None:
     """Refuse a folder whose sweep is not a part of the plan with these keys."""
     other = known.told["sptrack"]
     if other != __version__:
-        raise ParameterError(f"{path}: a sweep of sptrack {other}, this is {__version__}; name another folder")
+        raise ParameterError(
+            f"{path}: a sweep of sptrack {other}, this is {__version__}; name another folder"
+        )
     foreign = sum(cell.key not in keys for cell in known.cells())
     if foreign:
         raise ParameterError(

@@ -98,4 +98,3 @@ def require_extra() -> None:
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
         raise SptrackError(f"sweep needs {', '.join(missing)}: pip install 'sptrack[sweep]'")
-
