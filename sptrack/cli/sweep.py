@@ -317,11 +317,12 @@ def _print(data: Any, rows: list[dict[str, Any]], folder: "SweepFolder") -> None
     known.sort(key=lambda row: row["quantities"][best]["mean"])
     if not known:
         return
-    title = f"{best} ({data[best].attrs['units']}), means over {folder.repeats} repeats, smallest first"
+    means = f", means over {folder.repeats} repeats" if folder.repeats > 1 else ""
+    title = f"{best} ({data[best].attrs['units']}){means}, smallest first"
     table = Table(title=title, box=box.SIMPLE_HEAD)
     for name in folder.axes:
         table.add_column(name, overflow="fold")
-    table.add_column(f"{best} (95 %)", justify="right", no_wrap=True)
+    table.add_column(f"{best} (95 %)" if means else best, justify="right", no_wrap=True)
     for row in known[:_ROWS]:
         told = row["quantities"][best]
         ends = "" if told["ci"] is None else f" [{told['ci'][0]:.3g}, {told['ci'][1]:.3g}]"

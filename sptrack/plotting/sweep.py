@@ -1,5 +1,6 @@
 """Pictures of a sweep, drawn from a dataset of `sptrack.sweep` alone."""
 
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sptrack.results import read_provenance
 _LINES = 4
 """Lines with a colour of their own; more of them are grey but for the first, the last and the best."""
 _PANELS = 6
+_TITLE = 80
 _DECADE = 20.0
 """Ratio of the ends of an axis from which on it is drawn logarithmically."""
 
@@ -54,35 +56,43 @@ def _grid(data: xr.Dataset, quantity: str, varied: list[str]) -> Figure:
             part = part.isel({name: 0})
         _plot_lines(ax, part[quantity], below, lines)
         title = "" if panels is None else f"{panels} {_text(part[panels].values.item())}"
-        label(ax, title, below, f"{quantity} ({data[quantity].attrs['units']})")
+        unit = data[quantity].attrs["units"]
+        label(ax, title, below, f"{quantity} ({unit})" if ax is places[0, 0] else "")
     for ax in list(places.flat)[len(shown) :]:
         ax.set_visible(False)
+    if lines is not None:
+        handles, names = places[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside right center", title=lines)
     if panels is not None and data.sizes[panels] > _PANELS:
         figure.supxlabel(f"{panels}: the first {_PANELS} of {data.sizes[panels]} values", fontsize=9)
     return figure
 
 
 def _plot_lines(ax: Axes, values: xr.DataArray, below: str, lines: str | None) -> None:
-    """Means over the repeats with their 95 % intervals; a name at the end of each line."""
+    """Means over the repeats with their 95 % intervals, a line per value of an axis."""
     x: Any = values[below].values
     place = np.arange(len(x)) if x.dtype.kind in "OSTU" else x
     rows = [None] if lines is None else list(range(values.sizes[lines]))
     ends = [values if k is None else values.isel({lines: k}) for k in rows]
     means = [one.mean("repeat").values for one in ends]
     lowest = [float(np.nanmin(one)) if np.isfinite(one).any() else np.inf for one in means]
+    shown: list[np.ndarray] = []
     coloured = {0, len(rows) - 1, int(np.argmin(lowest))} if len(rows) > _LINES else set(range(len(rows)))
     for k, (one, mean) in enumerate(zip(ends, means, strict=True)):
         colour = COLOURS[sorted(coloured).index(k)] if k in coloured else "#bbbbbb"
-        ax.plot(place, mean, "o-", color=colour, markerfacecolor="white", markersize=4.5, linewidth=1.4)
+        (drawn,) = ax.plot(
+            place, mean, "o-", color=colour, markerfacecolor="white", markersize=4.5, linewidth=1.4
+        )
+        shown.append(mean)
         if one.sizes["repeat"] > 1:
             low, high = _interval(one.transpose(below, "repeat").values)
             ax.vlines(place, low, high, color=colour, linewidth=1)
+            shown += [low, high]
         if lines is not None and k in coloured:
-            name = f" {lines.rpartition('.')[2]} {_text(one[lines].values.item())}"
-            ax.annotate(name, (place[-1], mean[-1]), color=colour, fontsize=9, va="center")
+            drawn.set_label(_text(one[lines].values.item()))
     if x.dtype.kind in "OSTU":
         ax.set_xticks(place, [str(text)[:24] for text in x])
-    _scales(ax, place, np.concatenate(means), texts=x.dtype.kind in "OSTU")
+    _scales(ax, place, np.concatenate(shown), texts=x.dtype.kind in "OSTU")
 
 
 def _panels(data: xr.Dataset, mean: xr.DataArray, axes: list[str]) -> Figure:
@@ -124,8 +134,10 @@ def _finding(data: xr.Dataset, mean: xr.DataArray, axes: list[str], quantity: st
         return f"{quantity}: no value yet ({of})"
     at = mean.stack({"all": mean.dims})
     best = at.isel({"all": int(np.nanargmin(at.values))})
-    where = ", ".join(f"{name} {_text(best[name].values.item())}" for name in axes[:3])
-    return f"{quantity} is smallest, {float(best):.3g}, at {where}\n({of} of {_command(data)})"
+    where = ", ".join(f"{name} {_text(best[name].values.item())}" for name in axes)
+    lines = wrap(f"{quantity} is smallest, {float(best):.3g}, at {where}", _TITLE)
+    bars = ", bars: 95 % of the mean over the repeats" if data.sizes["repeat"] > 1 else ""
+    return "\n".join([*lines, f"({of} of {_command(data)}{bars})"])
 
 
 def _command(data: xr.Dataset) -> str:
