@@ -336,7 +336,7 @@ def _axes(table: Mapping[str, Any], prefix: str = "") -> Iterator[Axis]:
         name = f"{prefix}{key}"
         if isinstance(value, list):
             yield Axis(name=name, values=tuple(value))
-        elif isinstance(value, Mapping) and {"low", "high"} & set(value):
+        elif isinstance(value, Mapping) and _is_range(value):
             yield _ranged(name, value)
         elif isinstance(value, Mapping) and value:
             yield from _axes(value, f"{name}.")
@@ -344,6 +344,11 @@ def _axes(table: Mapping[str, Any], prefix: str = "") -> Iterator[Axis]:
             raise ParameterError(
                 f"vary.{name} must be a list of values or a table with low and high, got {value!r}"
             )
+
+
+def _is_range(table: Mapping[str, Any]) -> bool:
+    """Whether a table has an end of a range, and not axes of parameters that are called low and high."""
+    return any(not isinstance(table[end], list | Mapping) for end in ("low", "high") if end in table)
 
 
 def _ranged(name: str, table: Mapping[str, Any]) -> Axis:
