@@ -40,11 +40,12 @@ SESSION = secrets.token_hex(3)
 _SWEPT: set[Path] = set()
 
 
-def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
+def write_atomic(path: str | os.PathLike[str], content: str | bytes, *, durable: bool = True) -> None:
     """Write a file under a temporary name, flush it to disk and rename it.
 
     A file of that name is replaced, through a link that it may be; a pipe or device is written into. Text is
-    written as UTF-8.
+    written as UTF-8. Not ``durable``: not flushed, so that a machine that loses its power may leave an empty
+    file, for content that is checked when it is read.
 
     Raises
     ------
@@ -68,13 +69,15 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
         with temporary.open("xb") as stream:
             _own(stream.fileno())
             stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    if durable:
+        _sync_folder(target.parent)
 
 
 def sealed(content: bytes | memoryview) -> bytes:

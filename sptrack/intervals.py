@@ -108,6 +108,17 @@ def summarise(estimate: Array, truth: Array) -> dict[str, tuple[float, Interval]
     }
 
 
+def mean_interval(values: ArrayLike) -> Interval | None:
+    """95 % interval of the mean of repeats; None of fewer than two, or of one that is not finite.
+
+    `positive_interval` where no value is negative, else `student_interval`.
+    """
+    x = np.asarray(values, np.float64)
+    if x.size < 2 or not np.isfinite(x).all():
+        return None
+    return _pair(positive_interval(x) if (x >= 0).all() else student_interval(x))
+
+
 def _statistics(error: Array, estimate: Array, truth: Array) -> dict[str, float]:
     return {
         "rms": float(np.sqrt(np.mean(error**2))),

@@ -1,16 +1,16 @@
 """Calibrators by name, set up for a kind of device: its nominal bounds, its cycle noise, its population."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sptrack.calibration.bursts import BurstFit
-from sptrack.calibration.interface import Calibrator
+from sptrack.calibration.interface import Calibrator, check_counts
 from sptrack.calibration.observer import ObserverFit
 from sptrack.calibration.response import population
 from sptrack.calibration.roots import RootFinding
 from sptrack.calibration.transient import TransientFit
-from sptrack.calibration.zero_shifting import ZeroShifting
+from sptrack.calibration.zero_shifting import ZeroShifting, check_schedule
 from sptrack.devices import Device
 from sptrack.errors import ParameterError, nearest
 
@@ -103,3 +103,11 @@ def calibrator(name: str, device: Device, *, reads: int | None = None) -> Calibr
     made: Any = _FACTORIES[name](device)
     chosen: Calibrator = made if reads is None else replace(made, reads=reads)
     return chosen
+
+
+def check_pulses(name: str, pulses: Sequence[int]) -> None:
+    """Refuse pulse counts that the calibrator of a name does not take (ParameterError)."""
+    if name in ("zero-shifting", "tail-average", "transient"):
+        check_schedule(pulses, "cyclic")
+    else:
+        check_counts(pulses)

@@ -57,6 +57,9 @@ app.command(
     name="response",
     help="What a filter and a chopper pass, and what error that leaves.",
 )
+app.command(
+    "sptrack.cli.sweep:sweep", name="sweep", help="Run a command over a grid or sample of its parameters."
+)
 app.command("sptrack.cli.track:track", name="track", help="Run methods on a problem and compare them.")
 app.command(
     "sptrack.cli.tune:tune", name="tune", help="Tune the settings of a method, scored on held-out problems."

@@ -1,6 +1,5 @@
 """What several commands read from their command line: shapes, seeds, the device in its three forms."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from cyclopts import Parameter
 
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices import Cells, sample_cells
+from sptrack.devices.sampling import cells_shape
 from sptrack.errors import ParameterError
 from sptrack.values import as_seed
 
@@ -74,20 +74,6 @@ class ArrayInput:
             device_named(self.device or DEFAULT_DEVICE) if self.config is None else load_device(self.config)
         )
         return sample_cells(made, shape, seed=self.seed), made.read_noise
-
-
-def cells_shape(text: str) -> tuple[int, int]:
-    """Rows and columns from "RxC".
-
-    Raises
-    ------
-    ParameterError
-        If the text is not two positive numbers joined by an x.
-    """
-    match = re.fullmatch(r"\s*([1-9]\d*)\s*[xX]\s*([1-9]\d*)\s*", text)
-    if match is None:
-        raise ParameterError(f"cells {text!r}: rows x columns wanted, such as 512x512")
-    return int(match[1]), int(match[2])
 
 
 def _measured_cells(path: Path, family: str | None, shape: tuple[int, int], seed: int) -> tuple[Cells, float]:

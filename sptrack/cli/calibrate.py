@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from sptrack.calibration import METHODS, Calibrator, Estimates, calibrator
-from sptrack.calibration.interface import check_counts, check_read_noise
-from sptrack.calibration.zero_shifting import PROGRAMS, check_schedule
+from sptrack.calibration.interface import check_read_noise
+from sptrack.calibration.methods import check_pulses
+from sptrack.calibration.zero_shifting import PROGRAMS
 from sptrack.certificate import (
     PLAIN,
     Calibration,
@@ -113,10 +114,8 @@ class MethodInput:
             )
         CostModel(read=self.read_cost)
         check_read_noise(read_noise)
-        if pulses is not None and self.name in ("zero-shifting", "tail-average", "transient"):
-            check_schedule(pulses, "cyclic")
-        elif pulses is not None:
-            check_counts(pulses)
+        if pulses is not None:
+            check_pulses(self.name, pulses)
 
 
 _ARRAY, _OUTPUT, _METHOD = ArrayInput(), Output(), MethodInput()

@@ -7,11 +7,10 @@ from typing import Any
 
 from cyclopts import App
 
-from sptrack.cli._input import cells_shape
 from sptrack.devices.config import device_named, device_to_mapping, device_to_toml
 from sptrack.devices.device import Device, Fit, Reference
 from sptrack.devices.presets import preset, preset_names
-from sptrack.devices.sampling import sample_cells
+from sptrack.devices.sampling import cells_shape, sample_cells
 from sptrack.devices.statistics import CellStatistics, Moments, cell_statistics
 from sptrack.results import json_text
 

@@ -15,7 +15,6 @@ from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:
     from sptrack.response import ChainResponse, OpenLoop
-    from sptrack.tracking.problems import Problem
 
 _FILE_WIDTH = 118
 _ROW_OF = {"bias of Q": "bias", "rms error of Q": "reference_rms", "rms error of P": "fast_rms"}
@@ -120,50 +119,36 @@ def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoo
     """Filter and driven cells from options, file and defaults."""
     from sptrack.blocks.spec import chopper_from, filter_from
     from sptrack.devices.config import device_named
-    from sptrack.response import OpenLoop
     from sptrack.response.chain import linear_filter
-    from sptrack.response.defaults import method_filter, method_signs
+    from sptrack.response.defaults import driven_cells, method_filter
     from sptrack.tracking.config import Setup, chained, load_setup
     from sptrack.tracking.methods import method
-    from sptrack.tracking.problems import problem
 
     setup = Setup() if chain.config is None else load_setup(chain.config)
     if chain.device is not None:
         setup = setup.with_device(device_named(chain.device))
     chosen = chained(method("e-rider") if setup.method is None else setup.method, setup.filter, setup.chopper)
-    tracked = problem(setup.problem, setup.settings, seed=gradient.seed)
     if chain.filter is None:
         low_pass = method_filter(chosen)
     else:
         low_pass = linear_filter(filter_from(chain.filter, "--filter"))
-    signs = (
-        method_signs(chosen, seed=gradient.seed)
-        if chain.chopper is None
-        else chopper_from(chain.chopper, "--chopper")
-    )
-    driven = OpenLoop(
-        cells=tracked.fast,
-        chopper=signs,
-        alpha=chosen.alpha if gradient.alpha is None else gradient.alpha,
-        **_gradient(tracked, gradient),
-        read_noise=tracked.read_noise,
+    driven = driven_cells(
+        setup,
+        chosen,
+        chopper=None if chain.chopper is None else chopper_from(chain.chopper, "--chopper"),
+        **_gradient(gradient),
+        alpha=gradient.alpha,
         seed=gradient.seed,
     )
     return low_pass, driven
 
 
-def _gradient(tracked: "Problem", given: GradientInput) -> dict[str, Any]:
-    """Mean and std of the gradient by options or problem, or its recording."""
-    from sptrack.response.defaults import start_gradient
+def _gradient(given: GradientInput) -> dict[str, Any]:
+    """Mean and std of the gradient by options, or its recording."""
     from sptrack.tracking.recorded import recorded_gradient
 
     if given.gradient is None:
-        if tracked.recording is not None and given.mean is None and given.std is None:
-            return {"recording": tracked.recording}
-        return {
-            "mean": start_gradient(tracked) if given.mean is None else given.mean,
-            "std": tracked.gradient_noise if given.std is None else given.std,
-        }
+        return {"mean": given.mean, "std": given.std}
     if given.mean is not None or given.std is not None:
         raise ParameterError("--gradient replaces --mean and --std: leave these out")
     return {"recording": recorded_gradient(given.gradient)}

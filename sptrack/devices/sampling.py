@@ -1,6 +1,7 @@
 """From a description to cells: device-to-device draws, given parameters, and files of measured ones."""
 
 import operator
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,20 @@ def standard_normals(seed: int, stream: str, cells: int) -> Array:
     out = np.empty(cells, np.float32)
     fill_normals(out, stream_key(seed, f"device/{stream}"), np.uint32(0))
     return out.astype(np.float64)
+
+
+def cells_shape(text: str) -> tuple[int, int]:
+    """Rows and columns from "RxC".
+
+    Raises
+    ------
+    ParameterError
+        If the text is not two positive numbers joined by an x.
+    """
+    match = re.fullmatch(r"\s*([1-9]\d*)\s*[xX]\s*([1-9]\d*)\s*", text)
+    if match is None:
+        raise ParameterError(f"cells {text!r}: rows x columns wanted, such as 512x512")
+    return int(match[1]), int(match[2])
 
 
 def sample_cells(device: Device, shape: tuple[int, int], *, seed: int = 0, dtype: Any = np.float32) -> Cells:

@@ -1,0 +1,339 @@
+"""`sptrack sweep`: a command over a grid, a random or a Sobol design of its parameters, on any engine."""
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import App, Parameter
+
+from sptrack.cli._figures import write_figures
+from sptrack.cli._progress import Progress, progress_bar
+from sptrack.errors import ParameterError
+from sptrack.results import json_text
+
+if TYPE_CHECKING:
+    from sptrack.sweep import Engine, Report, SweepFolder
+
+sweep = App(name="sweep", help="Run a command over a grid or sample of its parameters.")
+
+INCOMPLETE = 1
+_EVERY = 30.0
+_ROWS = 20
+_FILE_WIDTH = 118
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInput:
+    """Who computes; by default this process, one cell after the other. The results are the same bytes.
+
+    Parameters
+    ----------
+    processes
+        So many processes of this machine.
+    local
+        A dask cluster of so many processes of this machine; its dashboard is printed.
+    scheduler
+        Address of the scheduler of a dask cluster whose workers see the folder under the same path.
+    jobs
+        Nothing is computed: print a SLURM script of an array of so many jobs that share the sweep.
+    """
+
+    processes: int | None = None
+    local: int | None = None
+    scheduler: str | None = None
+    jobs: int | None = None
+
+    def engine(self) -> "Engine":
+        """The engine.
+
+        Raises
+        ------
+        ParameterError
+            More than one option, or fewer than one process or job.
+        """
+        from sptrack.sweep import Dask, Processes, Serial
+
+        names = ("processes", "local", "scheduler", "jobs")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ParameterError(f"--{given[0]} and --{given[1]}: only one of them can be given")
+        for name in ("processes", "local", "jobs"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ParameterError(f"{name} must be at least 1, got {count}")
+        if self.processes is not None:
+            return Processes(workers=self.processes)
+        if self.local is not None or self.scheduler is not None:
+            return Dask(address=self.scheduler, workers=self.local, announce=_dashboard)
+        return Serial()
+
+
+_ENGINE = EngineInput()
+
+
+@sweep.default
+def run(
+    file: Path,
+    *,
+    out: Path | None = None,
+    engine: EngineInput = _ENGINE,
+    netcdf: bool = False,
+    json: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Compute the cells of a sweep that are not there yet; the same command goes on after any interrupt.
+
+    Parameters
+    ----------
+    file
+        TOML file: [sweep] with command (track, calibrate, response, design, budget), design (grid, random,
+        sobol), samples, repeats, seed, paired; [set] with parameters of all cells; [vary] with the axes:
+        lists of values, or low, high, scale (linear, log), count.
+    out
+        Folder of the sweep; default: the name of the file without its ending. A sweep that is there is gone
+        on with if the file has all its cells: repeats, samples and values may be added.
+    engine
+        Who computes.
+    netcdf
+        Write sweep.nc beside sweep.zarr.
+    json
+        Print the points as a JSON list alone.
+    quiet
+        Nothing on stderr but errors.
+    """
+    from sptrack.sweep import load_plan, run_sweep
+    from sptrack.sweep.folder import SweepFolder
+    from sptrack.sweep.running import require_extra
+
+    chosen = engine.engine()
+    require_extra()
+    plan = load_plan(file)
+    folder = Path(file.stem) if out is None else out
+    if engine.jobs is not None:
+        from sptrack.sweep.jobs import job_script
+
+        print(job_script(SweepFolder.make(folder, plan), engine.jobs), end="")
+        return 0
+    with _progress(quiet) as progress:
+        report = run_sweep(plan, folder, chosen, progress=progress)
+    return _finish(report, netcdf=netcdf, json=json, quiet=quiet)
+
+
+@sweep.command
+def worker(folder: Path, *, part: str = "0/1", quiet: bool = False) -> int:
+    """Compute a part of the sweep of a folder: what each job of an array calls.
+
+    Parameters
+    ----------
+    folder
+        Folder of a sweep.
+    part
+        K/N: every N-th cell, from the K-th on, K = 0 .. N - 1.
+    quiet
+        Nothing on stderr but errors.
+    """
+    from sptrack.sweep import run_sweep
+
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part)
+    if match is None:
+        raise ParameterError(f"part must be K/N, such as 0/4, got {part!r}")
+    with _progress(quiet) as progress:
+        report = run_sweep(None, folder, part=(int(match[1]), int(match[2])), progress=progress)
+    _tell_failed(report)
+    return INCOMPLETE if report.failed else 0
+
+
+@sweep.command
+def status(folder: Path, *, json: bool = False) -> None:
+    """How a sweep stands: cells done, refused and missing, time left; nothing is changed.
+
+    Parameters
+    ----------
+    folder
+        Folder of a sweep.
+    json
+        Print JSON alone.
+    """
+    from sptrack.sweep import SweepFolder
+
+    there = SweepFolder(folder)
+    standing = there.standing()
+    if json:
+        print(json_text(standing._asdict()), end="")
+        return
+    missing = standing.cells - standing.done
+    print(f"{standing.done:,} of {standing.cells:,} cells of {there.command} are done, {missing:,} missing")
+    if standing.damaged:
+        print(f"{standing.damaged:,} records are damaged: the next run makes them again")
+    if standing.idle is not None and missing:
+        left = (
+            "" if standing.seconds_left is None else f"; {_duration(standing.seconds_left)} left at that rate"
+        )
+        print(f"last cell {_duration(standing.idle)} ago{left}")
+    for reason, count in standing.reasons:
+        print(f"{count:,} refused: {reason}")
+
+
+@sweep.command(name="collect")
+def collect_sweep(folder: Path, *, netcdf: bool = False, json: bool = False, quiet: bool = False) -> int:
+    """Write the dataset of a sweep, as far as it is done: sweep.zarr in its folder.
+
+    Parameters
+    ----------
+    folder
+        Folder of a sweep.
+    netcdf
+        Write sweep.nc as well.
+    json
+        Print the points as a JSON list alone.
+    quiet
+        Nothing on stderr but errors.
+    """
+    from sptrack.sweep import SweepFolder
+    from sptrack.sweep.running import Report, require_extra
+
+    require_extra()
+    return _finish(Report(SweepFolder(folder), 0, 0, {}), netcdf=netcdf, json=json, quiet=quiet)
+
+
+@sweep.command
+def plot(folder: Path, *, quantity: str | None = None, quiet: bool = False) -> None:
+    """Draw a quantity of a sweep over its axes: sweep.png and sweep.svg in its folder.
+
+    Parameters
+    ----------
+    folder
+        Folder of a sweep.
+    quantity
+        Name of the quantity; default: the one by which points are ranked.
+    quiet
+        Nothing on stderr but errors.
+    """
+    from sptrack.sweep import SweepFolder, sweep_dataset
+    from sptrack.sweep.results import chosen_quantity
+
+    there = SweepFolder(folder)
+    data = sweep_dataset(there)
+    data.attrs["shown"] = chosen_quantity(data, quantity)
+    write_figures(there.path, data, sweep="sptrack.plotting.sweep:sweep_figure")
+    if not quiet:
+        print(f"wrote {folder}/sweep.png, sweep.svg", file=sys.stderr)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress | None]:
+    """A bar with the time left; off a terminal a line every half minute."""
+    with progress_bar("sweeping", "cells", quiet=quiet) as bar:
+        if bar is None or sys.stderr.isatty():
+            yield bar
+        else:
+            yield _lines()
+
+
+def _lines() -> Progress:
+    begun = last = time.monotonic()
+    first: int | None = None
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last, first
+        first = done if first is None else first
+        now = time.monotonic()
+        if now - last < _EVERY or done == first:
+            return
+        last = now
+        left = (now - begun) * (total - done) / (done - first)
+        print(f"sptrack: {done:,} of {total:,} cells, {_duration(left)} left", file=sys.stderr)
+
+    return tell
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _dashboard(link: str) -> None:
+    print(f"sptrack: dashboard {link}", file=sys.stderr)
+
+
+def _finish(report: "Report", *, netcdf: bool, json: bool, quiet: bool) -> int:
+    """Dataset and table; the status says whether cells are missing or refused."""
+    from sptrack.sweep.results import DONE, collect, quantities, sweep_rows
+
+    data = collect(report.folder, netcdf=netcdf)
+    rows = sweep_rows(data)
+    done = int((data["state"] == DONE).sum())
+    if not quiet:
+        names = "sweep.zarr, sweep.nc" if netcdf else "sweep.zarr"
+        print(f"wrote {report.folder.path}: {names}", file=sys.stderr)
+    _tell_failed(report)
+    if json:
+        print(json_text(rows), end="")
+    else:
+        total = len(report.folder)
+        print(f"{done:,} of {total:,} cells of {report.folder.command} are done.")
+        if quantities(data):
+            _print(data, rows, report.folder)
+        _tell_refused(report.folder, total - done)
+    return INCOMPLETE if done < len(report.folder) else 0
+
+
+def _tell_failed(report: "Report") -> None:
+    """Cells that were not written, by reason."""
+    counts: dict[str, int] = {}
+    for reason in report.failed.values():
+        counts[reason] = counts.get(reason, 0) + 1
+    for reason, count in counts.items():
+        print(f"sptrack: {count:,} cells failed: {reason}; run the command again", file=sys.stderr)
+
+
+def _tell_refused(folder: "SweepFolder", missing: int) -> None:
+    if missing:
+        standing = folder.standing()
+        for reason, count in standing.reasons:
+            print(f"{count:,} refused: {reason}")
+        if standing.done < standing.cells:
+            print(f"{standing.cells - standing.done:,} missing: run the sweep again")
+
+
+def _print(data: Any, rows: list[dict[str, Any]], folder: "SweepFolder") -> None:
+    """Points by the quantity of the command, the smallest first."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from sptrack.sweep.results import chosen_quantity
+
+    best = chosen_quantity(data)
+    known = [row for row in rows if row["quantities"][best]["mean"] is not None]
+    known.sort(key=lambda row: row["quantities"][best]["mean"])
+    if not known:
+        return
+    means = f", means over {folder.repeats} repeats" if folder.repeats > 1 else ""
+    title = f"{best} ({data[best].attrs['units']}){means}, smallest first"
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for name in folder.axes:
+        table.add_column(name, overflow="fold")
+    table.add_column(f"{best} (95 %)" if means else best, justify="right", no_wrap=True)
+    for row in known[:_ROWS]:
+        told = row["quantities"][best]
+        ends = "" if told["ci"] is None else f" [{told['ci'][0]:.3g}, {told['ci'][1]:.3g}]"
+        table.add_row(*(_text(value) for value in row["point"].values()), f"{told['mean']:.4g}{ends}")
+    console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    console.print(table)
+    if len(known) > _ROWS:
+        console.print(f"{len(known) - _ROWS:,} more points are in the dataset.", highlight=False)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
