@@ -56,6 +56,11 @@ app.command(
     name="response",
     help="What a filter and a chopper pass, and what error that leaves.",
 )
+app.command(
+    "sptrack.cli.train:train",
+    name="train",
+    help="Train a neural network on analog arrays and compare methods.",
+)
 app.command("sptrack.cli.track:track", name="track", help="Run methods on a problem and compare them.")
 app.command(
     "sptrack.cli.tune:tune", name="tune", help="Tune the settings of a method, scored on held-out problems."

@@ -153,13 +153,14 @@ def _firing(values: Any, factor: Any, place: Any, slots: Any, lines: Any) -> Any
 
 @kernel
 def update_batch(
-    law: Any, noise: Any, key: Any, event: Any, arrays: Any, batch: Any, lr: float, rule: Any, s: Any
+    law: Any, noise: Any, place: Any, arrays: Any, batch: Any, lr: float, rule: Any, s: Any
 ) -> None:
     """Rank-1 updates w <- w - lr d x^T of each sample in turn.
 
     ``arrays`` = (weights [cells], pulses [cells] (int32, counted up)); ``batch`` = (x [n, C], d [n, R]);
-    sample k has the event number ``event`` + k.
+    ``place`` = (key, event): sample k has the event number ``event`` + k.
     """
+    key, event = place
     x, d = batch
     columns, rows = x.shape[1], d.shape[1]
     slots_x, lines_x = np.empty(columns, np.uint8), np.empty(columns, np.int64)

@@ -23,7 +23,9 @@ class Converter(NamedTuple):
 
 
 @kernel
-def encode(x: Array, vectors: Array, scale_down: Array, managed: bool, dac: Any, out: Array, scale: Array) -> None:
+def encode(
+    x: Array, vectors: Array, scale_down: Array, managed: bool, dac: Any, out: Array, scale: Array
+) -> None:
     """Convert the rows ``vectors`` of ``x`` [n, lines] to analog inputs, row by row of ``out``.
 
     ``scale`` [n] becomes the factor from analog to digital units: the largest magnitude of the vector if

@@ -59,7 +59,10 @@ def load_images(name: str) -> Images:
                 f"{folder}: {images} has shape {list(x.shape)} and {labels} {list(y.shape)}; "
                 "[n, rows, columns] and [n] with n > 0 must go together"
             )
-        found += [torch.from_numpy(x.astype(np.float32) / 255).unsqueeze(1), torch.from_numpy(y.astype(np.int64))]
+        found += [
+            torch.from_numpy(x.astype(np.float32) / 255).unsqueeze(1),
+            torch.from_numpy(y.astype(np.int64)),
+        ]
     if found[0].shape[1:] != found[2].shape[1:]:
         raise ParameterError(f"{folder}: images to train and to test on must have one size")
     return Images(*found)

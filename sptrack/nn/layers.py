@@ -138,7 +138,9 @@ class AnalogLayer(nn.Module):
     def product(self, x: Tensor) -> Tensor:
         """Outputs [n, out] of inputs [n, in], with scales and bias."""
         if x.device.type != "cpu" or x.dtype != torch.float32:
-            raise ParameterError(f"inputs of an analog layer must be float32 on the CPU, got {x.dtype}, {x.device}")
+            raise ParameterError(
+                f"inputs of an analog layer must be float32 on the CPU, got {x.dtype}, {x.device}"
+            )
         keep = torch.is_grad_enabled()
         # a tensor that needs a gradient makes the backward pass come by, also for the first layer
         given = x if x.requires_grad or not keep else x.detach().requires_grad_()
@@ -270,7 +272,13 @@ class AnalogConv2d(AnalogLayer):
         **options: Any,
     ) -> None:
         digital = nn.Conv2d(
-            in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation, bias=bias
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=bias,
         )
         self._take(digital, options)
 

@@ -1,4 +1,4 @@
-"""Tiles of analog training: arrays under mini-batches, converters, algorithms. Needs no deep learning library."""
+"""Tiles of analog training, without a deep learning library: arrays, converters, algorithms."""
 
 from sptrack.tiles.array import TileArray
 from sptrack.tiles.io import IDEAL_IO, AnalogIO, Port

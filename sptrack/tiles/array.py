@@ -52,7 +52,9 @@ class TileArray:
         ledger: Ledger | None = None,
     ) -> None:
         if cells.device.one_sided or cells.drift is not None:
-            raise ParameterError(f"device {cells.device.source.name!r} of a tile must not be one-sided or drift")
+            raise ParameterError(
+                f"device {cells.device.source.name!r} of a tile must not be one-sided or drift"
+            )
         if cells.law.cell.dtype != np.float32:
             raise ParameterError(f"cells of a tile must be float32, got {cells.law.cell.dtype}")
         self.cells, self.name, self.phase = cells, name, phase
@@ -118,7 +120,9 @@ class TileArray:
         batch = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(d, np.float32)
         event = self._next(len(batch[0]))
         arrays = self._weight, self._pulsed
-        update_batch(self._law, self._noise, self._key, event, arrays, batch, float(lr), rule, self._scratch)
+        update_batch(
+            self._law, self._noise, (self._key, event), arrays, batch, float(lr), rule, self._scratch
+        )
 
     def pulse_column(self, k: int, numbers: Array) -> None:
         """Send signed ``numbers`` [R] of pulses to the cells of column ``k``."""

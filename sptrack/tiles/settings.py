@@ -80,7 +80,9 @@ class TileSettings:
         if self.residual not in ("none", "stored", "array"):
             raise ParameterError(f"residual must be none, stored or array, got {self.residual!r}")
         if isinstance(self.reference, str) and self.reference not in ("zero", "calibrated", "true"):
-            raise ParameterError(f"reference must be a block, zero, calibrated or true, got {self.reference!r}")
+            raise ParameterError(
+                f"reference must be a block, zero, calibrated or true, got {self.reference!r}"
+            )
         if not self.transfer.columns:
             raise ParameterError("transfer.columns must be True on a tile: columns of P are read")
         if self.fast.scheme.pulse_type != "stochastic-compressed" or self.fast.scheme.resolution:

@@ -230,7 +230,8 @@ class Tile:
     def _follow(self, k: int, read: Array, number: int, flipped: bool) -> None:
         """Renew the reference of column ``k`` by its block."""
         block = self.settings.reference
-        assert isinstance(block, Block) and self._memory is not None
+        assert isinstance(block, Block)
+        assert self._memory is not None
         memory = self._memory[k]
         memory.flags.writeable = False
         y, state = block.process(read[None], State(number, memory), np.array([flipped]))
@@ -309,7 +310,9 @@ class Tile:
         for name, value in wanted.items():
             if name not in state or np.shape(state[name]) != value.shape:
                 found = "nothing" if name not in state else f"shape {np.shape(state[name])}"
-                raise ParameterError(f"state {name} of {self.name} must have shape {value.shape}, got {found}")
+                raise ParameterError(
+                    f"state {name} of {self.name} must have shape {value.shape}, got {found}"
+                )
         self.passes, self._turn, self._batches, *events = (int(v) for v in state["numbers"])
         for port, event in zip(self._ports.values(), events, strict=True):
             port.event = event

@@ -1,4 +1,4 @@
-"""Updates of mini-batches against theory, and tiles against the compounds that match the reference simulator."""
+"""Updates of mini-batches against theory, and tiles against the compounds of `sptrack.tracking`."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,10 @@ PLAIN = Device(
     response=ConstantStep(w_max=1e3, w_min=-1e3), dw_min=STEP, spread=Spread(), cycle_noise=CycleNoise()
 )
 SKEWED = Device(
-    response=SoftBounds(), dw_min=0.01, spread=Spread(asymmetry=OneSidedAsymmetry(mean=0.2)), cycle_noise=CycleNoise()
+    response=SoftBounds(),
+    dw_min=0.01,
+    spread=Spread(asymmetry=OneSidedAsymmetry(mean=0.2)),
+    cycle_noise=CycleNoise(),
 )
 TRAINS = PulseScheme(train_length=5)
 
@@ -57,10 +60,9 @@ def test_counts_have_the_moments_of_coincident_trains(scheme, lr):
     rng = np.random.default_rng(5)
     x, d = rng.uniform(-1, 1, 8).astype(np.float32), rng.uniform(-1, 1, 6).astype(np.float32)
     x[2] = 0.0
-    repeats, n = 40, 100
     array = TileArray(sample_cells(PLAIN, (6, 8)), seed=2)
-    found = np.empty((repeats * n, 6, 8))
-    for k in range(repeats * n):
+    found = np.empty((1500, 6, 8))
+    for k in range(len(found)):
         before = array.weights.copy()
         array.update(x[None], d[None], lr, scheme)
         found[k] = np.rint((array.weights - before) / STEP)
@@ -198,7 +200,9 @@ def test_resumed_tiles_go_on_with_the_same_bytes(name):
 
 
 def test_true_and_calibrated_references():
-    device = Device(response=SoftBounds(), dw_min=0.002, cycle_noise=CycleNoise(), reference=Reference(mean=0.2))
+    device = Device(
+        response=SoftBounds(), dw_min=0.002, cycle_noise=CycleNoise(), reference=Reference(mean=0.2)
+    )
     true = Tile(algorithm("agad", reference="true"), device, (5, 6))
     assert true.reference == pytest.approx(np.full((5, 6), -0.2), abs=1e-6)
     found = Tile(algorithm("two-stage", reads=IDEAL_IO, calibration=8000), device, (5, 6))
@@ -221,7 +225,8 @@ def test_residual_pass_adds_gamma_times_the_stored_matrix():
     ideal = {"forward": IDEAL_IO, "backward": IDEAL_IO}
     tile = driven(Tile(algorithm("e-rider", **ideal), NOISY, (5, 6)), 10)
     x = np.eye(6, dtype=np.float32)
-    assert tile.forward(x).T == pytest.approx(tile.main.weights + 0.1 * tile.stored, abs=1e-5)
+    wanted = tile.main.weights + 0.1 * tile.stored
+    assert tile.forward(x).T == pytest.approx(wanted, abs=1e-5)
 
 
 def test_parts_are_nearly_equal():
