@@ -170,7 +170,7 @@ class AnalogLayer(nn.Module):
         """Digital equivalent [out, in] of what W's arrays show, scales included."""
         out = np.empty(self.matrix_shape, np.float32)
         for k, part in enumerate(self._parts):
-            scale = part.scale * float(self.output_scale[k])
+            scale = part.scale * float(self.output_scale[k].detach())
             out[part.rows, part.columns] = part.tile.main.weights * scale[:, None]
         return out
 
