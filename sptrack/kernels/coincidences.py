@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import disjoint_tile, inline, kernel
+from sptrack.kernels.converters import consecutive_normals
 from sptrack.kernels.pulses import signed_tile
-from sptrack.kernels.random import TILE, box_muller, draw_words, philox
+from sptrack.kernels.random import TILE, box_muller, philox
 from sptrack.kernels.responses import STEP_ROWS
 
 Array = NDArray[Any]
@@ -58,20 +59,6 @@ def tile_scratch(law: Any, weight: Array) -> Tile:
 
 
 @disjoint_tile
-def _tile_normals(z: Any, words: Any, index: Any, n: Any, key: Any, block: Any, event: Any) -> None:
-    """Normals z[i], i < n, of tile number ``block`` of an event."""
-    quarter = (n + 3) // 4
-    draw_words(words, 0, quarter, key, block, event, index, np.uint32(2))
-    for i in range(np.uint64(quarter)):
-        a, b = box_muller(words[0, i], words[1, i])
-        c, d = box_muller(words[2, i], words[3, i])
-        z[4 * i] = a
-        z[4 * i + 1] = b
-        z[4 * i + 2] = c
-        z[4 * i + 3] = d
-
-
-@disjoint_tile
 def _copy_in(cell: Any, weight: Any, at: Any, n: Any, own: Any, w: Any) -> None:
     for row in range(cell.shape[0]):
         for i in range(np.uint64(n)):
@@ -94,7 +81,7 @@ def _pulse_tile(law: Any, noise: Any, draws: Any, arrays: Any, n: Any, s: Any) -
     key, block, event = draws
     _copy_in(law.cell, weight, s.at, n, s.cell, s.w)
     if noise.active:
-        _tile_normals(s.z, s.words, s.index, n, key, block, event)
+        consecutive_normals(s.z, s.words, s.index, n, key, block, event, np.uint32(2))
     signed_tile(law, noise, s.cell, s.w, s.z, (s.sign, np.int8(0)), n, s.step)
     _copy_out(weight, pulsed, s.at, n, s.w)
 

@@ -71,13 +71,16 @@ class TileArray:
         self._counted = np.zeros(cells.size, np.int32)
         self._shown = np.empty(cells.size, np.float32)
         self._event = 0
+        self._stale = True
         self._scratch = tile_scratch(self._law, self._weight)
         self.set_weights(weights)
 
     @property
     def weights(self) -> Array:
         """Visible weights [R, C], read-only: memory that the kernels write."""
-        self._show(0, self.cells.size, 1)
+        if self._stale:
+            self._show(0, self.cells.size, 1)
+            self._stale = False
         view = self._shown.reshape(self.shape)
         view.flags.writeable = False
         return view
@@ -96,6 +99,7 @@ class TileArray:
         self._weight[:] = np.clip(wanted, self.cells.lower.ravel(), self.cells.upper.ravel())
         self._seen[:] = self._pulsed - 1
         self._show(0, self.cells.size, 1)
+        self._stale = False
 
     def update(self, x: Array, d: Array, lr: float, scheme: PulseScheme) -> None:
         """Rank-1 updates w <- w - lr d x^T of each sample of a mini-batch in turn.
@@ -119,6 +123,7 @@ class TileArray:
         )
         batch = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(d, np.float32)
         event = self._next(len(batch[0]))
+        self._stale = True
         arrays = self._weight, self._pulsed
         update_batch(
             self._law, self._noise, (self._key, event), arrays, batch, float(lr), rule, self._scratch
@@ -131,6 +136,7 @@ class TileArray:
             return
         sent = (rows * self.shape[1] + k).astype(np.uint32), numbers[rows].astype(np.int64)
         event = np.uint32(self._next(1))
+        self._stale = True
         arrays = self._weight, self._pulsed
         pulse_cells(self._law, self._noise, self._key, event, arrays, sent, self._scratch)
 
@@ -152,7 +158,7 @@ class TileArray:
             "pulsed": self._pulsed.copy(),
             "seen": self._seen.copy(),
             "counted": self._counted.copy(),
-            "event": np.array(self._event),
+            "event": np.array([self._event, self._stale]),
         }
 
     def restore(self, state: dict[str, Array]) -> None:
@@ -165,7 +171,7 @@ class TileArray:
         """
         for name, value in state.items():
             if name == "event":
-                self._event = int(value)
+                self._event, self._stale = int(value[0]), bool(value[1])
                 continue
             held = getattr(self, f"_{name}")
             if np.shape(value) != held.shape:

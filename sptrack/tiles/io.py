@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.errors import ParameterError
-from sptrack.kernels.converters import Converter, decode, encode
+from sptrack.kernels.converters import Converter, Management, analog_pass, convert
 from sptrack.kernels.random import Key, stream_key
 
 Array = NDArray[Any]
@@ -132,7 +132,9 @@ class Port:
     def __init__(self, io: AnalogIO, *, seed: int = 0, stream: str = "port") -> None:
         self.io, self.event = io, 0
         self._key: Key = stream_key(seed, f"io/{stream}")
-        self._dac, self._adc = io.dac, io.adc
+        self._converters = io.dac, io.adc
+        self._managed = Management(io.noise_management, self._most_shrunk)
+        self._unmanaged = Management(io.noise_management, 0.0)
 
     def forward(self, weights: Any, x: ArrayLike) -> Passed:
         """Outputs W x of vectors ``x`` [n, C] for weights [R, C], with bound management.
@@ -162,48 +164,30 @@ class Port:
 
     def convert(self, values: Array) -> Array:
         """Outputs [lines] (float32) as they come from the output converter, with noise: reads of a line."""
-        out = np.empty((1, len(values)), np.float32)
-        decode(
-            np.ascontiguousarray(values, np.float32)[None],
-            np.zeros(1, np.int64),
-            np.ones(1, np.float32),
-            self._adc,
-            (self._key, self._next()),
-            out,
-            np.zeros(1, np.bool_),
-        )
-        return out[0]
-
-    def _next(self) -> np.uint32:
+        out = np.empty(len(values), np.float32)
+        convert(np.ascontiguousarray(values, np.float32), self._converters[1], self._draws(), out)
         self.event += 1
-        return np.uint32(self.event & 0xFFFFFFFF)
+        return out
+
+    def _draws(self) -> tuple[Key, np.uint32]:
+        return self._key, np.uint32(self.event & 0xFFFFFFFF)
 
     def _pass(self, matrix: Array, x: ArrayLike, *, managed: bool) -> Passed:
         given = np.ascontiguousarray(x, np.float32)
         if given.ndim != 2 or given.shape[1] != len(matrix):
             raise ParameterError(f"vectors must have the shape [n, {len(matrix)}], got {list(given.shape)}")
-        n = len(given)
-        out, scale = np.empty((n, matrix.shape[1]), np.float32), np.empty(n, np.float32)
-        shrink, clipped = np.ones(n, np.float32), np.zeros(n, np.bool_)
-        passes, todo = np.zeros(n, np.int64), np.arange(n)
-        while len(todo):
-            sent = np.empty((len(todo), given.shape[1]), np.float32)
-            encode(given, todo, shrink, self.io.noise_management, self._dac, sent, scale)
-            decode(sent @ matrix, todo, scale, self._adc, (self._key, self._next()), out, clipped)
-            passes[todo] += scale[todo] > 0
-            if not managed or not clipped.any():
-                break
-            again = clipped & (shrink <= self._most_shrunk)
-            shrink[again] *= 2
-            todo, clipped = np.flatnonzero(again), np.zeros(n, np.bool_)
+        out = np.empty((len(given), matrix.shape[1]), np.float32)
+        passes = np.zeros(len(given), np.int64)
+        manage = self._managed if managed else self._unmanaged
+        self.event += int(analog_pass(given, matrix, self._converters, manage, self._draws(), out, passes))
         return Passed(out, passes)
 
     @property
     def _most_shrunk(self) -> float:
         """Largest divisor of the inputs from which bound management goes on."""
-        step = float(self._dac.step)
+        step = float(self.io.dac.step)
         return min(2.0**MOST_PASSES - 1, COARSEST / step if step > 0 else np.inf)
 
 
 def _matrix(weights: Any) -> Array:
-    return np.asarray(getattr(weights, "weights", weights), np.float32)
+    return np.ascontiguousarray(getattr(weights, "weights", weights), np.float32)

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.blocks import Block
-from sptrack.blocks.block import State
 from sptrack.crossbar import Crossbar, Ledger
 from sptrack.devices import Device, sample_cells
 from sptrack.errors import ParameterError
+from sptrack.kernels.chains import run_chain, scratch_of
+from sptrack.kernels.stages import pack
 from sptrack.tiles.array import TileArray
 from sptrack.tiles.io import Port
 from sptrack.tiles.settings import TileSettings
@@ -97,6 +98,7 @@ class Tile:
         chopper = settings.chopper
         self._chopper = None if chopper is None else chopper.seeded(seed)
         self._memory: Array | None = None
+        self._filter: tuple[Any, Any] | None = None
         self._reference = self._start_reference(seed)
 
     def _start_reference(self, seed: int) -> Array:
@@ -106,7 +108,11 @@ class Tile:
         if fast is None:
             return np.zeros((columns, rows))
         if isinstance(reference, Block):
+            stages = reference.stages((rows,))
+            if any(stage.signs is not None for stage in stages):
+                raise ParameterError(f"reference must be a filter or an estimator, got {reference}")
             self._memory = np.array([reference.init(rows).memory] * columns)
+            self._filter = pack(stages), scratch_of(self._memory.shape[1])
         elif reference == "true":
             target = fast.cells.target
             if not np.isfinite(target).all():
@@ -229,14 +235,12 @@ class Tile:
 
     def _follow(self, k: int, read: Array, number: int, flipped: bool) -> None:
         """Renew the reference of column ``k`` by its block."""
-        block = self.settings.reference
-        assert isinstance(block, Block)
         assert self._memory is not None
-        memory = self._memory[k]
-        memory.flags.writeable = False
-        y, state = block.process(read[None], State(number, memory), np.array([flipped]))
-        self._memory[k] = state.memory
-        self._reference[k] = y[0]
+        assert self._filter is not None
+        packed, scratch = self._filter
+        flips, y = np.array([[flipped]], np.int8), self._reference[k : k + 1]
+        if not run_chain(packed, self._memory[k], number, read[None], flips, y, scratch):
+            raise ParameterError(f"read of column {k} of {self.name} is not finite")
 
     def _send_trains(self, k: int, change: Array, gain: float) -> None:
         """Pulse column ``k`` of W by trains for ``gain`` times ``change`` [R]."""
