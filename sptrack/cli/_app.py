@@ -60,6 +60,11 @@ app.command(
 app.command(
     "sptrack.cli.sweep:sweep", name="sweep", help="Run a command over a grid or sample of its parameters."
 )
+app.command(
+    "sptrack.cli.train:train",
+    name="train",
+    help="Train a neural network on analog arrays and compare methods.",
+)
 app.command("sptrack.cli.track:track", name="track", help="Run methods on a problem and compare them.")
 app.command(
     "sptrack.cli.tune:tune", name="tune", help="Tune the settings of a method, scored on held-out problems."

@@ -1,0 +1,332 @@
+"""`sptrack train`: nets trained on tracked arrays."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import current_thread, main_thread
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from sptrack.blocks import Block
+from sptrack.blocks.spec import chopper_from, reference_from
+from sptrack.cli._figures import write_figures
+from sptrack.cli._folder import kept_folder
+from sptrack.devices.config import device_from_mapping, device_named, read_toml
+from sptrack.errors import ParameterError, nearest
+from sptrack.results import json_text, save, write_atomic
+
+if TYPE_CHECKING:
+    from sptrack.nn.training import Trainer, TrainSettings
+    from sptrack.tiles import TileSettings
+
+_TABLES = ("tile", "filter", "chopper", "device")
+_TILE = (
+    "fast_lr",
+    "transfer_lr",
+    "scale_transfer_lr",
+    "gamma",
+    "residual",
+    "hold",
+    "calibration",
+    "reference",
+    "auto_granularity",
+    "momentum",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetInput:
+    """What is trained.
+
+    Parameters
+    ----------
+    net
+        fcn, lenet5, or a Python file with a function net(shape, classes) that returns a torch module.
+    data
+        digits (scikit-learn's), mnist (in SPTRACK_DATA/mnist), or a folder with the IDX files of MNIST.
+    device
+        Preset of the cells or TOML file; the default is that of the published runs, reram-array-hfo2.
+    ref_mean
+        Mean of the error of the subtracted reference, weight units.
+    ref_std
+        Std of that error, cell by cell.
+    filter
+        Filter of the reference instead of the method's own, as of `sptrack track`.
+    chopper
+        Chopper of the columns instead of the method's own; a sample is a read of the column.
+    config
+        TOML file with tables [tile], [filter], [chopper], [device]; options override the file.
+    """
+
+    net: str = "fcn"
+    data: str = "digits"
+    device: str | None = None
+    ref_mean: float = 0.0
+    ref_std: float = 0.05
+    filter: str | None = None
+    chopper: str | None = None
+    config: Path | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainAmount:
+    """How much is trained.
+
+    Parameters
+    ----------
+    epochs
+        Passes over the data.
+    batch
+        Images of a mini-batch.
+    lr
+        Learning rate; the default is that of the method.
+    seed
+        Root seed of start weights, order and noise.
+    device_seed
+        Root seed of the cells.
+    """
+
+    epochs: int = 20
+    batch: int = 10
+    lr: float | None = None
+    seed: int = 0
+    device_seed: int = 0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOutput:
+    """Where results go.
+
+    Parameters
+    ----------
+    out
+        Folder for the table as JSON, the dataset, the figure, and the state of every run.
+    resume
+        Go on from the states in that folder: after an interrupt, or to more epochs.
+    json
+        Print the table as JSON alone.
+    quiet
+        No progress on stderr.
+    """
+
+    out: Path | None = None
+    resume: bool = False
+    json: bool = False
+    quiet: bool = False
+
+
+_NET, _AMOUNT, _OUTPUT = NetInput(), TrainAmount(), TrainOutput()
+
+
+def train(
+    *,
+    method: str | None = None,
+    compare: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)] = None,
+    net: NetInput = _NET,
+    amount: TrainAmount = _AMOUNT,
+    output: TrainOutput = _OUTPUT,
+) -> int:
+    """Train a neural network on analog arrays.
+
+    Parameters
+    ----------
+    method
+        Method: sgd, tt-v1, tt-v2, c-ttv2, agad, residual, two-stage, e-rider (the default), e-rider-paper.
+    compare
+        Methods to compare.
+    net
+        Net, data, device, settings.
+    amount
+        Epochs, batch, rate, seeds.
+    output
+        Folder and form of the results.
+    """
+    if method is not None and compare is not None:
+        raise ParameterError("--method and --compare: only one of them can be given")
+    if compare == ():
+        raise ParameterError("--compare needs names of methods")
+    if output.resume and output.out is None:
+        raise ParameterError("--resume needs --out with the folder of the interrupted run")
+    if amount.epochs < 1:
+        raise ParameterError(f"epochs must be at least 1, got {amount.epochs}")
+    from sptrack.nn.data import load_images
+    from sptrack.nn.training import Trainer, curves
+
+    names = compare or (method or "e-rider",)
+    asked = {name: _settings(name, net, amount) for name in names}
+    images = load_images(_folder(net.data))
+    with kept_folder(output.out) as folder, _interrupts() as interrupted:
+        runs: dict[str, Trainer] = {}
+        for name, settings in asked.items():
+            run = runs[name] = Trainer(settings, images)
+            if not _train(run, name, amount.epochs, output, interrupted):
+                raise KeyboardInterrupt
+        rows = [{"method": name, **_summary(run)} for name, run in runs.items()]
+        if folder is not None:
+            write_atomic(folder / "train.json", json_text(rows))
+            data = curves(runs)
+            save(data, folder / "train.nc")
+            write_figures(folder, data, train="sptrack.plotting.training:training_figure")
+    if output.json:
+        print(json_text(rows), end="")
+    else:
+        _print(rows, net)
+    if output.out is not None and not output.quiet:
+        print(f"wrote {output.out}", file=sys.stderr)
+    return 0
+
+
+def _folder(data: str) -> str:
+    if data != "mnist":
+        return data
+    place = os.environ.get("SPTRACK_DATA")
+    if not place:
+        raise ParameterError("data mnist: set SPTRACK_DATA to the folder that holds mnist/, or pass its path")
+    return str(Path(place) / "mnist")
+
+
+def _settings(name: str, net: NetInput, amount: TrainAmount) -> "TrainSettings":
+    """Settings of one run from method, file and options, the later ones first."""
+    from sptrack.nn.training import TrainSettings, published_device, published_settings
+
+    tables = {} if net.config is None else read_toml(net.config)
+    for key, value in tables.items():
+        if key not in _TABLES or not isinstance(value, dict):
+            raise ParameterError(f"{net.config}: table {key!r} must be one of {', '.join(_TABLES)}")
+    settings, lr = published_settings(name, net.net)
+    if "tile" in tables:
+        settings = _with_tile(settings, tables["tile"], str(net.config))
+    reference = net.filter if net.filter is not None else tables.get("filter")
+    if reference is not None:
+        found = reference_from(reference, "filter")
+        if not isinstance(found, Block):
+            raise ParameterError("filter of a net must be a filter or estimator, got an observer")
+        settings = replace(settings, reference=found)
+    chopper = net.chopper if net.chopper is not None else tables.get("chopper")
+    if chopper is not None:
+        settings = replace(settings, chopper=chopper_from(chopper, "chopper"))
+    device = None
+    if net.device is not None:
+        device = device_named(net.device)
+    elif "device" in tables:
+        device = device_from_mapping(tables["device"], f"{net.config}: device")
+    return TrainSettings(
+        net=net.net,
+        settings=settings,
+        device=published_device(net.ref_mean, net.ref_std, device),
+        lr=lr if amount.lr is None else amount.lr,
+        batch=amount.batch,
+        seed=amount.seed,
+        device_seed=amount.device_seed,
+    )
+
+
+def _with_tile(settings: "TileSettings", table: dict[str, Any], where: str) -> "TileSettings":
+    """Settings with the keys of a table [tile]."""
+    for key in table:
+        if key not in _TILE:
+            raise ParameterError(f"{where}: unknown key {key!r} in [tile]{nearest(key, _TILE)}")
+    direct = ("gamma", "residual", "hold", "calibration", "reference")
+    own = {key: table[key] for key in direct if key in table}
+    fast = {"rate": table["fast_lr"]} if "fast_lr" in table else {}
+    spelled = {"transfer_lr": "rate", "scale_transfer_lr": "scaled"}
+    transfer = {new: table[old] for old, new in spelled.items() if old in table}
+    kept = {key: table[key] for key in ("auto_granularity", "momentum") if key in table}
+    if kept and settings.buffer is None:
+        raise ParameterError(f"{where}: {', '.join(kept)} in [tile]: method {settings.name} has no buffer")
+    if kept and settings.buffer is not None:
+        own["buffer"] = replace(settings.buffer, **kept)
+    try:
+        own["fast"] = replace(settings.fast, **fast)
+        own["transfer"] = replace(settings.transfer, **transfer)
+        return replace(settings, **own)
+    except TypeError as error:
+        raise ParameterError(f"{where}: [tile] holds a value of the wrong kind ({error})") from error
+
+
+def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput, interrupted: list[bool]) -> bool:
+    """Train one method, with a bar; False when interrupted, its state then lies in the output folder."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    state = None if output.out is None else output.out / "checkpoints" / f"{name}.pt"
+    if state is not None:
+        state.parent.mkdir(exist_ok=True)
+        if output.resume and state.exists():
+            run.load(state)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TimeRemainingColumn())
+    hidden = output.quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(name, total=epochs * run.batches)
+
+        def move(run: "Trainer", batch: int, loss: float) -> None:
+            last = f", test {run.history[-1]['accuracy']:.1f} %" if run.history else ""
+            text = f"{name} epoch {len(run.history) + 1}: loss {loss:.3f}{last}, {run.pulses:.2e} pulses"
+            bar.update(task, description=text, completed=len(run.history) * run.batches + batch)
+
+        while len(run.history) < epochs:
+            done = run.run(len(run.history) + 1, progress=move, stopped=lambda: bool(interrupted))
+            if state is not None:
+                run.save(state)
+            if not done:
+                return False
+    return True
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[bool]]:
+    """A list that Ctrl-C fills, so that a run ends between two batches; a second one ends it at once."""
+    asked: list[bool] = []
+    if current_thread() is not main_thread():
+        yield asked
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _summary(run: "Trainer") -> dict[str, Any]:
+    last = run.history[-1]
+    best = max(one["accuracy"] for one in run.history)
+    return {**last, "best_accuracy": best, "history": run.history}
+
+
+def _print(rows: list[dict[str, Any]], net: NetInput) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    best = max(rows, key=lambda row: float(row["accuracy"]))
+    console.print(
+        f"{net.net} on {net.data}: {best['method']} classifies {best['accuracy']:.2f} % of the test images "
+        f"after {best['epoch']} epochs.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("method")
+    for heading in ("test %", "best %", "loss", "pulses", "reads", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        numbers = (f"{row['accuracy']:.2f}", f"{row['best_accuracy']:.2f}", f"{row['loss']:.3f}")
+        counts = (f"{row['pulses']:.3g}", f"{row['reads']:.3g}", f"{row['seconds']:.0f}")
+        table.add_row(row["method"], *numbers, *counts)
+    console.print(table)

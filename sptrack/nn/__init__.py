@@ -1,0 +1,14 @@
+"""Neural networks on tracked arrays, in PyTorch: analog layers, optimizer, training. Extra: sptrack[nn]."""
+
+from sptrack.errors import ParameterError
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise ParameterError("sptrack.nn needs PyTorch: pip install 'sptrack[nn]'") from error
+
+from sptrack.nn.convert import NetConfig, convert_to_analog
+from sptrack.nn.layers import AnalogConv2d, AnalogLayer, AnalogLinear
+from sptrack.nn.optim import AnalogSGD
+
+__all__ = ["AnalogConv2d", "AnalogLayer", "AnalogLinear", "AnalogSGD", "NetConfig", "convert_to_analog"]

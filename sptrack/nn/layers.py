@@ -1,0 +1,320 @@
+"""Analog layers: drop-in for `torch.nn.Linear` and `torch.nn.Conv2d`, on tiles of at most 512 x 512.
+
+A digital weight w of output j becomes the array weight w / a_j, with a_j = max |w_j| / 0.3 over the inputs of
+the tile, so that the array is filled to +-0.3. The output of a tile is multiplied by a_j and by one learned
+scalar; the gradient that the array gets is divided by a_j, so that an array step is a step of the digital
+weight. Outputs of the tiles of a layer add up digitally; the bias is digital.
+"""
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sptrack.crossbar import Ledger
+from sptrack.devices import Device
+from sptrack.errors import ParameterError
+from sptrack.tiles import Tile, TileSettings
+from sptrack.tiles.tile import split
+
+Array = NDArray[Any]
+
+LARGEST = 512
+"""Most rows and columns of a tile."""
+FILLED = 0.3
+"""Largest array weight that a layer starts with."""
+
+
+class _Pass(torch.autograd.Function):
+    """A pass through a tile; the backward pass leaves inputs and errors with the tile's part."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, part: "_Part", keep: bool) -> Tensor:  # type: ignore[override]
+        ctx.part, ctx.x, ctx.keep = part, x.detach().numpy(), keep
+        return torch.from_numpy(part.tile.forward(ctx.x) * part.scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:  # type: ignore[override]
+        part, d = ctx.part, np.ascontiguousarray(gradients[0].numpy())
+        if ctx.keep:
+            part.pending.append((ctx.x, d / part.scale))
+        needed = ctx.needs_input_grad[0] and part.propagates
+        return torch.from_numpy(part.tile.backward(d * part.scale)) if needed else None, None, None
+
+
+class _Part:
+    """A tile with its place in the layer, its scales [R] and the samples that wait for the optimizer."""
+
+    def __init__(self, tile: Tile, rows: slice, columns: slice, scale: Array) -> None:
+        self.tile, self.rows, self.columns, self.scale = tile, rows, columns, scale
+        self.pending: list[tuple[Array, Array]] = []
+        self.propagates = True
+
+
+class AnalogLayer(nn.Module):
+    """Common part of the analog layers: a matrix [out, in] on tiles.
+
+    Parameters
+    ----------
+    weight : Tensor [out, in]
+        Digital weights to start from.
+    bias : Tensor [out] or None
+        Digital bias.
+    settings : TileSettings
+        Algorithm of every tile.
+    device : Device
+        Device of every array.
+    seed, device_seed : int
+        Root seeds of what is drawn while running, and of the parameters of the cells.
+    name : str
+        Name of the layer in the ledger.
+    ledger : Ledger or None
+        Ledger to share with other layers.
+
+    Attributes
+    ----------
+    output_scale : Parameter [tiles]
+        Learned scalar of each tile.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        settings: TileSettings,
+        device: Device,
+        seed: int = 0,
+        device_seed: int = 0,
+        name: str = "layer",
+        ledger: Ledger | None = None,
+    ) -> None:
+        super().__init__()
+        self.ledger = Ledger() if ledger is None else ledger
+        w = weight.detach().numpy().astype(np.float32)
+        if not np.isfinite(w).all():
+            raise ParameterError(f"weights of {name} must be finite, got NaN or infinity")
+        self.matrix_shape = w.shape
+        self._parts: list[_Part] = []
+        for rows in split(w.shape[0], LARGEST):
+            for columns in split(w.shape[1], LARGEST):
+                own = w[rows, columns]
+                largest = np.abs(own).max(axis=1)
+                scale = np.where(largest > 0, largest, np.float32(1)) / np.float32(FILLED)
+                index = len(self._parts)
+                tile = Tile(
+                    settings,
+                    device,
+                    own.shape,
+                    weights=own / scale[:, None],
+                    seed=seed,
+                    device_seed=_seed_of(device_seed, name, index),
+                    name=f"{name}/{index}",
+                    ledger=self.ledger,
+                )
+                self._parts.append(_Part(tile, rows, columns, scale.astype(np.float32)))
+        self.output_scale = nn.Parameter(torch.ones(len(self._parts)))
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """Tiles of the layer, row by row."""
+        return tuple(part.tile for part in self._parts)
+
+    @property
+    def propagates(self) -> bool:
+        """Whether the backward pass through the arrays is made: not needed for the first layer of a net."""
+        return self._parts[0].propagates
+
+    @propagates.setter
+    def propagates(self, value: bool) -> None:
+        for part in self._parts:
+            part.propagates = value
+
+    def product(self, x: Tensor) -> Tensor:
+        """Outputs [n, out] of inputs [n, in], with scales and bias."""
+        if x.device.type != "cpu" or x.dtype != torch.float32:
+            raise ParameterError(
+                f"inputs of an analog layer must be float32 on the CPU, got {x.dtype}, {x.device}"
+            )
+        keep = torch.is_grad_enabled()
+        # a tensor that needs a gradient makes the backward pass come by, also for the first layer
+        given = x if x.requires_grad or not keep else x.detach().requires_grad_()
+        rows: dict[int, Tensor] = {}
+        for k, part in enumerate(self._parts):
+            y = _Pass.apply(given[:, part.columns], part, keep) * self.output_scale[k]
+            first = part.rows.start
+            rows[first] = y if first not in rows else rows[first] + y
+        out = torch.cat([rows[first] for first in sorted(rows)], dim=1) if len(rows) > 1 else rows[0]
+        return out if self.bias is None else out + self.bias
+
+    def update(self, lr: float) -> None:
+        """One step of each tile's algorithm for the samples of the latest backward pass."""
+        for part in self._parts:
+            if part.pending:
+                x = np.concatenate([one for one, _ in part.pending])
+                d = np.concatenate([one for _, one in part.pending])
+                part.pending.clear()
+                part.tile.update(x, d, lr)
+
+    def forget(self) -> None:
+        """Drop the samples that wait for an update."""
+        for part in self._parts:
+            part.pending.clear()
+
+    def analog_weights(self) -> Array:
+        """Digital equivalent [out, in] of what W's arrays show, scales included."""
+        out = np.empty(self.matrix_shape, np.float32)
+        for k, part in enumerate(self._parts):
+            scale = part.scale * float(self.output_scale[k].detach())
+            out[part.rows, part.columns] = part.tile.main.weights * scale[:, None]
+        return out
+
+    def get_extra_state(self) -> Tensor:
+        """State of all tiles and, in a layer that has its own, of the ledger, as bytes."""
+        state: dict[str, Array] = {}
+        for k, part in enumerate(self._parts):
+            part.tile.count()
+            state[f"{k}|scale"] = part.scale
+            state |= {f"{k}|{name}": value for name, value in part.tile.state().items()}
+            own = f"{part.tile.name}/"
+            counts = self.ledger.state().items()
+            state |= {f"ledger|{key}": np.asarray(v) for key, v in counts if own in key}
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **state)
+        return torch.from_numpy(np.frombuffer(buffer.getvalue(), np.uint8).copy())
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Go on from the bytes of `get_extra_state`."""
+        with np.load(io.BytesIO(state.numpy().tobytes()), allow_pickle=False) as archive:
+            held = dict(archive)
+        for k, part in enumerate(self._parts):
+            own = {key.partition("|")[2]: value for key, value in held.items() if key.startswith(f"{k}|")}
+            part.scale = np.array(own.pop("scale"))
+            part.tile.restore(own)
+        counts = {key.removeprefix("ledger|"): v for key, v in held.items() if key.startswith("ledger|")}
+        mine = tuple(f"|{part.tile.name}/" for part in self._parts)
+        others = {
+            key: np.asarray(value)
+            for key, value in self.ledger.state().items()
+            if not any(one in key for one in mine)
+        }
+        self.ledger.restore(others | counts)
+
+
+def _seed_of(seed: int, name: str, index: int) -> int:
+    """Seed of the cells of a tile, a function of root seed and place."""
+    from sptrack.kernels.random import stream_key
+
+    return int(stream_key(seed, f"{name}/{index}").low)
+
+
+class AnalogLinear(AnalogLayer):
+    """Analog `torch.nn.Linear`.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Sizes.
+    bias : bool
+        Whether there is a digital bias.
+    **options
+        As of `AnalogLayer`.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, **options: Any) -> None:
+        digital = nn.Linear(in_features, out_features, bias=bias)
+        super().__init__(digital.weight, digital.bias if bias else None, **options)
+
+    @classmethod
+    def from_digital(cls, layer: nn.Linear, **options: Any) -> "AnalogLinear":
+        """The analog layer that starts with the weights of ``layer``."""
+        made = cls.__new__(cls)
+        AnalogLayer.__init__(made, layer.weight, layer.bias, **options)
+        return made
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs [..., out] of inputs [..., in]."""
+        if x.shape[-1] != self.matrix_shape[1]:
+            raise ParameterError(f"inputs must have {self.matrix_shape[1]} features, got {x.shape[-1]}")
+        return self.product(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+
+
+class AnalogConv2d(AnalogLayer):
+    """Analog `torch.nn.Conv2d`: every patch of the input is a vector through the array.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size : int
+        Channels, and side or sides of the kernel.
+    stride, padding, dilation : int or (int, int)
+        As in torch.
+    bias : bool
+        Whether there is a digital bias.
+    **options
+        As of `AnalogLayer`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        bias: bool = True,
+        **options: Any,
+    ) -> None:
+        digital = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=bias,
+        )
+        self._take(digital, options)
+
+    @classmethod
+    def from_digital(cls, layer: nn.Conv2d, **options: Any) -> "AnalogConv2d":
+        """The analog layer that starts with the weights of ``layer``.
+
+        Raises
+        ------
+        ParameterError
+            Groups, or a padding that is not of zeros.
+        """
+        made = cls.__new__(cls)
+        made._take(layer, options)
+        return made
+
+    def _take(self, layer: nn.Conv2d, options: dict[str, Any]) -> None:
+        if layer.groups != 1 or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+            raise ParameterError("an analog convolution has groups 1 and a numeric padding of zeros")
+        AnalogLayer.__init__(self, layer.weight.reshape(layer.out_channels, -1), layer.bias, **options)
+        self._unfold = nn.Unfold(
+            _two(layer.kernel_size), _two(layer.dilation), _two(layer.padding), _two(layer.stride)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs [n, out, rows, columns] of inputs [n, in, rows, columns]."""
+        patches = self._unfold(x).transpose(1, 2)
+        n, positions, length = patches.shape
+        y = self.product(patches.reshape(n * positions, length)).reshape(n, positions, -1).transpose(1, 2)
+        unfold, sizes = self._unfold, []
+        for axis in range(2):
+            size = x.shape[2 + axis] + 2 * unfold.padding[axis]  # type: ignore[index]
+            span = unfold.dilation[axis] * (unfold.kernel_size[axis] - 1) + 1  # type: ignore[index]
+            sizes.append(math.floor((size - span) / unfold.stride[axis]) + 1)  # type: ignore[index]
+        return y.reshape(n, -1, *sizes)
+
+
+def _two(value: Any) -> tuple[int, int]:
+    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))

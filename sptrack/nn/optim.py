@@ -1,0 +1,41 @@
+"""Stochastic gradient descent of a net with analog layers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from sptrack.nn.layers import AnalogLayer
+
+
+class AnalogSGD(torch.optim.SGD):
+    """`torch.optim.SGD` of the digital parameters; analog layers get one step of their algorithm.
+
+    Parameters
+    ----------
+    model : Module
+        Net with analog layers.
+    lr : float
+        Learning rate of digital parameters, and of what an algorithm scales by it.
+    **options
+        Those of `torch.optim.SGD`, for the digital parameters.
+    """
+
+    def __init__(self, model: nn.Module, lr: float, **options: Any) -> None:
+        super().__init__(model.parameters(), lr=lr, **options)
+        self._layers = [one for one in model.modules() if isinstance(one, AnalogLayer)]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Update digital parameters, then the arrays of every analog layer."""
+        loss = super().step(closure)  # type: ignore[arg-type]
+        for layer in self._layers:
+            layer.update(float(self.param_groups[0]["lr"]))
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop gradients, and samples of a backward pass that was not followed by a step."""
+        super().zero_grad(set_to_none)
+        for layer in getattr(self, "_layers", []):
+            layer.forget()

@@ -1,0 +1,311 @@
+"""Training of a net on tracked arrays: epochs that can be interrupted and resumed byte for byte."""
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from sptrack.crossbar import Ledger
+from sptrack.devices import Device
+from sptrack.devices.device import Reference
+from sptrack.devices.presets import preset
+from sptrack.errors import ParameterError, SptrackError
+from sptrack.nn.convert import NetConfig, analog_layers, convert_to_analog
+from sptrack.nn.data import Images
+from sptrack.nn.nets import build_net
+from sptrack.nn.optim import AnalogSGD
+from sptrack.results import dataset, json_text, provenance, write_atomic
+from sptrack.tiles import TileSettings, algorithm
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+DEVICE = "reram-array-hfo2"
+"""Device of the published runs."""
+_AT_A_TIME = 500
+"""Images of one pass when accuracy is measured."""
+_SHOWN = 100
+"""Batches of which the mean loss is shown while an epoch runs."""
+_SCHEDULES = {"lenet5": (30, 0.1)}
+_SCHEDULE = (15, 0.5)
+_LENET_RATES: dict[str, dict[str, float]] = {
+    "tt-v2": {"lr": 0.005, "fast": 0.005, "transfer": 0.005},
+    "agad": {"lr": 0.05, "fast": 0.01, "transfer": 0.2},
+    "e-rider": {"lr": 0.05, "fast": 0.5, "transfer": 0.05},
+}
+
+
+class TrainingError(SptrackError, RuntimeError):
+    """A training run that cannot go on."""
+
+
+def published_device(mean: float, std: float, device: Device | None = None) -> Device:
+    """Device whose true symmetric points are subtracted with an error N(mean, std), weight units.
+
+    Raises
+    ------
+    ParameterError
+        A mean or std that is not finite, or a negative std.
+    """
+    base = preset(DEVICE) if device is None else device
+    return replace(base, reference=Reference(subtract=True, mean=mean, std=std))
+
+
+def published_settings(method: str, net: str = "fcn") -> tuple[TileSettings, float]:
+    """Settings and learning rate of a method as published for a net (of others: those of the fcn)."""
+    settings = algorithm(method)
+    rates = _LENET_RATES.get(method) if net == "lenet5" else None
+    if rates is None:
+        return settings, 0.05
+    fast, transfer = (
+        replace(settings.fast, rate=rates["fast"]),
+        replace(settings.transfer, rate=rates["transfer"]),
+    )
+    return replace(settings, fast=fast, transfer=transfer), rates["lr"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """One training run.
+
+    Parameters
+    ----------
+    net : str
+        Net, see `build_net`.
+    settings : TileSettings
+        Algorithm of every tile.
+    device : Device
+        Device of every array.
+    lr : float
+        Learning rate of the digital parameters.
+    batch : int
+        Images of a mini-batch.
+    seed, device_seed : int
+        Root seeds of start weights, order and noise, and of the cells.
+    """
+
+    net: str = "fcn"
+    settings: TileSettings = field(default_factory=lambda: algorithm("e-rider"))
+    device: Device = field(default_factory=lambda: preset(DEVICE))
+    lr: float = 0.05
+    batch: int = 10
+    seed: int = 0
+    device_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ParameterError(f"batch must be at least 1, got {self.batch}")
+        if not (np.isfinite(self.lr) and self.lr > 0):
+            raise ParameterError(f"lr must be above 0, got {self.lr}")
+
+
+class Trainer:
+    """Trains one net on images.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        What is trained, and how.
+    images : Images
+        Data.
+
+    Attributes
+    ----------
+    history : list of dict
+        One record per epoch: ``epoch``, mean training ``loss`` (nats), ``accuracy`` on the test images
+        (percent), ``pulses``, ``reads``, ``programs`` and analog ``passes`` so far, ``seconds``.
+    """
+
+    def __init__(self, settings: TrainSettings, images: Images) -> None:
+        self.settings, self.images, self.ledger = settings, images, Ledger()
+        shape = tuple(int(n) for n in images.train.shape[1:])
+        digital = build_net(settings.net, shape, images.classes, settings.seed)  # type: ignore[arg-type]
+        config = NetConfig(
+            settings=settings.settings,
+            device=settings.device,
+            seed=settings.seed,
+            device_seed=settings.device_seed,
+        )
+        self.model = convert_to_analog(digital, config, ledger=self.ledger)
+        self.layers = analog_layers(self.model)
+        if not self.layers:
+            raise ParameterError(f"net {settings.net} has no linear or convolution layer to make analog")
+        self.layers[0].propagates = False
+        self.optimizer = AnalogSGD(self.model, lr=settings.lr)
+        self.history: list[dict[str, float]] = []
+        self._batch, self._loss, self._seconds = 0, 0.0, 0.0
+
+    @property
+    def batches(self) -> int:
+        """Mini-batches of an epoch; the last one may be short."""
+        return -(-len(self.images.train) // self.settings.batch)
+
+    @property
+    def pulses(self) -> int:
+        """Pulses on all arrays so far, without those of a calibration."""
+        return sum(tile.pulses for layer in self.layers for tile in layer.tiles)
+
+    def run(
+        self,
+        epochs: int,
+        *,
+        progress: Callable[["Trainer", int, float], None] | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train until there are ``epochs`` records.
+
+        Parameters
+        ----------
+        epochs : int
+            Epochs in all.
+        progress : callable or None
+            Called with the trainer, the batches done in this epoch and the loss of late.
+        stopped : callable
+            Asked after every batch: True ends the run where it is.
+
+        Returns
+        -------
+        bool
+            Whether the epochs were completed.
+
+        Raises
+        ------
+        TrainingError
+            The loss is NaN or infinite.
+        """
+        while len(self.history) < epochs:
+            epoch = len(self.history)
+            every, factor = _SCHEDULES.get(self.settings.net, _SCHEDULE)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.settings.lr * factor ** (epoch // every)
+            order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.images.train))
+            while self._batch < self.batches:
+                begin = time.perf_counter()
+                first = self._batch * self.settings.batch
+                self._step(torch.from_numpy(order[first : first + self.settings.batch]))
+                self._seconds += time.perf_counter() - begin
+                if progress is not None and self._batch % _SHOWN in (0, 1):
+                    progress(self, self._batch, self._loss / self._batch)
+                if stopped():
+                    return False
+            self._record(epoch)
+        return True
+
+    def _step(self, chosen: torch.Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss = cross_entropy(self.model(self.images.train[chosen]), self.images.train_labels[chosen])
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            where = f"epoch {len(self.history) + 1}, batch {self._batch + 1}"
+            raise TrainingError(f"loss is {value} in {where}: lower --lr or the rates of the method")
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self._loss += value
+        self._batch += 1
+
+    def accuracy(self) -> float:
+        """Test images classified right, percent, through the same converters."""
+        right = 0
+        with torch.no_grad():
+            for first in range(0, len(self.images.test), _AT_A_TIME):
+                part = slice(first, first + _AT_A_TIME)
+                found = self.model(self.images.test[part]).argmax(dim=1)
+                right += int((found == self.images.test_labels[part]).sum())
+        return 100.0 * right / len(self.images.test)
+
+    def _record(self, epoch: int) -> None:
+        for layer in self.layers:
+            for tile in layer.tiles:
+                tile.count()
+        passes = sum(tile.passes for layer in self.layers for tile in layer.tiles)
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": self._loss / self.batches,
+                "accuracy": self.accuracy(),
+                "pulses": self.ledger.total(),
+                "reads": self.ledger.total("reads"),
+                "programs": self.ledger.total("programs"),
+                "passes": passes,
+                "seconds": self._seconds,
+            }
+        )
+        self._batch, self._loss = 0, 0.0
+
+    def save(self, path: Path) -> None:
+        """Write the state to a file (temporary name, flushed, renamed)."""
+        state = {
+            "model": self.model.state_dict(),
+            "history": json_text(self.history),
+            "numbers": torch.tensor([self._batch, self._loss, self._seconds], dtype=torch.float64),
+            "identity": self.identity(),
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomic(path, buffer.getvalue())
+
+    def load(self, path: Path) -> None:
+        """Go on from a file written by `save` for the same run.
+
+        Raises
+        ------
+        ParameterError
+            Not such a file, or of a run with other settings.
+        """
+        import json
+
+        try:
+            state = torch.load(path, weights_only=True)
+            identity, history = state["identity"], json.loads(state["history"])
+            numbers = state["numbers"].tolist()
+        except Exception as error:
+            raise ParameterError(
+                f"{path}: not the state of a training run ({type(error).__name__})"
+            ) from error
+        if identity != self.identity():
+            raise ParameterError(f"{path}: state of a run with other settings; run without --resume")
+        self.model.load_state_dict(state["model"])
+        self.history, self._batch = history, int(numbers[0])
+        self._loss, self._seconds = numbers[1:]
+
+    def identity(self) -> str:
+        """Settings that fix the run, as text."""
+        return json_text(provenance(seed=self.settings.seed, parameters=self.settings)["parameters"]) + str(
+            [list(self.images.train.shape), list(self.images.test.shape)]
+        )
+
+
+def curves(runs: Mapping[str, Trainer]) -> "xr.Dataset":
+    """Records of runs by name as a dataset over ``method`` and ``epoch``; NaN where a run has fewer."""
+    longest = max(len(run.history) for run in runs.values())
+    units = {
+        "loss": "nat",
+        "accuracy": "percent",
+        "pulses": "pulses",
+        "reads": "cell reads",
+        "programs": "cells",
+        "passes": "vector batches",
+        "seconds": "s",
+    }
+
+    def row(run: Trainer, key: str) -> list[float]:
+        known = [float(one[key]) for one in run.history]
+        return known + [np.nan] * (longest - len(known))
+
+    variables = {
+        key: (("method", "epoch"), [row(run, key) for run in runs.values()], {"units": unit})
+        for key, unit in units.items()
+    }
+    coordinates = {
+        "method": (("method",), list(runs), {}),
+        "epoch": (("epoch",), np.arange(1, longest + 1), {"units": "1"}),
+    }
+    asked = {name: run.settings for name, run in runs.items()}
+    seed = next(iter(runs.values())).settings.seed
+    return dataset(variables, coordinates, provenance(seed=seed, parameters=asked))

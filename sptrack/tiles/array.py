@@ -1,0 +1,189 @@
+"""Array of a tile: the cells of a `Crossbar` under updates of whole mini-batches and reads of columns.
+
+Pulses are counted per cell by the kernels. The write noise of a cell is drawn when the cell is next seen
+after a pulse: what is seen has the same distribution as if it had been drawn at every pulse.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sptrack.crossbar import Ledger, PulseScheme
+from sptrack.devices.cells import Cells
+from sptrack.errors import ParameterError
+from sptrack.kernels.coincidences import TrainRule, pulse_cells, show, tile_scratch, update_batch
+from sptrack.kernels.random import stream_key
+from sptrack.kernels.responses import callable_law
+
+Array = NDArray[Any]
+
+
+class TileArray:
+    """Cells with weights, pulse counts and what is seen of them.
+
+    Parameters
+    ----------
+    cells : Cells
+        Parameters of the cells, float32, without drift.
+    seed : int
+        Root seed of all random numbers drawn while running.
+    weights : array_like, broadcastable to [R, C]
+        Start weights as they are read, weight units; limited to the bounds.
+    name, phase : str
+        Name of the array and phase of its pulses in the ledger.
+    ledger : Ledger or None
+        Ledger to share with other arrays.
+
+    Raises
+    ------
+    ParameterError
+        One-sided cells, cells that drift, or parameters that are not float32.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        *,
+        seed: int = 0,
+        weights: ArrayLike = 0.0,
+        name: str = "W",
+        phase: str = "gradient",
+        ledger: Ledger | None = None,
+    ) -> None:
+        if cells.device.one_sided or cells.drift is not None:
+            raise ParameterError(
+                f"device {cells.device.source.name!r} of a tile must not be one-sided or drift"
+            )
+        if cells.law.cell.dtype != np.float32:
+            raise ParameterError(f"cells of a tile must be float32, got {cells.law.cell.dtype}")
+        self.cells, self.name, self.phase = cells, name, phase
+        self.shape = cells.shape
+        self.ledger = Ledger() if ledger is None else ledger
+        self.ledger.open(name, cells.shape)
+        self._law, self._noise = callable_law(cells.law), cells.kernel_noise
+        self._key = stream_key(seed, f"tile/{name}")
+        self._blur = np.float32(cells.device.write_noise * cells.dw_min)
+        given = np.zeros(cells.shape) if cells.reference is None else cells.reference
+        self._reference = np.ascontiguousarray(given, np.float32).ravel()
+        self._weight = np.empty(cells.size, np.float32)
+        self._pulsed, self._seen = np.zeros(cells.size, np.int32), np.zeros(cells.size, np.int32)
+        self._counted = np.zeros(cells.size, np.int32)
+        self._shown = np.empty(cells.size, np.float32)
+        self._event = 0
+        self._stale = True
+        self._scratch = tile_scratch(self._law, self._weight)
+        self.set_weights(weights)
+
+    @property
+    def weights(self) -> Array:
+        """Visible weights [R, C], read-only: memory that the kernels write."""
+        if self._stale:
+            self._show(0, self.cells.size, 1)
+            self._stale = False
+        view = self._shown.reshape(self.shape)
+        view.flags.writeable = False
+        return view
+
+    def column(self, k: int) -> Array:
+        """Visible weights of column ``k`` [R], a copy; one read per cell is counted."""
+        self._show(k, self.cells.size, self.shape[1])
+        self.ledger.add_reads("transfer", self.name, self.shape[0])
+        return self._shown[k :: self.shape[1]].copy()
+
+    def set_weights(self, weights: ArrayLike) -> None:
+        """Set the visible weights without pulses, limited to the bounds; all write noise is drawn anew."""
+        wanted = np.broadcast_to(np.asarray(weights, np.float32), self.shape).ravel() + self._reference
+        if not np.isfinite(wanted).all():
+            raise ParameterError("weights must be finite, got NaN or infinity")
+        self._weight[:] = np.clip(wanted, self.cells.lower.ravel(), self.cells.upper.ravel())
+        self._seen[:] = self._pulsed - 1
+        self._show(0, self.cells.size, 1)
+        self._stale = False
+
+    def update(self, x: Array, d: Array, lr: float, scheme: PulseScheme) -> None:
+        """Rank-1 updates w <- w - lr d x^T of each sample of a mini-batch in turn.
+
+        Parameters
+        ----------
+        x, d : float32 arrays [n, C] and [n, R]
+            Inputs and errors.
+        lr : float
+            Learning rate >= 0.
+        scheme : PulseScheme
+            Stochastic trains.
+        """
+        rule = TrainRule(
+            scheme.train_length,
+            scheme.update_management,
+            scheme.length_management,
+            scheme.fixed_length,
+            float(scheme.gradient_scale),
+            float(self.cells.dw_min),
+        )
+        batch = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(d, np.float32)
+        event = self._next(len(batch[0]))
+        self._stale = True
+        arrays = self._weight, self._pulsed
+        update_batch(
+            self._law, self._noise, (self._key, event), arrays, batch, float(lr), rule, self._scratch
+        )
+
+    def pulse_column(self, k: int, numbers: Array) -> None:
+        """Send signed ``numbers`` [R] of pulses to the cells of column ``k``."""
+        rows = np.flatnonzero(numbers)
+        if len(rows) == 0:
+            return
+        sent = (rows * self.shape[1] + k).astype(np.uint32), numbers[rows].astype(np.int64)
+        event = np.uint32(self._next(1))
+        self._stale = True
+        arrays = self._weight, self._pulsed
+        pulse_cells(self._law, self._noise, self._key, event, arrays, sent, self._scratch)
+
+    def count(self) -> None:
+        """Bring the ledger up to date."""
+        self.ledger.add_pulses(self.phase, self.name, self._pulsed - self._counted)
+        self._counted[:] = self._pulsed
+
+    @property
+    def pulses(self) -> int:
+        """Pulses so far."""
+        return int(self._pulsed.sum(dtype=np.int64))
+
+    def state(self) -> dict[str, Array]:
+        """Everything that `restore` needs to go on with the same bytes, but the ledger."""
+        return {
+            "weight": self._weight.copy(),
+            "shown": self._shown.copy(),
+            "pulsed": self._pulsed.copy(),
+            "seen": self._seen.copy(),
+            "counted": self._counted.copy(),
+            "event": np.array([self._event, self._stale]),
+        }
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Go on from a `state` of an array with the same cells and seed.
+
+        Raises
+        ------
+        ParameterError
+            A state of another size.
+        """
+        for name, value in state.items():
+            if name == "event":
+                self._event, self._stale = int(value[0]), bool(value[1])
+                continue
+            held = getattr(self, f"_{name}")
+            if np.shape(value) != held.shape:
+                raise ParameterError(f"state {name} must have the shape {held.shape}, got {np.shape(value)}")
+            held[:] = value
+
+    def _next(self, events: int) -> int:
+        first = self._event + 1
+        self._event += events
+        return first
+
+    def _show(self, first: int, end: int, stride: int) -> None:
+        place = self._key, np.uint32(self._next(1) & 0xFFFFFFFF)
+        seen = self._pulsed, self._seen
+        show(self._weight, self._reference, self._blur, place, seen, (first, end, stride), self._shown)

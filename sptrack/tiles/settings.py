@@ -1,0 +1,192 @@
+"""Settings of a tile, and the algorithms as published runs use them.
+
+Names and units are those of `sptrack.tracking.compounds`: rates in the vocabulary of aihwkit 1.2.0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from sptrack.blocks import Block, Chopper, PeriodicChopper, PeriodMean
+from sptrack.blocks.choppers import SignSource
+from sptrack.crossbar import PulseScheme
+from sptrack.errors import ParameterError, nearest
+from sptrack.tiles.io import AnalogIO
+from sptrack.tracking.compounds import SINGLE_PULSES, Buffer, FastUpdate, SliceTransfer
+
+TRAINS = PulseScheme(train_length=5)
+"""Trains of a gradient: at most five slots, with update and length management."""
+READS = AnalogIO(noise_management=False, bound_management=False)
+"""Converter of the reads of a column: that of the forward pass, neither noise nor bound management."""
+
+Residual = Literal["none", "stored", "array"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileSettings:
+    """One algorithm on the two arrays of a tile: W, and P that takes the gradient.
+
+    Parameters
+    ----------
+    name : str
+        Name of the algorithm.
+    single : bool
+        Analog SGD: the gradient is pulsed onto W, there is no P.
+    fast : FastUpdate
+        Gradient onto P (or W).
+    transfer : SliceTransfer
+        Reads of P, one column every ``every`` mini-batches, and the rate of the transfer to W.
+    buffer : Buffer or None
+        Digital buffer between P and W; None: W is pulsed by trains.
+    reference : Block, "zero", "calibrated" or "true"
+        What is subtracted from reads: the output of a block fed with the reads of each column; zero; the
+        estimate of zero-shifting with ``calibration`` pulses before training; the true symmetric points.
+    calibration : int
+        Pulses per cell of zero-shifting.
+    chopper : SignSource or None
+        Signs of the columns by their number of reads. Scope "column" gives each column signs of its own.
+    hold : int
+        Passes over the columns in which W is not pulsed.
+    residual : {"none", "stored", "array"}
+        "stored": a second analog pass, gamma times, through the matrix of the latest reads c (P - reference).
+        "array": gamma c (P - reference) is part of the array's sum.
+    gamma : float
+        Weight of the residual pass.
+    forward, backward, reads : AnalogIO
+        Converters of the forward and backward pass and of the reads of columns.
+
+    Raises
+    ------
+    ParameterError
+        An unknown residual, rows as slices, a negative number, a chopper without a buffer or residual.
+    """
+
+    name: str = "agad"
+    single: bool = False
+    fast: FastUpdate = field(default_factory=lambda: FastUpdate(scheme=TRAINS, scaled=False))
+    transfer: SliceTransfer = field(default_factory=SliceTransfer)
+    buffer: Buffer | None = None
+    reference: Block | str = "zero"
+    calibration: int = 0
+    chopper: SignSource | None = None
+    hold: int = 0
+    residual: Residual = "none"
+    gamma: float = 0.0
+    forward: AnalogIO = field(default_factory=AnalogIO)
+    backward: AnalogIO = field(default_factory=AnalogIO)
+    reads: AnalogIO = READS
+
+    def __post_init__(self) -> None:
+        if self.residual not in ("none", "stored", "array"):
+            raise ParameterError(f"residual must be none, stored or array, got {self.residual!r}")
+        if isinstance(self.reference, str) and self.reference not in ("zero", "calibrated", "true"):
+            raise ParameterError(
+                f"reference must be a block, zero, calibrated or true, got {self.reference!r}"
+            )
+        if not self.transfer.columns:
+            raise ParameterError("transfer.columns must be True on a tile: columns of P are read")
+        if self.fast.scheme.pulse_type != "stochastic-compressed" or self.fast.scheme.resolution:
+            raise ParameterError("fast.scheme of a tile must have stochastic trains without resolution")
+        if self.calibration < 0 or self.hold < 0 or not self.gamma >= 0:
+            raise ParameterError("calibration, hold and gamma must be >= 0")
+        if self.reference == "calibrated" and self.calibration == 0:
+            raise ParameterError("calibration must be above 0 where the reference is calibrated")
+
+
+def _buffered(transfer: float, *, scaled: bool = True) -> SliceTransfer:
+    return SliceTransfer(rate=transfer, scaled=scaled, scheme=SINGLE_PULSES)
+
+
+def _fast(rate: float, *, scaled: bool = False) -> FastUpdate:
+    return FastUpdate(rate=rate, scaled=scaled, scheme=TRAINS)
+
+
+def regular(probability: float) -> PeriodicChopper:
+    """Regular chopper of published runs: the sign of a column flips after every 1/probability reads."""
+    period = max(-int(-1 // probability), 2)
+    return PeriodicChopper(half_period=period, clock="read")
+
+
+def _agad(name: str, rate: float, transfer: SliceTransfer, probability: float, **more: Any) -> TileSettings:
+    chopper = regular(probability)
+    return TileSettings(
+        name=name,
+        fast=_fast(rate),
+        transfer=transfer,
+        buffer=Buffer(auto_granularity=1000.0, momentum=0.0, forget=True),
+        reference=PeriodMean.over(chopper.half_period, 5.0),
+        chopper=chopper,
+        hold=chopper.half_period + 1,
+        **more,
+    )
+
+
+def _published() -> dict[str, TileSettings]:
+    whole = SliceTransfer(rate=1.0, scaled=False, scheme=PulseScheme(train_length=5))
+    residual = _agad("e-rider", 0.5, _buffered(0.05, scaled=False), 0.05, residual="stored", gamma=0.1)
+    ttv2 = TileSettings(
+        name="tt-v2",
+        fast=_fast(0.03, scaled=True),
+        transfer=_buffered(0.01),
+        buffer=Buffer(scale=0.8, momentum=0.1),
+    )
+    transfers = {
+        "sgd": TileSettings(name="sgd", single=True, fast=FastUpdate(rate=0.0, scheme=TRAINS)),
+        "tt-v1": TileSettings(name="tt-v1", fast=_fast(0.05), transfer=replace(whole, rate=0.05)),
+        "tt-v2": ttv2,
+        "c-ttv2": replace(
+            ttv2,
+            name="c-ttv2",
+            fast=_fast(0.05),
+            transfer=_buffered(0.3),
+            buffer=Buffer(auto_granularity=1000.0, momentum=0.0),
+            chopper=regular(0.1),
+        ),
+        "agad": _agad("agad", 0.05, _buffered(0.3), 0.1),
+        "residual": replace(
+            ttv2,
+            name="residual",
+            fast=_fast(0.5),
+            transfer=replace(whole, rate=0.05),
+            buffer=None,
+            residual="array",
+            gamma=0.1,
+        ),
+        "e-rider": residual,
+    }
+    transfers["two-stage"] = replace(
+        transfers["residual"], name="two-stage", reference="calibrated", calibration=2000
+    )
+    transfers["e-rider-paper"] = replace(
+        residual,
+        name="e-rider-paper",
+        residual="array",
+        chopper=Chopper(p=0.05, scope="column", clock="read"),
+        reference=PeriodMean(eta=0.25),
+    )
+    return transfers
+
+
+ALGORITHMS: Mapping[str, TileSettings] = _published()
+"""Algorithms by name, with the settings published for the fully connected net where there are some."""
+
+
+def algorithm(name: str, **changes: Any) -> TileSettings:
+    """Settings of an algorithm, with fields changed.
+
+    ``changes`` are fields of `TileSettings`.
+
+    Raises
+    ------
+    ParameterError
+        An unknown name or field; the nearest one is suggested.
+    """
+    if name not in ALGORITHMS:
+        raise ParameterError(
+            f"unknown method {name!r}; choose from {', '.join(ALGORITHMS)}{nearest(name, ALGORITHMS)}"
+        )
+    known = [one.name for one in fields(TileSettings)]
+    for key in changes:
+        if key not in known:
+            raise ParameterError(f"unknown setting {key!r} of a tile{nearest(key, known)}")
+    return replace(ALGORITHMS[name], **changes)

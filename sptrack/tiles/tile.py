@@ -1,0 +1,339 @@
+"""One tile: arrays W and P of one shape with the algorithm between them, and its analog access.
+
+Per mini-batch: the gradient is pulsed onto P sample by sample, with the signs of the columns; then one column
+k of P is read through the converter, the reference of the column is renewed from the read, what the read
+holds beyond it is added to the buffer with the sign of the column, whole pulses are sent to W, and the sign
+of the column may flip for its next turn.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sptrack.blocks import Block
+from sptrack.crossbar import Crossbar, Ledger
+from sptrack.devices import Device, sample_cells
+from sptrack.errors import ParameterError
+from sptrack.kernels.chains import run_chain, scratch_of
+from sptrack.kernels.stages import pack
+from sptrack.tiles.array import TileArray
+from sptrack.tiles.io import Port
+from sptrack.tiles.settings import TileSettings
+
+Array = NDArray[Any]
+
+_SIGNS_AT_A_TIME = 64
+_PORTS = ("forward", "backward", "residual-forward", "residual-backward", "reads")
+
+
+class Tile:
+    """Arrays W and P under one algorithm.
+
+    Parameters
+    ----------
+    settings : TileSettings
+        Algorithm and converters.
+    device : Device
+        Device of both arrays.
+    shape : (int, int)
+        Outputs R and inputs C.
+    weights : array_like [R, C]
+        Start weights of W as they are read, weight units; P starts at 0.
+    seed, device_seed : int
+        Root seeds of what is drawn while running, and of the parameters of the cells.
+    name : str
+        Name of the tile; its arrays are "<name>/W" and "<name>/P" in the ledger.
+    ledger : Ledger or None
+        Ledger to share with other tiles.
+
+    Attributes
+    ----------
+    main, fast : TileArray
+        W and P (of analog SGD, W only: ``fast`` is None).
+    buffer, stored : float64 [C, R], float32 [R, C]
+        Digital buffer, column by column; matrix of the latest reads c (P - reference).
+    reads : int64 [C]
+        Reads of each column.
+    """
+
+    def __init__(
+        self,
+        settings: TileSettings,
+        device: Device,
+        shape: tuple[int, int],
+        *,
+        weights: ArrayLike = 0.0,
+        seed: int = 0,
+        device_seed: int = 0,
+        name: str = "tile",
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.settings, self.shape, self.name = settings, shape, name
+        self.ledger = Ledger() if ledger is None else ledger
+        streams = {"W": device_seed * 2, "P": device_seed * 2 + 1}
+        cells = {key: sample_cells(device, shape, seed=one) for key, one in streams.items()}
+        phase = "gradient" if settings.single else "transfer"
+        self.main = TileArray(
+            cells["W"], seed=seed, weights=weights, name=f"{name}/W", phase=phase, ledger=self.ledger
+        )
+        self.fast = None
+        if not settings.single:
+            self.fast = TileArray(cells["P"], seed=seed, name=f"{name}/P", ledger=self.ledger)
+        ios = (settings.forward, settings.backward, settings.forward, settings.backward, settings.reads)
+        self._ports = {
+            key: Port(io, seed=seed, stream=f"{name}/{key}") for key, io in zip(_PORTS, ios, strict=True)
+        }
+        rows, columns = shape
+        self.buffer = np.zeros((columns, rows))
+        self.stored = np.zeros(shape, np.float32)
+        self.reads = np.zeros(columns, np.int64)
+        self.passes = 0
+        self._turn = 0
+        self._batches = 0
+        self._maxima = np.zeros(2)
+        self._signs: tuple[int, Array] = (-1, np.ones((1, 1)))
+        self._seed = seed
+        chopper = settings.chopper
+        self._chopper = None if chopper is None else chopper.seeded(seed)
+        self._memory: Array | None = None
+        self._filter: tuple[Any, Any] | None = None
+        self._reference = self._start_reference(seed)
+
+    def _start_reference(self, seed: int) -> Array:
+        """Reference [C, R] at the start; opens the states of a block."""
+        rows, columns = self.shape
+        reference, fast = self.settings.reference, self.fast
+        if fast is None:
+            return np.zeros((columns, rows))
+        if isinstance(reference, Block):
+            stages = reference.stages((rows,))
+            if any(stage.signs is not None for stage in stages):
+                raise ParameterError(f"reference must be a filter or an estimator, got {reference}")
+            self._memory = np.array([reference.init(rows).memory] * columns)
+            self._filter = pack(stages), scratch_of(self._memory.shape[1])
+        elif reference == "true":
+            target = fast.cells.target
+            if not np.isfinite(target).all():
+                raise ParameterError("reference 'true' needs a symmetric point in every cell")
+            return np.array(target.T, np.float64, order="C")
+        elif reference == "calibrated":
+            pulsed = Crossbar(fast.cells, seed=seed, name=fast.name, ledger=self.ledger, threads=1)
+            pulsed.pulse("alternating", self.settings.calibration)
+            found = self._ports["reads"].convert(pulsed.read().ravel()).reshape(self.shape)
+            return np.array(found.T, np.float64, order="C")
+        return np.zeros((columns, rows))
+
+    @property
+    def reference(self) -> Array:
+        """Reference [R, C] that is subtracted from reads of P, a copy, weight units."""
+        return self._reference.T.copy()
+
+    def signs(self) -> Array:
+        """Chopper signs of the columns now, float32 [C]."""
+        if self._chopper is None:
+            return np.ones(self.shape[1], np.float32)
+        signs = self._sign_block(int(self.reads[-1]))
+        now = np.where(self.reads == self.reads[-1], signs[0], signs[1])
+        return now.astype(np.float32)
+
+    def _sign_block(self, first: int) -> Array:
+        """Signs [>= 2, C] of reads ``first``, ``first`` + 1."""
+        assert self._chopper is not None
+        block, row = divmod(first, _SIGNS_AT_A_TIME)
+        if self._signs[0] != block:
+            columns = self.shape[1]
+            groups = self._chopper.groups((self.shape[0], columns))
+            made = self._chopper.group_signs(block * _SIGNS_AT_A_TIME, _SIGNS_AT_A_TIME + 1, groups)
+            if groups not in (1, columns):
+                raise ParameterError("chopper.scope of a tile must be array or column, got cell")
+            self._signs = block, np.broadcast_to(made, (_SIGNS_AT_A_TIME + 1, columns))
+        return self._signs[1][row : row + 2]
+
+    def forward(self, x: Array) -> Array:
+        """Outputs [n, R] of digital inputs [n, C]."""
+        self.passes += 1
+        y = self._ports["forward"].forward(self._sum(), x).values
+        if self._stores:
+            y += self.settings.gamma * self._ports["residual-forward"].forward(self.stored, x).values
+        return y
+
+    def backward(self, d: Array) -> Array:
+        """Outputs [n, C] of errors [n, R] through the transpose."""
+        self.passes += 1
+        g = self._ports["backward"].backward(self._sum(), d).values
+        if self._stores:
+            g += self.settings.gamma * self._ports["residual-backward"].backward(self.stored, d).values
+        return g
+
+    @property
+    def _stores(self) -> bool:
+        return self.settings.residual == "stored" and self.settings.gamma > 0
+
+    def _sum(self) -> Array:
+        """Matrix of the array's sum."""
+        if self.settings.residual != "array" or self.settings.gamma == 0 or self.fast is None:
+            return self.main.weights
+        beyond = (self.fast.weights - self._reference.T) * self.signs()
+        return np.asarray(self.main.weights + self.settings.gamma * beyond, np.float32)
+
+    def update(self, x: Array, d: Array, lr: float) -> None:
+        """One step of the algorithm for the inputs and errors of a mini-batch.
+
+        Parameters
+        ----------
+        x, d : float32 arrays [n, C], [n, R]
+            Inputs and errors (gradients of the loss by the outputs, in units of the array).
+        lr : float
+            Learning rate >= 0.
+        """
+        rate = self._rate(x, d, lr)
+        if self.fast is None:
+            self.main.update(x, d, rate, self.settings.fast.scheme)
+            return
+        chopped = x if self._chopper is None else x * self.signs()
+        self.fast.update(chopped, d, rate, self.settings.fast.scheme)
+        self._batches += 1
+        if self._batches % self.settings.transfer.every == 0:
+            self._transfer(self._turn, rate, lr)
+            self._turn = (self._turn + 1) % self.shape[1]
+
+    def _rate(self, x: Array, d: Array, lr: float) -> float:
+        fast = self.settings.fast
+        rate = fast.rate * lr if fast.scaled else fast.rate
+        if not fast.auto_scale:
+            return rate if fast.rate > 0 else lr
+        largest = np.array([np.abs(x).max(), np.abs(d).max()])
+        moved = self._maxima + (1.0 - fast.auto_momentum) * (largest - self._maxima)
+        moved = np.where(self._maxima > 0, moved, largest)
+        self._maxima = np.where(largest > 0, moved, self._maxima)
+        scale = float(self._maxima.prod())
+        return rate * fast.scheme.train_length * self.main.cells.dw_min / scale if scale > 0 else 0.0
+
+    def _transfer(self, k: int, rate: float, lr: float) -> None:
+        """Read column ``k`` of P and send what is due to W."""
+        assert self.fast is not None
+        s, transfer = self.settings, self.settings.transfer
+        number = int(self.reads[k])
+        read = self._ports["reads"].convert(self.fast.column(k)).astype(np.float64)
+        sign, flipped = 1.0, False
+        if self._chopper is not None:
+            sign = float(self._sign_block(number)[0, k])
+            flipped = number > 0 and float(self._sign_block(number - 1)[0, k]) != sign
+        if self._memory is not None:
+            self._follow(k, read, number, flipped)
+        beyond = sign * (read - self._reference[k])
+        self.reads[k] += 1
+        if s.residual == "stored":
+            self.stored[:, k] = beyond
+        gain = transfer.rate * lr if transfer.scaled else transfer.rate
+        if s.buffer is None:
+            self._send_trains(k, beyond, gain)
+        else:
+            self._collect(k, gain * beyond, number, rate)
+
+    def _follow(self, k: int, read: Array, number: int, flipped: bool) -> None:
+        """Renew the reference of column ``k`` by its block."""
+        assert self._memory is not None
+        assert self._filter is not None
+        packed, scratch = self._filter
+        flips, y = np.array([[flipped]], np.int8), self._reference[k : k + 1]
+        if not run_chain(packed, self._memory[k], number, read[None], flips, y, scratch):
+            raise ParameterError(f"read of column {k} of {self.name} is not finite")
+
+    def _send_trains(self, k: int, change: Array, gain: float) -> None:
+        """Pulse column ``k`` of W by trains for ``gain`` times ``change`` [R]."""
+        one = np.zeros((1, self.shape[1]), np.float32)
+        one[0, k] = 1.0
+        self.main.update(one, -change[None].astype(np.float32), gain, self.settings.transfer.scheme)
+
+    def _collect(self, k: int, change: Array, number: int, rate: float) -> None:
+        """Add to the buffer of column ``k`` and send the whole pulses in it."""
+        s, buffer = self.settings, self.settings.buffer
+        assert buffer is not None
+        most = s.transfer.scheme.train_length
+        level = self.buffer[k] + change / self._unit(rate)
+        pulses = np.clip(np.trunc(level), -most, most)
+        if pulses.any():
+            kept = buffer.momentum * level if buffer.forget else level - (1.0 - buffer.momentum) * pulses
+            if buffer.cap > 0 and not buffer.forget:
+                kept = np.clip(kept, -most * buffer.cap, most * buffer.cap)
+            level = np.where(pulses != 0, kept, level)
+            if number >= s.hold:
+                self.main.pulse_column(k, pulses.astype(np.int64))
+        self.buffer[k] = level
+
+    def _unit(self, rate: float) -> float:
+        """Transferred weight that makes one pulse, weight units."""
+        buffer = self.settings.buffer
+        assert buffer is not None
+        unit = buffer.scale * self.main.cells.dw_min
+        if buffer.auto_granularity > 0:
+            unit *= buffer.auto_granularity / (self.shape[1] * self.settings.transfer.every)
+        return unit * rate if buffer.correct_magnitudes and rate > 0 else unit
+
+    @property
+    def pulses(self) -> int:
+        """Pulses on both arrays so far."""
+        return self.main.pulses + (0 if self.fast is None else self.fast.pulses)
+
+    def count(self) -> None:
+        """Bring the ledger up to date."""
+        for array in (self.main, self.fast):
+            if array is not None:
+                array.count()
+
+    def state(self) -> dict[str, Array]:
+        """Everything that `restore` needs to go on with the same bytes, but the ledger, as named arrays."""
+        numbers = [self.passes, self._turn, self._batches, *(port.event for port in self._ports.values())]
+        out = {
+            "numbers": np.array(numbers),
+            "maxima": self._maxima.copy(),
+            "buffer": self.buffer.copy(),
+            "stored": self.stored.copy(),
+            "reads": self.reads.copy(),
+            "reference": self._reference.copy(),
+        }
+        if self._memory is not None:
+            out["memory"] = self._memory.copy()
+        for key, array in (("W", self.main), ("P", self.fast)):
+            if array is not None:
+                out |= {f"{key}.{name}": value for name, value in array.state().items()}
+        return out
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Go on from a `state` of a tile with the same settings, device and seeds.
+
+        Raises
+        ------
+        ParameterError
+            A state that lacks something or has another shape.
+        """
+        wanted = self.state()
+        for name, value in wanted.items():
+            if name not in state or np.shape(state[name]) != value.shape:
+                found = "nothing" if name not in state else f"shape {np.shape(state[name])}"
+                raise ParameterError(
+                    f"state {name} of {self.name} must have shape {value.shape}, got {found}"
+                )
+        self.passes, self._turn, self._batches, *events = (int(v) for v in state["numbers"])
+        for port, event in zip(self._ports.values(), events, strict=True):
+            port.event = event
+        self._maxima, self.buffer = np.array(state["maxima"]), np.array(state["buffer"])
+        self.stored[:] = state["stored"]
+        self.reads, self._reference = np.array(state["reads"]), np.array(state["reference"])
+        if self._memory is not None:
+            self._memory = np.array(state["memory"])
+        for key, array in (("W", self.main), ("P", self.fast)):
+            if array is not None:
+                array.restore(
+                    {name[2:]: value for name, value in state.items() if name.startswith(f"{key}.")}
+                )
+
+
+def split(lines: int, most: int) -> list[slice]:
+    """Nearly equal parts of at most ``most`` lines."""
+    parts = math.ceil(lines / most)
+    edges = [lines * k // parts for k in range(parts + 1)]
+    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]

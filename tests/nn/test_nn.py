@@ -1,0 +1,204 @@
+"""Analog layers, optimizer, resumable training."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'sptrack[nn]'")
+
+from torch import nn  # noqa: E402
+
+from sptrack.crossbar import PulseScheme  # noqa: E402
+from sptrack.devices import ConstantStep, CycleNoise, Device, Reference, SoftBounds, Spread  # noqa: E402
+from sptrack.errors import ParameterError  # noqa: E402
+from sptrack.nn import AnalogConv2d, AnalogLinear, AnalogSGD, NetConfig, convert_to_analog  # noqa: E402
+from sptrack.nn.data import Images, load_images, read_idx  # noqa: E402
+from sptrack.nn.nets import build_net  # noqa: E402
+from sptrack.nn.training import Trainer, TrainingError, TrainSettings  # noqa: E402
+from sptrack.tiles import ALGORITHMS, IDEAL_IO, algorithm  # noqa: E402
+from sptrack.tracking.compounds import FastUpdate  # noqa: E402
+
+IDEAL = {"forward": IDEAL_IO, "backward": IDEAL_IO, "reads": IDEAL_IO}
+FINE = Device(
+    response=ConstantStep(w_max=2, w_min=-2), dw_min=1e-3, spread=Spread(), cycle_noise=CycleNoise()
+)
+NOISY = Device(
+    response=SoftBounds(),
+    dw_min=0.02,
+    write_noise=0.5,
+    cycle_noise=CycleNoise(std=0.3, additive=True),
+    spread=Spread(dw_min=0.2),
+    reference=Reference(mean=0.1, std=0.05),
+)
+
+
+LONG = FastUpdate(rate=0.0, scheme=PulseScheme(train_length=1000))
+SGD = algorithm("sgd", fast=LONG, **IDEAL)
+
+
+def sgd(device=FINE):
+    return {"settings": SGD, "device": device}
+
+
+def images(n=40, side=4, classes=3):
+    rng = np.random.default_rng(0)
+    labels = torch.arange(n) % classes
+    centres = rng.uniform(0, 1, (classes, side * side))
+    x = 0.7 * centres[labels] + 0.3 * rng.uniform(0, 1, (n, side * side))
+    x = torch.tensor(x, dtype=torch.float32).reshape(n, 1, side, side)
+    return Images(x, labels, x[: n // 2], labels[: n // 2])
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (600, 530)])
+def test_a_layer_with_ideal_converters_is_the_digital_one(shape):
+    torch.manual_seed(1)
+    digital = nn.Linear(*shape)
+    analog = AnalogLinear.from_digital(digital, **sgd())
+    x = torch.randn(3, 5, shape[0])
+    assert torch.allclose(analog(x), digital(x), atol=2e-5)
+    assert len(analog.tiles) == (1 if shape[0] < 512 else 4)
+    assert analog.analog_weights() == pytest.approx(digital.weight.detach().numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 0, 1), (2, 1, 1), (1, (2, 1), 2)])
+def test_a_convolution_is_the_digital_one(stride, padding, dilation):
+    torch.manual_seed(2)
+    digital = nn.Conv2d(2, 5, 3, stride=stride, padding=padding, dilation=dilation)
+    analog = AnalogConv2d.from_digital(digital, **sgd())
+    x = torch.randn(4, 2, 9, 10, requires_grad=True)
+    y = torch.randn(4, 2, 9, 10).copy_(x.detach()).requires_grad_()
+    assert torch.allclose(analog(x), digital(y), atol=1e-5)
+    analog(x).square().sum().backward()
+    digital(y).square().sum().backward()
+    assert torch.allclose(x.grad, y.grad, atol=1e-4)
+
+
+def test_analog_sgd_takes_the_digital_step():
+    """On a fine linear device the pulsed step is -lr d x on average: its noise is known from the trains."""
+    torch.manual_seed(3)
+    digital = nn.Linear(6, 4)
+    analog = AnalogLinear.from_digital(digital, **sgd())
+    analog.output_scale.requires_grad_(False)
+    x = torch.rand(8, 6)
+    before = analog.analog_weights()
+    optimizer = AnalogSGD(analog, lr=0.5)
+    for layer in (digital, analog):
+        layer.zero_grad()
+        layer(x).square().mean().backward()
+    optimizer.step()
+    moved = analog.analog_weights() - before
+    wanted = -0.5 * digital.weight.grad.numpy()
+    assert np.corrcoef(moved.ravel(), wanted.ravel())[0, 1] > 0.98
+    assert moved.sum() == pytest.approx(wanted.sum(), rel=0.1)
+
+
+def test_tensors_share_memory_with_the_kernels():
+    layer = AnalogLinear(6, 4, **sgd())
+    shown = torch.from_numpy(layer.tiles[0].main._shown)
+    held = shown.clone()
+    d = np.ones((1, 4), np.float32)
+    layer.tiles[0].update(np.ones((1, 6), np.float32), d, 0.01)
+    layer.tiles[0].main.weights  # noqa: B018 - renews what is seen
+    assert not torch.equal(shown, held)
+
+
+def test_conversion_replaces_all_layers():
+    net = convert_to_analog(build_net("lenet5", (1, 28, 28), 10, 0), NetConfig(device=FINE))
+    kinds = [type(one) for one in net if not isinstance(one, nn.Tanh | nn.MaxPool2d | nn.Flatten)]
+    assert kinds == [AnalogConv2d, AnalogConv2d, AnalogLinear, AnalogLinear]
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_resumed_training_is_unbroken_training(name, tmp_path):
+    settings = TrainSettings(settings=algorithm(name, hold=1), device=NOISY, batch=8, seed=2)
+    data = images()
+    whole = Trainer(settings, data)
+    assert whole.run(3)
+    first = Trainer(settings, data)
+    count = iter(range(100))
+    assert not first.run(3, stopped=lambda: next(count) == 6)  # within the second epoch
+    first.save(tmp_path / "state.pt")
+    second = Trainer(settings, data)
+    second.load(tmp_path / "state.pt")
+    assert second.run(3)
+    for run in (whole, second):
+        for record in run.history:
+            record.pop("seconds")
+    assert whole.history == second.history
+    states = whole.model.state_dict(), second.model.state_dict()
+    for key, value in states[0].items():
+        assert torch.equal(value, states[1][key]), key
+
+
+def test_training_learns_and_counts(tmp_path):
+    path = tmp_path / "one.py"
+    layers = "nn.Sequential(nn.Flatten(), nn.Linear(16, classes))"
+    path.write_text(f"from torch import nn\n\n\ndef net(shape, classes):\n    return {layers}\n")
+    run = Trainer(TrainSettings(net=str(path), settings=SGD, device=FINE, lr=0.5), images(60))
+    run.run(15)
+    assert run.history[-1]["accuracy"] > 90
+    assert run.history[-1]["pulses"] == run.pulses
+    assert run.history[-1]["passes"] > 0
+
+
+def test_a_loss_that_is_not_finite_ends_the_run():
+    data = images()
+    data.train[3] = np.nan
+    with pytest.raises(TrainingError, match="loss is nan in epoch 1, batch"):
+        Trainer(TrainSettings(device=FINE), data).run(1)
+
+
+def test_state_of_another_run_is_refused(tmp_path):
+    Trainer(TrainSettings(device=FINE), images()).save(tmp_path / "a.pt")
+    with pytest.raises(ParameterError, match="other settings"):
+        Trainer(TrainSettings(device=FINE, seed=1), images()).load(tmp_path / "a.pt")
+    (tmp_path / "b.pt").write_bytes(b"nothing")
+    with pytest.raises(ParameterError, match="not the state of a training run"):
+        Trainer(TrainSettings(device=FINE), images()).load(tmp_path / "b.pt")
+
+
+def idx(array):
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def test_idx_files(tmp_path):
+    x, y = np.arange(5 * 3 * 3).reshape(5, 3, 3), np.arange(5) % 2
+    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte.gz")
+    for name, array in zip(names, (x, y, x), strict=True):
+        content = idx(array)
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(
+        ParameterError, match=r"t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz is missing"
+    ):
+        load_images(str(tmp_path))
+    labels = tmp_path / "t10k-labels-idx1-ubyte"
+    labels.write_bytes(idx(y))
+    found = load_images(str(tmp_path))
+    assert found.train.shape == (5, 1, 3, 3)
+    assert found.train[1, 0, 0, 0] == pytest.approx(9 / 255)
+    labels.write_bytes(idx(y)[:-1])
+    with pytest.raises(ParameterError, match="holds 4 bytes, its head says 5"):
+        load_images(str(tmp_path))
+    labels.write_bytes(idx(y[:4]))
+    with pytest.raises(ParameterError, match="must go together"):
+        load_images(str(tmp_path))
+    labels.write_bytes(b"GIF89a")
+    with pytest.raises(ParameterError, match="not an IDX file"):
+        read_idx(labels)
+
+
+def test_nets_of_a_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from torch import nn\ndef net(shape, classes):\n    return nn.Linear(4, classes)\n")
+    with pytest.raises(ParameterError, match="must give"):
+        build_net(str(path), (1, 4, 4), 3, 0)
+    path.write_text("def other(): pass")
+    with pytest.raises(ParameterError, match="a function net"):
+        build_net(str(path), (1, 4, 4), 3, 0)
+    path.write_text("1 / 0")
+    with pytest.raises(ParameterError, match="ZeroDivisionError"):
+        build_net(str(path), (1, 4, 4), 3, 0)
+    with pytest.raises(ParameterError, match="lenet5 needs images"):
+        build_net("lenet5", (1, 8, 8), 10, 0)

@@ -1,0 +1,254 @@
+"""Updates of mini-batches against theory, and tiles against the compounds of `sptrack.tracking`."""
+
+import numpy as np
+import pytest
+
+from sptrack.blocks import EMA, PeriodicChopper, PeriodMean
+from sptrack.crossbar import Crossbar, PulseScheme
+from sptrack.crossbar.outer import plan_trains
+from sptrack.devices import (
+    ConstantStep,
+    CycleNoise,
+    Device,
+    ExpStep,
+    OneSidedAsymmetry,
+    PowStep,
+    Reference,
+    SoftBounds,
+    Spread,
+    sample_cells,
+)
+from sptrack.errors import ParameterError
+from sptrack.tiles import ALGORITHMS, IDEAL_IO, Tile, TileArray, TileSettings, algorithm
+from sptrack.tiles.tile import split
+from sptrack.tracking.compounds import (
+    SINGLE_PULSES,
+    Buffer,
+    Compound,
+    CompoundSettings,
+    FastUpdate,
+    SliceChopper,
+    SliceTransfer,
+)
+
+STEP = 2.0**-10
+PLAIN = Device(
+    response=ConstantStep(w_max=1e3, w_min=-1e3), dw_min=STEP, spread=Spread(), cycle_noise=CycleNoise()
+)
+SKEWED = Device(
+    response=SoftBounds(),
+    dw_min=0.01,
+    spread=Spread(asymmetry=OneSidedAsymmetry(mean=0.2)),
+    cycle_noise=CycleNoise(),
+)
+TRAINS = PulseScheme(train_length=5)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        PulseScheme(),
+        TRAINS,
+        PulseScheme(length_management=False),
+        PulseScheme(update_management=False, length_management=False),
+        PulseScheme(update_management=False, length_management=False, fixed_length=False, train_length=7),
+        PulseScheme(gradient_scale=0.5),
+    ],
+)
+@pytest.mark.parametrize("lr", [0.01, 0.05])
+def test_counts_have_the_moments_of_coincident_trains(scheme, lr):
+    rng = np.random.default_rng(5)
+    x, d = rng.uniform(-1, 1, 8).astype(np.float32), rng.uniform(-1, 1, 6).astype(np.float32)
+    x[2] = 0.0
+    array = TileArray(sample_cells(PLAIN, (6, 8)), seed=2)
+    found = np.empty((1500, 6, 8))
+    for k in range(len(found)):
+        before = array.weights.copy()
+        array.update(x[None], d[None], lr, scheme)
+        found[k] = np.rint((array.weights - before) / STEP)
+    plan = plan_trains(x, d, lr, STEP, scheme)
+    q = np.multiply.outer(np.minimum(plan.p_d, 1), np.minimum(plan.p_x, 1)).astype(np.float64)
+    mean, variance = -np.sign(np.multiply.outer(d, x)) * plan.length * q, plan.length * q * (1 - q)
+    error = np.sqrt(np.maximum(variance, 1e-9) / len(found))
+    assert np.all(np.abs(found.mean(axis=0) - mean) <= 5 * error + 1e-5)  # 96 cells at 5 sigma
+    excess = variance * (1 + 2 * variance) / len(found)  # of the variance, a bound on that of a binomial
+    assert np.all(np.abs(found.var(axis=0) - variance) <= 6 * np.sqrt(excess) + 1e-4)
+
+
+def test_a_batch_is_its_samples_in_turn():
+    rng = np.random.default_rng(6)
+    x, d = rng.normal(size=(7, 300)).astype(np.float32), rng.normal(size=(7, 5)).astype(np.float32)
+    device = Device(response=SoftBounds(), dw_min=0.01, cycle_noise=CycleNoise(std=0.3))
+    one, many = (TileArray(sample_cells(device, (5, 300)), seed=3) for _ in range(2))
+    one.update(x, d, 0.05, TRAINS)
+    for k in range(7):
+        many.update(x[k : k + 1], d[k : k + 1], 0.05, TRAINS)
+    assert one.pulses > 1000
+    assert np.array_equal(one.weights, many.weights)
+
+
+@pytest.mark.parametrize("response", [SoftBounds(), ExpStep(), PowStep(gamma_up=1.4, gamma_down=0.7)])
+def test_certain_pulses_are_those_of_a_crossbar(response):
+    device = Device(response=response, dw_min=0.02, cycle_noise=CycleNoise())
+    cells = sample_cells(device, (4, 9), seed=1)
+    array, bar = TileArray(cells), Crossbar(cells, threads=1)
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        x, d = rng.choice([-1.0, 1.0], 9).astype(np.float32), rng.choice([-1.0, 1.0], 4).astype(np.float32)
+        array.update(x[None], d[None], 0.06, TRAINS)
+        bar.update(x, d, 0.06, scheme=TRAINS)
+    assert array.weights == pytest.approx(bar.weights, abs=1e-6)
+    array.count()
+    assert array.ledger.total() == bar.ledger.total() == array.pulses
+
+
+def test_write_noise_of_what_is_seen():
+    device = Device(response=SoftBounds(), dw_min=0.01, write_noise=2.0, cycle_noise=CycleNoise())
+    array = TileArray(sample_cells(device, (100, 100), seed=1), seed=4)
+    first = array.weights.copy()
+    assert np.array_equal(first, array.weights)  # it stays until the next pulse
+    ones = np.zeros((1, 100), np.float32)
+    ones[0, :50] = 1
+    array.update(ones, np.ones((1, 100), np.float32), 0.01, TRAINS)
+    second = array.weights
+    assert np.array_equal(first[:, 50:], second[:, 50:])
+    noise = (second - array._weight.reshape(100, 100))[:, :50] / 0.02
+    assert abs(noise.mean()) < 4.5 / np.sqrt(noise.size)
+    assert abs(noise.std() - 1) < 4.5 / np.sqrt(2 * noise.size)
+
+
+COMPOUNDS = {
+    "tt-v2": (Buffer(scale=0.8, momentum=0.1), None, 0),
+    "keeping": (Buffer(scale=1.5, momentum=0.2, forget=False), None, 0),
+    "c-ttv2": (Buffer(auto_granularity=10.0, momentum=0.0), SliceChopper(probability=0.25), 0),
+    "agad": (Buffer(momentum=0.0), SliceChopper(probability=0.2, tail=5.0), 6),
+    "agad-tail": (
+        Buffer(momentum=0.3, forget=False, cap=3.0),
+        SliceChopper(probability=0.1, tail=2.0),
+        11,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMPOUNDS)
+def test_tiles_follow_the_compounds(name):
+    """Trains of probability one: no chance is left, so both must take the same steps."""
+    buffer, chopper, hold = COMPOUNDS[name]
+    fast = FastUpdate(rate=0.02, scaled=False, scheme=TRAINS)
+    transfer = SliceTransfer(rate=2.0, scaled=True, scheme=SINGLE_PULSES)
+    cells = {key: sample_cells(SKEWED, (3, 4)) for key in "PW"}
+    compound = Compound(
+        CompoundSettings(gamma=0.0, fast=fast, transfer=transfer, buffer=buffer, chopper=chopper),
+        Crossbar(cells["P"], threads=1, name="P"),
+        Crossbar(cells["W"], threads=1, name="W"),
+    )
+    settings = TileSettings(
+        fast=fast,
+        transfer=transfer,
+        buffer=buffer,
+        chopper=None if chopper is None else PeriodicChopper(half_period=chopper.period, clock="read"),
+        reference=PeriodMean.over(chopper.period, chopper.tail) if hold else "zero",
+        hold=hold,
+        reads=IDEAL_IO,
+    )
+    tile = Tile(settings, SKEWED, (3, 4))
+    rng = np.random.default_rng(8)
+    for _ in range(400):
+        x, d = rng.choice([-1.0, 0.0, 1.0], 4), rng.choice([-1.0, 1.0, 1.0], 3)
+        compound.update(x, d, 0.05)
+        tile.update(x[None].astype(np.float32), d[None].astype(np.float32), 0.05)
+    assert tile.main.pulses > 50
+    assert tile.fast.weights == pytest.approx(compound.fast.weights, abs=1e-5)
+    assert tile.main.weights == pytest.approx(compound.slow.weights, abs=1e-5)
+    assert np.array_equal(tile.signs(), compound.chopper)
+
+
+def driven(tile, batches, first=0):
+    for k in range(first, batches):
+        rng = np.random.default_rng(k)
+        x, d = rng.normal(size=(4, 6)).astype(np.float32), rng.normal(size=(4, 5)).astype(np.float32)
+        tile.forward(x)
+        tile.backward(d)
+        tile.update(x, 0.1 * d, 0.05)
+    return tile
+
+
+NOISY = Device(
+    response=SoftBounds(),
+    dw_min=0.02,
+    write_noise=0.5,
+    cycle_noise=CycleNoise(std=0.3, additive=True),
+    spread=Spread(dw_min=0.2),
+    reference=Reference(mean=0.2, std=0.05),
+)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_resumed_tiles_go_on_with_the_same_bytes(name):
+    settings = algorithm(name)
+
+    def fresh():
+        return Tile(settings, NOISY, (5, 6), seed=3, device_seed=4)
+
+    whole, first = driven(fresh(), 60), driven(fresh(), 25)
+    second = fresh()
+    second.restore({key: value.copy() for key, value in first.state().items()})
+    driven(second, 60, 25)
+    state = second.state()
+    for key, value in whole.state().items():
+        assert np.array_equal(value, state[key]), key
+
+
+def test_true_and_calibrated_references():
+    device = Device(
+        response=SoftBounds(), dw_min=0.002, cycle_noise=CycleNoise(), reference=Reference(mean=0.2)
+    )
+    true = Tile(algorithm("agad", reference="true"), device, (5, 6))
+    assert true.reference == pytest.approx(np.full((5, 6), -0.2), abs=1e-6)
+    found = Tile(algorithm("two-stage", reads=IDEAL_IO, calibration=8000), device, (5, 6))
+    assert found.reference == pytest.approx(true.reference, abs=0.01)
+    assert found.ledger.total(phase="calibrate") == 8000 * 30
+
+
+def test_any_filter_is_a_reference():
+    tile = driven(Tile(algorithm("e-rider", reference=EMA(eta=0.3)), NOISY, (5, 6)), 30)
+    assert np.abs(tile.reference).max() > 0.01
+
+
+def test_stored_matrix_is_the_latest_signed_reads():
+    tile = driven(Tile(algorithm("e-rider", reads=IDEAL_IO), NOISY, (5, 6), seed=2), 6)
+    read = tile.fast.weights[:, 5] - tile.reference[:, 5]
+    assert tile.stored[:, 5] == pytest.approx(read, abs=1e-6)
+
+
+def test_residual_pass_adds_gamma_times_the_stored_matrix():
+    ideal = {"forward": IDEAL_IO, "backward": IDEAL_IO}
+    tile = driven(Tile(algorithm("e-rider", **ideal), NOISY, (5, 6)), 10)
+    x = np.eye(6, dtype=np.float32)
+    wanted = tile.main.weights + 0.1 * tile.stored
+    assert np.allclose(tile.forward(x).T, wanted, atol=1e-5)
+
+
+def test_parts_are_nearly_equal():
+    assert [one.stop - one.start for one in split(784, 512)] == [392, 392]
+    assert [one.stop - one.start for one in split(513, 512)] == [256, 257]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"residual": "half"}, "residual must be"),
+        ({"reference": "nothing"}, "reference must be"),
+        ({"reference": "calibrated"}, "calibration must be above 0"),
+        ({"hold": -1}, "must be >= 0"),
+        ({"nothing": 1}, "unknown setting 'nothing'"),
+    ],
+)
+def test_refusals(changes, text):
+    with pytest.raises(ParameterError, match=text):
+        algorithm("agad", **changes)
+
+
+def test_unknown_algorithm():
+    with pytest.raises(ParameterError, match="did you mean 'agad'"):
+        algorithm("agat")
