@@ -46,7 +46,8 @@ def student_interval(values: ArrayLike, *, axis: int = -1) -> Array:
     array [..., 2]
         Low and high end, the other axes in front; NaN for a single value.
     """
-    mean, half = np.mean(values, axis=axis, dtype=np.float64), half_width(values, axis=axis)
+    x = real_array(values, "values")
+    mean, half = x.mean(axis=axis), half_width(x, axis=axis)
     return np.stack([mean - half, mean + half], axis=-1)
 
 

@@ -9,17 +9,17 @@ from sptrack import (
     ParameterError,
     certify,
     load,
-    read_provenance,
     sample_cells,
     save,
     zero_shift,
 )
-from sptrack.tracking import method, problem, track
+from sptrack.results import read_provenance
+from sptrack.tracking import ProblemSettings, method, problem, track
 
 
 @pytest.mark.parametrize("name", ["e-rider", "sgd"])
 def test_a_run_is_saved_and_comes_back(name, tmp_path):
-    run = track(problem("separable", size=4), method(name), 40, samples=4, seed=5)
+    run = track(problem("separable", settings=ProblemSettings(size=4)), method(name), 40, samples=4, seed=5)
     save(run, tmp_path / "run.nc")
     data = load(tmp_path / "run.nc")
     assert data["step"].values.tolist() == [10, 20, 30, 40]
