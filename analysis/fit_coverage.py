@@ -13,9 +13,9 @@ with Wilson intervals:
 - 200 repeats: cycle-dominated 92.5 to 96 %, its reading noise 90 % [85, 93] (an end is not found in 3 %).
 - 200 repeats: linear-step falls short: step up 85 % [79, 89], reading noise 86 % [80, 90], cycle noise 89 %
   [83, 92], symmetric point 92 % [87, 95]; an end is not found in 4 %.
-- Measured earlier, with 200 and 100 repeats: symmetric point 94.5 % (pow-step), 95 % (soft-exponential). Steps
-  and symmetric point of the cell without cycle noise are covered up to 98.5 %: readings that cannot show a
-  cycle noise of 0.3 steps cannot tell it from the read-dominated cell, and one interval has to serve both.
+- Earlier, with 200 and 100 repeats: symmetric point 94.5 % (pow-step), 95 % (soft-exponential). Steps and
+  symmetric point of the cell without cycle noise are covered up to 98.5 %: readings that cannot show a cycle
+  noise of 0.3 steps cannot tell it from the read-dominated cell, and one interval has to serve both.
 """  # noqa: D400
 
 import numpy as np
