@@ -17,7 +17,7 @@ __all__ = ["FEWEST_READINGS", "PulseResponse", "two_runs", "visited_range"]
 
 FEWEST_READINGS = 20
 """Fewest readings under up and under down pulses, per cell."""
-_STRETCH = 8
+_STRETCH, _FEWEST_OF_STRETCH = 8, 3
 _SIGMAS = 5.0
 _SHARE = 0.25
 _REMEDY = (
@@ -145,17 +145,20 @@ def _check(response: PulseResponse) -> None:
     _check_directions(response)
 
 
-def _stretches(response: PulseResponse) -> list[NDArray[np.intp]]:
-    """Places of the readings of every stretch of one run in one direction."""
-    key = np.stack([np.asarray(response.runs), np.sign(response.pulses)])
-    return np.split(np.arange(response.readings.size), np.flatnonzero(np.any(np.diff(key), axis=0)) + 1)
+def _stretches(response: PulseResponse, least: int) -> list[NDArray[np.intp]]:
+    """Places of the readings of every stretch of one run in one direction that has so many at least."""
+    runs, sign = np.asarray(response.runs), np.sign(response.pulses)
+    starts = np.flatnonzero(np.r_[True, (runs[1:] != runs[:-1]) | (sign[1:] != sign[:-1])])
+    ends = np.append(starts[1:], sign.size)
+    long = np.flatnonzero(ends - starts >= least)
+    return [np.arange(starts[k], ends[k]) for k in long]
 
 
 def _check_directions(response: PulseResponse) -> None:
     """Refuse stretches, then directions, in which the readings move against the pulses."""
     readings, rows = response.readings, np.asarray(response.rows)
     low, high = visited_range(response)
-    for place in _stretches(response):
+    for place in _stretches(response, _STRETCH):
         sign = int(np.sign(response.pulses[place[-1]]))
         place = place[~np.isnan(readings[place])]
         if sign == 0 or place.size < _STRETCH:
@@ -182,11 +185,11 @@ def _check_directions(response: PulseResponse) -> None:
 def visited_range(response: PulseResponse) -> tuple[float, float]:
     """Lowest and highest mean of (up to) 20 consecutive parts of a stretch, in the units of the readings."""
     means = []
-    for place in _stretches(response):
+    for place in _stretches(response, _FEWEST_OF_STRETCH):
         values = response.readings[place]
         values = values[~np.isnan(values)]
         parts = max(min(20, values.size // 5), 1)
-        if values.size >= 3:
+        if values.size >= _FEWEST_OF_STRETCH:
             edges = np.linspace(0, values.size, parts + 1).astype(np.intp)
             means.append(np.add.reduceat(values, edges[:-1]) / np.diff(edges))
     found = np.concatenate(means) if means else np.empty(0)

@@ -405,18 +405,21 @@ def to_numbers(texts: NDArray[Any], decimal: str) -> tuple[NDArray[np.float64], 
     values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, copy=True)
     left = np.flatnonzero(np.isnan(values))
     words, found = np.zeros(values.size, bool), ""
-    for k in left:
-        text = str(series.iloc[k]).strip()
+    kinds, unique = pd.factorize(series.to_numpy(dtype=object)[left])
+    read, is_word = np.full(len(unique), np.nan), np.zeros(len(unique), bool)
+    for k, one in enumerate(unique):
+        text = str(one).strip()
         match = WITH_UNIT.fullmatch(text)
         if is_gap(text):
             continue
         if THOUSANDS.fullmatch(text):
-            values[k] = float(text.replace(",", ""))
+            read[k] = float(text.replace(",", ""))
         elif NUMBER.fullmatch(text):
-            values[k] = float(re.sub("[dD]", "e", text))
+            read[k] = float(re.sub("[dD]", "e", text))
         elif match is not None and parse_unit(match[2]) is not None and found in ("", match[2]):
-            values[k], found = float(match[1]), match[2]
+            read[k], found = float(match[1]), match[2]
         else:
-            words[k] = True
+            is_word[k] = True
+    values[left], words[left] = read[kinds], is_word[kinds]
     values[~np.isfinite(values)] = np.nan
     return values, words, found

@@ -187,7 +187,7 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup", folder:
             raise ParameterError(f"{where}: {error}") from error
         reference = chopper = None
     settings = dict(mapping.get("problem", {}))
-    name = settings.pop("name", RECORDED if "recorded" in settings else "quadratic")
+    name = settings.pop("name", RECORDED if settings.get("recorded") else "quadratic")
     if not isinstance(name, str) or name not in PROBLEM_NAMES:
         raise ParameterError(
             f"{where}: problem.name must be one of {', '.join(PROBLEM_NAMES)}, got {name!r}"
