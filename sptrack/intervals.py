@@ -25,7 +25,7 @@ def half_width(values: ArrayLike, *, axis: int = -1) -> Array:
     x = np.asarray(values, np.float64)
     n = x.shape[axis]
     if n < 2:
-        return np.full(np.delete(x.shape, axis), np.nan)
+        return np.full(np.delete(x.shape, axis).tolist(), np.nan)
     return np.asarray(stdtrit(n - 1, 0.5 + _LEVEL / 2) * x.std(axis=axis, ddof=1) / math.sqrt(n))
 
 
@@ -44,7 +44,7 @@ def student_interval(values: ArrayLike, *, axis: int = -1) -> Array:
     array [..., 2]
         Low and high end, the other axes in front; NaN for a single value.
     """
-    mean, half = np.mean(values, axis=axis, dtype=np.float64), half_width(values, axis=axis)
+    mean, half = np.asarray(values, np.float64).mean(axis=axis), half_width(values, axis=axis)
     return np.stack([mean - half, mean + half], axis=-1)
 
 
@@ -70,7 +70,7 @@ def positive_interval(values: ArrayLike, *, expected: ArrayLike = 0.0, axis: int
         Low and high end, the other axes in front; NaN for a single value, (0, 0) where all values are 0.
     """
     x = np.asarray(values, np.float64)
-    mean, half = x.mean(axis=axis), half_width(x - expected, axis=axis)
+    mean, half = x.mean(axis=axis), half_width(x - np.asarray(expected, np.float64), axis=axis)
     share = np.divide(half, mean, out=np.where(np.isnan(half), np.nan, 0.0), where=mean > 0)
     return np.stack([mean * np.exp(-share), mean * np.exp(share)], axis=-1)
 

@@ -106,7 +106,7 @@ def test_the_floor_without_noise_is_the_bias_after_a_down_pulse():
 
 
 def test_reading_noise_falls_with_the_root_of_the_reads():
-    """9 reads of noise .3 leave .1 beside the bias above; the measured RMS over 1024 cells scatters by 2 %."""
+    """9 reads of noise .3 leave .1 beside the bias above; the measured RMS of 1024 cells scatters by 2 %."""
     device = Device(dw_min=0.02, spread=Spread(), cycle_noise=CycleNoise())
     cells = sample_cells(device, (32, 32))
     estimates = ZeroShifting(reads=9).calibrate(Crossbar(cells), (2000,), read_noise=0.3)

@@ -30,8 +30,8 @@ from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError, nearest
-from sptrack.recommendation import Candidate, recommend
 from sptrack.intervals import interval_text
+from sptrack.recommendation import Candidate, recommend
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:

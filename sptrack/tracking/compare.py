@@ -117,9 +117,9 @@ def compare(
         ``mix_error``, ``q_error`` (mean over the weights and the steps of the sample, weight units squared;
         Q's is NaN for methods without one) and ``pulses``, ``reads``, ``programs``, ``cost`` so far, of all
         cells of W and P, calibration included: programs are renewals of an analog copy of the reference,
-        ``cost_digital`` is the cost where it is subtracted digitally instead. Over ``method``: ``w_tail``, ``mix_tail``, ``q_tail``, means
-        over the last tenth of the steps and all seeds, and ``w_tail_ci`` ..., their 95 % intervals over
-        seeds (`sptrack.intervals.positive_interval`).
+        ``cost_digital`` is the cost where it is subtracted digitally instead. Over ``method``: ``w_tail``,
+        ``mix_tail``, ``q_tail``, means over the last tenth of the steps and all seeds, and ``w_tail_ci`` ...,
+        their 95 % intervals over seeds (`sptrack.intervals.positive_interval`).
 
     Raises
     ------

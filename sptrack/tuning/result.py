@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
-from sptrack.results import dataset, provenance
 from sptrack.intervals import student_interval
+from sptrack.results import dataset, provenance
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import problem
 from sptrack.tracking.run import Tracker

@@ -6,8 +6,8 @@ import pytest
 from sptrack.blocks import EMA
 from sptrack.design import Candidate, Requirements, Setting, Specification
 from sptrack.design.checking import _bias, _row, settling_time
-from sptrack.intervals import student_interval
 from sptrack.design.specification import QUANTITIES
+from sptrack.intervals import student_interval
 
 SPEC = Specification(requirements=Requirements(rms=0.1, signal=0.5), train=False)
 NAN = (np.nan, np.nan)
