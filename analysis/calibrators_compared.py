@@ -6,6 +6,9 @@ three prices of a read the least error that a total cost affords is drawn, pulse
 bring the cells to their points included (zero-shifting ends there by itself). Lines: Cramer-Rao bounds of
 the same cells by the best of simple burst experiments, for known bounds and for unknown ones with their
 spread as a prior; cells need neither travel nor placement there.
+
+Lines and bounds end where the search does: a cost that buys no more than the most pulses (9000) or reads
+(192) that were tried says nothing of what it could buy beyond them.
 """  # noqa: D400
 
 from dataclasses import replace
@@ -78,7 +81,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     Dataset
         Over read cost, method and cost: ``rms``, ``median`` with ``_low`` and ``_high`` (95 % over cells) and
         the ``pulses`` and ``reads`` that the cost is best spent on; over read cost, bounds and cost:
-        ``rms_bound``, ``median_bound``. NaN where a cost affords nothing.
+        ``rms_bound``, ``median_bound``. NaN where a cost affords nothing, or more than was tried.
     """
     size = SMALL if small else FULL
     cells = sample_cells(device(), (size.side, size.side), seed=seed)
@@ -87,12 +90,15 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     names = [f"{e}{end}" for e in ERRORS for end in ("", "_low", "_high")] + ["pulses", "reads"]
     found = {name: np.full(shape, np.nan) for name in names}
     for m, method in enumerate(METHODS):
-        rows = _rows(cells, method, size, seed)
+        ways = _ways(method, cells, size)
+        rows = [trial(cells, method, n, r, target=TARGET, read_noise=READ_NOISE, seed=seed) for n, r in ways]
+        ends = _ends(ways)
         for c, price in enumerate(READ_COSTS):
             total = [_total(price, row.pulses + row.placement, row.reads) for row in rows]
-            for k, best in enumerate(least_errors(total, [row.rms for row in rows], costs)):
-                if best >= 0:
-                    _note(found, (c, m, k), rows[best])
+            best = least_errors(total, [row.rms for row in rows], costs)
+            for k, chosen in enumerate(searched(best, ends)):
+                if chosen >= 0:
+                    _note(found, (c, m, k), rows[chosen])
     variables = {
         name: (("read_cost", "method", "cost"), v, {"units": _unit(name)}) for name, v in found.items()
     }
@@ -116,15 +122,37 @@ def _total(price: float, pulses: float, reads: int) -> float:
     return CostModel(read=price).total(pulses=pulses, reads=reads)
 
 
-def _rows(cells: Cells, method: str, size: _Size, seed: int) -> list[Any]:
+def _ways(method: str, cells: Cells, size: _Size) -> list[tuple[int, int]]:
+    """Pulses and reads that a calibrator is tried with."""
     least = calibrator(method, cells.device).fewest_reads
     reads = sorted({max(n, least) for n in size.reads})
-    return [
-        trial(cells, method, n, r, target=TARGET, read_noise=READ_NOISE, seed=seed)
-        for n in size.pulses
-        for r in reads
-        if n >= 2 * r and n >= 64
-    ]
+    return [(n, r) for n in size.pulses for r in reads if n >= 2 * r and n >= 64]
+
+
+def _ends(ways: list[tuple[int, int]]) -> np.ndarray:
+    """Whether each way has the most pulses or the most reads of all."""
+    table = np.array(ways)
+    return np.asarray((table == table.max(axis=0)).any(axis=1))
+
+
+def searched(best: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Choices [costs] without those that stand for want of a dearer trial.
+
+    Parameters
+    ----------
+    best : int array [costs]
+        Index of the best trial that each of the rising costs affords; -1 for none.
+    ends : bool array [trials]
+        Whether a trial lies at the end of what was tried.
+
+    Returns
+    -------
+    int array [costs]
+        ``best``, but -1 where a trial at the end stands again at a higher cost.
+    """
+    again = np.zeros(len(best), np.bool_)
+    again[1:] = (best[1:] == best[:-1]) & (best[1:] >= 0)
+    return np.where(again & ends[best], -1, best)
 
 
 def _note(found: dict[str, Any], index: tuple[int, int, int], row: Any) -> None:
@@ -144,7 +172,7 @@ def _bounds(cells: Cells, size: _Size, costs: Any) -> Any:
         for c, price in enumerate(READ_COSTS):
             total = [_total(price, n, r) for n, r in ways]
             for kind in range(2):
-                best = least_errors(total, values[:, kind], costs)
+                best = searched(least_errors(total, values[:, kind], costs), _ends(ways))
                 made[kind, c, b] = np.where(best >= 0, values[best, kind], np.nan)
     return made
 

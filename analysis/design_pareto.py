@@ -7,9 +7,9 @@ simulated on the device, with 95 % intervals over four noises.
 
 One sees: without programming a filter has no chopper to lean on, and keeps the error that the mean gradient
 makes (top); some tens of programming events lower it by an order, more of them hardly further. The observer
-has neither chopper nor programming and goes on falling with the pulses, but needs more of them for a given
-error than a slow filter that has the whole run to itself; what it buys besides is a reference that settles in
-a few hundred steps.
+has no chopper, needs no programming where its reference is subtracted digitally, and goes on falling with the
+pulses, but needs more of them for a given error than a slow filter that has the whole run to itself; what it
+buys besides is a reference that settles in a few hundred steps.
 """  # noqa: D400
 
 import numpy as np

@@ -7,11 +7,11 @@ met; beta, gamma, the filter's rate and the flip probability each within a facto
 alpha). Settings are chosen on two seeds, per budget of pulses; what is drawn is their error on others.
 
 One sees: at every read noise and budget of pulses the best observer is below E-RIDER, in W by 3 to 40 times,
-with a sixteenth to a hundredth of the reads and no programming. With read noise the forms that know the
-response beforehand stay good at a third of a pulse a step, where the regression has too little to learn
-slopes from; with two pulses a step it is the best in Q. What speaks for E-RIDER is not in these axes: it
-wants to know neither the increments nor the device, and holds W on responses that defeat the observers (see
-`observer_limits`). Below: reads and programming events of the settings chosen.
+with a sixteenth to a hundredth of the reads and, its reference subtracted digitally, no programming. With
+read noise the forms that know the response beforehand stay good at a third of a pulse a step, where the
+regression has too little to learn slopes from; with two pulses a step it is the best in Q. What speaks for
+E-RIDER is not in these axes: it wants to know neither the increments nor the device, and holds W on responses
+that defeat the observers (see `observer_limits`). Below: reads and programming events of the settings chosen.
 """  # noqa: D400
 
 from typing import Any

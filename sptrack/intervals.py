@@ -27,7 +27,7 @@ def half_width(values: ArrayLike, *, axis: int = -1) -> Array:
     x = real_array(values, "values")
     n = x.shape[axis]
     if n < 2:
-        return np.full(np.delete(x.shape, axis), np.nan)
+        return np.full(np.delete(x.shape, axis).tolist(), np.nan)
     return np.asarray(stdtrit(n - 1, 0.5 + _LEVEL / 2) * x.std(axis=axis, ddof=1) / math.sqrt(n))
 
 
@@ -73,7 +73,7 @@ def positive_interval(values: ArrayLike, *, expected: ArrayLike = 0.0, axis: int
         Low and high end, the other axes in front; NaN for a single value, (0, 0) where all values are 0.
     """
     x = real_array(values, "values")
-    mean, half = x.mean(axis=axis), half_width(x - expected, axis=axis)
+    mean, half = x.mean(axis=axis), half_width(x - np.asarray(expected, np.float64), axis=axis)
     share = np.divide(half, mean, out=np.where(np.isnan(half), np.nan, 0.0), where=mean > 0)
     return np.stack([mean * np.exp(-share), mean * np.exp(share)], axis=-1)
 

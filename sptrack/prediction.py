@@ -221,7 +221,8 @@ def _predict_filter(problem: Problem, method: Method) -> ReferencePrediction:
     low_pass = linear_reference(method)
     if method.chopper is None:
         return ReferencePrediction(
-            mse=None, reason="no chopper: W - (beta/eta) Q is conserved, Q need not reach the symmetric point"
+            mse=None,
+            reason="no chopper: an ideal W would keep W - (beta/eta) Q, Q need not reach the symmetric point",
         )
     every = steps_between(method, problem.fast.shape[1])
     loop = linearise(problem.fast, alpha=method.alpha, gradient=gradient_at_rest(problem))

@@ -146,3 +146,12 @@ def test_the_gallery_holds_small_data_beside_every_picture():
         assert picture.with_suffix(".svg").is_file()
         assert load(picture.with_suffix(".nc")).sizes
         assert picture.with_suffix(".nc").stat().st_size < 1e6
+
+
+def test_the_end_of_a_search_is_no_plateau():
+    """A trial at the end of the grid stands at the first cost that affords it, one inside at all of them."""
+    from analysis.calibrators_compared import searched
+
+    best = np.array([-1, 0, 0, 1, 1, 2, 2, 2, 0])
+    ends = np.array([False, False, True])
+    assert searched(best, ends).tolist() == [-1, 0, 0, 1, 1, 2, -1, -1, 0]

@@ -44,3 +44,11 @@ def test_each_has_its_place(data):
     slow, fast = (data["steady_rms"].sel(setting="best").isel(steady_drift=k) for k in (0, -1))
     assert slow["follower"].values[np.argmin(slow.values)] == "observer"
     assert fast["follower"].values[np.argmin(fast.values)] == "zero-shifting"
+
+
+def test_lags_of_memories_shorter_than_ps_are_shown_as_they_are(data):
+    """They fall short of the memory, below 0 at the fastest rate, and their intervals are not cut there."""
+    one = data.sel(estimator="observer").where(data["rate"] > 2 * data["own_rate"], drop=True)
+    assert (one["lag_ci"][:, 1] < one["lag_theory"]).all()
+    np.testing.assert_allclose(one["lag_ci"].mean("end"), one["lag"], rtol=1e-9)
+    assert float(one["lag_ci"].sel({"rate": 0.05})[1]) < 0

@@ -49,8 +49,8 @@ class Row:
         95 % interval of the measured value; its upper end is infinite for a settling that the run is too
         short to show, and the measured value the end of the run then.
     margin : float or None
-        Limit over measured value (for ``signal`` the reverse): above 1 is met; None of a value of which only a
-        bound was measured.
+        Limit over measured value (for ``signal`` the reverse): above 1 is met; None where only a bound of the
+        value was measured.
     verdict : str
         "met", "uncertain", "missed", "predicted" or "no limit".
     """
@@ -203,7 +203,14 @@ def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dic
     size = float(cells.size)
     counts = {name: ledger.total(name) / size for name in ("pulses", "reads", "programs")}
     late, signal = late / (spec.steps - last), signal / (spec.steps - window)
-    return {"q": np.array(q), "steps": steps, "late": late, "signal": signal, "left": np.concatenate(left), **counts}
+    return {
+        "q": np.array(q),
+        "steps": steps,
+        "late": late,
+        "signal": signal,
+        "left": np.concatenate(left),
+        **counts,
+    }
 
 
 def _measure(error: Array, runs: list[Any]) -> dict[str, tuple[float, Interval]]:

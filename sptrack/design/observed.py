@@ -1,4 +1,4 @@
-"""Candidates whose reference is an input-aware observer: no chopper, no programming, a read every m steps.
+"""Candidates whose reference is an input-aware observer: no chopper, a read every m steps.
 
 What is predicted is the error law of `sptrack.theory.observer`, cell by cell, with the prior as one more
 piece of information; the training of W is that of `sptrack.design.candidates`.

@@ -122,7 +122,16 @@ def plot_errors(ax: Axes, data: xr.Dataset) -> Axes:
     sign = np.where(value < 0, -1.0, 1.0)
     arms = np.abs(ends - value[:, None])
     reach = np.where(sign[:, None] > 0, arms, arms[:, ::-1])
-    ax.errorbar(np.abs(value), y[known], xerr=reach.T, fmt="o", color="black", markersize=4, capsize=3, label="measured")
+    ax.errorbar(
+        np.abs(value),
+        y[known],
+        xerr=reach.T,
+        fmt="o",
+        color="black",
+        markersize=4,
+        capsize=3,
+        label="measured",
+    )
     ax.plot([], [], "s", color=GREY, alpha=0.55, label="theory (bars)")
     shown = zip(names, data["predicted"].values, strict=True)
     ax.set_yticks(y, [f"{name}\n{number:.3g}" for name, number in shown], fontsize=9)

@@ -48,7 +48,8 @@ class LoopResponse:
 def tone_loop(problem: Problem, method: Method) -> ToneLoop:
     """Linear model of a method on a separable problem: W at its optimum, P at its symmetric point.
 
-    RIDER in general rests elsewhere, since W - (beta/eta) Q is conserved: it has this model where both start.
+    RIDER in general rests elsewhere, since an ideal W conserves W - (beta/eta) Q: it has this model where
+    both start.
 
     Raises
     ------

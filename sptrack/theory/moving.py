@@ -120,11 +120,12 @@ def _filter_sums(h: Array, power: Array) -> tuple[Array, Array, Array]:
 def observer_gain(forget: float, *, every: int = 1) -> MovingGain:
     """Lag and walk of an input-aware observer that forgets the share ``forget`` per step.
 
-    It averages what the steps say of the symmetric point with weights b^n, b = (1 - forget)^m, over blocks
-    of m = ``every`` steps: sum r_k = m/(1 - b), its memory 1/forget. P's pole does not enter. Holds for a
-    memory longer than P's own time 1/(1 - a), which P needs to show the slope, while the drift within the
-    memory is small against the fluctuation of P, the regression being misled otherwise, and for short
-    stretches: the lag is 3 to 5 % longer for m (1 - a) = .02 and 13 to 15 % for .08 (measured).
+    It averages what the steps say of the symmetric point with weights b^n, b = (1 - forget)^m, over blocks of
+    m = ``every`` steps: sum r_k = m/(1 - b), its memory 1/forget. P's pole does not enter. Holds for a memory
+    longer than P's own time 1/(1 - a), which P needs to show the slope (a shorter one makes slopes scatter,
+    and the estimate run ahead of the point by 1/(1 - a) times the mean excess of 1/slope), while the drift
+    within the memory is small against the fluctuation of P, the regression being misled otherwise, and for
+    short stretches: the lag is 3 to 5 % longer for m (1 - a) = .02 and 13 to 15 % for .08 (measured).
 
     Raises
     ------

@@ -339,13 +339,14 @@ def test_renewals_of_the_reference_are_counted_alike():
     """A copy is programmed per flip, per read where it follows Q, once where Q is given, else never."""
     made = problem(settings=ProblemSettings(size=16), seed=8)
 
-    def programs(name, steps=320, **settings):
-        return track(made, method(name, **settings), steps, samples=1).ledger.total("programs")
+    def programs(chosen, steps=320, **settings):
+        chosen = method(chosen, **settings) if isinstance(chosen, str) else chosen
+        return track(made, chosen, steps, samples=1).ledger.total("programs")
 
     assert programs("o-rider", every=64) == 5 * 16
     assert programs("o-rider", every=64, steps=128) == 2 * 16
     assert programs("rider") == 320 * 16
-    assert programs("e-rider", half_period=100) == 3 * 16
+    assert programs(with_settings(method("e-rider"), half_period=100)) == 3 * 16
     assert programs("two-stage", pulses=20) == programs("oracle") == 16
     assert programs("residual") == programs("tt-v1") == 0
 
