@@ -315,8 +315,9 @@ class FileLock:
             finally:
                 if number >= 0:
                     os.close(number)
-        os.truncate(self._number, 0)
-        os.write(self._number, f"process {os.getpid()} on {platform.node()} since {_now()}".encode())
+        with suppress(OSError):  # a disk may be full
+            os.truncate(self._number, 0)
+            os.write(self._number, f"process {os.getpid()} on {platform.node()} since {_now()}".encode())
 
     def release(self) -> None:
         """Give the lock back."""

@@ -3,7 +3,9 @@
 import json
 import os
 import random
+import resource
 import signal
+import sys
 import time
 from importlib import import_module
 
@@ -158,3 +160,41 @@ def test_termination_in_the_middle_of_anything(tmp_path, capfd):
             hits += 1
         assert left(tmp_path) == []
     assert hits >= 2
+
+
+def limited(words, size):
+    """Status and stderr of a command that can write no more than so many bytes to a file."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        status = 99
+        try:
+            os.dup2(writing, 2)
+            os.close(reading)
+            sys.stderr = os.fdopen(2, "w")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            status = main([*map(str, words), "--quiet"])
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        err = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), err
+
+
+def test_a_full_disk_costs_neither_old_results_nor_the_way_on(tmp_path):
+    out, study = tmp_path / "out", tmp_path / "study"
+    whole_run([*CALIBRATE, "--out", out])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    whole_run([*TUNE, "--out", tmp_path / "whole"])
+    expected = json.loads((tmp_path / "whole" / "tune.json").read_text())
+    for size in (0, 700, 9000):
+        for words in ([*CALIBRATE, "--seed", 1, "--out", out], [*TUNE, "--out", study]):
+            status, err = limited(words, size)
+            assert (status, err.count("\n")) == (2, 1)
+            assert "File too large" in err
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+        assert left(tmp_path) == []
+    whole_run([*TUNE, "--out", study])
+    assert json.loads((study / "tune.json").read_text()) == expected
