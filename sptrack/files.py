@@ -168,8 +168,7 @@ def output_folder(path: str | os.PathLike[str], *, made_first: bool = False) -> 
 
 
 def _generation(target: Path) -> Iterator[Path]:
-    inside = target.is_dir() and (target.is_mount() or not os.access(target.parent, os.W_OK))
-    temporary = _hidden(target if inside else target.parent)
+    temporary = _hidden(target if target.is_dir() and _stays(target) else target.parent)
     temporary.mkdir()
     number = os.open(temporary, os.O_RDONLY)
     try:
@@ -179,6 +178,14 @@ def _generation(target: Path) -> Iterator[Path]:
     finally:
         os.close(number)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _stays(target: Path) -> bool:
+    """Whether a folder has to stay what it is: a mount point, in a read-only folder, or worked in."""
+    with suppress(FileNotFoundError):
+        if Path.cwd().is_relative_to(target):
+            return True
+    return target.is_mount() or not os.access(target.parent, os.W_OK)
 
 
 def _publish(temporary: Path, target: Path) -> None:
@@ -318,8 +325,9 @@ class FileLock:
             finally:
                 if number >= 0:
                     os.close(number)
-        os.truncate(self._number, 0)
-        os.write(self._number, f"process {os.getpid()} on {platform.node()} since {_now()}".encode())
+        with suppress(OSError):  # a disk may be full
+            os.truncate(self._number, 0)
+            os.write(self._number, f"process {os.getpid()} on {platform.node()} since {_now()}".encode())
 
     def release(self) -> None:
         """Give the lock back."""

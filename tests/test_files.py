@@ -200,6 +200,15 @@ def test_a_folder_keeps_its_mode_and_the_files_of_others_their_place(tmp_path):
     assert (target / "notes.txt").stat().st_ino == number
 
 
+def test_the_folder_that_is_worked_in_stays_itself(tmp_path, monkeypatch):
+    target = prepared(tmp_path)
+    monkeypatch.chdir(target / "checkpoints")
+    number = target.stat().st_ino
+    write("..", 2)
+    assert target.stat().st_ino == number
+    assert seen(target) == texts(2) | OWN | {"link": "mine"}
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_the_folder_of_an_earlier_run_is_replaced_anywhere(tmp_path, monkeypatch, place):
     target = prepared(tmp_path)

@@ -40,6 +40,14 @@ def make(values, **parameters):
     )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quickly():
+    """Without waiting for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "map.nc"

@@ -106,7 +106,9 @@ def test_more_steps_are_the_same_run(run, tmp_path):
 def test_an_interrupted_run_goes_on(run, tmp_path):
     """A run of 2e8 steps is interrupted once its first state is on disk; it goes on from there."""
     command = ["track", "--method", "sgd", "--seeds", "1", "--out", str(tmp_path / "made")]
-    words = [sys.executable, "-m", "sptrack", *command, "--steps", "200000000"]
+    soon = "import sys; from sptrack.tracking import compare; from sptrack.cli import main; "
+    soon += "sys.modules['sptrack.tracking.compare']._SAVE_EVERY = 0.1; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", soon, *command, "--steps", "200000000"]
     kept = tmp_path / "made" / "checkpoints" / "sgd-0.npz"
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
         limit = time.monotonic() + 120

@@ -1,5 +1,7 @@
 """The same cells, seed and calls give the same bytes, however the work is cut and shared."""
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -213,3 +215,21 @@ def test_what_is_handed_out_is_a_copy():
 
 def test_a_crossbar_is_a_pulsed_array():
     assert isinstance(array(), PulsedArray)
+
+
+@pytest.mark.compiled
+def test_a_forked_child_has_threads_of_its_own():
+    """Those of the parent do not survive the fork."""
+    cells = sample_cells(device("soft-bounds"), (128, 128), seed=1)
+
+    def pulsed():
+        bar = Crossbar(cells, seed=1, threads=2)
+        bar.pulse("alternating", 20)
+        return bar.weights.tobytes()
+
+    here = pulsed()
+    child = os.fork()
+    if not child:
+        signal.alarm(30)
+        os._exit(0 if pulsed() == here else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
