@@ -41,6 +41,20 @@ def report(*, json: bool = False, quick: bool = False) -> None:
 
 
 @app.command
+def sweep(*, cells: int = 10_000) -> None:
+    """Measure sweeps: cost per cell beside its computation, scaling of engines, memory; minutes.
+
+    Parameters
+    ----------
+    cells
+        Cells of the sweeps whose overhead is measured.
+    """
+    from benchmarks import sweeps
+
+    reports.write_rows(partial(print, flush=True), sweeps.rows(cells))
+
+
+@app.command
 def measure(name: str, *, repeats: int = 5) -> None:
     """Measure one case in this process and print JSON.
 

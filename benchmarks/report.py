@@ -1,7 +1,7 @@
 """The report: every measurement beside its target, with a verdict, and the state of the machine."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from benchmarks import commands, measure
@@ -110,12 +110,17 @@ def write(line: Callable[[str], object], *, quick: bool = False) -> None:
     for name, value in machine(quick=quick).items():
         line(f"{name:<18} {value:.3g}" if isinstance(value, float) else f"{name:<18} {value}")
     line("")
+    write_rows(line, rows(quick=quick))
+
+
+def write_rows(line: Callable[[str], object], measured: Iterable[Row]) -> None:
+    """Hand measurements to ``line``, each beside its target."""
     line(
         _COLUMNS.format(
             "measured, best of several", "value", "unit", "spread", "ceiling", "target", "verdict"
         )
     )
-    for row in rows(quick=quick):
+    for row in measured:
         limit = "" if row.target is None else f"{'<=' if row.at_most else '>='} {row.target:.3g}"
         percent = ["" if v is None else f"{100 * v:.0f} %" for v in (row.spread, row.share)]
         value = "" if row.value is None else f"{row.value:.3g}"

@@ -1,11 +1,14 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from benchmarks import cases, commands, kernels, measure, report
 from benchmarks.__main__ import main
 from benchmarks.ceiling import best_time
+from benchmarks.sweeps import command_of_no_work, course, plan, slope
+from sptrack.sweep import Serial
 
 pytestmark = pytest.mark.compiled
 
@@ -134,3 +137,21 @@ def test_commands_are_measured_as_processes(tiny, monkeypatch):
     assert ratio > 0.2
     monkeypatch.setattr(measure, "command", lambda *words, repeats: None)
     assert commands.calibration(1) is None
+
+
+def test_the_slope_of_memory_covers_the_truth():
+    """Of 200 lines with noise the 95 % interval holds the slope in 95 %, within 4 sigma of a binomial."""
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(200):
+        found, half = slope(3.0 * np.arange(2000) + rng.normal(0.0, 1000.0, 2000))
+        inside += abs(found - 3.0) <= half
+    assert abs(inside - 190) <= 4 * (200 * 0.95 * 0.05) ** 0.5
+
+
+def test_a_sweep_of_no_work_is_followed_cell_by_cell():
+    with command_of_no_work() as name:
+        found = course(plan(40, 200, name), Serial())
+    assert len(found.seconds) == len(found.memory) == 40
+    assert (np.diff(found.seconds) >= 0).all()
+    assert 0 < found.per_cell * 39 < found.whole

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,20 +153,22 @@ def kinds(cells: Iterable[Cell]) -> tuple[Parameters, ...]:
     return tuple(found.values())
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Linear algebra in one thread: sums in the same order everywhere, and a processor for each worker."""
+def one_thread() -> AbstractContextManager[Any]:
+    """Linear algebra in one thread from now on, or until the end of a ``with`` block.
+
+    Sums are then taken in the same order everywhere, and each worker keeps to a processor.
+    """
     import scipy.linalg  # noqa: F401 - loads the library that is to be limited
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
-        yield
+    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
 
 
 @cache
 def stay_in_one_thread() -> None:
     """`one_thread` for the rest of this process."""
-    one_thread().__enter__()
+    one_thread()
 
 
 def _text(value: Any) -> str:

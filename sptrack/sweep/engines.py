@@ -111,6 +111,10 @@ class Processes:
 class Dask:
     """A cluster of dask.distributed whose workers see the folder of the sweep under the same path.
 
+    Client and scheduler spend about 8.5 ms of one processor per cell (10,000 cells, both in one process on a
+    2-core x86-64 machine): they keep 1000 workers busy with cells of 8.5 s or longer. Job arrays, whose jobs
+    share nothing but the folder, have no such limit.
+
     Parameters
     ----------
     address : str or None

@@ -223,3 +223,24 @@ def test_workers_are_told_to_use_one_thread_and_the_environment_is_put_back(monk
 def test_an_engine_without_workers_is_refused(make):
     with pytest.raises(ParameterError, match="at least 1"):
         make(workers=0)
+
+
+def test_workers_stay_in_one_thread_and_this_process_gets_its_threads_back():
+    script = (
+        "import gc, os, scipy.linalg\n"
+        "from threadpoolctl import threadpool_info\n"
+        "from sptrack.sweep.cells import one_thread, stay_in_one_thread\n"
+        "threads = lambda: max(pool['num_threads'] for pool in threadpool_info())\n"
+        "before = threads()\n"
+        "with one_thread():\n"
+        "    within = threads()\n"
+        "after = threads()\n"
+        "stay_in_one_thread()\n"
+        "gc.collect()\n"
+        "print(before, within, after, threads())\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in THREADS}
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    before, within, after, stays = map(int, done.stdout.split())
+    assert (within, after, stays) == (1, before, 1)

@@ -1,0 +1,141 @@
+"""Sweeps: what a cell costs beside its computation, how engines scale, and whether memory stays flat."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+from scipy.special import stdtrit
+
+from benchmarks.report import Row
+from sptrack.sweep import (
+    COMMANDS,
+    Dask,
+    Engine,
+    Outcome,
+    Plan,
+    Processes,
+    Serial,
+    plan_from_mapping,
+    run_sweep,
+)
+from sptrack.sweep.commands import Cell, Parameters
+
+CELLS = 10_000
+SERIAL, DASK = 5.0, 20.0
+"""Milliseconds that a cell may cost beside its computation."""
+FLAT = 1000.0
+"""Bytes per cell by which memory may grow."""
+_SKIPPED = 0.2
+"""Share of a run, at its begin, in which memory still fills."""
+_BLOCKS = 20
+
+
+class Course(NamedTuple):
+    """Seconds at which cells were over, counted from the first; resident memory then; seconds of all, of CPU.
+
+    The seconds of CPU are those of this process: on a machine that does other work as well they tell more.
+    """
+
+    seconds: np.ndarray
+    memory: np.ndarray
+    whole: float
+    cpu: float
+
+    @property
+    def per_cell(self) -> float:
+        """Seconds per cell from the first to the last."""
+        return float(self.seconds[-1] / (len(self.seconds) - 1))
+
+
+def plan(cells: int, steps: int, command: str = "track") -> Plan:
+    """Sweep on a single weight, of so many cells."""
+    points = max(2, cells // 10)
+    return plan_from_mapping(
+        {
+            "sweep": {"command": command, "repeats": cells // points},
+            "set": {"steps": steps, "problem": {"size": 1}},
+            "vary": {"problem": {"read_noise": {"low": 0.0, "high": 0.1, "count": points}}},
+        }
+    )
+
+
+def course(what: Plan, engine: Engine) -> Course:
+    """Run a sweep into a new folder and note its course."""
+    times: list[float] = []
+    memory: list[int] = []
+    own = psutil.Process()
+
+    def note(done: int, total: int) -> None:
+        times.append(time.perf_counter())
+        memory.append(own.memory_info().rss)
+
+    with tempfile.TemporaryDirectory() as folder:
+        begin, cpu = time.perf_counter(), time.process_time()
+        run_sweep(what, Path(folder) / "out", engine, progress=note)
+        whole, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    return Course(np.array(times[1:]) - times[1], np.array(memory[1:]), whole, cpu)
+
+
+@contextmanager
+def command_of_no_work() -> Iterator[str]:
+    """Name of a command in this process that checks its parameters as track does and computes nothing."""
+    whole = COMMANDS["track"].prepare
+    outcome: Outcome = dict.fromkeys(("w", "q", "pulses", "reads", "programs", "cost"), (0.5, "1"))
+
+    def prepare(parameters: Parameters) -> Cell:
+        whole(parameters)
+        return lambda seed: outcome
+
+    COMMANDS["nothing"] = COMMANDS["track"]._replace(prepare=prepare)
+    try:
+        yield "nothing"
+    finally:
+        del COMMANDS["nothing"]
+
+
+def slope(values: np.ndarray) -> tuple[float, float]:
+    """Slope of a sequence per place, and half its 95 % interval, from means of 20 blocks."""
+    late = values[int(_SKIPPED * len(values)) :]
+    blocks = np.array([block.mean() for block in np.array_split(late, _BLOCKS)])
+    place = (np.arange(_BLOCKS) - (_BLOCKS - 1) / 2) * len(late) / _BLOCKS
+    found = float(place @ blocks / (place @ place))
+    left = blocks - blocks.mean() - found * place
+    error = np.sqrt(left @ left / (_BLOCKS - 2) / (place @ place))
+    return found, float(stdtrit(_BLOCKS - 2, 0.975) * error)
+
+
+def rows(cells: int = CELLS) -> Iterator[Row]:
+    """Measurements beside their targets."""
+    with command_of_no_work() as name:
+        empty = course(plan(cells, 200, name), Serial())
+    yield Row(f"serial, {cells} cells of no work", 1e3 * empty.whole / cells, "ms/cell", SERIAL, True)
+    yield Row("serial, cells of no work: CPU", 1e3 * empty.cpu / cells, "ms/cell")
+    few = max(cells // 5, 40)
+    serial = course(plan(few, 200), Serial())
+    yield Row(f"serial, {few} cells of track, 200 steps: CPU", 1e3 * serial.cpu / few, "ms/cell")
+    for name, found in (("no work", empty), ("track", serial)):
+        grown, half = slope(found.memory)
+        yield Row(f"serial, {name}: memory, slope", grown, "bytes/cell", FLAT, True)
+        yield Row(f"serial, {name}: memory, half its 95 % interval", half, "bytes/cell")
+    found = course(plan(cells, 200), Dask(workers=2))
+    beside = found.per_cell - serial.cpu / few / 2
+    yield Row(f"dask, 2 workers, {cells} cells of track", 1e3 * found.per_cell, "ms/cell")
+    yield Row("dask: beside the computation", 1e3 * beside, "ms/cell", DASK, True)
+    yield Row("dask: CPU of client and scheduler", 1e3 * found.cpu / cells, "ms/cell")
+    grown, half = slope(found.memory)
+    yield Row("dask: memory of client and scheduler, slope", grown, "bytes/cell")
+    yield Row("dask: memory, half its 95 % interval", half, "bytes/cell")
+    yield from scaling()
+
+
+def scaling(cells: int = 40, steps: int = 100_000) -> Iterator[Row]:
+    """Cells per second of two workers over those of one, on cells of some tenths of a second."""
+    for name, kind in (("processes", Processes), ("dask", Dask)):
+        one, two = (course(plan(cells, steps), kind(workers=count)).per_cell for count in (1, 2))
+        yield Row(f"{name}: one worker, cells of {steps} steps", 1e3 * one, "ms/cell")
+        yield Row(f"{name}: two workers / one", one / two, "times", 1.8)
