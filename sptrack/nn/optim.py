@@ -29,7 +29,7 @@ class AnalogSGD(torch.optim.SGD):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Update digital parameters, then the arrays of every analog layer."""
-        loss = super().step(closure)  # type: ignore[arg-type]
+        loss = super().step(closure)
         for layer in self._layers:
             layer.update(float(self.param_groups[0]["lr"]))
         return loss

@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("torch", reason="needs PyTorch: pip install 'sptrack[nn]'")
 pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'sptrack[nn]'")
 
-from sptrack.cli import main  # noqa: E402
-from sptrack.results import load  # noqa: E402
+from sptrack.cli import main
+from sptrack.results import load
 
 
 def test_runs_resumes_and_writes(tmp_path, capsys):
