@@ -153,14 +153,22 @@ class AnalogLayer(nn.Module):
         out = torch.cat([rows[first] for first in sorted(rows)], dim=1) if len(rows) > 1 else rows[0]
         return out if self.bias is None else out + self.bias
 
-    def update(self, lr: float) -> None:
-        """One step of each tile's algorithm for the samples of the latest backward pass."""
+    def update(self, lr: float, gradient_scale: float = 1.0) -> None:
+        """One step of each tile's algorithm for the samples of the latest backward pass.
+
+        Parameters
+        ----------
+        lr : float
+            Learning rate.
+        gradient_scale : float
+            Factor on the errors.
+        """
         for part in self._parts:
             if part.pending:
                 x = np.concatenate([one for one, _ in part.pending])
                 d = np.concatenate([one for _, one in part.pending])
                 part.pending.clear()
-                part.tile.update(x, d, lr)
+                part.tile.update(x, d * np.float32(gradient_scale), lr)
 
     def forget(self) -> None:
         """Drop the samples that wait for an update."""
