@@ -41,7 +41,7 @@ class Tile(NamedTuple):
     step: Array
     z: Array
     words: Array
-    index: Array
+    number: Array
 
 
 def tile_scratch(law: Any, weight: Array) -> Tile:
@@ -81,7 +81,7 @@ def _pulse_tile(law: Any, noise: Any, draws: Any, arrays: Any, n: Any, s: Any) -
     key, block, event = draws
     _copy_in(law.cell, weight, s.at, n, s.cell, s.w)
     if noise.active:
-        consecutive_normals(s.z, s.words, s.index, n, key, block, event, np.uint32(2))
+        consecutive_normals(s.z, s.words, s.number, n, key, block, event, np.uint32(2))
     signed_tile(law, noise, s.cell, s.w, s.z, (s.sign, np.int8(0)), n, s.step)
     _copy_out(weight, pulsed, s.at, n, s.w)
 

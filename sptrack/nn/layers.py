@@ -33,12 +33,12 @@ class _Pass(torch.autograd.Function):
     """A pass through a tile; the backward pass leaves inputs and errors with the tile's part."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, part: "_Part", keep: bool) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, part: "_Part", keep: bool) -> Tensor:
         ctx.part, ctx.x, ctx.keep = part, x.detach().numpy(), keep
         return torch.from_numpy(part.tile.forward(ctx.x) * part.scale)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:
         part, d = ctx.part, np.ascontiguousarray(gradients[0].numpy())
         if ctx.keep:
             part.pending.append((ctx.x, d / part.scale))
@@ -146,20 +146,29 @@ class AnalogLayer(nn.Module):
         given = x if x.requires_grad or not keep else x.detach().requires_grad_()
         rows: dict[int, Tensor] = {}
         for k, part in enumerate(self._parts):
-            y = _Pass.apply(given[:, part.columns], part, keep) * self.output_scale[k]
+            passed: Tensor = _Pass.apply(given[:, part.columns], part, keep)  # type: ignore[no-untyped-call]
+            y = passed * self.output_scale[k]
             first = part.rows.start
             rows[first] = y if first not in rows else rows[first] + y
         out = torch.cat([rows[first] for first in sorted(rows)], dim=1) if len(rows) > 1 else rows[0]
         return out if self.bias is None else out + self.bias
 
-    def update(self, lr: float) -> None:
-        """One step of each tile's algorithm for the samples of the latest backward pass."""
+    def update(self, lr: float, gradient_scale: float = 1.0) -> None:
+        """One step of each tile's algorithm for the samples of the latest backward pass.
+
+        Parameters
+        ----------
+        lr : float
+            Learning rate.
+        gradient_scale : float
+            Factor on the errors.
+        """
         for part in self._parts:
             if part.pending:
                 x = np.concatenate([one for one, _ in part.pending])
                 d = np.concatenate([one for _, one in part.pending])
                 part.pending.clear()
-                part.tile.update(x, d, lr)
+                part.tile.update(x, d * np.float32(gradient_scale), lr)
 
     def forget(self) -> None:
         """Drop the samples that wait for an update."""

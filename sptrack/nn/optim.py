@@ -18,20 +18,24 @@ class AnalogSGD(torch.optim.SGD):
         Net with analog layers.
     lr : float
         Learning rate of digital parameters, and of what an algorithm scales by it.
+    gradient_scale : float
+        Factor on the errors that the arrays get: the number of samples of a mini-batch, where the loss is
+        their mean and each is to update the arrays by its own gradient. May be set before every step.
     **options
         Those of `torch.optim.SGD`, for the digital parameters.
     """
 
-    def __init__(self, model: nn.Module, lr: float, **options: Any) -> None:
+    def __init__(self, model: nn.Module, lr: float, *, gradient_scale: float = 1.0, **options: Any) -> None:
         super().__init__(model.parameters(), lr=lr, **options)
+        self.gradient_scale = gradient_scale
         self._layers = [one for one in model.modules() if isinstance(one, AnalogLayer)]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Update digital parameters, then the arrays of every analog layer."""
-        loss = super().step(closure)  # type: ignore[arg-type]
+        loss = super().step(closure)
         for layer in self._layers:
-            layer.update(float(self.param_groups[0]["lr"]))
+            layer.update(float(self.param_groups[0]["lr"]), self.gradient_scale)
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

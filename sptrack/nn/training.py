@@ -86,6 +86,9 @@ class TrainSettings:
         Learning rate of the digital parameters.
     batch : int
         Images of a mini-batch.
+    per_sample : bool
+        Each image updates the arrays by its own gradient; else by that of the mean loss of the mini-batch,
+        which is ``batch`` times smaller. Digital parameters follow the mean either way.
     seed, device_seed : int
         Root seeds of start weights, order and noise, and of the cells.
     """
@@ -95,6 +98,7 @@ class TrainSettings:
     device: Device = field(default_factory=lambda: preset(DEVICE))
     lr: float = 0.05
     batch: int = 10
+    per_sample: bool = True
     seed: int = 0
     device_seed: int = 0
 
@@ -204,6 +208,7 @@ class Trainer:
         if not np.isfinite(value):
             where = f"epoch {len(self.history) + 1}, batch {self._batch + 1}"
             raise TrainingError(f"loss is {value} in {where}: lower --lr or the rates of the method")
+        self.optimizer.gradient_scale = len(chosen) if self.settings.per_sample else 1.0
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self._loss += value

@@ -136,7 +136,7 @@ class Tile:
             return np.ones(self.shape[1], np.float32)
         signs = self._sign_block(int(self.reads[-1]))
         now = np.where(self.reads == self.reads[-1], signs[0], signs[1])
-        return now.astype(np.float32)
+        return np.asarray(now, np.float32)
 
     def _sign_block(self, first: int) -> Array:
         """Signs [>= 2, C] of reads ``first``, ``first`` + 1."""

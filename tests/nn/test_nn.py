@@ -135,7 +135,7 @@ def test_training_learns_and_counts(tmp_path):
     path = tmp_path / "one.py"
     layers = "nn.Sequential(nn.Flatten(), nn.Linear(16, classes))"
     path.write_text(f"from torch import nn\n\n\ndef net(shape, classes):\n    return {layers}\n")
-    run = Trainer(TrainSettings(net=str(path), settings=SGD, device=FINE, lr=0.5), images(60))
+    run = Trainer(TrainSettings(net=str(path), settings=SGD, device=FINE, lr=0.1), images(60))
     run.run(15)
     assert run.history[-1]["accuracy"] > 90
     assert run.history[-1]["pulses"] == run.pulses
