@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from sptrack import SptrackError, __version__
 from sptrack.errors import one_line
+from sptrack.invocation import invoked_as
 
 BAD_INPUT = 2
 _ASCII = str.maketrans({"±": "+-", "≤": "<=", "≥": ">=", "×": "x", "µ": "u", "…": "...", "─": "-", "━": "-"})
@@ -51,6 +52,7 @@ app.command(
     help="What the settings of a method amount to, with warnings.",
 )
 app.command("sptrack.cli.fit:fit", name="fit", help="Fit measured pulse responses of one or many cells.")
+app.command("sptrack.cli.report:report", name="report", help="Make one HTML page of a result folder.")
 app.command(
     "sptrack.cli.response:response",
     name="response",
@@ -136,7 +138,8 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    with invoked_as(arguments):
+        result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     return result if isinstance(result, int) else 0
 
 
