@@ -71,6 +71,8 @@ app.command(
     help="Compile all kernels now, so that no command has to wait.",
 )
 
+app.register_install_completion_command(help="Install completion for bash, zsh or fish, and say where.")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line.
