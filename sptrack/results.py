@@ -21,6 +21,7 @@ import numpy as np
 from sptrack import __version__
 from sptrack.errors import ParameterError, one_line
 from sptrack.files import output_folder, sealed, unsealed, write_atomic
+from sptrack.invocation import command_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,7 +57,8 @@ def provenance(*, seed: int | None, parameters: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain JSON values: versions, ``seed``, ``parameters``, ``machine`` and ``created`` (UTC, ISO 8601).
+        Plain JSON values: versions, ``seed``, ``parameters``, ``machine``, ``created`` (UTC, ISO 8601) and
+        ``command``, the command line that runs, None in a Python program.
     """
     from llvmlite.binding import get_host_cpu_name
 
@@ -68,6 +70,7 @@ def provenance(*, seed: int | None, parameters: Any) -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": version("numpy"),
         "numba": version("numba"),
+        "command": command_line(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

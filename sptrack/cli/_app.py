@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 from sptrack import SptrackError, __version__
 from sptrack.cli._signals import EndingSignals, Terminated
 from sptrack.errors import one_line
+from sptrack.invocation import invoked_as
 
 BAD_INPUT, DEFECT = 2, 70
 _ASCII = str.maketrans({"±": "+-", "≤": "<=", "≥": ">=", "×": "x", "µ": "u", "…": "...", "─": "-", "━": "-"})
@@ -52,6 +53,7 @@ app.command(
     help="What the settings of a method amount to, with warnings.",
 )
 app.command("sptrack.cli.fit:fit", name="fit", help="Fit measured pulse responses of one or many cells.")
+app.command("sptrack.cli.report:report", name="report", help="Make one HTML page of a result folder.")
 app.command(
     "sptrack.cli.response:response",
     name="response",
@@ -77,6 +79,8 @@ app.command(
     name="warmup",
     help="Compile all kernels now, so that no command has to wait.",
 )
+
+app.register_install_completion_command(help="Install completion for bash, zsh or fish, and say where.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,7 +154,8 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 def run(arguments: Sequence[str]) -> int:
     """Exit status of the command, whose errors are raised."""
-    result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    with invoked_as(arguments):
+        result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     return result if isinstance(result, int) else 0
 
 
