@@ -140,8 +140,6 @@ def compare(
     return _dataset(what, runs, CostModel() if cost is None else cost)
 
 
-
-
 def _check(what: Comparison) -> None:
     names = [item.name for item in what.methods]
     if not names:
