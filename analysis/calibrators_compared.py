@@ -8,7 +8,7 @@ the same cells by the best of simple burst experiments, for known bounds and for
 spread as a prior; cells need neither travel nor placement there.
 
 Lines and bounds end where the search does: a cost that buys no more than the most pulses (9000) or reads
-(192) that were tried says nothing of what it could buy beyond them.
+(192) that were tried says nothing of what it could buy beyond them, and leaves a gap in the line.
 """  # noqa: D400
 
 from dataclasses import replace

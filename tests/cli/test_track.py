@@ -12,6 +12,7 @@ from scipy.signal import ellip
 
 from sptrack.blocks import SOS, Boxcar, MaximumLengthChopper
 from sptrack.cli import main
+from sptrack.intervals import interval_text
 from sptrack.prediction import predict_reference
 from sptrack.results import load
 from sptrack.tracking import METHODS, ProblemSettings, method, problem, with_settings
@@ -71,8 +72,7 @@ def test_the_table_shows_the_numbers_of_the_json(run):
     rows = json.loads(run("--compare", "sgd", "e-rider", "--json")[1])
     for row in rows:
         (line,) = [line for line in text.splitlines() if line.split()[:1] == [row["method"]]]
-        half = row["w_mse_ci"][1] - row["w_mse"]
-        assert f"{row['w_mse']:.3g} ± {half:.1g}" in line
+        assert interval_text(row["w_mse"], *row["w_mse_ci"]) in line
         assert f"{row['pulses'] / 64:,.0f}" in line
         assert f"{row['cost'] / 64:,.0f}" in line
     assert rows[0]["method"] == "sgd"
