@@ -40,7 +40,8 @@ def real_array(values: ArrayLike, name: str, dtype: Any = np.float64) -> Array:
     """
     array = _numbers(values, name)
     if array.dtype.kind not in "fiub":
-        raise ParameterError(f"{name} must be real numbers, got {array.dtype}")
+        found = "texts" if array.dtype.kind in "US" else array.dtype
+        raise ParameterError(f"{name} must be real numbers, got {found}")
     return array if dtype is None else array.astype(dtype, copy=False)
 
 

@@ -81,7 +81,7 @@ class NoRead:
         (NoRead(), r"bench NoRead: method read\(\) is missing"),
         (Bench(np.array([[0.1, np.nan]])), r"must be finite, got nan in cell \(0, 1\)"),
         (Bench(np.zeros(2)), r"must have shape \(1, 2\), got \(2,\)"),
-        (Bench("0.1"), r"must return numbers, got str"),
+        (Bench("0.1"), r"must be real numbers, got texts"),
     ],
 )
 @pytest.mark.parametrize("method", ["zero-shifting", "transient"])
