@@ -185,7 +185,7 @@ def test_any_file_is_read_or_refused(tmp_path, kinds, name):
     assert min(read, refused) > 15
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("kinds", "name"), [(TOML, "a.toml"), (CSV, "a.csv")], ids=["toml", "csv"])
 def test_any_of_very_many_files_is_read_or_refused(tmp_path, kinds, name):
@@ -205,7 +205,7 @@ def test_fits_of_any_file_end_or_are_refused(tmp_path):
     assert read > 2
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_fits_of_very_many_files_end_or_are_refused(tmp_path):
     read_or_refused(MEASURED, 1000, tmp_path / "a.csv", seed=4, after=fitted)

@@ -132,7 +132,7 @@ def test_ten_kills(tmp_path, capfd, command):
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("command", [calibrate, track, tune])
 def test_hundreds_of_kills(tmp_path, capfd, command):
