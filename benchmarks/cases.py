@@ -17,6 +17,8 @@ from scipy.signal import butter
 from sptrack.blocks import SOS, Block
 from sptrack.crossbar import Crossbar, PulseScheme
 from sptrack.devices import CycleNoise, Device, ExpStep, PiecewiseStep, PowStep, sample_cells
+from sptrack.devices.presets import preset
+from sptrack.tiles import Tile, algorithm
 from sptrack.tracking import ProblemSettings, Tracker, method, problem
 
 SIDE = 512
@@ -138,6 +140,55 @@ def _increments(law: str, application: str = "sequential") -> Case:
     )
 
 
+_BATCH, _ROUNDS = 10, 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase(Case):
+    """One phase of training on a tile of E-RIDER, in mini-batches: a fifth of the inputs are not 0."""
+
+    device: Device = preset("reram-array-hfo2")
+    ceiling: str = "multiply-adds"
+    load: float = 1.0
+    unit: str = "multiply-adds/s"
+
+    def subject(self) -> Tile:
+        """A tile."""
+        return Tile(algorithm("e-rider"), self.device, (SIDE, SIDE))
+
+
+def _vectors() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(4)
+    x = rng.random((_BATCH, SIDE)) * (rng.random((_BATCH, SIDE)) < 0.2)
+    return x.astype(np.float32), (0.05 * rng.standard_normal((_BATCH, SIDE))).astype(np.float32)
+
+
+def _passes(direction: str) -> Callable[[Tile], float]:
+    def work(tile: Tile) -> float:
+        sent = _vectors()[0 if direction == "forward" else 1]
+        for _ in range(_ROUNDS):
+            getattr(tile, direction)(sent)
+        return 2.0 * _ROUNDS * _BATCH * SIDE * SIDE  # W and the stored reads
+
+    return work
+
+
+def _gradients(tile: Tile) -> float:
+    (x, d), before = _vectors(), tile.pulses
+    scheme = tile.settings.fast.scheme
+    assert tile.fast is not None
+    for _ in range(_ROUNDS):
+        tile.fast.update(x, d, 0.5, scheme)
+    return float(tile.pulses - before)
+
+
+def _columns(tile: Tile) -> float:
+    nothing = np.zeros((1, SIDE), np.float32)
+    for _ in range(_ROUNDS):
+        tile.update(nothing, nothing, 0.05)
+    return float(_ROUNDS)
+
+
 YARDSTICK = "alternating"
 TRAINS = {
     "alternating": Case(work=_train("alternating"), share=0.4),
@@ -166,4 +217,10 @@ LOOPS = {
     "E-RIDER, order-4 SOS, burst, one pulse a step": Loop(filter=SOS(sos=butter(4, 0.005, output="sos"))),
     "O-RIDER, burst, one pulse a step": Loop(rule="o-rider"),
 }
-CASES = TRAINS | UPDATES | LOOPS
+TILES = {
+    "tile, forward": Phase(work=_passes("forward")),
+    "tile, backward": Phase(work=_passes("backward")),
+    "tile, update": Phase(work=_gradients, unit="pulses/s", ceiling="bytes", load=_VISIT),
+    "tile, transfer": Phase(work=_columns, unit="columns/s", ceiling="bytes", load=_VISIT * SIDE),
+}
+CASES = TRAINS | UPDATES | LOOPS | TILES

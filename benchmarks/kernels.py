@@ -1,6 +1,6 @@
 """Classes in the form that asv looks for; compilation falls into ``setup``."""
 
-from benchmarks.cases import CASES, LOOPS, TRAINS, UPDATES
+from benchmarks.cases import CASES, LOOPS, TILES, TRAINS, UPDATES
 
 
 class _Timed:
@@ -31,3 +31,9 @@ class Loops(_Timed):
     """The fused tracking recursion on 512 x 512 cells."""
 
     params = (tuple(LOOPS),)
+
+
+class Tiles(_Timed):
+    """Phases of training on a tile of 512 x 512 cells."""
+
+    params = (tuple(TILES),)

@@ -22,7 +22,7 @@ def tiny(monkeypatch):
 def test_the_list_holds_every_case(capsys):
     assert main(["list"]) == 0
     assert capsys.readouterr().out.splitlines() == list(cases.CASES)
-    groups = (kernels.Trains, kernels.Updates, kernels.Loops)
+    groups = (kernels.Trains, kernels.Updates, kernels.Loops, kernels.Tiles)
     assert {name for group in groups for name in group.params[0]} == set(cases.CASES)
 
 

@@ -56,6 +56,7 @@ from sptrack.devices import (
 )
 from sptrack.errors import SptrackError
 from sptrack.fitting import FAMILIES
+from sptrack.tiles import ALGORITHMS, Tile, algorithm
 from sptrack.tracking import METHODS, PROBLEMS, ProblemSettings, Tracker, method, problem
 from sptrack.tracking.methods import ESTIMATORS, periodic, telegraph, with_settings
 
@@ -110,6 +111,8 @@ def small_runs() -> Iterator[Run]:
         for chopper in (telegraph(0.1, by_column=by_column), periodic(7, by_column=by_column)):
             yield f"chopper {chopper}", partial(_allowed, _track, replace(tracked, chopper=chopper))
     yield "fixed-point reference", partial(_track, replace(tracked, bits=8))
+    for name in ALGORITHMS:
+        yield f"tile under {name}", partial(_tile, name)
     for block, dtype in product(_blocks(), (np.float32, np.float64)):
         yield block.label(), partial(block.process, np.ones((8, 3), dtype))
     for name in FAMILIES:
@@ -158,6 +161,17 @@ def _track(chosen: Any, kind: str = "quadratic", device: Device | None = None, *
     tracker = Tracker(problem(kind, settings), chosen, **options)
     tracker.run(_STEPS, samples=1)
     tracker.record(2)
+
+
+def _tile(name: str) -> None:
+    tile = Tile(algorithm(name), Device(dw_min=0.01), _SHAPE)
+    x = np.ones((3, _SHAPE[1]), np.float32)
+    d = np.ones((3, _SHAPE[0]), np.float32)
+    for _ in range(3):
+        tile.forward(x)
+        tile.backward(d)
+        tile.update(x, d, 0.05)
+    tile.main.pulse_column(0, np.ones(_SHAPE[0], np.int64))
 
 
 def _blocks() -> Iterator[Any]:

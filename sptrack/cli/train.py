@@ -87,6 +87,9 @@ class TrainAmount:
         Images of a mini-batch.
     lr
         Learning rate; the default is that of the method.
+    per_sample
+        Arrays follow the gradient of each image, not that of the mean of a mini-batch, which is smaller: the
+        default for digits, whose epochs are short.
     seed
         Root seed of start weights, order and noise.
     device_seed
@@ -96,6 +99,7 @@ class TrainAmount:
     epochs: int = 20
     batch: int = 10
     lr: float | None = None
+    per_sample: bool | None = None
     seed: int = 0
     device_seed: int = 0
 
@@ -224,6 +228,7 @@ def _settings(name: str, net: NetInput, amount: TrainAmount) -> "TrainSettings":
         device=published_device(net.ref_mean, net.ref_std, device),
         lr=lr if amount.lr is None else amount.lr,
         batch=amount.batch,
+        per_sample=net.data == "digits" if amount.per_sample is None else amount.per_sample,
         seed=amount.seed,
         device_seed=amount.device_seed,
     )

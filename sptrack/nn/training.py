@@ -87,7 +87,7 @@ class TrainSettings:
     batch : int
         Images of a mini-batch.
     per_sample : bool
-        Each image updates the arrays by its own gradient; else by that of the mean loss of the mini-batch,
+        Each image updates the arrays by its own gradient; else by its part of the gradient of the mean loss,
         which is ``batch`` times smaller. Digital parameters follow the mean either way.
     seed, device_seed : int
         Root seeds of start weights, order and noise, and of the cells.
@@ -98,7 +98,7 @@ class TrainSettings:
     device: Device = field(default_factory=lambda: preset(DEVICE))
     lr: float = 0.05
     batch: int = 10
-    per_sample: bool = True
+    per_sample: bool = False
     seed: int = 0
     device_seed: int = 0
 

@@ -40,7 +40,8 @@ class TileSettings:
         Digital buffer between P and W; None: W is pulsed by trains.
     reference : Block, "zero", "calibrated" or "true"
         What is subtracted from reads: the output of a block fed with the reads of each column; zero; the
-        estimate of zero-shifting with ``calibration`` pulses before training; the true symmetric points.
+        estimate of zero-shifting with ``calibration`` pulses before training, after which P starts at 0; the
+        true symmetric points.
     calibration : int
         Pulses per cell of zero-shifting.
     chopper : SignSource or None
