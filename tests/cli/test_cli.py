@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -174,3 +175,20 @@ def test_termination_leaves_nothing_unfinished(tmp_path):
     _, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (143, "sptrack: terminated\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_completion_is_installed_where_the_shell_looks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert main(["--install-completion", "--shell", "bash"]) == 0
+    script = tmp_path / ".local/share/bash-completion/completions/sptrack"
+    assert str(script) in capsys.readouterr().out.replace("\n", "")
+    words = script.read_text(encoding="utf-8")
+    assert all(name in words for name in ("calibrate", "report", "--pulses"))
+
+
+def test_the_citation_names_title_authors_and_licence_and_no_second_version():
+    text = (Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8")
+    keys = {line.split(":")[0] for line in text.splitlines() if line[:1].isalpha()}
+    assert {"cff-version", "message", "title", "authors", "license"} <= keys
+    assert not {"version", "date-released"} & keys
