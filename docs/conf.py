@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from pygments.lexers.special import TextLexer
@@ -43,6 +44,9 @@ MODULES = (
     "sptrack.design",
     "sptrack.tuning",
     "sptrack.response",
+    "sptrack.tiles",
+    *(("sptrack.nn",) if find_spec("torch") else ()),
+    "sptrack.sweep",
     "sptrack.report",
     "sptrack.results",
     "sptrack",
