@@ -146,9 +146,8 @@ class PlainTracker:
         **options: Any,
     ) -> None:
         for array in (main, fast):
-            missing = [
-                key for key in ("name", "ledger", "cells", "apply", "weights") if not hasattr(array, key)
-            ]
+            wanted = ("name", "ledger", "apply", "weights", *(("cells",) if array is fast else ()))
+            missing = [key for key in wanted if not hasattr(array, key)]
             if missing:
                 raise ParameterError(
                     f"array {type(array).__name__}: {', '.join(missing)} missing; pass a Crossbar, or "

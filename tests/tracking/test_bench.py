@@ -106,7 +106,7 @@ class NoPulse:
         (NoPulse(), r"bench NoPulse: method pulse\(\) is missing"),
         (Fails(np.array([[0.1, np.nan]])), r"must be finite, got nan in cell \(0, 1\)"),
         (Fails(np.zeros((2, 1))), r"must have shape \(1, 2\), got \(2, 1\)"),
-        (Fails(None), "must return numbers, got NoneType"),
+        (Fails(None), r"must have shape \(1, 2\), got \(\)"),
     ],
 )
 @pytest.mark.compiled
