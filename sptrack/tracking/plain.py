@@ -146,7 +146,7 @@ class PlainTracker:
         **options: Any,
     ) -> None:
         for array in (main, fast):
-            wanted = ("name", "ledger", "apply", "weights", *(("cells",) if array is fast else ()))
+            wanted = ("name", "ledger", *(("cells",) if array is fast else ()), "apply", "weights")
             missing = [key for key in wanted if not hasattr(array, key)]
             if missing:
                 raise ParameterError(
