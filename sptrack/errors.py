@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["ConvergenceError", "ParameterError", "SptrackError", "nearest", "one_line"]
+__all__ = ["ConvergenceError", "MissingExtraError", "ParameterError", "SptrackError", "nearest", "one_line"]
 
 
 _LONGEST, _BEGIN, _END = 800, 500, 250
@@ -19,6 +19,10 @@ class SptrackError(Exception):
 
 class ParameterError(SptrackError, ValueError):
     """A value, name or file that sptrack refuses."""
+
+
+class MissingExtraError(ParameterError, ImportError):
+    """A part of sptrack that needs packages which are not installed: the text names the extra."""
 
 
 class ConvergenceError(SptrackError, RuntimeError):

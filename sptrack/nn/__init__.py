@@ -1,11 +1,11 @@
 """Neural networks on tracked arrays, in PyTorch: analog layers, optimizer, training. Extra: sptrack[nn]."""
 
-from sptrack.errors import ParameterError
+from sptrack.errors import MissingExtraError
 
 try:
     import torch as _torch  # noqa: F401
 except ImportError as error:
-    raise ParameterError("sptrack.nn needs PyTorch: pip install 'sptrack[nn]'") from error
+    raise MissingExtraError("sptrack.nn needs PyTorch: pip install 'sptrack[nn]'") from error
 
 from sptrack.nn.convert import NetConfig, convert_to_analog
 from sptrack.nn.layers import AnalogConv2d, AnalogLayer, AnalogLinear

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sptrack.errors import ParameterError, one_line
+from sptrack.errors import MissingExtraError, ParameterError, one_line
 
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -72,7 +72,7 @@ def _digits() -> Images:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ParameterError("data 'digits' needs scikit-learn: pip install 'sptrack[nn]'") from error
+        raise MissingExtraError("data 'digits' needs scikit-learn: pip install 'sptrack[nn]'") from error
     x, y = load_digits(return_X_y=True)
     images = torch.from_numpy((x / 16).astype(np.float32).reshape(-1, 1, 8, 8))
     labels = torch.from_numpy(y.astype(np.int64))

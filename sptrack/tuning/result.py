@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.errors import ParameterError
+from sptrack.errors import MissingExtraError, ParameterError
 from sptrack.intervals import student_interval
 from sptrack.results import dataset, provenance
 from sptrack.tracking.methods import Method
@@ -184,7 +184,7 @@ def _worker() -> "type[Worker]":
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "optuna":
             raise
-        raise ParameterError("tuning needs Optuna: pip install 'sptrack[tune]'") from error
+        raise MissingExtraError("tuning needs Optuna: pip install 'sptrack[tune]'") from error
     return Worker
 
 
