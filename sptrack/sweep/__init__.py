@@ -9,7 +9,7 @@ leave every cell as it is, byte for byte.
 Needs dask.distributed, zarr and threadpoolctl: ``pip install 'sptrack[sweep]'``.
 """
 
-from sptrack.sweep.commands import COMMANDS, Command, Outcome
+from sptrack.sweep.commands import COMMANDS, Command
 from sptrack.sweep.design import Axis, Plan, load_plan, plan_from_mapping
 from sptrack.sweep.engines import Dask, Engine, Processes, Serial
 from sptrack.sweep.folder import SweepFolder
@@ -22,7 +22,6 @@ __all__ = [
     "Command",
     "Dask",
     "Engine",
-    "Outcome",
     "Plan",
     "Processes",
     "Report",
