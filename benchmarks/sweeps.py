@@ -16,14 +16,13 @@ from sptrack.sweep import (
     COMMANDS,
     Dask,
     Engine,
-    Outcome,
     Plan,
     Processes,
     Serial,
     plan_from_mapping,
     run_sweep,
 )
-from sptrack.sweep.commands import Cell, Parameters
+from sptrack.sweep.commands import Cell, Outcome, Parameters
 
 CELLS = 10_000
 SERIAL, DASK = 5.0, 20.0

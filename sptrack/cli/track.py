@@ -171,10 +171,10 @@ def _print(rows: list[dict[str, Any]], setup: Setup, amount: Amount) -> None:
 
     title = f"{setup.problem}, {setup.settings.size} weights, {amount.steps} steps, {amount.seeds} seeds"
     table = Table(title=title, box=box.SIMPLE_HEAD)
-    table.add_column("method")
+    table.add_column("method", no_wrap=True, min_width=max(len(row["method"]) for row in rows))
     headings = ("|W - W*|² (95 %)", "|Q - SP|² (95 %)", "predicted", *_SPENT[:4], "digital")
     for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap="%" not in heading)
     for row in rows:
         counts = [row[name] / setup.settings.size for name in _SPENT]
         table.add_row(
