@@ -200,16 +200,9 @@ class Tile:
             self._turn = (self._turn + 1) % self.shape[1]
 
     def _rate(self, x: Array, d: Array, lr: float) -> float:
-        fast = self.settings.fast
-        rate = fast.rate * lr if fast.scaled else fast.rate
-        if not fast.auto_scale:
-            return rate if fast.rate > 0 else lr
-        largest = np.array([np.abs(x).max(), np.abs(d).max()])
-        moved = self._maxima + (1.0 - fast.auto_momentum) * (largest - self._maxima)
-        moved = np.where(self._maxima > 0, moved, largest)
-        self._maxima = np.where(largest > 0, moved, self._maxima)
-        scale = float(self._maxima.prod())
-        return rate * fast.scheme.train_length * self.main.cells.dw_min / scale if scale > 0 else 0.0
+        dw_min = self.main.cells.dw_min
+        rate, self._maxima = self.settings.fast.rate_of(x, d, self._maxima, lr=lr, dw_min=dw_min)
+        return rate
 
     def _transfer(self, k: int, rate: float, lr: float) -> None:
         """Read column ``k`` of P and send what is due to W."""

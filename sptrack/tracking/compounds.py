@@ -95,6 +95,30 @@ class FastUpdate:
             raise ParameterError("fast rate = 0 with auto_scale: a number above 0 wanted")
         _check_share(auto_momentum=self.auto_momentum)
 
+    def rate_of(self, x: Array, d: Array, maxima: Array, *, lr: float, dw_min: float) -> tuple[float, Array]:
+        """Learning rate of the fast array for an update, and the running maxima that auto-scaling keeps.
+
+        Parameters
+        ----------
+        x, d : array
+            Inputs and errors of the update.
+        maxima : array [2]
+            Running maxima of |x| and |d| before it.
+        lr : float
+            Learning rate of the optimizer.
+        dw_min : float
+            Granularity of the fast array, weight units.
+        """
+        rate = self.rate * lr if self.scaled else self.rate
+        if not self.auto_scale:
+            return (rate if self.rate > 0 else lr), maxima
+        largest = np.array([np.abs(x).max(), np.abs(d).max()])
+        moved = maxima + (1.0 - self.auto_momentum) * (largest - maxima)
+        moved = np.where(maxima > 0, moved, largest)
+        kept = np.where(largest > 0, moved, maxima)
+        scale = float(kept.prod())
+        return (rate * self.scheme.train_length * dw_min / scale if scale > 0 else 0.0), kept
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceTransfer:
@@ -299,16 +323,9 @@ class Compound:
 
     def _rate(self, x: Array, d: Array, lr: float) -> float:
         """Learning rate of the fast array; keeps the running maxima of auto-scaling."""
-        fast = self.settings.fast
-        rate = fast.rate * lr if fast.scaled else fast.rate
-        if not fast.auto_scale:
-            return rate if fast.rate > 0 else lr
-        largest = np.array([np.abs(x).max(), np.abs(d).max()])
-        moved = self._maxima + (1.0 - fast.auto_momentum) * (largest - self._maxima)
-        moved = np.where(self._maxima > 0, moved, largest)
-        self._maxima = np.where(largest > 0, moved, self._maxima)
-        scale = self._maxima.prod()
-        return float(rate * fast.scheme.train_length * self.fast.cells.dw_min / scale) if scale > 0 else 0.0
+        dw_min = self.fast.cells.dw_min
+        rate, self._maxima = self.settings.fast.rate_of(x, d, self._maxima, lr=lr, dw_min=dw_min)
+        return rate
 
     def _part(self, k: int) -> Any:
         """Index of slice ``k``."""
