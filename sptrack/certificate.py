@@ -25,7 +25,7 @@ from sptrack.theory import (
     small_step_moments,
     zero_shifting_bounds,
 )
-from sptrack.values import real_array
+from sptrack.values import check_number, real_array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -201,11 +201,11 @@ def certify(
     require_symmetric_points(cells)
     if estimates.points.shape[1:] != cells.shape:
         raise ParameterError(
-            f"estimates of shape {estimates.points.shape[1:]}: {cells.shape} wanted, as the cells"
+            f"estimates must have the shape {cells.shape} of the cells, got {estimates.points.shape[1:]}"
         )
     begin = np.broadcast_to(real_array(start, "start"), cells.shape)
     if not np.isfinite(begin).all():
-        raise ParameterError(f"start = {begin[~np.isfinite(begin)][0]}: finite weights wanted")
+        raise ParameterError(f"start must be finite weights, got {begin[~np.isfinite(begin)][0]}")
     certificate = _assess(cells, estimates, begin, limit, CostModel() if cost is None else cost)
     certificate = replace(certificate, candidates=list(candidates))
     return Calibration(certificate=certificate, cells=cells, estimates=estimates, start=begin)
@@ -272,8 +272,7 @@ def check_target(target: float) -> float:
     ParameterError
         If it is not a finite number above 0.
     """
-    if not (np.isfinite(target) and target > 0):
-        raise ParameterError(f"target = {target}: a finite number above 0 (weight units) wanted")
+    check_number("target", target, above=0)
     return target
 
 

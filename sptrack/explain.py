@@ -348,7 +348,7 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
     for name in ("loop_pole_worst", "loop_pole_residual"):
         pole = values[name] or 0.0
         if abs(pole) >= 1:
-            out.append(f"unstable pole: {name} = {pole:.3g}, |a| < 1 wanted")
+            out.append(f"unstable pole: {name} = {pole:.3g}; stability needs |a| < 1")
             break
     pulses = values["pulses_optimum"] or values["pulses_start"] or 0.0
     if pulses < 1:

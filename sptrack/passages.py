@@ -74,9 +74,9 @@ def first_passage(run: Run, targets: Sequence[float], *, most: int) -> Passage:
         As `Tracker`; a target that is not above 0, or a number of steps that is not a multiple of 200.
     """
     if not targets or not all(target > 0 for target in targets):
-        raise ParameterError(f"targets {list(targets)}: one or more numbers above 0 wanted")
+        raise ParameterError(f"targets must be one or more numbers > 0, got {list(targets)}")
     if most < WINDOW or most % WINDOW:
-        raise ParameterError(f"most = {most} steps: a positive multiple of {WINDOW} wanted")
+        raise ParameterError(f"most must be a positive multiple of {WINDOW} steps, got {most}")
     tracker = Tracker(run.problem, run.method, seed=run.seed)
     spent, aims = np.full((4, len(targets)), np.nan), np.asarray(targets, np.float64)
     while tracker.step < most and np.isnan(spent[0]).any():
@@ -135,7 +135,7 @@ def random_methods(
     """
     for key, (low, high) in ranges.items():
         if not 0 < low <= high:
-            raise ParameterError(f"range of {key} {low} .. {high}: 0 < low <= high wanted")
+            raise ParameterError(f"range of {key} must satisfy 0 < low <= high, got {low} .. {high}")
     rng = np.random.default_rng(as_seed(seed))
     ends = np.log(np.array(list(ranges.values()), np.float64))
     draws = np.exp(ends[:, 0] + (ends[:, 1] - ends[:, 0]) * rng.random((number, len(ranges))))

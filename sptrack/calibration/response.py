@@ -99,8 +99,8 @@ class Population:
         finite = mean.shape == (4,) and covariance.shape == (4, 4) and np.isfinite(mean).all()
         if not (finite and np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance).min() > 0):
             raise ParameterError(
-                f"population of shapes {mean.shape}, {covariance.shape}: 4 finite means and a positive "
-                "definite 4 x 4 covariance wanted"
+                "population must be 4 finite means and a positive definite 4 x 4 covariance, "
+                f"got shapes {mean.shape}, {covariance.shape}"
             )
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "covariance", covariance)

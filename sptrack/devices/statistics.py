@@ -124,7 +124,7 @@ def response_curves(cells: Cells, points: int = 201) -> ResponseCurves:
     Parameters
     ----------
     cells : Cells
-        The array whose spread is wanted.
+        The array whose spread is computed.
     points : int
         Number of weights.
 

@@ -282,6 +282,6 @@ def prepare(command: str, parameters: Parameters) -> Cell:
     for name in parameters:
         if name not in known:
             raise ParameterError(
-                f"{command}: unknown parameter {name!r}: choose from {', '.join(known)}{nearest(name, known)}"
+                f"{command}: unknown parameter {name!r}; choose from {', '.join(known)}{nearest(name, known)}"
             )
     return COMMANDS[command].prepare(parameters)

@@ -375,7 +375,7 @@ def _ranged(name: str, table: Mapping[str, Any]) -> Axis:
 def _refuse_unknown(name: str, known: tuple[str, ...], kind: str, where: str, prefix: str = "") -> None:
     if name not in known:
         raise ParameterError(
-            f"{where}: unknown {kind} '{prefix}{name}': choose from {', '.join(known)}{nearest(name, known)}"
+            f"{where}: unknown {kind} '{prefix}{name}'; choose from {', '.join(known)}{nearest(name, known)}"
         )
 
 

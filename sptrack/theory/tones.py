@@ -150,7 +150,7 @@ class ToneLoop:
         m, b = self.recursion()
         largest = float(np.abs(np.linalg.eigvals(m)).max())
         if not largest <= 1 + 1e-9:
-            raise ParameterError(f"unstable loop: largest eigenvalue {largest:.4g}, at most 1 wanted")
+            raise ParameterError(f"unstable loop: its largest eigenvalue must be <= 1, got {largest:.4g}")
         z = np.exp(-1j * np.atleast_1d(np.asarray(omega, np.float64)))[:, None, None]
         system = np.eye(3) - m[..., None, :, :] * z
         solved = np.linalg.solve(system, np.broadcast_to(b[..., None, :, None], (*system.shape[:-1], 1)))[

@@ -145,7 +145,7 @@ def setting_name(name: str) -> str:
     found = _PLACES.get(name, name)
     if found not in SETTINGS and not found.startswith(("filter.", "chopper.")):
         raise ParameterError(
-            f"unknown setting {name!r}: choose from {', '.join(SETTINGS)}, filter.NAME, chopper.NAME"
+            f"unknown setting {name!r}; choose from {', '.join(SETTINGS)}, filter.NAME, chopper.NAME"
             + nearest(name, SETTINGS)
         )
     return found
