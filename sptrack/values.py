@@ -66,19 +66,18 @@ def check_number(
         With the name, the rule and the value.
     """
     try:
-        fits = math.isfinite(value)
+        finite = math.isfinite(value)
     except (TypeError, ValueError, OverflowError):
-        fits = False
-    if fits:
-        fits = (least is None or value >= least) and (above is None or value > above)
-        fits = fits and (most is None or value <= most) and (below is None or value < below)
-    if not fits:
-        low = "" if least is None else f">= {least:g}"
-        low = low if above is None else f"> {above:g}"
-        high = "" if most is None else f"<= {most:g}"
-        high = high if below is None else f"< {below:g}"
-        rule = f"lie in {least:g} .. {most:g}" if least is not None and most is not None else ""
-        rule = rule or f"be a finite number {' and '.join(filter(None, (low, high)))}".rstrip()
+        finite = False
+    fits = finite and (least is None or value >= least) and (above is None or value > above)
+    if not (fits and (most is None or value <= most) and (below is None or value < below)):
+        low = "" if least is None else f">= {least:.12g}"
+        low = low if above is None else f"> {above:.12g}"
+        high = "" if most is None else f"<= {most:.12g}"
+        high = high if below is None else f"< {below:.12g}"
+        limits = " and ".join(filter(None, (low, high)))
+        rule = f"lie in {least:.12g} .. {most:.12g}" if least is not None and most is not None else ""
+        rule = rule or " ".join(filter(None, ("be" if finite else "be a finite number", limits)))
         raise ParameterError(f"{name} must {rule}, got {_shown(value)}")
 
 
