@@ -243,7 +243,7 @@ def _draw_terms(ax: Axes, data: xr.Dataset) -> None:
 
 
 def _draw_floor(ax: Axes, data: xr.Dataset) -> None:
-    """What is left at the end of a long run above what the finest device leaves."""
+    """Error at the end of a long run above that of the finest device."""
     x = data["coarse"].values
     for name, law in product(FLOORS, LAWS):
         case, one = CASES[name], data.sel(floor_case=name, law=law)

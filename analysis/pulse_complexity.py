@@ -75,7 +75,7 @@ SMALL = _Grid((1e-3, 2e-3, 5e-3), 4, 1, 2, 3000)
 
 
 class _Bench(NamedTuple):
-    """What every run shares: the grid, the root seed and the number of threads."""
+    """Settings that every run shares: the grid, the root seed and the number of threads."""
 
     grid: _Grid
     seed: int

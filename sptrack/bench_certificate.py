@@ -23,7 +23,7 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchCertificate:
-    """What `certify_bench` found, in weight units; lists have one entry per pulse count.
+    """Result of `certify_bench`, in weight units; lists have one entry per pulse count.
 
     Attributes
     ----------

@@ -44,7 +44,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """What `certify` found; all errors over the live cells, in weight units.
+    """Result of `certify`; all errors over the live cells, in weight units.
 
     A cell is live if it has a symmetric point between its bounds. Lists have one entry per pulse count;
     ``*_ci`` are 95 % intervals over cells (200 bootstrap resamples, normal theory above 4096 cells).
@@ -361,7 +361,7 @@ def _columns(summaries: list[dict[str, tuple[float, Interval]]]) -> dict[str, An
 def _predict(
     cells: Cells, estimates: Estimates, begin: Array, target: float, margin: float
 ) -> tuple[dict[str, Any], int | None]:
-    """What theory says of this calibration, and the pulses it wants for the target over ``margin``."""
+    """Theory's prediction for this calibration, and the pulses it needs for the target over ``margin``."""
     if estimates.method not in PLAIN:
         nothing = {"rms_theory": None, "floor": None, "pulses_needed_theory": None}
         return nothing | {"theory": f"none for {estimates.method}"}, None

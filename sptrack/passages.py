@@ -1,4 +1,4 @@
-"""What it costs to reach a given error: first passages of runs, random settings, and the cheapest of them.
+"""Cost of reaching a given error: first passages of runs, random settings, and the cheapest of them.
 
 C3.9 of Xiao et al. 2026 (arXiv 2602.21321) compares the pulses of RIDER, O(delta^-2), with those of
 calibrating first, O(delta^-2 + delta^-1 dw^-1). It counts a fixed number of pulses per step. Those that are

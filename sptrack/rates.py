@@ -1,4 +1,4 @@
-"""How fast tracking converges, and whether the premise of T3.7 was met on the way.
+"""Rates of convergence of tracking, and whether the premise of T3.7 was met on the way.
 
 T3.7 of Xiao et al. 2026 (arXiv 2602.21321) bounds the mean over K steps of ||W - W*||^2 + ||P - Q||^2 +
 ||G_p(P)||^2, with rates that shrink as 1/sqrt(K).
@@ -70,7 +70,7 @@ class Rate:
 
     @property
     def total(self) -> float:
-        """What T3.7 bounds, over the number of cells."""
+        """The quantity that T3.7 bounds, per cell."""
         return self.weights + self.residual + self.asymmetry
 
 

@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What a calibrator needs for the target, or how far it comes.
+    """Pulses that a calibrator needs for the target, or the error it reaches.
 
     Attributes
     ----------

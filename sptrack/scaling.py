@@ -1,4 +1,4 @@
-"""How fast errors fall and costs grow: crossings of a target and exponents of power laws, with intervals."""
+"""Scaling of errors and costs: crossings of a target and exponents of power laws, with intervals."""
 
 from typing import NamedTuple
 

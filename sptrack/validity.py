@@ -40,7 +40,7 @@ SIZES = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 FAMILIES = ("linear-skewed", "exp-step", "soft-exponential", "power-2", "piecewise")
 """Devices of `sptrack.verify.suite` on the map."""
 DRIVES = ("noise", "chopper")
-"""What makes P fluctuate: gradient noise, sized by the rate, or rare flips, sized by their probability."""
+"""Drive of P: gradient noise, sized by the rate, or rare flips, sized by their probability."""
 
 _BURN_IN, _TIMES, _FEWEST_STEPS = 5, 20, 500
 _STREAM, _SIGNS_AT_ONCE = 17, 1 << 25

@@ -1,4 +1,4 @@
-"""What callers hand in, as numbers that mean the same: nothing is lost in a cast without a word."""
+"""Checks and conversions of arguments; no cast loses information silently."""
 
 import math
 from collections.abc import Iterable

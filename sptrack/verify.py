@@ -102,7 +102,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What `verify` found.
+    """Result of `verify`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every block is: a frozen description, an explicit state, a step."""
+"""Base of every block: a frozen description, an explicit state, a step."""
 
 from __future__ import annotations
 

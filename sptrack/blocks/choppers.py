@@ -40,7 +40,7 @@ class SpectralLines(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignSource(Block):
-    """What all choppers have: signs by sample number, spectrum and autocorrelation.
+    """Base class of choppers: signs by sample number, spectrum and autocorrelation.
 
     Parameters
     ----------

@@ -201,7 +201,7 @@ class SPEstimator(Block):
 
     @property
     def settled(self) -> Block:
-        """What the estimator becomes in the long run."""
+        """Filter that the estimator becomes in the long run."""
         found: Block = self.estimator.settled
         return found
 

@@ -1,4 +1,4 @@
-"""What is known of the responses of cells before they are observed: priors for observers."""
+"""Priors of the responses of cells, for observers."""
 
 from __future__ import annotations
 

@@ -281,7 +281,7 @@ def _is_row(found: Any) -> bool:
 
 
 def _contents(path: Path) -> Any:
-    """What a file holds: numbers, rows of them, or a mapping of names to them (ValueError for none)."""
+    """Contents of a file: numbers, rows of them, or a mapping of names to them (ValueError for none)."""
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8-sig"))
     if path.suffix == ".csv":

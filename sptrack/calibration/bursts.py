@@ -47,7 +47,7 @@ _FARTHEST = 1.2
 _PROBE = 32
 """A stage over the pulses that show how large the steps are."""
 _FIRST_REACH = 0.8
-"""How far the first burst carries the median cell, in units of half the nominal range."""
+"""Distance that the first burst carries the median cell, in units of half the nominal range."""
 _MOST_PAIRS = 100
 _TINY = 1e-6
 

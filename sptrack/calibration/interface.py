@@ -1,4 +1,4 @@
-"""What all calibrators share: estimates with what they cost, and the driver that counts pulses and reads."""
+"""Common parts of calibrators: estimates with their cost, the driver that counts pulses and reads."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable

@@ -42,7 +42,7 @@ _POPULATION = (64, 64)
 
 
 class Bursts(NamedTuple):
-    """What was sent and read, in units of half the nominal range from its middle.
+    """Pulses sent and weights read, in units of half the nominal range from its middle.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ def bounds_prior(spread: float) -> Prior:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Population:
-    """What is known of the cells beforehand: a normal law of the logarithms of u, d, t and b.
+    """Prior of the cells: a normal law of the logarithms of u, d, t and b.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ class Crossbar:
 
     @property
     def moved(self) -> Array:
-        """How far the response curves have moved [R, C], weight units."""
+        """Displacement of the response curves [R, C], weight units."""
         return self._curves.moved
 
     @property

@@ -1,4 +1,4 @@
-"""What callers hand in, checked and laid out for the kernels: pulse programs, arrays over cells, vectors."""
+"""Arguments checked and laid out for the kernels: pulse programs, arrays over cells, vectors."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -18,7 +18,7 @@ PULSE_TYPES = ("stochastic-compressed", "deterministic-implicit", "mean-count")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PulseScheme:
-    """How a rank-1 update w <- w - lr d x^T becomes coincidences of pulse trains (Gokmen and Vlasov 2016).
+    """Coincidences of pulse trains for a rank-1 update w <- w - lr d x^T (Gokmen and Vlasov 2016).
 
     Parameters
     ----------

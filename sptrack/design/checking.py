@@ -66,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Check:
-    """What `check` found.
+    """Result of `check`.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class Miss(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What a search found.
+    """Result of a search.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What can be had against what: undominated settings by theory, a few of them confirmed by simulation."""
+"""Achievable trade-offs: undominated settings by theory, a few of them checked by simulation."""
 
 from __future__ import annotations
 

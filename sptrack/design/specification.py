@@ -1,4 +1,4 @@
-"""What a design is asked for: device, gradient, requirements; from Python or a TOML file.
+"""Specification of a design: device, gradient, requirements; from Python or a TOML file.
 
 A file, of which only ``require`` with one key is needed::
 
@@ -47,7 +47,7 @@ from sptrack.values import check_number
 Array = NDArray[Any]
 
 QUANTITIES = ("bias", "rms", "settling", "converging", "weights", "pulses", "reads", "programs", "signal")
-"""What can be required: at most so much of it, of ``signal`` at least so much."""
+"""Requirements: upper limits, and for ``signal`` a lower one."""
 UNITS = {
     "bias": "weight units",
     "rms": "weight units",
@@ -128,7 +128,7 @@ class Requirements:
         return {name: float(value) for name, value in given.items() if value is not None}
 
     def excess(self, name: str, value: float) -> float:
-        """How far a value is beyond its limit, as a ratio: 1 is on it, above 1 breaks it; 0 without one."""
+        """Ratio of a value to its limit: 1 is on it, above 1 breaks it; 0 without a limit."""
         limit = self.limits.get(name)
         if limit is None or (name == "signal" and limit == 0):
             return 0.0
@@ -243,7 +243,7 @@ class Specification:
 
 
 def problem_specification(settings: ProblemSettings, steps: int) -> Specification:
-    """What a training on a problem asks for: an rms of Q of 5 % of half the range, and W converged.
+    """Specification for training on a problem: an rms of Q of 5 % of half the range, and W converged.
 
     Device, reads, curvature and gradient noise are the problem's, the mean gradient that of `Gradient`.
     """

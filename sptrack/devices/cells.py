@@ -31,7 +31,7 @@ class LinearSteps(NamedTuple):
 
 
 class DriftRates(NamedTuple):
-    """How response curves move: arrays [R, C], weight units; see `Drift`.
+    """Motion of response curves: arrays [R, C], weight units; see `Drift`.
 
     Attributes
     ----------

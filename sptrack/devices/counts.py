@@ -1,4 +1,4 @@
-"""How many pulses a normal increment turns into: variance of the number under each count law."""
+"""Variance of the number of pulses of a normal weight change under each count law."""
 
 import math
 from functools import lru_cache

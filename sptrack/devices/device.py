@@ -1,4 +1,4 @@
-"""What a cell is: a frozen description of its response, of how cells differ, and of its noise."""
+"""Device: a frozen description of a cell's response, of how cells differ, and of its noise."""
 
 import os
 from dataclasses import dataclass, field
@@ -133,7 +133,7 @@ class CycleNoise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What is subtracted from reads: the true symmetric point if ``subtract``, plus an error N(mean, std)."""
+    """Reference of reads: the true symmetric point if ``subtract``, plus an error N(mean, std)."""
 
     subtract: bool = True
     mean: float = 0.0

@@ -1,4 +1,4 @@
-"""What an array of cells is like: statistics of its symmetric points, response curves with their spread."""
+"""Statistics of an array of cells: symmetric points, response curves with their spread."""
 
 import math
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What a sweep varies: axes of values, designs of points, and a TOML file that says it.
+"""Plan of a sweep: axes of values, designs of points, and the TOML file that describes it.
 
 A file, of which ``sweep.command`` and one axis are needed::
 

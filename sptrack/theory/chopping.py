@@ -1,4 +1,4 @@
-"""What a pole and a filter make of chopped and white signals: shares of variance, gains, means over a cycle.
+"""Chopped and white signals behind a pole and a filter: fractions of variance, gains, means over a cycle.
 
 Filters and choppers come as anything with the methods of `LinearFilter` and `SignSequence`; the blocks of
 `sptrack.blocks` have them. Spectra are two-sided, in rad per sample: (1/2 pi) times the integral of a

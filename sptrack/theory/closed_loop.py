@@ -82,7 +82,7 @@ class Spectrum(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
-    """What the linear model says of P and Q, once settled; arrays of the shape of the cells, NaN without w*.
+    """Moments of P and Q in the linear model, once settled; arrays of the shape of the cells, NaN without w*.
 
     Parameters
     ----------

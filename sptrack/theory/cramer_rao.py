@@ -1,4 +1,4 @@
-"""How well symmetric points can be known at all: Cramer-Rao bounds in pulses and reads, on linear devices.
+"""Cramer-Rao bounds of symmetric points in pulses and reads, on linear devices.
 
 An experiment is a program of bursts with reads before, between and after them. On a linear device the reads
 are normal to a very good approximation (a burst is a sum of many independent steps), with mean mu and

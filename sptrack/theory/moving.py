@@ -33,7 +33,7 @@ _CANDIDATES = 80
 
 
 class MovingGain(NamedTuple):
-    """What a moving symmetric point does to an estimate.
+    """Error of an estimate of a moving symmetric point.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ def tracking_rate(low_density: ArrayLike, velocity: ArrayLike = 0.0, walk: Array
 
 
 class Recalibration(NamedTuple):
-    """How zero-shifting is repeated while symmetric points move.
+    """Schedule of repeated zero-shifting for moving symmetric points.
 
     Attributes
     ----------

@@ -101,7 +101,7 @@ def multiplier_interval(constants: Constants, noise: float, size: float) -> tupl
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DrivePremise:
-    """How large E|g_d| has to be for T3.7, and where that can be.
+    """Size of E|g_d| that T3.7 requires, and where it can be met.
 
     Attributes
     ----------

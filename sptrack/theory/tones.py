@@ -1,4 +1,4 @@
-"""What a tone in the gradient does to the loop: a linear model around the optimum, the mean over the chopper.
+"""Response of the loop to a tone in the gradient: linear model around the optimum, mean over the chopper.
 
 With u_k added to the gradient of step k, x = P - w*, v = W - W*, curvature h of the loss, q0 the response of
 P, a the pole of P, b_w and a_w gain and pole of W under its pulses (`pulsed_balance`):

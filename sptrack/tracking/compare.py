@@ -42,7 +42,7 @@ _SAVE_EVERY = 30.0
 
 
 class Comparison(NamedTuple):
-    """What is run: methods, name and settings of the problem, steps, seeds."""
+    """Subject of a comparison: methods, name and settings of the problem, steps, seeds."""
 
     methods: tuple[Method, ...]
     problem: str
@@ -53,7 +53,7 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """How a comparison is run; none of it changes the result.
+    """Execution of a comparison; none of it changes the result.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def _check_share(**values: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FastUpdate:
-    """How the gradient is pulsed onto the fast array.
+    """Pulsing of the gradient onto the fast array.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class FastUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceTransfer:
-    """How slices of the fast array are read and sent to the slow one.
+    """Reading of slices of the fast array and their transfer to the slow one.
 
     Parameters
     ----------
@@ -348,7 +348,7 @@ class Compound:
         self._flip(chopper, k, turn)
 
     def _beyond(self, chopper: SliceChopper, k: int, values: Array) -> Array:
-        """What reads hold beyond their mean over the last chopper period (AGAD); the mean moves on."""
+        """Reads less their mean over the last chopper period (AGAD); the mean moves on."""
         part = self._part(k)
         if self._flipped[k]:
             self.reference[part] = self.mean[part]

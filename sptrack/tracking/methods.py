@@ -48,7 +48,7 @@ ESTIMATORS = (*_RATED, *OBSERVERS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """How W is moved by what P holds beyond its reference.
+    """Transfer from P, beyond its reference, to W.
 
     Parameters
     ----------

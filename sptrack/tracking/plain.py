@@ -30,7 +30,7 @@ Gradient = Callable[[Array, int], Array]
 
 
 class TrackedArray(Protocol):
-    """What the recursion needs of an array: a `Crossbar`, a `BenchArray`, or anything with these names.
+    """Interface of an array for the recursion: a `Crossbar`, a `BenchArray`, or anything with these names.
 
     Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer, by an input-aware observer
     the device, whose response and noise it has to know, and by a fixed-point Q its nominal range.

@@ -29,7 +29,7 @@ def default_device() -> Device:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
-    """What a method is run on.
+    """Problem on which a method is run.
 
     Parameters
     ----------

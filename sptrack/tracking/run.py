@@ -121,7 +121,7 @@ class Track:
 
 
 class Recording(NamedTuple):
-    """What `Tracker.record` keeps of every step, all weights as read, without reading noise, weight units.
+    """Record of every step (`Tracker.record`), all weights as read, without reading noise, weight units.
 
     Attributes
     ----------
@@ -365,7 +365,7 @@ class Tracker:
 
     @property
     def result(self) -> Track:
-        """What has happened so far."""
+        """Result so far."""
         rows = self._state.rows
         return Track(
             method=self.method,

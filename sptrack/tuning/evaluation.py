@@ -1,4 +1,4 @@
-"""What a method reaches on some problems, and at what price: what tuning and Pareto views weigh."""
+"""Errors and costs of a method on a set of problems, the objectives of tuning and of Pareto views."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ OBJECTIVES: dict[str, str] = {
     "programs": "programs/cell",
     "cost": "pulse units/cell",
 }
-"""What can be made small, with units: |W - W*|^2 and |Q - symmetric point|^2, means over the weights and the
+"""Objectives of a search, with units: |W - W*|^2 and |Q - symmetric point|^2, means over the weights and the
 last tenth of the steps; pulses, reads, programming events and cost of a whole run, W and P together,
 calibration included, per weight of the problem."""
 STRETCHES = 5
@@ -36,7 +36,7 @@ STRETCHES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What methods are scored on.
+    """Problems on which methods are scored.
 
     Parameters
     ----------

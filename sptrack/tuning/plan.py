@@ -1,4 +1,4 @@
-"""What a study of settings is: where it starts, what it varies, what it makes small, and for how long."""
+"""Plan of a search of settings: its start, the settings varied, the objectives and the effort."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ FILE_KEYS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What is varied and what for.
+    """Settings varied and objectives.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How much is run.
+    """Effort of the search.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class Plan:
 
     @property
     def space(self) -> Mapping[str, Range | Choice]:
-        """What is varied."""
+        """Settings that are varied."""
         return self.search.space or default_space(self.start)
 
     def identity(self) -> dict[str, Any]:
