@@ -8,7 +8,7 @@ alone, with the same random numbers.
 E-RIDER is limited by what of the chopped gradient leaks through its filter and by the randomness of its
 chopper: choose filter and flips, not a better device. O-RIDER, which hears nothing of the gradient, has a
 fifth of the error. Reading noise switched off saves four fifths of its square, on alone it adds a seventh:
-it multiplies with granularity and spread (hatched), so single effects do not add up.
+it multiplies with granularity and spread (last row), so single effects do not add up.
 """  # noqa: D400
 
 from dataclasses import replace
@@ -19,8 +19,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from sptrack import Device, Drift, error_budget
-from sptrack.plotting.budget import plot_waterfall
-from sptrack.plotting.style import new_figure
+from sptrack.plotting.budget import KEY, plot_sources
+from sptrack.plotting.style import headline, house_style, new_figure
 from sptrack.results import dataset, provenance, read_provenance
 from sptrack.tracking import ProblemSettings, method
 from sptrack.tracking.problems import default_device
@@ -67,17 +67,21 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     return dataset(variables, coordinates, provenance(seed=seed, parameters=parameters))
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Two waterfalls a method: what each source saves when off, what it adds when alone."""
-    figure = new_figure(13.5, 11.0)
-    for part, name in zip(figure.subfigures(len(METHODS), 1), METHODS, strict=True):
+    """What each source saves when off and adds when alone, a panel per method."""
+    asked = read_provenance(data)["parameters"]
+    figure = new_figure(7.2, 8.6)
+    ratio = float(data["o-rider|total"]) / float(data["e-rider|total"])
+    headline(
+        figure,
+        "Leakage of the chopped gradient limits E-RIDER, reading noise O-RIDER, whose mean square error is "
+        f"{100 * ratio:.0f} % of it",
+        f"{asked['steps']:,} steps, {asked['seeds']} seeds. {KEY}",
+    )
+    for ax, name in zip(figure.subplots(2, 1), METHODS, strict=True):
         own = [key for key in data.data_vars if str(key).startswith(f"{name}|")]
         one = data[own].rename({key: str(key).partition("|")[2] for key in own})
-        one = one.isel(source=np.flatnonzero(np.isfinite(one["saved"].values)))
-        for ax, kind in zip(part.subplots(1, 2), ("saved", "added"), strict=True):
-            plot_waterfall(ax, one, kind)
-        asked = read_provenance(data)["parameters"]
-        part.suptitle(
-            f"{name}: {asked['steps']} steps, {asked['seeds']} seeds; bars: 95 % intervals", fontsize=12
-        )
+        plot_sources(ax, one.isel(source=np.flatnonzero(np.isfinite(one["saved"].values))))
+        ax.set_title(f"{name.upper()}. {ax.get_title(loc='left')}", loc="left")
     return figure

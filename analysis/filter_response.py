@@ -23,7 +23,21 @@ from matplotlib.figure import Figure
 from sptrack.blocks import CIC, EMA, Block, Boxcar, Chopper, CorrectedEMA, PeriodicChopper, SignSource
 from sptrack.devices import Cells, Device, cells_from_parameters
 from sptrack.intervals import half_width
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    VERMILLION,
+    Look,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+    text_colour,
+)
 from sptrack.response import OpenLoop, best_filter
 from sptrack.results import dataset, provenance
 
@@ -57,7 +71,18 @@ EARLIER = {
 }  # fmt: skip
 """Rms error after each budget, each filter tuned on the sample it is scored on, weight units."""
 ALPHA = 0.01
-COLOUR = dict(zip((*FAMILIES, "boxcar off null"), (*COLOURS[:5], COLOURS[5]), strict=True))
+LOOKS = {
+    "EMA": Look(BLUE, "o"),
+    "boxcar": Look(VERMILLION, "^"),
+    "bias-corrected EMA": Look(GREEN, "s"),
+    "2 x EMA": Look(GREY, "v", "--"),
+    "CIC, order 2": Look(LIGHT, "D", "-."),
+    "boxcar off null": Look(GREY, "<", ":"),
+}
+_SHORT = {"bias-corrected EMA": "corrected EMA"}
+
+CUT = 0.6
+"""Highest omega that is drawn."""
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
@@ -171,86 +196,79 @@ def _budget(cells: Cells, chosen: dict[tuple[str, int], Block], seed: int) -> tu
     return rms, half
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
     """Magnitude of the filters; error at equal delay; error against the budget of steps."""
-    figure = new_figure(13.5, 8.6)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.15])
-    left, middle = top.subplots(1, 2, width_ratios=[1.25, 1])
-    _plot_magnitude(left, data)
-    _plot_settled(middle, data)
-    near, far = bottom.subplots(1, 2, width_ratios=[1.25, 1])
-    _plot_budget(near, data)
-    _plot_delay(far, data)
+    figure = new_figure(7.2, 8.6)
+    at = int(data["budget"][-1])
+    last = data["rms_simulated"].sel({"budget": at})
+    ratio = float(last.sel({"family": "boxcar"}) / last.sel({"family": "EMA"}))
+    headline(
+        figure,
+        f"A boxcar, which forgets the start, has {ratio:.1f} times the error of an EMA after {at:,} steps",
+        "Lines: theory; open markers: simulated, 95 %; crosses: independent simulation. Above: filters of equal "
+        f"delay ({DELAY} steps), settled; below: from rest, each filter as slow as serves it best.",
+    )
+    axes = figure.subplot_mosaic([["magnitude"], ["settled"], ["budget"]], height_ratios=[1, 1, 1.1])
+    _plot_magnitude(axes["magnitude"], data)
+    _plot_settled(axes["settled"], data)
+    _plot_budget(axes["budget"], data)
     return figure
 
 
 def _plot_magnitude(ax: Axes, data: xr.Dataset) -> None:
+    inside = data["omega"].values <= CUT
+    ends = []
     for name in data["filter"].values.tolist():
-        level = 20 * np.log10(np.maximum(data["magnitude"].sel({"filter": name}), 1e-6))
-        style = "--" if name == "boxcar off null" else "-"
-        ax.plot(data["omega"], level, style, color=COLOUR[name], linewidth=1.3, label=name)
-    for half, text in ((50, "T = 50"), (10, "T = 10")):
-        for m in (1, 3):
-            ax.axvline(np.pi * m / half, color=GREY, linestyle=":", linewidth=1)
-        ax.text(np.pi / half * 1.04, -2, text, color=GREY, fontsize=9, va="top")
-    ax.set(xscale="log", ylim=(-60, 3), xlim=(1e-3, np.pi))
-    ax.legend(fontsize=8, loc="lower left")
-    label(
-        ax,
-        f"What passes: filters of equal delay ({DELAY} steps)",
-        "omega (rad per step); dotted: lines of the chopper",
-        "|H| (dB)",
-    )
+        look = LOOKS[name]
+        level = 20 * np.log10(np.maximum(data["magnitude"].sel({"filter": name}), 1e-6)).values
+        ax.plot(data["omega"][inside], level[inside], look.line, color=look.colour, linewidth=1.3)
+        skirt = (data["omega"].values > CUT / 2) & inside
+        ends.append((float(level[skirt].max()), name, text_colour(look.colour)))
+    for half in (50, 10):
+        ax.axvline(np.pi / half, color="black", linestyle=":", linewidth=1)
+        ax.text(np.pi / half * 0.97, -57, f"chopper, T = {half}", fontsize=9, ha="right", rotation=90)
+    log_scale(ax, "x")
+    ax.set(ylim=(-60, 3), xlim=(1e-3, CUT))
+    label(ax, "What passes", "ω (rad per step)", "|H| (dB)")
+    label_ends(ax, ends)
 
 
 def _plot_settled(ax: Axes, data: xr.Dataset) -> None:
     """Each drive relative to its EMA, side by side."""
     filters, drives = data["filter"].values.tolist(), data["drive"].values.tolist()
-    for k, (drive, marker) in enumerate(zip(drives, "o^s", strict=True)):
+    ends = []
+    for k, (drive, colour, marker) in enumerate(zip(drives, (GREY, BLUE, VERMILLION), "o^s", strict=True)):
         one = data.sel({"drive": drive}).drop_vars("filter")
-        x = np.arange(len(filters)) + 0.2 * (k - 1)
+        x = np.arange(len(filters)) + 0.22 * (k - 1)
         ema = float(one["settled"][0])
-        ax.plot(x, one["settled"] / ema, "_", color=GREY, markersize=20, markeredgewidth=2)
+        ax.plot(x, one["settled"] / ema, "_", color=colour, markersize=16, markeredgewidth=2)
         ax.errorbar(
-            x, one["settled_simulated"] / ema, one["settled_ci"] / ema, fmt=marker, color="black",
-            markersize=5, capsize=3, label=f"{drive} (EMA: {ema:.2g})",
+            x, one["settled_simulated"] / ema, one["settled_ci"] / ema, fmt=marker, color=colour,
+            markerfacecolor="white", markersize=5, capsize=2,
         )  # fmt: skip
-        ax.plot(x, one["settled_earlier"] / ema, "x", color=COLOURS[1], markersize=7, zorder=4)
-    ax.plot([], [], "_", color=GREY, markersize=18, markeredgewidth=2, label="theory")
-    ax.plot([], [], "x", color=COLOURS[1], label="independent simulation")
-    ax.axhline(1, color=GREY, linewidth=0.6)
-    ax.set_ylim(0.4, 1.75)
+        ax.plot(x, one["settled_earlier"] / ema, "x", color="black", markersize=5, zorder=4)
+        ends.append((float(one["settled"][-1]) / ema, drive.replace(", ", ",\n"), colour))
+    ax.axhline(1, color=GREY, linewidth=0.8)
+    ax.set_ylim(0.4, 1.45)
     names = [name.replace(", ", ",\n").replace(" off", "\noff") for name in filters]
     ax.set_xticks(np.arange(len(filters)), names)
-    ax.tick_params(axis="x", labelsize=9)
-    ax.legend(fontsize=8, ncols=2, loc="upper center")
-    label(ax, "Error left when settled, at equal delay", "", "mean $(Q - w^*)^2$ over that of the EMA")
+    label(ax, "Error left when settled, over that of the EMA", "", "ratio of mean squares")
+    label_ends(ax, ends)
 
 
 def _plot_budget(ax: Axes, data: xr.Dataset) -> None:
+    ends = []
     for k, name in enumerate(data["family"].values.tolist()):
-        one = data.sel({"family": name})
-        budget = data["budget"] * 1.06 ** (k - 2)
-        ax.plot(data["steps"], one["rms"], color=COLOUR[name], linewidth=1.3)
+        one, look = data.sel({"family": name}), LOOKS[name]
+        budget = data["budget"] * 1.05 ** (k - 2)
+        ax.plot(data["steps"], one["rms"], look.line, color=look.colour, linewidth=1.5)
         ax.errorbar(
-            budget, one["rms_simulated"], one["rms_ci"], fmt="o", color=COLOUR[name], markersize=4,
-            capsize=3, label=name,
+            budget, one["rms_simulated"], one["rms_ci"], fmt=look.marker, color=look.colour,
+            markerfacecolor="white", markersize=5, capsize=2,
         )  # fmt: skip
-        ax.plot(budget, one["rms_earlier"], "x", color=COLOUR[name], markersize=7, markeredgewidth=2)
-    ax.plot([], [], color=GREY, label="theory (all)")
-    ax.plot([], [], "x", color=GREY, label="independent simulation")
-    ax.set(xscale="log", yscale="log")
-    ax.legend(fontsize=8)
-    label(
-        ax,
-        "Error after a budget of steps, each filter at its best",
-        "steps K",
-        "rms of $Q - w^*$ (weight units)",
-    )
-
-
-def _plot_delay(ax: Axes, data: xr.Dataset) -> None:
-    for name in data["family"].values.tolist():
-        ax.plot(data["steps"], data["delay"].sel({"family": name}), color=COLOUR[name], label=name)
-    ax.set(xscale="log", yscale="log")
-    label(ax, "How slow the best filter is", "steps K", "group delay at omega = 0 (steps)")
+        ax.plot(budget, one["rms_earlier"], "x", color="black", markersize=5, zorder=4)
+        ends.append((float(one["rms"][-1]), _SHORT.get(name, name), text_colour(look.colour)))
+    log_scale(ax, "xy")
+    label(ax, "Error after a budget of steps", "steps K", "RMS error of Q (weight units)")
+    label_ends(ax, ends)

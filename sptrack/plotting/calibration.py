@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from sptrack.plotting.style import COLOURS, GREY, DecadeFormatter, label, log_scale, new_figure
+from sptrack.plotting.style import COLOURS, GREY, PowerFormatter, label, log_scale, new_figure
 
 
 class Labelled(Protocol):
@@ -90,7 +90,7 @@ def plot_agreement(ax: Axes, data: Labelled) -> Axes:
         truth[live], error, bins=80, range=ends, norm=LogNorm(), cmap="viridis", rasterized=True
     )[3]
     ax.axhline(0.0, color=COLOURS[1], linewidth=1, linestyle="--")
-    ax.figure.colorbar(image, ax=ax, label="cells", format=DecadeFormatter())
+    ax.figure.colorbar(image, ax=ax, label="cells", format=PowerFormatter())
     pulses = int(np.asarray(data["pulses"])[-1])
     return label(
         ax,
