@@ -3,8 +3,8 @@
 T3.7 of Xiao et al. 2026 (arXiv 2602.21321) says so of RIDER: with rates alpha, beta, eta ~ 1/sqrt(K) the mean
 over K steps of ||W - W*||^2 + ||P - Q||^2 + ||G_p(P)||^2 is O(1/sqrt(K)) + Theta(dw), if every element of the
 gradient keeps E|g_d| >= C*. That premise cannot hold at an optimum with noise, and without noise only for a
-C* that falls with the gradient (`sptrack.theory.premise`); the share of steps and weights that met it is
-drawn below.
+C* that falls with the gradient (`sptrack.theory.premise`); markers are filled where at least half of the steps
+and weights met it.
 
 One sees: what decides is not the premise but the conserved W - (beta/eta) Q. RIDER falls as 1/sqrt(K), at
 any noise, if both targets lie on the line through its start and W is ideal; from any other start, or with a
@@ -27,7 +27,20 @@ from matplotlib.figure import Figure
 from analysis.rider_invariant import ideal_weights
 from sptrack.evaluation.rates import Rate, for_steps, measure_rate, with_optimum
 from sptrack.evaluation.scaling import geometric_mean, power_law
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    VERMILLION,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+    text_colour,
+)
 from sptrack.results import dataset, provenance
 from sptrack.tracking import Method, Problem, ProblemSettings, method, problem
 from sptrack.tracking.problems import default_device
@@ -48,11 +61,11 @@ class _Case(NamedTuple):
 
 
 CASES = {
-    "rider": _Case("rider", False, False, "RIDER", COLOURS[1], "s"),
-    "rider-on-line": _Case("rider", True, False, "RIDER, targets on its line", COLOURS[4], "D"),
-    "rider-on-line-ideal": _Case("rider", True, True, "targets on its line, ideal W", COLOURS[3], "^"),
-    "e-rider": _Case("e-rider", False, False, "E-RIDER", COLOURS[0], "o"),
-    "o-rider": _Case("o-rider", False, False, "O-RIDER", COLOURS[2], "v"),
+    "rider": _Case("rider", False, False, "RIDER", GREY, "v"),
+    "rider-on-line": _Case("rider", True, False, "RIDER, targets\non its line", LIGHT, "D"),
+    "rider-on-line-ideal": _Case("rider", True, True, "targets on its\nline, ideal W", GREEN, "s"),
+    "e-rider": _Case("e-rider", False, False, "E-RIDER", BLUE, "o"),
+    "o-rider": _Case("o-rider", False, False, "O-RIDER", VERMILLION, "^"),
 }
 FLOORS = ("rider-on-line-ideal", "e-rider", "o-rider")
 LAWS = ("poisson", "rounded")
@@ -151,23 +164,35 @@ def _dataset(grid: _Grid, values: np.ndarray, floor: np.ndarray, seed: int) -> x
     return dataset(variables, coordinates, provenance(seed=seed, parameters=asked))
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Mean error against K at three noises; below, the premise, the three terms, the floor."""
-    figure = new_figure(15.5, 9.6)
-    upper, lower = figure.subplots(2, 3)
-    titles = ("no gradient noise", "noise 0.002, far below the gradient", "noise 0.2, the default")
-    for ax, noise, title in zip(upper, data["noise"].values, titles, strict=True):
-        _draw_rates(ax, data.sel(noise=noise), title)
-    low, high = np.exp(np.nanmin(np.log(data["total"].values))), data["total"].values.max()
-    for ax in upper:
-        ax.set_ylim(low / 150, 1.6 * high)
-    _draw_premise(lower[0], data)
-    _draw_terms(lower[1], data.sel(noise=0.2))
-    _draw_floor(lower[2], data)
-    figure.suptitle(
-        "Mean over K steps of |W − W*|² + |P − Q|² + G(P)² per cell; rates ~ 1/√K, dw = 0.001\n"
-        "filled: at least half of the steps and weights met the premise of the theorem; open: fewer"
+    """Mean error against K at three noises, and the floor of long runs against the granularity."""
+    figure = new_figure(7.2, 7.6)
+    slopes = {name: float(data["exponent"].sel(case=name, noise=0.2)) for name in CASES}
+    headline(
+        figure,
+        f"E-RIDER and O-RIDER converge with exponents {slopes['e-rider']:.2f} and {slopes['o-rider']:.2f} from any "
+        "start, RIDER only with targets on its line and an ideal W",
+        "Mean over K steps of |W − W*|² + |P − Q|² + G(P)² per cell, rates ~ 1/√K, dw = 0.001; 4 seeds, 95 %. Filled: "
+        "at least half of the steps and weights met the premise. Numbers: exponent of K.",
     )
+    panels = figure.subplots(2, 2)
+    titles = ("No gradient noise", "Noise 0.002, far below the gradient", "Noise 0.2, the default")
+    for ax, noise, title in zip(panels.flat, data["noise"].values, titles, strict=False):
+        if ax is not panels[0, 0]:
+            ax.sharex(panels[0, 0])
+            ax.sharey(panels[0, 0])
+        _draw_rates(ax, data.sel(noise=noise), title)
+    _draw_floor(panels[1, 1], data)
+    for ax in panels[0]:
+        ax.set_xlabel("")
+    for ax in panels[0, 1:]:
+        ax.set_ylabel("")
+    ends = []
+    for name, case in CASES.items():
+        last = _summary(data.sel(case=name, noise=0.002)["total"])[0][-1]
+        ends.append((float(last), case.text, text_colour(case.colour)))
+    label_ends(panels[0, 1], ends, size=9.0)
     return figure
 
 
@@ -176,85 +201,48 @@ def _summary(one: xr.DataArray) -> np.ndarray:
     return np.array([geometric_mean(row) for row in one.values]).T
 
 
-def _points(ax: Axes, x: np.ndarray, one: xr.DataArray, case: _Case, text: str) -> None:
-    value, low, high = _summary(one)
-    ax.errorbar(
-        x, value, [value - low, high - value], color=case.colour, capsize=3, linewidth=1.2, label=text,
-        fmt="-",
-    )  # fmt: skip
-
-
-def _marks(ax: Axes, x: np.ndarray, y: np.ndarray, met: np.ndarray, case: _Case) -> None:
-    for filled in (True, False):
-        chosen = met == filled
-        face = case.colour if filled else "white"
-        ax.plot(
-            x[chosen], y[chosen], case.marker, color=case.colour, markerfacecolor=face, markersize=7, zorder=3
-        )
-
-
 def _draw_rates(ax: Axes, data: xr.Dataset, title: str) -> None:
     steps = data["steps"].values
+    ends = []
     for name, case in CASES.items():
         one = data.sel(case=name)
-        ends = [float(one[f"exponent{end}"]) for end in ("", "_low", "_high")]
-        text = f"{case.text}: {ends[0]:+.3f} [{ends[1]:+.3f}, {ends[2]:+.3f}]"
-        _points(ax, steps, one["total"], case, text)
-        _marks(ax, steps, _summary(one["total"])[0], one["premise"].mean("seed").values >= 0.5, case)
-    guide = _summary(data.sel(case="rider-on-line-ideal")["total"])[0][0] / 3
-    ax.plot(steps, guide * np.sqrt(steps[0] / steps), "--", color=GREY, label="slope −1/2 of the theorem")
-    ax.set(xscale="log", yscale="log")
-    ax.legend(fontsize=8.5, loc="lower left", title="exponent of K, 95 %", title_fontsize=8.5)
-    label(ax, title[0].upper() + title[1:], "steps K of the run", "mean error per cell (weight units²)")
-
-
-def _draw_premise(ax: Axes, data: xr.Dataset) -> None:
-    """Shares of steps and weights with a gradient above the two levels, at noise 0.002."""
-    for name, case in CASES.items():
-        one = data.sel(case=name, noise=0.002).mean("seed")
-        ax.plot(one["steps"], one["moving"], "-", color=case.colour, label=case.text)
-        ax.plot(one["steps"], np.maximum(one["premise"], 1e-4), ":", color=case.colour, linewidth=2)
-    for style, text in (("-", "RIDER cannot rest"), (":", "C* of the theorem")):
-        ax.plot([], [], style, color="black", label=text)
-    ax.set(xscale="log", yscale="log", ylim=(5e-6, 1.5))
-    ax.legend(fontsize=8.5, loc="lower left", ncols=2)
-    title = "Noise 0.002: steps and weights with E|g| large enough"
-    label(ax, title, "steps K of the run", "share of steps and weights")
-
-
-def _draw_terms(ax: Axes, data: xr.Dataset) -> None:
-    """The three terms of RIDER and of O-RIDER."""
-    styles = {"weights": ("-", "(W − W*)²"), "residual": ("--", "(P − Q)²"), "asymmetry": (":", "G(P)²")}
-    for name in ("rider", "o-rider"):
-        case, one = CASES[name], data.sel(case=name).mean("seed")
-        for term, (style, text) in styles.items():
+        value, low, high = _summary(one["total"])
+        met = one["premise"].mean("seed").values >= 0.5
+        ax.errorbar(steps, value, [value - low, high - value], color=case.colour, capsize=2, elinewidth=1)
+        for chosen, face in ((met, case.colour), (~met, "white")):
             ax.plot(
-                one["steps"],
-                one[term],
-                style,
-                color=case.colour,
-                linewidth=2,
-                label=f"{case.text}, {text}",
-            )
-    ax.set(xscale="log", yscale="log")
-    ax.legend(fontsize=8.5, loc="lower left", ncols=2)
-    ax.set_ylim(bottom=float(min(data[term].min() for term in styles)) / 8)
-    label(ax, "The three terms, noise 0.2", "steps K of the run", "mean per cell (weight units²)")
+                steps[chosen], value[chosen], case.marker, color=case.colour, markerfacecolor=face, markersize=5,
+                zorder=3,
+            )  # fmt: skip
+        ends.append((float(value[-1]), f"{float(one['exponent']):+.2f}", text_colour(case.colour)))
+    guide = _summary(data.sel(case="rider-on-line-ideal")["total"])[0][0] / 3
+    ax.plot(steps, guide * np.sqrt(steps[0] / steps), "--", color="black", linewidth=1)
+    ax.annotate("∝ 1/√K", (steps[1], guide * np.sqrt(steps[0] / steps[1])), (-8, -20), textcoords="offset points")
+    log_scale(ax, "x", most=4)
+    log_scale(ax, "y")
+    label(ax, title, "steps K of the run", "error per cell (weight units²)")
+    if title != "Noise 0.002, far below the gradient":
+        label_ends(ax, ends, size=9.0)
 
 
 def _draw_floor(ax: Axes, data: xr.Dataset) -> None:
     """Error at the end of a long run above that of the finest device."""
     x = data["coarse"].values
-    for name, law in product(FLOORS, LAWS):
-        case, one = CASES[name], data.sel(floor_case=name, law=law)
-        ends = [float(one[f"floor_exponent{end}"]) for end in ("", "_low", "_high")]
-        text = f"{case.text}, {law}: {ends[0]:.2f} [{ends[1]:.2f}, {ends[2]:.2f}]"
-        style, face = ("-", case.colour) if law == "poisson" else ("--", "white")
-        ax.plot(x, one["excess"], case.marker + style, color=case.colour, markerfacecolor=face, label=text)
+    ends = []
+    for name in FLOORS:
+        case = CASES[name]
+        for law, line, face in (("poisson", "-", case.colour), ("rounded", "--", "white")):
+            one = data.sel(floor_case=name, law=law)
+            ax.plot(
+                x, one["excess"], case.marker + line, color=case.colour, markerfacecolor=face, markersize=5,
+                linewidth=1.3,
+            )  # fmt: skip
+            text = f"{float(one['floor_exponent']):.1f} {law}"
+            ends.append((float(one["excess"][0]), text, case.colour))
     guide = float(data["excess"].sel(law="poisson").isel(coarse=-1).min()) / 2
-    ax.plot(x, guide * x / x[-1], ":", color=GREY, label="∝ dw, as in the theorem")
-    ax.set(xscale="log", yscale="log")
-    ax.legend(fontsize=8.5, loc="upper left", title="exponent of dw, 95 %, by count law", title_fontsize=8.5)
-    ax.set_ylim(top=300 * ax.get_ylim()[1])
-    title = "Floor of a long run, less that of the finest device"
-    label(ax, title, "granularity dw (weight units)", "error per cell (weight units²)")
+    ax.plot(x, guide * x / x[-1], "--", color="black", linewidth=1)
+    ax.annotate("∝ dw", (x[1], guide * x[1] / x[-1]), (4, -10), textcoords="offset points")
+    log_scale(ax, "x", most=4)
+    log_scale(ax, "y")
+    label(ax, "Floor, less that of the finest device", "granularity dw (weight units)", "")
+    label_ends(ax, ends, size=9.0)

@@ -227,7 +227,7 @@ def _plot_magnitude(ax: Axes, data: xr.Dataset) -> None:
         ends.append((float(level[skirt].max()), name, text_colour(look.colour)))
     for half in (50, 10):
         ax.axvline(np.pi / half, color="black", linestyle=":", linewidth=1)
-        ax.text(np.pi / half * 0.97, -57, f"chopper, T = {half}", fontsize=9, ha="right", rotation=90)
+        ax.text(np.pi / half, 4, f"chopper, T = {half}", fontsize=9.5, ha="center", va="bottom")
     log_scale(ax, "x")
     ax.set(ylim=(-60, 3), xlim=(1e-3, CUT))
     label(ax, "What passes", "ω (rad per step)", "|H| (dB)")

@@ -38,7 +38,20 @@ from sptrack.blocks import Boxcar, Chopper
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells, Drift, sample_cells
 from sptrack.intervals import positive_interval, student_interval
-from sptrack.plotting.style import COLOURS, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    VERMILLION,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+    show_outside,
+)
 from sptrack.results import dataset, provenance
 from sptrack.theory import (
     GradientStatistics,
@@ -63,10 +76,10 @@ FASTEST, SLOWEST = 0.2, 2e-4
 LIMIT = 10.0
 """Estimates of the observer stay within so many times the nominal bounds: points leave them."""
 LOOKS = {
-    "filter": ("moving average of P", COLOURS[1], "o"),
-    "boxcar": ("boxcar of the same delay", COLOURS[4], "s"),
-    "observer": ("observer", COLOURS[0], "^"),
-    "zero-shifting": ("zero-shifting again and again", COLOURS[2], "D"),
+    "filter": ("moving average of P", BLUE, "o"),
+    "boxcar": ("boxcar of the same delay", PURPLE, "D"),
+    "observer": ("observer", VERMILLION, "^"),
+    "zero-shifting": ("zero-shifting again", GREEN, "s"),
 }
 KINDS = {"steady": "per_step", "walk": "walk"}
 
@@ -268,64 +281,84 @@ def _repeated(cells: Cells, amount: _Amount, seed: int) -> Array:
     return np.mean(squares, axis=0).ravel()
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
     """Lag against the rate of the estimator, and error against the drift."""
-    figure = new_figure(13.0, 9.6)
-    top, below = figure.subfigures(2, 1, height_ratios=(0.8, 1.0))
-    _plot_lag(top.subplots(), data)
-    left, right = below.subplots(1, 2, sharey=True)
-    _plot_error(left, data, "steady", "Points that move steadily", "drift v (weight units per step)")
-    _plot_error(right, data, "walk", "Points on a random walk", "std s of a step (weight units)")
-    left.set_ylabel("RMS error of Q (weight units)")
-    left.legend(fontsize=8, loc="upper left")
+    figure = new_figure(7.2, 8.4)
+    headline(
+        figure,
+        "The observer follows slow symmetric points best, repeated zero-shifting fast ones; a fast observer runs "
+        "ahead of the point",
+        "Lines: theory, open markers: simulated, 95 %. Below: solid, default rate; dashed, best rate for the drift.",
+    )
+    axes = figure.subplot_mosaic([["lag", "lag"], ["steady", "walk"]], height_ratios=(0.85, 1.0))
+    _plot_lag(axes["lag"], data)
+    _plot_error(axes["steady"], data, "steady", "Steady drift", "v (weight units per step)")
+    _plot_error(axes["walk"], data, "walk", "Random walk", "std of a step (weight units)")
+    axes["walk"].set_yticklabels([])
+    axes["steady"].set_ylabel("RMS error of Q (weight units)")
+    ends = []
+    for name in data["follower"].values.tolist():
+        text, colour, _ = LOOKS[name]
+        for setting, more in (("default", f",\nrate {DEFAULTS.get(name, 0):g}"), ("best", ",\nbest rate")):
+            last = float(data["walk_theory"].sel(follower=name, setting=setting)[-1])
+            own = text.replace("moving average of P", "average of P").replace("zero-shifting again", "zero-shifting")
+            ends.append((last, own + ("" if name == "zero-shifting" else more), colour))
+    label_ends(axes["walk"], ends, size=9.0)
     return figure
 
 
 def _plot_lag(ax: Axes, data: xr.Dataset) -> None:
+    ends = []
     for name in data["estimator"].values.tolist():
         text, colour, marker = LOOKS[name]
         one = data.sel(estimator=name)
-        line, size, fill = (":", 10, "none") if name == "boxcar" else ("-", 6, colour)
-        ax.plot(one["rate"], one["lag_theory"], line, color=colour, linewidth=2, label=f"{text}: theory")
+        line, size = (":", 11) if name == "boxcar" else ("-", 6)
+        ax.plot(one["rate"], one["lag_theory"], line, color=colour)
         reach = np.abs(one["lag_ci"].values - one["lag"].values[:, None]).T
-        style = {"fmt": marker, "markersize": size, "mfc": fill, "color": colour, "capsize": 3}
-        ax.errorbar(one["rate"], one["lag"], reach, label=f"{text}: simulation", **style)
+        ax.errorbar(
+            one["rate"], one["lag"], reach, fmt=marker, markersize=size, color=colour,
+            markerfacecolor="none" if name == "boxcar" else "white", capsize=3,
+        )  # fmt: skip
+        ends.append((float(one["lag_theory"][int(np.argmax(one["rate"].values))]), text, colour))
     own = float(data["own_rate"])
-    ax.axvline(own, color=COLOURS[5], linewidth=0.8, linestyle=":")
-    note = " P's own rate 1 - a; an observer with a shorter\n memory does not see the slope and runs ahead"
-    ax.annotate(note, (own, 0.05), xycoords=ax.get_xaxis_transform(), fontsize=9)
-    ax.axhline(0.0, color=COLOURS[5], linewidth=0.8)
-    ax.set(xscale="log", xlim=(1.7e-3, 0.16))
+    ax.axvline(own, color=GREY, linewidth=1, linestyle=":")
+    note = " P's own rate 1 - a: an observer with a\n shorter memory does not see the slope"
+    ax.annotate(note, (own, 0.04), xycoords=ax.get_xaxis_transform(), fontsize=9.5, color=GREY)
+    ax.axhline(0.0, color=GREY, linewidth=0.8)
+    ax.set(xscale="log", xlim=(1.7e-3, 0.06))
     ax.set_yscale("symlog", linthresh=30, linscale=0.6)
     lowest = min(0.0, float(np.nanmin(data["lag_ci"])))
-    ax.set_ylim(1.5 * lowest - 20, 1.3 * float(data["lag_ci"].max()))
+    ax.set_ylim(1.5 * lowest - 20, 1.8 * float(data["lag_ci"].max()))
     shown = (-100, -30, 0, 30, 100, 300, 1000)
     for axis, places in ((ax.yaxis, shown), (ax.xaxis, (0.002, 0.005, 0.01, 0.02, 0.05))):
         axis.set_major_locator(FixedLocator(places))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_locator(NullLocator())
-    ax.legend(fontsize=9, loc="upper right")
-    label(ax, "How old is what an estimator says: its lag behind a moving point over the velocity",
-          "rate of the filter, share forgotten per step by the observer", "lag/velocity (steps)")  # fmt: skip
+    label(ax, "Age of an estimate: lag behind a moving point over its velocity",
+          "rate of the filter, fraction forgotten per step by the observer", "lag / velocity (steps)")  # fmt: skip
+    label_ends(ax, ends)
 
 
 def _plot_error(ax: Axes, data: xr.Dataset, kind: str, title: str, x: str) -> None:
+    drift = data[f"{kind}_drift"].values
+    log_scale(ax, "x", most=4)
+    log_scale(ax, "y")
+    ax.set(ylim=(5e-4, 5), xlim=(0.6 * drift[0], 1.7 * drift[-1]))
     for name in data["follower"].values.tolist():
-        text, colour, marker = LOOKS[name]
-        for setting, line, fill in (("default", "-", colour), ("best", "--", "white")):
+        _, colour, marker = LOOKS[name]
+        for setting, line in (("default", "-"), ("best", "--")):
             if name == "zero-shifting" and setting == "default":
                 continue
             one = data.sel(follower=name, setting=setting)
-            what = "best for the drift" if setting == "best" else f"rate {DEFAULTS[name]:g}"
-            what = f"{text}, {what}"
-            ax.plot(one[f"{kind}_line"], one[f"{kind}_theory"], line, color=colour, label=what)
+            ax.plot(one[f"{kind}_line"], one[f"{kind}_theory"], line, color=colour)
             value = one[f"{kind}_rms"].values
             reach = np.abs(one[f"{kind}_ci"].values - value[:, None]).T
-            ax.errorbar(one[f"{kind}_drift"], value, reach, fmt=marker, color=colour, mfc=fill, capsize=3)
+            ax.errorbar(drift, value, reach, fmt=marker, color=colour, markerfacecolor="white", capsize=2)
+            show_outside(ax, drift, value, colour)
     level = float(data["fluctuation"])
-    ax.axhline(level, color=COLOURS[5], linewidth=0.8, linestyle=":")
-    ax.annotate(
-        "rms of P around a point at rest", (0.02, level * 1.1), xycoords=ax.get_yaxis_transform(), fontsize=8
-    )
-    ax.set(xscale="log", yscale="log", ylim=(5e-4, 5))
+    ax.axhline(level, color=GREY, linewidth=0.8, linestyle=":")
+    if kind == "walk":
+        ax.annotate("RMS of P at rest", (0.02, level * 1.12), xycoords=ax.get_yaxis_transform(),
+                    fontsize=9, color=GREY)  # fmt: skip
     label(ax, title, x, "")

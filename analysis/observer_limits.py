@@ -24,7 +24,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sptrack.devices import Device, ExpStep, LinearStep, PiecewiseStep, PowStep, SoftBounds
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    VERMILLION,
+    Look,
+    headline,
+    house_style,
+    label,
+    log_scale,
+    new_figure,
+)
 from sptrack.results import dataset, provenance
 from sptrack.tracking import Method, ProblemSettings, method, with_settings
 from sptrack.tracking.compare import compare
@@ -131,53 +143,72 @@ def _fill(out: dict[str, Any], name: str, place: tuple[int, int], one: xr.Datase
 
 
 TICKS = {"write": WRITE, "wrong": (0.5, 0.7, 1.0, 1.5, 2.0)}
-_PANELS = {
-    "response": ("Response, read noise .02", "response"),
-    "write": ("Write noise", "write noise (steps)"),
-    "wrong": ("Gains made for a drive wrong by a factor", "assumed drive / true drive"),
-    "weight_bits": ("Bits of the expected weight", "bits over 2.56 weight units"),
-    "point_bits": ("Bits of the symmetric point", "bits over 2.56 weight units"),
+IDLE = 0.095
+"""Mean squared error of weights that are left alone, weight units squared."""
+_LOOKS = {
+    "regression": Look(VERMILLION, "^"),
+    "two": Look(GREEN, "s", "--"),
+    "few": Look(PURPLE, "D", "-."),
+    "e-rider": Look(BLUE, "o"),
 }
+_PANELS = (
+    ("response_w", "Response", ""),
+    ("response_q", "Response", ""),
+    ("write_w", "Write noise", "write noise (steps)"),
+    ("wrong_w", "Gains made for a wrong drive", "assumed / true drive"),
+    ("weight_bits_w", "Bits of the expected weight", "bits over 2.56 weight units"),
+    ("point_bits_q", "Bits of the symmetric point", "bits over 2.56 weight units"),
+)
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """A column per change; errors of W above, of Q below."""
-    figure = new_figure(17.0, 7.6)
-    panels = figure.subplots(2, len(_PANELS), sharex="col", sharey="row")
-    for column, (name, (title, text)) in enumerate(_PANELS.items()):
-        for row, metric in enumerate(("w", "q")):
-            ax = panels[row, column]
-            _draw(ax, data[f"{name}_{metric}"])
-            label(
-                ax,
-                title if row == 0 else "",
-                text if row else "",
-                f"mean squared error of {metric.upper()} (weight units²)" if column == 0 else "",
-            )
-            ax.set_yscale("log")
-            if name == "response":
-                ax.tick_params(axis="x", rotation=30)
-            if name in TICKS:
-                ax.set_xscale("log")
-                ax.set_xticks(TICKS[name], [f"{tick:g}" for tick in TICKS[name]])
-                ax.minorticks_off()
-            if metric == "w":
-                ax.axhline(0.095, color=GREY, linestyle=":", linewidth=1)
-    panels[0, 0].text(0, 0.1, "doing nothing", color=GREY, fontsize=9, va="bottom")
+    """A panel per change: errors of W, and of Q where they tell more."""
+    figure = new_figure(7.2, 9.4)
+    headline(
+        figure,
+        "The regression fails on power laws, two accumulators with few pulses on exponential steps; 12 to "
+        "14 bits suffice",
+        "Mean squared error over the last tenth of 20,000 steps, simulated, 95 %. Dotted: weights left alone; filled "
+        "arrow: interval reaches 0. Read noise 0.02, none with write noise.",
+    )
+    panels = figure.subplots(3, 2)
+    for ax, (name, title, text) in zip(panels.flat, _PANELS, strict=True):
+        metric = name[-1].upper()
+        _draw(ax, data[name])
+        log_scale(ax, "y")
+        label(ax, title, text, f"error of {metric} (weight units²)")
+        axis = str(data[name].dims[0])
+        if axis in TICKS:
+            log_scale(ax, "x")
+            ax.set_xticks(TICKS[axis], [f"{tick:g}" for tick in TICKS[axis]])
+        elif axis == "bits":
+            ax.set_xticks(data["bits"].values)
+        if metric == "W":
+            ax.axhline(IDLE, color=GREY, linestyle=":", linewidth=1.2)
     handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=10)
+    figure.legend(handles, names, loc="outside lower center", ncols=2)
     return figure
 
 
 def _draw(ax: Axes, values: xr.DataArray) -> None:
     axis = values.dims[0]
     for k, form in enumerate(values["form"].values.tolist()):
-        one = values.sel(form=form).values
+        one, look = values.sel(form=form).values, _LOOKS[form]
         if np.isnan(one).all():
             continue
         bars = np.nan_to_num(np.abs(one[:, 1:] - one[:, :1])).T
-        line = "o" if axis == "response" else "o-"
-        x = np.arange(len(one)) + 0.12 * (k - 1.5) if axis == "response" else values[axis].values
-        ax.errorbar(x, one[:, 0], bars, fmt=line, color=COLOURS[k], capsize=3, label=FORMS[form])
+        x = np.arange(len(one)) + 0.15 * (k - 1.5) if axis == "response" else values[axis].values
+        ax.errorbar(
+            x, one[:, 0], bars, color=look.colour, marker=look.marker, markerfacecolor="white", capsize=2,
+            linestyle="none" if axis == "response" else look.line, markersize=5.5, linewidth=1.3, label=FORMS[form],
+        )  # fmt: skip
+        open_end = one[:, 1] <= 0
+        ax.plot(
+            np.asarray(x)[open_end], np.zeros(open_end.sum()), "v", color=look.colour, clip_on=False,
+            transform=ax.get_xaxis_transform(),
+        )  # fmt: skip
     if axis == "response":
-        ax.set_xticks(np.arange(values.sizes[axis]), values[axis].values.tolist())
+        names = [name.replace(" ", "\n").replace("exp-", "exp-\n") for name in values[axis].values.tolist()]
+        names = [name.replace("piecewise", "piece-\nwise") for name in names]
+        ax.set_xticks(np.arange(values.sizes[axis]), names)

@@ -36,7 +36,16 @@ from sptrack.evaluation.passages import (
     random_methods,
 )
 from sptrack.evaluation.scaling import median_cost, power_law, tie
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import (
+    GREY,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    look_of,
+    new_figure,
+)
 from sptrack.results import dataset, provenance
 from sptrack.tracking import Method, Problem, ProblemSettings, problem, with_settings
 from sptrack.tracking.problems import default_device
@@ -49,11 +58,6 @@ SEARCHED: dict[str, dict[str, tuple[float, float]]] = {
 }
 NAMES = ("rider", *SEARCHED)
 TEXT = {"rider": "RIDER", "e-rider": "E-RIDER", "o-rider": "O-RIDER", "two-stage": "calibrate, then train"}
-STYLE = {
-    "rider": (COLOURS[4], "D"), "e-rider": (COLOURS[0], "o"), "o-rider": (COLOURS[2], "v"),
-    "two-stage": (COLOURS[1], "s"),
-}  # fmt: skip
-SQUARE = {-1: "", -2: "²"}
 PRICES = ("pulses", "cost")
 TARGETS = (2e-2, 1e-2, 5e-3, 2e-3, 1e-3)
 TARGET, GRANULARITY = 2e-3, 1e-3
@@ -250,88 +254,78 @@ def _fewest(bench: _Bench, granularities: Sequence[float], targets: Sequence[flo
     ])  # fmt: skip
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Pulses and cost against the number of states, pulses against the target."""
-    figure = new_figure(16.0, 6.2)
-    left, middle, right = figure.subplots(1, 3)
+    """Pulses and cost against the number of states, pulses against the target, and all exponents."""
+    figure = new_figure(7.2, 7.4)
+    headline(
+        figure,
+        "O-RIDER needs the fewest pulses to tight targets at every granularity; E-RIDER is cheapest to loose ones",
+        "Median over 8 problems, simulated, 95 % (arrow up: some runs do not get there). Calibration included, "
+        "settings searched alike on other problems. RIDER never gets there. Dotted: fewest that can move W there.",
+    )
+    panels = figure.subplots(2, 2)
     states = 2 / data["granularity"].values
-    for ax, name in ((left, "pulses"), (middle, "cost")):
-        _draw(ax, data, name, states, "exponent of states, 95 %", -1)
-    left.plot(states, data["fewest"], ":", color="black", label="fewest that can bring W there")
-    _draw(right, data, "target_pulses", data["target"].values, "exponent of δ, 95 %", 1)
-    right.plot(data["target"], data["target_fewest"], ":", color="black")
-    right.invert_xaxis()
-    _guide(right, data)
-    _mark_ties(right, data)
+    (left, right), (below, exponents) = panels
+    left.plot(states, data["fewest"], ":", color="black")
+    _draw(left, data, "pulses", states)
     _mark_coarse(left, data)
-    for ax in (left, middle, right):
-        ax.set(xscale="log", yscale="log")
-        ax.legend(
-            fontsize=8.5,
-            loc="upper left",
-            title_fontsize=8.5,
-            title=ax.get_label(),
-        )
-        bottom, top = ax.get_ylim()
-        ax.set_ylim(bottom, top * 12)
+    ends = _draw(right, data, "cost", states)
+    below.plot(data["target"], data["target_fewest"], ":", color="black")
+    _draw(below, data, "target_pulses", data["target"].values)
+    below.invert_xaxis()
     number = "number of states, 2 / dw"
     label(left, f"Pulses to (W − W*)² = {TARGET:g}", number, "pulses per cell")
-    label(
-        middle, "The same as total cost: a read or programming is 10 pulses", number, "cost per cell (pulses)"
-    )
-    label(
-        right,
-        f"Pulses at dw = {GRANULARITY:g}, tighter to the right",
-        "target δ = (W − W*)² (weight units²)",
-        "pulses per cell",
-    )
-    figure.suptitle(
-        "What it costs to train to a given error: calibration included, settings searched alike, "
-        "scored on other problems\n"
-        "medians with 95 % intervals (▲: open above, some runs do not get there; open symbols: half or more)"
-    )
+    label(right, "Cost: a read is 10 pulses", number, "cost per cell (pulses)")
+    label(below, f"Pulses at dw = {GRANULARITY:g}", "target (W − W*)² (weight units²)", "pulses per cell")
+    _draw_exponents(exponents, data)
+    label_ends(right, ends)
     return figure
 
 
-def _draw(ax: Axes, data: xr.Dataset, name: str, x: np.ndarray, title: str, sign: int) -> None:
-    ax.set_label(title)
-    top = 1.6 * float(np.nan_to_num(data[name].values).max() or 1.0)
-    for method in NAMES:
-        colour, marker = STYLE[method]
-        one = data.sel({"method": method})
-        value, low, high = np.array([median_cost(row) for row in one[name].values]).T
-        ends = sorted(sign * float(one[f"{name}_exponent{end}"]) for end in ("", "_low", "_high"))
-        text = f"{TEXT[method]}: {ends[1]:.2f} [{ends[0]:.2f}, {ends[2]:.2f}]"
-        never = ~np.isfinite(value)
-        if never.all():
-            text = f"{TEXT[method]}: never gets there"
-        elif not np.isfinite(ends).all():
-            text = TEXT[method]
-        open_end = np.isfinite(value) & ~np.isfinite(high)
-        ends_up = np.where(open_end, value, high)
-        ax.plot(x[open_end], 1.3 * value[open_end], "^", color=colour, markersize=4)
+def _draw(ax: Axes, data: xr.Dataset, name: str, x: np.ndarray) -> list[tuple[float, str, str]]:
+    """Medians with intervals, an arrow at the upper edge where those are open; returns the lines' labels."""
+    ends = []
+    for k, method in enumerate(SEARCHED):
+        colour, marker, _ = look_of(method)
+        value, low, high = np.array([median_cost(row) for row in data[name].sel({"method": method}).values]).T
+        is_open = np.isfinite(value) & ~np.isfinite(high)
+        reach = [value - low, np.where(is_open, value, high) - value]
+        at = x * 1.04 ** (k - 1)
         ax.errorbar(
-            x, value, [value - low, ends_up - value], fmt=f"{marker}-", color=colour, capsize=3, label=text
-        )
-        ax.plot(
-            x[never], np.full(never.sum(), top), marker, color=colour, markerfacecolor="white", markersize=8
-        )
+            at, value, reach, color=colour, marker=marker, markerfacecolor="white", capsize=2, elinewidth=1,
+            markersize=5.5, linewidth=1.5,
+        )  # fmt: skip
+        ax.errorbar(
+            at[is_open], value[is_open], 0.6 * value[is_open], lolims=True, fmt="none", color=colour, elinewidth=1,
+        )  # fmt: skip
+        known = np.flatnonzero(np.isfinite(value))
+        if known.size:
+            ends.append((float(value[known[np.argmax(x[known])]]), TEXT[method].replace(", ", ",\n"), colour))
+    log_scale(ax, "xy", most=5)
+    return ends
 
 
-def _mark_ties(ax: Axes, data: xr.Dataset) -> None:
-    """Targets at which two methods take the same pulses, with intervals, at the bottom of the axes."""
-    bottom = float(data["target_fewest"].max()) / 40
-    for k, pair in enumerate(PAIRS):
-        one = data.isel(pair=k)
-        at, low, high = (float(one[f"target_pulses_tie{end}"]) for end in ("", "_low", "_high"))
-        if not np.isfinite(at):
-            continue
-        y = bottom * 1.7**k
-        ax.plot([low, high], [y, y], color=GREY, linewidth=2)
-        ax.plot(at, y, "|", color="black", markersize=12)
-        text = f" {TEXT[pair[0]]} = {TEXT[pair[1]]} at δ = {at:.2g}"
-        ax.text(at, 1.1 * y, text, fontsize=8.5, color=GREY, va="bottom")
-    ax.set_ylim(bottom=bottom / 1.5)
+def _draw_exponents(ax: Axes, data: xr.Dataset) -> None:
+    """Exponents of states and of 1/target with 95 % intervals."""
+    rows = (("pulses", "pulses,\nof states", -1), ("cost", "cost,\nof states", -1),
+            ("target_pulses", "pulses,\nof 1/target", -1))  # fmt: skip
+    for k, method in enumerate(SEARCHED):
+        colour, marker, _ = look_of(method)
+        for row, (name, _, sign) in enumerate(rows):
+            one = data.sel({"method": method})
+            low, value, high = sorted(sign * float(one[f"{name}_exponent{end}"]) for end in ("", "_low", "_high"))
+            if np.isfinite(value):
+                ax.errorbar(
+                    value, row + 0.2 * (k - 1), xerr=[[value - low], [high - value]], fmt=marker, color=colour,
+                    markerfacecolor="white", capsize=2, markersize=5.5, elinewidth=1,
+                )  # fmt: skip
+    for at in (1.0, 2.0):
+        ax.axvline(at, color=GREY, linestyle=":", linewidth=1.2)
+    ax.set_yticks(range(len(rows)), [text for _, text, _ in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xlim(-0.05, 2.1)
+    label(ax, "Exponents", "exponent, 95 % (dotted: of C3.9)", "")
 
 
 def _mark_coarse(ax: Axes, data: xr.Dataset) -> None:
@@ -342,20 +336,7 @@ def _mark_coarse(ax: Axes, data: xr.Dataset) -> None:
     if reached.all() or not reached.any():
         return
     low, high = states[~reached].max(), states[reached].min()
-    ax.axvspan(low, high, color=COLOURS[1], alpha=0.12, linewidth=0)
-    text = "calibrating first\ngets there from\nhere on, at the latest"
-    ax.text(1.06 * high, float(data["fewest"].min()), text, fontsize=8.5, color=COLOURS[1], va="bottom")
-
-
-def _guide(ax: Axes, data: xr.Dataset) -> None:
-    target = data["target"].values
-    base = float(data["target_fewest"].max())
-    for power, line in ((-1, "--"), (-2, "-.")):
-        ax.plot(
-            target,
-            base * (target / target.max()) ** power,
-            line,
-            color=GREY,
-            linewidth=1,
-            label=f"∝ 1/δ{SQUARE[power]}",
-        )
+    colour = look_of("two-stage").colour
+    ax.axvspan(low, high, color=colour, alpha=0.12, linewidth=0)
+    text = "calibrating first\ngets there from\nhere on"
+    ax.text(1.06 * high, float(data["fewest"].min()), text, fontsize=9, color=colour, va="bottom")

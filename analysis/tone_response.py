@@ -7,18 +7,27 @@ coherence.
 
 One sees: without a chopper (RIDER) a slow tone goes into Q as it goes into P, so that Q cannot tell it
 from the symmetric point. With it (E-RIDER, same rates but for the flips) W follows the tone as well, while Q
-shows none: its triangles, upper ends of intervals that hold 0, only say how well that is known. The price is
+shows none: its arrows, upper ends of intervals that hold 0, only say how well that is known. The price is
 P, which forgets at every flip: its demodulated answer to slow tones is weaker.
 """  # noqa: D400
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from sptrack.devices import Device, Spread
-from sptrack.plotting.style import COLOURS, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREY,
+    Look,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+)
 from sptrack.response import measure_loop, tone_loop
 from sptrack.results import dataset, provenance
 from sptrack.spectrum import Tones
@@ -31,7 +40,7 @@ METHODS: dict[str, Method] = {
 }
 OUTPUTS = ("p", "q", "w")
 _NAMES = {"p": "P, demodulated", "q": "Reference Q", "w": "Weights W"}
-_COLOUR = (COLOURS[1], COLOURS[0])
+_LOOKS = (Look(GREY, "v", "--"), Look(BLUE, "o"))
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
@@ -74,46 +83,53 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     return dataset(variables, coordinates, provenance(seed=seed, parameters=parameters))
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
     """Gain (above) and phase (below) from the tone to P, Q and W."""
-    figure = new_figure(15.0, 8.0)
+    figure = new_figure(7.2, 6.2)
+    headline(
+        figure,
+        "With a chopper a slow gradient reaches the weights, but not the reference",
+        "Tones added to the gradient. Lines: linear model, open markers: simulated, 95 %. Arrows: upper ends of "
+        "intervals that hold 0.",
+    )
     panels = figure.subplots(2, 3, sharex=True, height_ratios=[1.5, 1])
     for column, output in zip(panels.T, OUTPUTS, strict=True):
-        for k, name in enumerate(data["method"].values.tolist()):
-            _plot_one(column, data.sel({"method": name, "output": output}), name, _COLOUR[k])
-        column[0].set(xscale="log", yscale="log")
+        for look, name in zip(_LOOKS, data["method"].values.tolist(), strict=True):
+            _plot_one(column, data.sel({"method": name, "output": output}), look)
+        log_scale(column[0], "x", most=3)
+        log_scale(column[0], "y", most=5)
         shown = data["gain"].sel({"output": output})
         column[0].set_ylim(0.3 * float(shown[0].min()), 3 * float(shown.max()))
-        column[1].yaxis.set_major_locator(MultipleLocator(45))
-        first = output == "p"
-        label(column[0], _NAMES[output], "", "gain (weight units per gradient)" if first else "")
-        label(column[1], "", "omega of the tone (rad per step)", "phase (degrees)" if first else "")
-    panels[0, 1].plot([], [], "v", color=_COLOUR[1], markerfacecolor="none", label="E-RIDER, at most")
-    for ax in panels[0, :2]:
-        ax.legend(fontsize=9)
+        column[1].yaxis.set_major_locator(MultipleLocator(90))
+        label(column[0], _NAMES[output], "", "gain (weight units\nper gradient)" if output == "p" else "")
+        label(column[1], "", "ω (rad per step)" if output == "q" else "", "phase (degrees)" if output == "p" else "")
+    last = data.sel({"output": "w"})
+    ends = [
+        (float(last["gain"][k, -1]), name.replace(", ", ",\n"), look.colour)
+        for k, (look, name) in enumerate(zip(_LOOKS, data["method"].values.tolist(), strict=True))
+    ]
+    label_ends(panels[0, 2], ends)
     return figure
 
 
-def _plot_one(column: np.ndarray, data: xr.Dataset, name: str, colour: str) -> None:
+def _plot_one(column: np.ndarray, data: xr.Dataset, look: Look) -> None:
     """Points with intervals where those leave out 0, triangles at their upper ends elsewhere."""
     upper, lower = column
     gain, half = data["gain"].values, data["half_width"].values
     sure = gain > half
     x, omega = data["tone"].values, data["omega"].values
+    style = {"color": look.colour, "markerfacecolor": "white", "markersize": 4.5}
+    upper.errorbar(x[sure], gain[sure], half[sure], fmt=look.marker, capsize=2, **style)
     upper.errorbar(
-        x[sure], gain[sure], half[sure], fmt="o", color=colour, markersize=4, capsize=3, label=name
+        x[~sure], (gain + half)[~sure], 0.45 * (gain + half)[~sure], uplims=True, fmt="none", color=look.colour
     )
-    upper.plot(x[~sure], (gain + half)[~sure], "v", color=colour, markersize=6, markerfacecolor="none")
     if not (data["model"] > 0).all():
         return
-    upper.plot(omega, data["model"], color=colour, linewidth=1)
+    upper.plot(omega, data["model"], look.line, color=look.colour, linewidth=1.2)
     degrees = np.degrees(np.unwrap(data["model_phase"].values))
-    nearest = np.interp(x, omega, degrees)
     measured = np.degrees(data["phase"].values)
-    measured += 360 * np.round((nearest - measured) / 360)
-    _phases(lower, (x[sure], measured[sure], np.degrees(data["phase_half_width"].values)[sure]), colour)
-    lower.plot(omega, degrees, color=colour, linewidth=1)
-
-
-def _phases(ax: Axes, points: tuple[np.ndarray, np.ndarray, np.ndarray], colour: str) -> None:
-    ax.errorbar(*points, fmt="o", color=colour, markersize=4, capsize=3)
+    measured += 360 * np.round((np.interp(x, omega, degrees) - measured) / 360)
+    half_width = np.degrees(data["phase_half_width"].values)[sure]
+    lower.errorbar(x[sure], measured[sure], half_width, fmt=look.marker, capsize=2, **style)
+    lower.plot(omega, degrees, look.line, color=look.colour, linewidth=1.2)

@@ -145,7 +145,7 @@ def _broken(figure: Figure, text: str, width: float, **font: Any) -> list[str]:
     """Lines of at most a width in inches; given line breaks stay."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     lines: list[str] = []
-    for paragraph in text.split("\n"):
+    for paragraph in text.replace(" %", "\u00a0%").split("\n"):
         lines.append("")
         for word in paragraph.split(" "):
             longer = f"{lines[-1]} {word}" if lines[-1] else word
@@ -312,9 +312,11 @@ def show_outside(ax: Axes, x: Any, y: Any, colour: str, *, text: str = "{:.3g}")
             at, 1.0 if up else 0.0, "^" if up else "v", color=colour, clip_on=False,
             transform=ax.get_xaxis_transform(), zorder=6,
         )  # fmt: skip
+        right = (ax.transScale + ax.transLimits).transform((at, ax.get_ylim()[0]))[0] > 0.5
         ax.annotate(
-            text.format(value), (at, 1.0 if up else 0.0), (6, -4 if up else 4), va="top" if up else "bottom",
+            text.format(value), (at, 1.0 if up else 0.0), (-6 if right else 6, -4 if up else 4),
             xycoords=ax.get_xaxis_transform(), textcoords="offset points", fontsize=SMALLEST, color=colour,
+            ha="right" if right else "left", va="top" if up else "bottom",
         )  # fmt: skip
 
 
