@@ -203,11 +203,12 @@ def _draw(ax: Axes, values: xr.DataArray) -> None:
             x, one[:, 0], bars, color=look.colour, marker=look.marker, markerfacecolor="white", capsize=2,
             linestyle="none" if axis == "response" else look.line, markersize=5.5, linewidth=1.3, label=FORMS[form],
         )  # fmt: skip
-        open_end = one[:, 1] <= 0
-        ax.plot(
-            np.asarray(x)[open_end], np.zeros(open_end.sum()), "v", color=look.colour, clip_on=False,
-            transform=ax.get_xaxis_transform(),
-        )  # fmt: skip
+        open_end = np.asarray(x)[one[:, 1] <= 0]
+        if open_end.size:
+            ax.plot(
+                open_end, np.zeros(open_end.size), "v", color=look.colour, clip_on=False,
+                transform=ax.get_xaxis_transform(),
+            )  # fmt: skip
     if axis == "response":
         names = [name.replace(" ", "\n").replace("exp-", "exp-\n") for name in values[axis].values.tolist()]
         names = [name.replace("piecewise", "piece-\nwise") for name in names]

@@ -339,4 +339,6 @@ def _mark_coarse(ax: Axes, data: xr.Dataset) -> None:
     colour = look_of("two-stage").colour
     ax.axvspan(low, high, color=colour, alpha=0.12, linewidth=0)
     text = "calibrating first\ngets there from\nhere on"
-    ax.text(1.06 * high, float(data["fewest"].min()), text, fontsize=9, color=colour, va="bottom")
+    ax.text(
+        1.06 * high, 0.98, text, fontsize=9, color=colour, va="top", transform=ax.get_xaxis_transform()
+    )

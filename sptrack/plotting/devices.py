@@ -7,24 +7,31 @@ from matplotlib.ticker import MaxNLocator
 
 from sptrack.crossbar.portrait import Portrait
 from sptrack.devices.statistics import BAND
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import COLOURS, GREY, headline, house_style, label, new_figure
 
 _SIDES = ("$q_+$, up pulse", "$q_-$, down pulse")
 _CELLS = COLOURS[2:]
 
 
+@house_style()
 def device_figure(portrait: Portrait) -> Figure:
     """Figure of a device: responses and symmetric points above, the pulse train below."""
-    figure = new_figure(10.5, 7.5)
-    axes = figure.subplot_mosaic([["responses", "points"], ["train", "train"]], width_ratios=[3, 2])
-    plot_responses(axes["responses"], portrait)
+    figure = new_figure(7.2, 7.4)
+    device = portrait.device
+    points = portrait.points[np.isfinite(portrait.points)]
+    name = f"{device.source.name} ({device.response.family})"
+    headline(
+        figure,
+        f"{name}: symmetric points at {points.mean():.2g} ± {points.std():.2g}" if points.size
+        else f"{name}: no cell has a symmetric point",
+        f"Mean ± std over the cells, weight units; dw_min {device.dw_min:.4g} weight units, cycle noise "
+        f"{device.cycle_noise.std:.4g}, write noise {device.write_noise:.4g} dw_min. Band: {BAND[0]:.0f} to "
+        f"{BAND[1]:.0f} % of the cells.",
+    )  # fmt: skip
+    axes = figure.subplot_mosaic([["responses", "points"], ["train", "train"]], width_ratios=[3, 2.2])
     plot_points(axes["points"], portrait)
     plot_train(axes["train"], portrait)
-    device = portrait.device
-    figure.suptitle(
-        f"{device.source.name} ({device.response.family}): dw_min = {device.dw_min:.4g} weight units, "
-        f"cycle noise {device.cycle_noise.std:.4g}, write noise {device.write_noise:.4g} dw_min"
-    )
+    plot_responses(axes["responses"], portrait)
     return figure
 
 
@@ -32,22 +39,21 @@ def plot_responses(ax: Axes, portrait: Portrait) -> Axes:
     """Nominal q_plus and q_minus against the weight, the band of the cells, the nominal symmetric point."""
     curves = portrait.curves
     sides = _SIDES[:1] if portrait.device.one_sided else _SIDES
-    for k, (name, colour) in enumerate(zip(sides, COLOURS, strict=False)):
+    for k, (name, colour, line) in enumerate(zip(sides, COLOURS, ("-", "--"), strict=False)):
         ax.fill_between(curves.weights, curves.low[k], curves.high[k], color=colour, alpha=0.18, linewidth=0)
-        ax.plot(curves.weights, curves.nominal[k], color=colour, linewidth=2, label=f"{name}, nominal cell")
-    ax.fill_between([], [], [], color=GREY, alpha=0.25, label=f"{BAND[0]:.0f}-{BAND[1]:.0f} % of the cells")
+        ax.plot(curves.weights, curves.nominal[k], line, color=colour, label=f"{name}, nominal cell")
     if np.isfinite(curves.point):
         ax.axvline(curves.point, color=GREY, linestyle="--", label=f"symmetric point {curves.point:.3g}")
-    label(ax, "Response", "internal weight (weight units)", "step per pulse / dw_min (dimensionless)")
-    ax.set_ylim(0, 1.3 * ax.get_ylim()[1])
-    ax.legend(fontsize=9, loc="upper center", ncols=2, framealpha=1)
+    label(ax, "Response", "internal weight (weight units)", "step per pulse / dw_min")
+    ax.set_ylim(0, 1.45 * ax.get_ylim()[1])
+    ax.legend(fontsize=9, loc="upper center", frameon=True, framealpha=1, edgecolor="none")
     return ax
 
 
 def plot_points(ax: Axes, portrait: Portrait) -> Axes:
     """Histogram of the symmetric points of an array's cells, as pulses see them and as they are read."""
     has_point = np.isfinite(portrait.points)
-    title = f"Symmetric points: {np.count_nonzero(has_point)} of {has_point.size} cells have one"
+    title = f"{np.count_nonzero(has_point):,} of {has_point.size:,} cells have one"
     label(ax, title, "weight (weight units)", "cells")
     if not has_point.any():
         reason = (
@@ -58,12 +64,12 @@ def plot_points(ax: Axes, portrait: Portrait) -> Axes:
         return ax
     names, values = ["internal"], [portrait.points[has_point]]
     if portrait.device.reference is not None:
-        names.append("as read (reference subtracted)")
+        names.append("as read")
         values.append(portrait.targets[has_point])
     ax.hist(values, bins=50, histtype="stepfilled", alpha=0.5, label=names, color=_CELLS[: len(values)])
-    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.set_ylim(top=1.2 * ax.get_ylim()[1])
-    ax.legend(fontsize=9, loc="upper right")
+    ax.legend(fontsize=9, loc="upper right", handlelength=1.2)
     return ax
 
 

@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from sptrack.errors import ConvergenceError
 from sptrack.fitting import Measurement, ResponseFit, not_identified, step_curves
 from sptrack.fitting.lookup import StepTables
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import COLOURS, GREY, headline, house_style, label, new_figure
 from sptrack.results import dataset, json_text, provenance
 
 _SHOWN = 6
 _HALF_WIDTH = 1.96
 _COLOURED = 0.01
-_LINE, _LINES = 44, 7
+_LINE, _LINES = 92, 7
 
 
 def fit_dataset(fit: ResponseFit) -> xr.Dataset:
@@ -87,6 +87,7 @@ def fit_dataset(fit: ResponseFit) -> xr.Dataset:
     return data
 
 
+@house_style()
 def fit_figure(data: xr.Dataset) -> Figure:
     """Figure of a `fit_dataset`: readings over the fit, residuals, steps, scores, what remains unknown.
 
@@ -94,11 +95,17 @@ def fit_figure(data: xr.Dataset) -> Figure:
     """
     about = json.loads(data.attrs["fit"])
     shown = min(data.sizes["cell"], _SHOWN)
-    figure = new_figure(14.0, 10.5)
+    figure = new_figure(7.2, 9.8)
+    more = f", first {shown} drawn" if data.sizes["cell"] > shown else ""
+    cells = "one cell" if data.sizes["cell"] == 1 else f"{data.sizes['cell']} cells"
+    headline(
+        figure, _finding(data),
+        f"{about['file']}: {about['family']} fitted to {cells}{more}. Dots: readings after up (blue) and down (red) "
+        "pulses; band: 95 % of next readings; green: mean response without noise.",
+    )  # fmt: skip
     axes = figure.subplot_mosaic(
-        [["response"] * 3, ["residual"] * 3, ["points", "scores", "words"]],
-        height_ratios=[2.2, 0.8, 1.8],
-        width_ratios=[1.15, 1.0, 0.95],
+        [["response"] * 2, ["residual"] * 2, ["points", "scores"], ["words"] * 2],
+        height_ratios=[2.0, 0.9, 1.8, 0.3 + 0.2 * min(_LINES, 1 + len(about["unidentified"]))],
     )
     plot_response(axes["response"], data, shown)
     plot_residuals(axes["residual"], data, shown)
@@ -109,10 +116,20 @@ def fit_figure(data: xr.Dataset) -> Figure:
         plot_symmetric_points(axes["points"], data)
     plot_scores(axes["scores"], about)
     plot_words(axes["words"], about)
-    more = f" (first {shown} drawn)" if data.sizes["cell"] > shown else ""
-    cells = "one cell" if data.sizes["cell"] == 1 else f"{data.sizes['cell']} cells"
-    figure.suptitle(f"{about['file']}: {about['family']} fitted to {cells}{more}")
     return figure
+
+
+def _finding(data: xr.Dataset) -> str:
+    """Symmetric point of a single cell with its interval, or mean and standard deviation over the cells."""
+    points = data.sel(parameter="symmetric_point")
+    value = points["estimate"].values
+    value = value[np.isfinite(value)]
+    if value.size == 0:
+        return "The readings determine no symmetric point"
+    if value.size > 1:
+        return f"Symmetric points at {value.mean():.2g} ± {value.std(ddof=1):.2g} weight units (mean ± std over cells)"
+    low, high = (f"{end:.2g}" if np.isfinite(end) else "open" for end in points["interval"].values[0])
+    return f"Symmetric point at {value[0]:.2g} weight units, 95 % interval {low} to {high}"
 
 
 def plot_response(ax: Axes, data: xr.Dataset, shown: int) -> Axes:
@@ -149,8 +166,7 @@ def plot_response(ax: Axes, data: xr.Dataset, shown: int) -> Axes:
     for k in np.flatnonzero(np.diff(part["cell_number"].values)):
         ax.axvline(k + 1.5, color=GREY, linewidth=0.8)
     low, high = float(part["measured"].min()), float(part["measured"].max())
-    ax.set_ylim(low - 0.05 * (high - low), high + 0.3 * (high - low))
-    ax.legend(fontsize=9, ncols=4, loc="upper left")
+    ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     return label(ax, "Readings over the fit", "", "weight (weight units)")
 
 
@@ -162,7 +178,7 @@ def plot_residuals(ax: Axes, data: xr.Dataset, shown: int) -> Axes:
     for level in (-_HALF_WIDTH, _HALF_WIDTH):
         ax.axhline(level, color=COLOURS[1], linewidth=0.8, linestyle="--")
     ax.set_ylim(-4.5, 4.5)
-    return label(ax, "Residuals (95 % should lie between the dashed lines)", "reading", "residual / its std")
+    return label(ax, "Residuals: 95 % between the dashed lines", "reading", "residual / std")
 
 
 def plot_symmetric_points(ax: Axes, data: xr.Dataset) -> Axes:
@@ -177,13 +193,13 @@ def plot_symmetric_points(ax: Axes, data: xr.Dataset) -> Axes:
     for side, marker in ((0, "<"), (1, ">")):
         is_open = np.isinf(ends[order, side])
         for k in y[np.isnan(ends[order, side])]:
-            ax.annotate("end not found", (visited[side], k), ha="right" if side else "left", fontsize=8)
+            ax.annotate("end not found", (visited[side], k), ha="right" if side else "left", fontsize=9)
         ax.plot(np.full(is_open.sum(), visited[side]), y[is_open], marker, color=COLOURS[0])
     ax.set_xlim(*visited)
     ax.set_ylim(0.0, value.size + 1.0)
     ax.set_yticks(y if value.size <= _SHOWN else [1, value.size])
     return label(
-        ax, "Symmetric points (95 %; arrow: open)", "weight (weight units), all readings", "cell, by point"
+        ax, "Symmetric points (95 %; arrow: open)", "weight (weight units)", "cell, by point"
     )
 
 
@@ -194,20 +210,20 @@ def plot_steps(ax: Axes, data: xr.Dataset) -> Axes:
         one = data.sel(direction=word)
         ends = one["step_interval"].values
         ax.fill_between(weights, ends[:, 0], ends[:, 1], color=COLOURS[k], alpha=0.2, linewidth=0.0)
-        ax.plot(weights, one["step"], color=COLOURS[k], linewidth=2.0, label=f"{word} pulse, 95 % band")
+        ax.plot(weights, one["step"], color=COLOURS[k], linewidth=2.0, label=f"{word} pulse")
     point = data.sel(parameter="symmetric_point").isel(cell=0)
     value, ends = float(point["estimate"]), point["interval"].values
     top = 1.35 * float(data["step_interval"].max())
     inside = np.clip(np.where(np.isnan(ends), value, ends), weights[0], weights[-1])
     low, high = (f"{end:.2g}" if np.isfinite(end) else "not found" for end in ends)
-    text = f"symmetric point {value:.2g} ({low} to {high})"
+    text = f"symmetric point {value:.2g}"
     ax.axvspan(*inside, color=COLOURS[2], alpha=0.15)
     ax.axvline(value, color=COLOURS[2], linestyle="--", label=text)
     ax.set_ylim(0.0, top)
     ax.set_xlim(weights[0], weights[-1])
     ax.legend(fontsize=9, loc="upper center")
     return label(
-        ax, "Mean step of one pulse", "weight (weight units), visited states", "step (weight units per pulse)"
+        ax, "Mean step of one pulse", "weight (weight units)", "weight units per pulse"
     )
 
 
@@ -216,12 +232,12 @@ def plot_words(ax: Axes, about: dict[str, Any]) -> Axes:
     lines = about["unidentified"] or ["nothing: every interval is closed and short enough"]
     if min(about["white"]) < _COLOURED:
         lines = [*lines, "residuals are correlated: the model lacks something, intervals are too short"]
-    text = "\n\n".join(fill(line.replace("_", " "), _LINE) for line in lines[:_LINES])
+    text = "\n".join(fill(line.replace("_", " "), _LINE) for line in lines[:_LINES])
     if len(lines) > _LINES:
-        text += f"\n\nand {len(lines) - _LINES} more"
+        text += f"\nand {len(lines) - _LINES} more"
     ax.text(0.0, 0.98, text, va="top", transform=ax.transAxes, fontsize=10)
     ax.set_axis_off()
-    ax.set_title("What these readings cannot tell")
+    ax.set_title("Not determined by these readings")
     return ax
 
 
@@ -244,12 +260,13 @@ def plot_scores(ax: Axes, about: dict[str, Any]) -> Axes:
     ax.invert_yaxis()
     return label(
         ax,
-        "Families on held-out readings (filled: chosen)",
-        "log density per reading, behind the best ± s.e.",
+        "Families, held out (filled: chosen)",
+        "log density behind the best ± s.e.",
         "",
     )
 
 
+@house_style()
 def readings_figure(measured: Measurement) -> Figure:
     """Readings of the first cells against their number, in the user's unit, up and down pulses told apart."""
     shown = measured.cells[:_SHOWN]
@@ -272,6 +289,7 @@ def readings_figure(measured: Measurement) -> Figure:
     return figure
 
 
+@house_style()
 def table_figure(tables: StepTables) -> Figure:
     """Mean steps of look-up tables with one standard deviation, and the symmetric point."""
     figure = new_figure(7.2, 4.2)

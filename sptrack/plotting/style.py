@@ -145,7 +145,7 @@ def _broken(figure: Figure, text: str, width: float, **font: Any) -> list[str]:
     """Lines of at most a width in inches; given line breaks stay."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     lines: list[str] = []
-    for paragraph in text.replace(" %", "\u00a0%").split("\n"):
+    for paragraph in text.replace(" %", "\u00a0%").replace(" ± ", "\u00a0±\u00a0").split("\n"):
         lines.append("")
         for word in paragraph.split(" "):
             longer = f"{lines[-1]} {word}" if lines[-1] else word

@@ -1,6 +1,5 @@
 """Pictures of a sweep, drawn from a dataset of `sptrack.sweep` alone."""
 
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -9,17 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sptrack.plotting.style import COLOURS, GREY, label, log_scale, new_figure
+from sptrack.plotting.style import COLOURS, GREY, headline, house_style, label, log_scale, new_figure
 from sptrack.results import read_provenance
 
 _LINES = 4
 """Lines with a colour of their own; more of them are grey but for the first, the last and the best."""
 _PANELS = 6
-_TITLE = 80
 _DECADE = 20.0
 """Ratio of the ends of an axis from which on it is drawn logarithmically."""
 
 
+@house_style()
 def sweep_figure(data: xr.Dataset) -> Figure:
     """A quantity over the axes of a sweep.
 
@@ -38,18 +37,21 @@ def sweep_figure(data: xr.Dataset) -> Figure:
     mean = data[quantity].mean("repeat")
     varied = [name for name in axes if data.sizes.get(name, 0) > 1]
     grid = "point" not in data.dims and 1 <= len(varied) <= 3
-    figure = _grid(data, quantity, varied) if grid else _panels(data, mean, axes)
-    figure.suptitle(_finding(data, mean, axes, quantity), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure, note = _grid(data, quantity, varied) if grid else _panels(data, mean, axes)
+    finding, setting = _finding(data, mean, axes, quantity)
+    headline(figure, finding, ". ".join(part for part in (setting, note) if part))
     return figure
 
 
-def _grid(data: xr.Dataset, quantity: str, varied: list[str]) -> Figure:
+def _grid(data: xr.Dataset, quantity: str, varied: list[str]) -> tuple[Figure, str]:
     order = sorted(varied, key=lambda name: (data[name].dtype.kind in "OSTU", -data.sizes[name]))
     below, *rest = order
     lines, panels = (*rest, None, None)[:2]
     shown = [None] if panels is None else list(range(min(data.sizes[panels], _PANELS)))
-    figure = new_figure(7.2 if len(shown) == 1 else 3.6 * min(len(shown), 3), 4.4 * -(-len(shown) // 3))
-    places = figure.subplots(-(-len(shown) // 3), min(len(shown), 3), squeeze=False, sharey=True)
+    columns = min(len(shown), 2)
+    rows = -(-len(shown) // columns)
+    figure = new_figure(7.2, 1.2 + (3.4 if rows == 1 else 2.8 * rows))
+    places = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for ax, k in zip(places.flat, shown, strict=False):
         part = data if panels is None or k is None else data.isel({panels: k})
         for name in [name for name in part[quantity].dims if name not in (below, lines, "repeat")]:
@@ -57,15 +59,15 @@ def _grid(data: xr.Dataset, quantity: str, varied: list[str]) -> Figure:
         _plot_lines(ax, part[quantity], below, lines)
         title = "" if panels is None else f"{panels} {_text(part[panels].values.item())}"
         unit = data[quantity].attrs["units"]
-        label(ax, title, below, f"{quantity} ({unit})" if ax is places[0, 0] else "")
+        label(ax, title, below if ax in places[-1] else "", f"{quantity} ({unit})" if ax in places[:, 0] else "")
     for ax in list(places.flat)[len(shown) :]:
         ax.set_visible(False)
     if lines is not None:
         handles, names = places[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right center", title=lines)
     if panels is not None and data.sizes[panels] > _PANELS:
-        figure.supxlabel(f"{panels}: the first {_PANELS} of {data.sizes[panels]} values", fontsize=9)
-    return figure
+        return figure, f"{panels}: the first {_PANELS} of {data.sizes[panels]} values"
+    return figure, ""
 
 
 def _plot_lines(ax: Axes, values: xr.DataArray, below: str, lines: str | None) -> None:
@@ -95,12 +97,13 @@ def _plot_lines(ax: Axes, values: xr.DataArray, below: str, lines: str | None) -
     _scales(ax, place, np.concatenate(shown), texts=x.dtype.kind in "OSTU")
 
 
-def _panels(data: xr.Dataset, mean: xr.DataArray, axes: list[str]) -> Figure:
+def _panels(data: xr.Dataset, mean: xr.DataArray, axes: list[str]) -> tuple[Figure, str]:
     """A panel per axis with all points; the best tenth is coloured."""
     shown = axes[:_PANELS]
-    columns = min(len(shown), 3)
-    figure = new_figure(3.6 * max(columns, 2), 3.6 * -(-len(shown) // 3) + 0.6)
-    places = figure.subplots(-(-len(shown) // 3), columns, squeeze=False, sharey=True)
+    columns = min(len(shown), 2)
+    rows = -(-len(shown) // columns)
+    figure = new_figure(7.2, 1.3 + 2.8 * rows)
+    places = figure.subplots(rows, columns, squeeze=False, sharey=True)
     flat = mean if "point" in mean.dims else mean.stack({"point": mean.dims})
     y = flat.values
     best = y <= np.nanquantile(y, 0.1) if np.isfinite(y).any() else np.zeros(y.shape, bool)
@@ -115,29 +118,25 @@ def _panels(data: xr.Dataset, mean: xr.DataArray, axes: list[str]) -> Figure:
             ax.set_xticks(np.arange(len(names)), [str(text)[:24] for text in names])
         _scales(ax, np.asarray(x, float), y, texts=texts)
         label(
-            ax, "", name, f"{mean.name} ({data[str(mean.name)].attrs['units']})" if ax is places[0, 0] else ""
+            ax, "", name, f"{mean.name} ({data[str(mean.name)].attrs['units']})" if ax in places[:, 0] else ""
         )
     for ax in list(places.flat)[len(shown) :]:
         ax.set_visible(False)
     note = f"the first {_PANELS} of {len(axes)} axes; " if len(axes) > _PANELS else ""
-    figure.supxlabel(
-        f"{note}blue: the lowest tenth of {y.size} points, means over repeats", fontsize=9, color=GREY
-    )
-    return figure
+    return figure, f"{note}blue: the lowest tenth of {y.size} points, means over repeats"
 
 
-def _finding(data: xr.Dataset, mean: xr.DataArray, axes: list[str], quantity: str) -> str:
-    """Where the mean over the repeats is smallest, and how much of the sweep that is."""
+def _finding(data: xr.Dataset, mean: xr.DataArray, axes: list[str], quantity: str) -> tuple[str, str]:
+    """Place where the mean over the repeats is smallest; amount of the sweep that is done."""
     done = int((data["state"] == 1).sum())
     of = f"{done} of {data['state'].size} cells" if done < data["state"].size else f"{done} cells"
     if not np.isfinite(mean.values).any():
-        return f"{quantity}: no value yet ({of})"
+        return f"{quantity}: no value yet", of
     at = mean.stack({"all": mean.dims})
     best = at.isel({"all": int(np.nanargmin(at.values))})
     where = ", ".join(f"{name} {_text(best[name].values.item())}" for name in axes)
-    lines = wrap(f"{quantity} is smallest, {float(best):.3g}, at {where}", _TITLE)
-    bars = ", bars: 95 % of the mean over the repeats" if data.sizes["repeat"] > 1 else ""
-    return "\n".join([*lines, f"({of} of {_command(data)}{bars})"])
+    bars = "; bars: 95 % of the mean over the repeats" if data.sizes["repeat"] > 1 else ""
+    return f"{quantity} is smallest, {float(best):.3g}, at {where}", f"{of} of {_command(data)}{bars}"
 
 
 def _command(data: xr.Dataset) -> str:
