@@ -49,7 +49,8 @@ def plot(dataset: xr.Dataset) -> Figure:
     figure = new_figure(7.2, 6.2)
     headline(
         figure, failures(dataset),
-        "Bound over simulated value at the coarsest granularity. Thin: each device; bold: the tightest device, "
+        "Bound over simulated value at the coarsest granularity. Thin: each device; bold: the tightest "
+        "device, "
         "blue as corrected, red as printed. In the red zone a bound fails (cross).",
     )  # fmt: skip
     axes = figure.subplots(2, 2, sharex=True, sharey=True)

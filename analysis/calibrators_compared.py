@@ -198,7 +198,8 @@ def plot(data: xr.Dataset) -> Figure:
     figure = new_figure(7.2, 5.0)
     headline(
         figure, _finding(data),
-        "Least RMS error that a total cost affords; bounds of the cells differ by 30 %, read noise 1 % of the "
+        "Least RMS error that a total cost affords; bounds of the cells differ by 30 %, read noise 1 % "
+        "of the "
         "range. Markers: simulated, 95 %; black: Cramer-Rao bounds. Lines end where the search does.",
     )  # fmt: skip
     axes = figure.subplots(1, len(data["read_cost"]), sharex=True, sharey=True)

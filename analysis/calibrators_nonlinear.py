@@ -23,22 +23,43 @@ from sptrack.devices import (
     sample_cells,
 )
 from sptrack.evaluation.recommendation import trial
-from sptrack.plotting.style import COLOURS, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    PURPLE,
+    VERMILLION,
+    Look,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+    show_outside,
+    text_colour,
+)
 from sptrack.results import dataset, provenance
 
 READ_NOISE, READS, TARGET = 0.02, 96, 0.02
 METHODS = ("zero-shifting", "transient", "observer", "root-finding", "bursts-known", "bursts", "bursts-prior")
-_LOOK = dict(
-    zip(
-        METHODS,
-        zip((*(COLOURS[k] for k in (5, 3, 4, 2)), "#999999", *COLOURS[:2]), "osD^xP*", strict=True),
-        strict=True,
-    )
-)
+_LOOK = {
+    "bursts-prior": Look(BLUE, "o"),
+    "bursts": Look(VERMILLION, "^"),
+    "transient": Look(GREEN, "s"),
+    "zero-shifting": Look(PURPLE, "D"),
+    "root-finding": Look(GREY, "v", "-."),
+    "observer": Look(GREY, "P", ":"),
+    "bursts-known": Look(LIGHT, "x"),
+}
 
 
 _EXPONENTIAL = ExpStep(a=0.5, b=0.0, A_up=math.exp(-1.5), A_down=math.exp(-1.5), gamma_up=3.0, gamma_down=3.0)
 """q_plus = 1 - exp(-1.5 (1 - w)), and its mirror image."""
+
+LIMIT = 0.1
+"""Largest mean error that is drawn, weight units."""
 
 
 def devices() -> dict[str, Device]:
@@ -90,42 +111,55 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     return dataset(variables, coordinates, provenance(seed=seed, parameters=settings))
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
     """RMS error above, bias below, one column per device."""
-    figure = new_figure(14.0, 7.6)
+    figure = new_figure(7.2, 6.8)
+    headline(
+        figure, _finding(data),
+        f"{READS} reads of each cell, read noise 1 % of the range; simulated, 95 % over cells. Red "
+        "line: target of 1 % "
+        "of the range. Arrows: values outside.",
+    )  # fmt: skip
     axes = figure.subplots(2, data.sizes["device"], sharex=True, sharey="row")
+    ends = []
     for d, device in enumerate(data["device"].values):
-        for row, name in enumerate(("rms", "mean")):
-            ax = axes[row, d]
-            for method in data["method"].values:
-                one = data.isel(device=d).sel({"method": method})
-                colour, marker = _LOOK[str(method)]
-                value = one[name].values
-                ends = np.abs(np.stack([one[f"{name}_low"].values, one[f"{name}_high"].values]) - value)
-                ax.errorbar(
-                    one["pulses"],
-                    value,
-                    ends,
-                    color=colour,
-                    marker=marker,
-                    markersize=5,
-                    linewidth=1,
-                    label=method,
-                )
-            x, y = ("", "RMS error") if row == 0 else ("pulses per cell", "bias: mean error")
-            label(ax, str(device) if row == 0 else "", x, f"{y} (weight units)" if d == 0 else "")
-            ax.set_xscale("log")
-            ax.set_xticks(data["pulses"].values, [f"{n}" for n in data["pulses"].values])
-            ax.minorticks_off()
-            if row == 0:
-                ax.axhline(TARGET, color="#cc3311", linewidth=0.8, label="target: 1 % of the range")
-                ax.set_yscale("log")
+        for ax, name in zip(axes[:, d], ("rms", "mean"), strict=True):
+            log_scale(ax, "x", most=3)
+            if name == "rms":
+                log_scale(ax, "y")
+                ax.axhline(TARGET, color="#cc3311", linewidth=0.9)
             else:
-                ax.axhline(0.0, color="#cc3311", linewidth=0.8)
-                ax.set_ylim(-0.1, 0.1)
-    handles, texts = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=8, fontsize=9)
-    figure.suptitle(
-        "Calibrators on devices that are not linear: 96 reads of each cell, read noise 1 % of the range"
-    )
+                ax.axhline(0.0, color="#cc3311", linewidth=0.9)
+                ax.set_ylim(-LIMIT, LIMIT)
+            for method, look in _LOOK.items():
+                one = data.isel(device=d).sel({"method": method})
+                value = one[name].values
+                reach = np.abs(np.stack([one[f"{name}_low"].values, one[f"{name}_high"].values]) - value)
+                ax.errorbar(
+                    one["pulses"], value, reach, color=look.colour, marker=look.marker, linestyle=look.line,
+                    markerfacecolor="white", markersize=4.5, linewidth=1.2, elinewidth=0.8,
+                )  # fmt: skip
+                if name == "mean":
+                    worst = int(np.argmax(np.abs(value)))
+                    show_outside(ax, one["pulses"].values[worst], value[worst], text_colour(look.colour))
+                elif d == data.sizes["device"] - 1:
+                    ends.append((float(value[-1]), method, text_colour(look.colour)))
+        kind, _, more = str(device).partition(" ")
+        label(axes[0, d], f"{kind[0].upper()}{kind[1:]} {more.partition('(')[0]}".strip(), "", "")
+        label(axes[1, d], "", "pulses per cell" if d == 1 else "", "")
+    axes[0, 0].set_ylabel("RMS error (weight units)")
+    axes[1, 0].set_ylabel("mean error (weight units)")
+    label_ends(axes[0, -1], ends, size=9.0)
     return figure
+
+
+def _finding(data: xr.Dataset) -> str:
+    """Calibrators that meet the target on every device at the largest number of pulses."""
+    last = data["rms"].isel(pulses=-1).transpose("method", "device").values
+    met = [str(name) for name, row in zip(data["method"].values, last, strict=True) if (row <= TARGET).all()]
+    pulses = int(data["pulses"][-1])
+    if not met:
+        return f"No calibrator meets the target on all three devices with {pulses:,} pulses"
+    verb = "meets" if len(met) == 1 else "meet"
+    return f"{', '.join(met)} {verb} the target on all three devices with {pulses:,} pulses"

@@ -125,9 +125,11 @@ def plot(data: xr.Dataset) -> Figure:
     figure = new_figure(7.2, 7.2)
     headline(
         figure,
-        "A chopper moves the gradient away from the symmetric point at ω\u00a0=\u00a00; without one no filter parts them",
+        "A chopper moves the gradient away from the symmetric point at ω\u00a0=\u00a00; without one no "
+        "filter parts them",
         "Dots: simulated (95 % bands over cells), lines: theory. Circles at ω = 0 hold the mean; star: the "
-        "symmetric point alone; dotted: gain of the filter. Without a chopper P rests off its symmetric point, where "
+        "symmetric point alone; dotted: gain of the filter. Without a chopper P rests off its "
+        "symmetric point, where "
         "the linear model is less accurate.",
     )
     panels = figure.subplots(2, 2, sharex=True, sharey=True)
@@ -150,7 +152,7 @@ def plot(data: xr.Dataset) -> Figure:
 
 
 def misfit(data: xr.Dataset) -> float:
-    """Largest relative departure of the simulated density of P from the predicted one, over all bins but 0."""
+    """Largest relative departure of the simulated density of P from theory, over all bins but 0."""
     ratio = (data["density"] / data["expected"]).sel({"weight": "P"}).values[1:]
     return float(np.abs(ratio - 1).max())
 

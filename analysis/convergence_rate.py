@@ -3,8 +3,8 @@
 T3.7 of Xiao et al. 2026 (arXiv 2602.21321) says so of RIDER: with rates alpha, beta, eta ~ 1/sqrt(K) the mean
 over K steps of ||W - W*||^2 + ||P - Q||^2 + ||G_p(P)||^2 is O(1/sqrt(K)) + Theta(dw), if every element of the
 gradient keeps E|g_d| >= C*. That premise cannot hold at an optimum with noise, and without noise only for a
-C* that falls with the gradient (`sptrack.theory.premise`); markers are filled where at least half of the steps
-and weights met it.
+C* that falls with the gradient (`sptrack.theory.premise`); markers are filled where at least half of the
+steps and weights met it.
 
 One sees: what decides is not the premise but the conserved W - (beta/eta) Q. RIDER falls as 1/sqrt(K), at
 any noise, if both targets lie on the line through its start and W is ideal; from any other start, or with a
@@ -89,7 +89,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     -------
     Dataset
         Over case, noise, steps (K) and seed: the fields of `sptrack.evaluation.rates.Rate` and ``total``;
-        over case and noise ``exponent`` of the seeds' geometric mean of the total, with ``_low`` and ``_high``.
+        over case and noise ``exponent`` of the seeds' geometric mean of the total, with ``_low``, ``_high``.
         Over count law, floor case, granularity and seed: ``floor``, the total over the last tenth of a run
         with noise 0.2. ``excess``, its mean over that of the finest granularity, and ``floor_exponent``, a
         power law of that.
@@ -171,9 +171,10 @@ def plot(data: xr.Dataset) -> Figure:
     slopes = {name: float(data["exponent"].sel(case=name, noise=0.2)) for name in CASES}
     headline(
         figure,
-        f"E-RIDER and O-RIDER converge with exponents {slopes['e-rider']:.2f} and {slopes['o-rider']:.2f} from any "
-        "start, RIDER only with targets on its line and an ideal W",
-        "Mean over K steps of |W − W*|² + |P − Q|² + G(P)² per cell, rates ~ 1/√K, dw = 0.001; 4 seeds, 95 %. Filled: "
+        f"With gradient noise E-RIDER and O-RIDER converge with exponents {slopes['e-rider']:.2f} and "
+        f"{slopes['o-rider']:.2f} from any start; RIDER needs targets on its line and an ideal W",
+        "Mean over K steps of |W − W*|² + |P − Q|² + G(P)² per cell, rates ~ 1/√K, dw = 0.001; 4 "
+        "seeds, 95 %. Filled: "
         "at least half of the steps and weights met the premise. Numbers: exponent of K.",
     )
     panels = figure.subplots(2, 2)
@@ -211,13 +212,15 @@ def _draw_rates(ax: Axes, data: xr.Dataset, title: str) -> None:
         ax.errorbar(steps, value, [value - low, high - value], color=case.colour, capsize=2, elinewidth=1)
         for chosen, face in ((met, case.colour), (~met, "white")):
             ax.plot(
-                steps[chosen], value[chosen], case.marker, color=case.colour, markerfacecolor=face, markersize=5,
-                zorder=3,
+                steps[chosen], value[chosen], case.marker, color=case.colour, markerfacecolor=face,
+                markersize=5, zorder=3,
             )  # fmt: skip
         ends.append((float(value[-1]), f"{float(one['exponent']):+.2f}", text_colour(case.colour)))
     guide = _summary(data.sel(case="rider-on-line-ideal")["total"])[0][0] / 3
     ax.plot(steps, guide * np.sqrt(steps[0] / steps), "--", color="black", linewidth=1)
-    ax.annotate("∝ 1/√K", (steps[1], guide * np.sqrt(steps[0] / steps[1])), (-8, -20), textcoords="offset points")
+    ax.annotate(
+        "∝ 1/√K", (steps[1], guide * np.sqrt(steps[0] / steps[1])), (-8, -20), textcoords="offset points"
+    )
     log_scale(ax, "x", most=4)
     log_scale(ax, "y")
     label(ax, title, "steps K of the run", "error per cell (weight units²)")

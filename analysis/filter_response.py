@@ -206,7 +206,8 @@ def plot(data: xr.Dataset) -> Figure:
     headline(
         figure,
         f"A boxcar, which forgets the start, has {ratio:.1f} times the error of an EMA after {at:,} steps",
-        "Lines: theory; open markers: simulated, 95 %; crosses: independent simulation. Above: filters of equal "
+        "Lines: theory; open markers: simulated, 95 %; crosses: independent simulation. Above: filters "
+        "of equal "
         f"delay ({DELAY} steps), settled; below: from rest, each filter as slow as serves it best.",
     )
     axes = figure.subplot_mosaic([["magnitude"], ["settled"], ["budget"]], height_ratios=[1, 1, 1.1])

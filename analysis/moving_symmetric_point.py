@@ -287,9 +287,11 @@ def plot(data: xr.Dataset) -> Figure:
     figure = new_figure(7.2, 8.4)
     headline(
         figure,
-        "The observer follows slow symmetric points best, repeated zero-shifting fast ones; a fast observer runs "
+        "The observer follows slow symmetric points best, repeated zero-shifting fast ones; a fast "
+        "observer runs "
         "ahead of the point",
-        "Lines: theory, open markers: simulated, 95 %. Below: solid, default rate; dashed, best rate for the drift.",
+        "Lines: theory, open markers: simulated, 95 %. Below: solid, default rate; dashed, best rate "
+        "for the drift.",
     )
     axes = figure.subplot_mosaic([["lag", "lag"], ["steady", "walk"]], height_ratios=(0.85, 1.0))
     _plot_lag(axes["lag"], data)
@@ -302,7 +304,9 @@ def plot(data: xr.Dataset) -> Figure:
         text, colour, _ = LOOKS[name]
         for setting, more in (("default", f",\nrate {DEFAULTS.get(name, 0):g}"), ("best", ",\nbest rate")):
             last = float(data["walk_theory"].sel(follower=name, setting=setting)[-1])
-            own = text.replace("moving average of P", "average of P").replace("zero-shifting again", "zero-shifting")
+            own = text.replace("moving average of P", "average of P").replace(
+                "zero-shifting again", "zero-shifting"
+            )
             ends.append((last, own + ("" if name == "zero-shifting" else more), colour))
     label_ends(axes["walk"], ends, size=9.0)
     return figure
@@ -335,8 +339,10 @@ def _plot_lag(ax: Axes, data: xr.Dataset) -> None:
         axis.set_major_locator(FixedLocator(places))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_locator(NullLocator())
-    label(ax, "Age of an estimate: lag behind a moving point over its velocity",
-          "rate of the filter, fraction forgotten per step by the observer", "lag / velocity (steps)")  # fmt: skip
+    rate = "rate of the filter, fraction forgotten per step by the observer"
+    label(
+        ax, "Age of an estimate: lag behind a moving point over its velocity", rate, "lag / velocity (steps)"
+    )
     label_ends(ax, ends)
 
 

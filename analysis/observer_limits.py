@@ -169,7 +169,8 @@ def plot(data: xr.Dataset) -> Figure:
         figure,
         "The regression fails on power laws, two accumulators with few pulses on exponential steps; 12 to "
         "14 bits suffice",
-        "Mean squared error over the last tenth of 20,000 steps, simulated, 95 %. Dotted: weights left alone; filled "
+        "Mean squared error over the last tenth of 20,000 steps, simulated, 95 %. Dotted: weights left "
+        "alone; filled "
         "arrow: interval reaches 0. Read noise 0.02, none with write noise.",
     )
     panels = figure.subplots(3, 2)
@@ -201,7 +202,8 @@ def _draw(ax: Axes, values: xr.DataArray) -> None:
         x = np.arange(len(one)) + 0.15 * (k - 1.5) if axis == "response" else values[axis].values
         ax.errorbar(
             x, one[:, 0], bars, color=look.colour, marker=look.marker, markerfacecolor="white", capsize=2,
-            linestyle="none" if axis == "response" else look.line, markersize=5.5, linewidth=1.3, label=FORMS[form],
+            linestyle="none" if axis == "response" else look.line, markersize=5.5, linewidth=1.3,
+            label=FORMS[form],
         )  # fmt: skip
         open_end = np.asarray(x)[one[:, 1] <= 0]
         if open_end.size:

@@ -260,9 +260,12 @@ def plot(data: xr.Dataset) -> Figure:
     figure = new_figure(7.2, 7.4)
     headline(
         figure,
-        "O-RIDER needs the fewest pulses to tight targets at every granularity; E-RIDER is cheapest to loose ones",
-        "Median over 8 problems, simulated, 95 % (arrow up: some runs do not get there). Calibration included, "
-        "settings searched alike on other problems. RIDER never gets there. Dotted: fewest that can move W there.",
+        "O-RIDER needs the fewest pulses to tight targets at every granularity; E-RIDER is cheapest to "
+        "loose ones",
+        "Median over 8 problems, simulated, 95 % (arrow up: some runs do not get there). Calibration "
+        "included, "
+        "settings searched alike on other problems. RIDER never gets there. Dotted: fewest that can "
+        "move W there.",
     )
     panels = figure.subplots(2, 2)
     states = 2 / data["granularity"].values
@@ -297,7 +300,8 @@ def _draw(ax: Axes, data: xr.Dataset, name: str, x: np.ndarray) -> list[tuple[fl
             markersize=5.5, linewidth=1.5,
         )  # fmt: skip
         ax.errorbar(
-            at[is_open], value[is_open], 0.6 * value[is_open], lolims=True, fmt="none", color=colour, elinewidth=1,
+            at[is_open], value[is_open], 0.6 * value[is_open], lolims=True, fmt="none", color=colour,
+            elinewidth=1,
         )  # fmt: skip
         known = np.flatnonzero(np.isfinite(value))
         if known.size:
@@ -314,11 +318,13 @@ def _draw_exponents(ax: Axes, data: xr.Dataset) -> None:
         colour, marker, _ = look_of(method)
         for row, (name, _, sign) in enumerate(rows):
             one = data.sel({"method": method})
-            low, value, high = sorted(sign * float(one[f"{name}_exponent{end}"]) for end in ("", "_low", "_high"))
+            low, value, high = sorted(
+                sign * float(one[f"{name}_exponent{end}"]) for end in ("", "_low", "_high")
+            )
             if np.isfinite(value):
                 ax.errorbar(
-                    value, row + 0.2 * (k - 1), xerr=[[value - low], [high - value]], fmt=marker, color=colour,
-                    markerfacecolor="white", capsize=2, markersize=5.5, elinewidth=1,
+                    value, row + 0.2 * (k - 1), xerr=[[value - low], [high - value]], fmt=marker,
+                    color=colour, markerfacecolor="white", capsize=2, markersize=5.5, elinewidth=1,
                 )  # fmt: skip
     for at in (1.0, 2.0):
         ax.axvline(at, color=GREY, linestyle=":", linewidth=1.2)
@@ -339,6 +345,4 @@ def _mark_coarse(ax: Axes, data: xr.Dataset) -> None:
     colour = look_of("two-stage").colour
     ax.axvspan(low, high, color=colour, alpha=0.12, linewidth=0)
     text = "calibrating first\ngets there from\nhere on"
-    ax.text(
-        1.06 * high, 0.98, text, fontsize=9, color=colour, va="top", transform=ax.get_xaxis_transform()
-    )
+    ax.text(1.06 * high, 0.98, text, fontsize=9, color=colour, va="top", transform=ax.get_xaxis_transform())

@@ -90,7 +90,8 @@ def plot(data: xr.Dataset) -> Figure:
     headline(
         figure,
         "With a chopper a slow gradient reaches the weights, but not the reference",
-        "Tones added to the gradient. Lines: linear model, open markers: simulated, 95 %. Arrows: upper ends of "
+        "Tones added to the gradient. Lines: linear model, open markers: simulated, 95 %. Arrows: "
+        "upper ends of "
         "intervals that hold 0.",
     )
     panels = figure.subplots(2, 3, sharex=True, height_ratios=[1.5, 1])
@@ -103,7 +104,12 @@ def plot(data: xr.Dataset) -> Figure:
         column[0].set_ylim(0.3 * float(shown[0].min()), 3 * float(shown.max()))
         column[1].yaxis.set_major_locator(MultipleLocator(90))
         label(column[0], _NAMES[output], "", "gain (weight units\nper gradient)" if output == "p" else "")
-        label(column[1], "", "ω (rad per step)" if output == "q" else "", "phase (degrees)" if output == "p" else "")
+        label(
+            column[1],
+            "",
+            "ω (rad per step)" if output == "q" else "",
+            "phase (degrees)" if output == "p" else "",
+        )
     last = data.sel({"output": "w"})
     ends = [
         (float(last["gain"][k, -1]), name.replace(", ", ",\n"), look.colour)
@@ -122,7 +128,12 @@ def _plot_one(column: np.ndarray, data: xr.Dataset, look: Look) -> None:
     style = {"color": look.colour, "markerfacecolor": "white", "markersize": 4.5}
     upper.errorbar(x[sure], gain[sure], half[sure], fmt=look.marker, capsize=2, **style)
     upper.errorbar(
-        x[~sure], (gain + half)[~sure], 0.45 * (gain + half)[~sure], uplims=True, fmt="none", color=look.colour
+        x[~sure],
+        (gain + half)[~sure],
+        0.45 * (gain + half)[~sure],
+        uplims=True,
+        fmt="none",
+        color=look.colour,
     )
     if not (data["model"] > 0).all():
         return

@@ -20,7 +20,16 @@ from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells, Device, sample_cells
 from sptrack.evaluation.scaling import crossing, power_law
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    VERMILLION,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+)
 from sptrack.results import dataset, provenance, read_provenance
 from sptrack.theory import pulses_to_target, zero_shifting_moments
 from sptrack.theory.sampling import array_offset_error
@@ -128,71 +137,61 @@ def _exponents(steps: Any, pulses: Any) -> Any:
     return fits
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Pulses against granularity; beside it their product, which a law N ~ 1/dw would leave constant."""
-    figure = new_figure(13.5, 5.6)
-    left, right = figure.subplots(1, 2, width_ratios=[5, 4])
-    for criterion, line in zip(CRITERIA, ("-", "--"), strict=True):
-        for mode, colour in zip(MODES, COLOURS, strict=False):
-            one = data.sel(mode=mode, criterion=criterion)
-            text = f"{criterion}, {mode}"
-            _draw(
-                left,
-                one,
-                one["granularity"] ** 0,
-                (colour, line),
-                f"{text}: {_slope(one, 'exponent')} ({_slope(one, 'simulated_exponent')})",
-            )
-            _draw(right, one, one["granularity"], (colour, line), text)
-    left.set(xscale="log", yscale="log")
-    right.set(xscale="log")
-    left.invert_xaxis()
-    right.invert_xaxis()
-    states = left.secondary_xaxis("top", functions=(_states, _states))
-    states.set_xlabel("number of states, 2 / dw_min")
-    granularity = "response granularity dw_min (weight units), finer to the right"
-    label(left, "", granularity, "pulses per cell N")
-    label(right, "Departure from N ~ 1 / dw_min", granularity, "N dw_min (weight units)")
-    left.legend(
-        fontsize=9, title="exponent of N, 95 %: exact (simulated)", title_fontsize=9, loc="upper left"
-    )
-    right.legend(handles=_key(right), fontsize=9)
+    """Pulses against granularity; below, their product, which a law N ~ 1/dw would leave constant."""
+    figure = new_figure(7.2, 7.2)
     side = "{} x {} cells".format(*read_provenance(data)["parameters"]["cells"])
-    figure.suptitle(
-        f"Pulses until the mean is within 1 % of the truth, or the RMS error 1 % of the range; {side}"
+    slopes = data["exponent"].values[np.isfinite(data["exponent"].values)]
+    headline(
+        figure,
+        f"Pulses grow as 1 / dw: exponents of {slopes.max():.2f} to {slopes.min():.2f}; random pulses "
+        "never meet the "
+        "RMS target on coarse devices",
+        f"Pulses until the mean error or the RMS error is 1 % of the range, {side}. Lines: exact "
+        "moments, open "
+        "markers: simulated, 95 %; solid: mean, dashed: RMS.",
     )
-    _mark_out_of_reach(right, data.sel(mode="stochastic", criterion="rms"))
+    above, below = figure.subplots(2, 1, sharex=True)
+    ends: list[list[tuple[float, str, str]]] = [[], []]
+    for criterion, line in zip(CRITERIA, ("-", "--"), strict=True):
+        for mode, colour in zip(MODES, (BLUE, VERMILLION), strict=False):
+            one = data.sel(mode=mode, criterion=criterion)
+            name = f"{'RMS' if criterion == 'rms' else criterion}, {mode}"
+            for ax, factor, into, more in (
+                (above, one["granularity"] ** 0, ends[0], f":\n{_slope(one)}"),
+                (below, one["granularity"], ends[1], ""),
+            ):
+                _draw(ax, one, factor, (colour, line))
+                product = (factor * one["exact"]).values
+                into.append((float(product[int(np.argmin(one["granularity"].values))]), name + more, colour))
+    log_scale(above, "y")
+    log_scale(below, "x", most=8)
+    above.invert_xaxis()
+    label(above, "Pulses per cell (numbers: exponent of dw)", "", "pulses N")
+    label(below, "Departure from N ~ 1 / dw", "granularity dw (weight units), finer to the right",
+          "N dw (weight units)")  # fmt: skip
+    _mark_out_of_reach(below, data.sel(mode="stochastic", criterion="rms"))
+    label_ends(above, ends[0])
+    label_ends(below, ends[1])
     return figure
 
 
-def _states(x: Any) -> Any:
-    return 2.0 / np.maximum(x, 1e-300)
-
-
-def _slope(one: xr.Dataset, name: str) -> str:
-    if not np.isfinite(one[name]):
+def _slope(one: xr.Dataset) -> str:
+    if not np.isfinite(one["exponent"]):
         return "not measured"
-    half = (one[f"{name}_high"] - one[f"{name}_low"]).item() / 2
-    return f"{one[name].item():.4f} $\\pm$ {half:.4f}"
+    return f"{one['exponent'].item():.3f}"
 
 
-def _draw(ax: Axes, one: xr.Dataset, factor: xr.DataArray, style: tuple[str, str], text: str) -> None:
+def _draw(ax: Axes, one: xr.Dataset, factor: xr.DataArray, style: tuple[str, str]) -> None:
     colour, line = style
-    ax.plot(one["granularity"], factor * one["exact"], line, color=colour, label=text)
+    ax.plot(one["granularity"], factor * one["exact"], line, color=colour)
     value = factor * one["simulated"]
     ends = abs(xr.concat([factor * one["simulated_low"], factor * one["simulated_high"]], "end") - value)
-    face = "white" if one["criterion"].item() == "rms" else colour
-    marker = "o" if one["mode"].item() == "cyclic" else "s"
     ax.errorbar(
-        one["granularity"],
-        value,
-        ends,
-        fmt=marker,
-        color=colour,
-        markerfacecolor=face,
-        markersize=5,
-        capsize=3,
-    )
+        one["granularity"], value, ends, fmt="o" if one["mode"].item() == "cyclic" else "^", color=colour,
+        markerfacecolor="white", markersize=5, capsize=3,
+    )  # fmt: skip
 
 
 def _mark_out_of_reach(ax: Axes, one: xr.Dataset) -> None:
@@ -202,12 +201,5 @@ def _mark_out_of_reach(ax: Axes, one: xr.Dataset) -> None:
     if reached.all() or not reached.any():
         return
     coarse = steps[~reached].min()
-    text = f"rms, stochastic:\nnever met at\ndw_min $\\geq$ {coarse:g}\n(noise floor\nabove target)"
-    ax.text(steps.max(), 0.95 * np.nanmax(product), text, color=COLOURS[1], fontsize=9, va="center")
-
-
-def _key(ax: Axes) -> list[Any]:
-    line, points = ax.plot([], [], color=GREY), ax.errorbar([], [], [], fmt="o", color=GREY, capsize=3)
-    line[0].set_label("exact moments")
-    points.set_label("simulated (95 %)")
-    return [line[0], points]
+    text = f"RMS, stochastic: never met\nat dw ≥ {coarse:g} (noise\nfloor above target)"
+    ax.text(steps.max(), np.nanmax(product), text, color=VERMILLION, fontsize=9.5, va="top")

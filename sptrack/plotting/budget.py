@@ -10,7 +10,8 @@ from sptrack.results import read_provenance
 
 _KINDS = {"saved": (BLUE, "o", -0.16), "added": (VERMILLION, "^", 0.16)}
 KEY = (
-    "Blue circle: share of the mean square error saved when the source is switched off; red triangle: error that "
+    "Blue circle: share of the mean square error saved when the source is switched off; red triangle: "
+    "error that "
     "the source makes alone. Bars: 95 %, common random numbers."
 )
 """Encoding of `plot_sources`."""
@@ -37,7 +38,9 @@ def limiting(data: xr.Dataset) -> str:
     low = float(data["saved_ci"][most].min())
     if low <= 0:
         return "no single source limits the reference"
-    return f"{data['source'].values[most]} limits Q; without it {share:.0f} % of the mean square error is gone"
+    return (
+        f"{data['source'].values[most]} limits Q; without it {share:.0f} % of the mean square error is gone"
+    )
 
 
 def plot_sources(ax: Axes, data: xr.Dataset) -> Axes:

@@ -80,8 +80,8 @@ def plot_errors(ax: Axes, data: Labelled, certificate: dict[str, object]) -> Axe
     ):  # fmt: skip
         value, interval = np.asarray(data[name]), np.asarray(data[f"{name}_ci"])
         ax.errorbar(
-            pulses, value, np.abs(interval.T - value), fmt=marker, color=colour, markerfacecolor="white", capsize=3,
-            label=f"{text}, simulated (95 %)",
+            pulses, value, np.abs(interval.T - value), fmt=marker, color=colour, markerfacecolor="white",
+            capsize=3, label=f"{text}, simulated (95 %)",
         )  # fmt: skip
         ends.append((float(value[-1]), text, colour))
     target = float(str(certificate["target"]))
@@ -110,7 +110,13 @@ def plot_distribution(ax: Axes, data: Labelled) -> Axes:
         keep = np.unique(np.linspace(0, error.size - 1, 1000).astype(int))
         last = count == pulses[-1]
         colour = BLUE if last else (shade, shade, shade)
-        ax.plot(error[keep], 100 * fraction[keep], color=colour, label=f"{count} pulses", linewidth=2.2 if last else 1.4)
+        ax.plot(
+            error[keep],
+            100 * fraction[keep],
+            color=colour,
+            label=f"{count} pulses",
+            linewidth=2.2 if last else 1.4,
+        )
     log_scale(ax, "x", most=4)
     ax.set_xlim(left=max(1e-5, ax.get_xlim()[0]))
     ax.legend(fontsize=9, loc="lower right" if len(pulses) <= 3 else "upper left", handlelength=1.2)

@@ -45,7 +45,9 @@ def design_figure(data: xr.Dataset) -> Figure:
     asked = int(np.isfinite(data["limit"].values).sum())
     missed = [
         name
-        for name, verdict in zip(data["quantity"].values.tolist(), data["verdict"].values.tolist(), strict=True)
+        for name, verdict in zip(
+            data["quantity"].values.tolist(), data["verdict"].values.tolist(), strict=True
+        )
         if verdict == "missed"
     ]
     outcome = "all requirements met" if told["met"] else "not all requirements met"
@@ -56,7 +58,8 @@ def design_figure(data: xr.Dataset) -> Figure:
         figure,
         f"{spec['device']}: {outcome}",
         f"{s['estimator']}, eta {s['eta']:.3g}, alpha {s['alpha']:.3g}, gamma {told['gamma']:.2g}, beta "
-        f"{told['beta']:.2g}; {told['seeds']} simulations. Bar and line: theory; open marker: simulated, 95 %.",
+        f"{told['beta']:.2g}; {told['seeds']} simulations. Bar and line: theory; open marker: "
+        "simulated, 95 %.",
     )
     axes = figure.subplot_mosaic(
         [["requirements"] * 2, ["left", "rms"]], height_ratios=[0.9 + 0.42 * asked, 2.6]
@@ -72,7 +75,6 @@ def plot_requirements(ax: Axes, data: xr.Dataset) -> Axes:
     asked = [
         name for name in data["quantity"].values.tolist() if np.isfinite(data["limit"].sel(quantity=name))
     ]
-    ends = []
     for place, name in enumerate(reversed(asked)):
         one = data.sel(quantity=name)
         limit, verdict = float(one["limit"]), str(one["verdict"].values)
@@ -83,16 +85,17 @@ def plot_requirements(ax: Axes, data: xr.Dataset) -> Axes:
             ax.plot(np.clip(reach, 1e-3, 1e3), [place, place], color=_VERDICTS[verdict], linewidth=2)
             ax.plot(simulated, place, "o", color=_VERDICTS[verdict], markerfacecolor="white", markersize=7)
         units = str(one["quantity_units"].values)
-        ends.append((float(place), f"{verdict}, limit {limit:g} {units}", _VERDICTS[verdict]))
+        ax.annotate(
+            f"{verdict}, limit {limit:g} {units}", (0.01, place + 0.28), xycoords=("axes fraction", "data"),
+            fontsize=9, color=_VERDICTS[verdict] if verdict != "uncertain" else GREY,
+        )  # fmt: skip
     ax.axvline(1.0, color=VERMILLION, linestyle="--", linewidth=1.2)
     log_scale(ax, "x")
-    ax.set_ylim(-0.6, len(asked) - 0.4)
+    ax.set_ylim(-0.6, len(asked) - 0.15)
     ax.set_yticks(range(len(asked)), list(reversed(asked)))
     low, high = ax.get_xlim()
     ax.set_xlim(min(low, 0.3), max(high, 2.0))
-    label(ax, "Requirements", "value over its limit (left of the dashed line: met)", "")
-    label_ends(ax, ends, size=9.0)
-    return ax
+    return label(ax, "Requirements", "value over its limit (left of the dashed line: met)", "")
 
 
 def _over(name: str, value: float, limit: float) -> float:
@@ -111,9 +114,9 @@ def plot_left(ax: Axes, data: xr.Dataset) -> Axes:
         label="simulated, mean",
     )  # fmt: skip
     ax.axhline(_SETTLED, color=GREY, linestyle=":", label="5 %: settled")
-    ax.legend(fontsize=9)
+    ax.legend(fontsize=9, loc="upper right", handlelength=1.2)
     _few_ticks(ax)
-    return label(ax, "Approach to the symmetric points", "steps", "fraction of start offset")
+    return label(ax, "Start offset left", "steps", "fraction of start offset")
 
 
 def plot_rms(ax: Axes, data: xr.Dataset) -> Axes:
@@ -127,8 +130,8 @@ def plot_rms(ax: Axes, data: xr.Dataset) -> Axes:
         ax.axhline(limit, color=VERMILLION, linestyle="--", label="limit")
     log_scale(ax, "y")
     _few_ticks(ax)
-    ax.legend(fontsize=9)
-    return label(ax, "Error of Q", "steps", "RMS of Q - w* (weight units)")
+    ax.legend(fontsize=9, loc="upper right", handlelength=1.2)
+    return label(ax, "Error of Q", "steps", "RMS of Q - w*\n(weight units)")
 
 
 def _few_ticks(ax: Axes) -> None:
@@ -148,7 +151,8 @@ def pareto_figure(data: xr.Dataset, measured: xr.Dataset | None = None) -> Figur
     simulated = " Black diamonds: simulated, 95 % (arrow: upper end)." if measured is not None else ""
     headline(
         figure, _finding(data),
-        f"{told['device']}, {told['steps']:,} steps, gradient {gradient['mean']:g} ± {gradient['std']:g}. Lines: "
+        f"{told['device']}, {told['steps']:,} steps, gradient {gradient['mean']:g} ± "
+        f"{gradient['std']:g}. Lines: "
         f"least error of the undominated settings, theory; dots: all settings.{simulated}",
     )  # fmt: skip
     panels = figure.subplots(1, 2, sharex=True)
@@ -171,7 +175,8 @@ def _finding(data: xr.Dataset) -> str:
         return f"The least RMS error of Q is {best:.2g} weight units"
     return (
         f"An observer brings the RMS error of Q to {least['observer']:.2g}, a filter to "
-        f"{min(least['few'], least['none']):.2g} with up to {_FEW:.0f} programming events, to {least['none']:.2g} "
+        f"{min(least['few'], least['none']):.2g} with up to {_FEW:.0f} programming events, to "
+        f"{least['none']:.2g} "
         "with none"
     )
 

@@ -100,12 +100,13 @@ def fit_figure(data: xr.Dataset) -> Figure:
     cells = "one cell" if data.sizes["cell"] == 1 else f"{data.sizes['cell']} cells"
     headline(
         figure, _finding(data),
-        f"{about['file']}: {about['family']} fitted to {cells}{more}. Dots: readings after up (blue) and down (red) "
+        f"{about['file']}: {about['family']} fitted to {cells}{more}. Dots: readings after up (blue) "
+        "and down (red) "
         "pulses; band: 95 % of next readings; green: mean response without noise.",
     )  # fmt: skip
     axes = figure.subplot_mosaic(
         [["response"] * 2, ["residual"] * 2, ["points", "scores"], ["words"] * 2],
-        height_ratios=[2.0, 0.9, 1.8, 0.3 + 0.2 * min(_LINES, 1 + len(about["unidentified"]))],
+        height_ratios=[2.0, 0.9, 1.8, 0.25 + 0.13 * min(_LINES, 1 + len(about["unidentified"]))],
     )
     plot_response(axes["response"], data, shown)
     plot_residuals(axes["residual"], data, shown)
@@ -127,7 +128,8 @@ def _finding(data: xr.Dataset) -> str:
     if value.size == 0:
         return "The readings determine no symmetric point"
     if value.size > 1:
-        return f"Symmetric points at {value.mean():.2g} ± {value.std(ddof=1):.2g} weight units (mean ± std over cells)"
+        mean, std = value.mean(), value.std(ddof=1)
+        return f"Symmetric points at {mean:.2g} ± {std:.2g} weight units (mean ± std over cells)"
     low, high = (f"{end:.2g}" if np.isfinite(end) else "open" for end in points["interval"].values[0])
     return f"Symmetric point at {value[0]:.2g} weight units, 95 % interval {low} to {high}"
 
@@ -198,9 +200,7 @@ def plot_symmetric_points(ax: Axes, data: xr.Dataset) -> Axes:
     ax.set_xlim(*visited)
     ax.set_ylim(0.0, value.size + 1.0)
     ax.set_yticks(y if value.size <= _SHOWN else [1, value.size])
-    return label(
-        ax, "Symmetric points (95 %; arrow: open)", "weight (weight units)", "cell, by point"
-    )
+    return label(ax, "Symmetric points (95 %; arrow: open)", "weight (weight units)", "cell, by point")
 
 
 def plot_steps(ax: Axes, data: xr.Dataset) -> Axes:
@@ -221,10 +221,8 @@ def plot_steps(ax: Axes, data: xr.Dataset) -> Axes:
     ax.axvline(value, color=COLOURS[2], linestyle="--", label=text)
     ax.set_ylim(0.0, top)
     ax.set_xlim(weights[0], weights[-1])
-    ax.legend(fontsize=9, loc="upper center")
-    return label(
-        ax, "Mean step of one pulse", "weight (weight units)", "weight units per pulse"
-    )
+    ax.legend(fontsize=9, loc="upper center", frameon=True, framealpha=1, edgecolor="none")
+    return label(ax, "Mean step of one pulse", "weight (weight units)", "weight units per pulse")
 
 
 def plot_words(ax: Axes, about: dict[str, Any]) -> Axes:
@@ -242,7 +240,7 @@ def plot_words(ax: Axes, about: dict[str, Any]) -> Axes:
 
 
 def plot_scores(ax: Axes, about: dict[str, Any]) -> Axes:
-    """Held-out score of every family behind the best, with its standard error; the chosen one is filled."""
+    """Held-out score per reading of every family behind the best, ± standard error; the chosen one filled."""
     scores = about["scores"]
     if not scores:
         ax.text(0.5, 0.5, "family given, none compared", ha="center", transform=ax.transAxes, color=GREY)
@@ -260,8 +258,8 @@ def plot_scores(ax: Axes, about: dict[str, Any]) -> Axes:
     ax.invert_yaxis()
     return label(
         ax,
-        "Families, held out (filled: chosen)",
-        "log density behind the best ± s.e.",
+        "Families (filled: chosen)",
+        "log density behind best",
         "",
     )
 

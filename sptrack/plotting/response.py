@@ -32,7 +32,8 @@ def response_figure(data: xr.Dataset) -> Figure:
     headline(
         figure, _finding(data),
         f"Filter {_short(told['filter'])}, chopper {told['chopper']}, device {told['device']}, gradient "
-        f"{gradient['mean']:.3g} ± {gradient['std']:.3g}, alpha {told['alpha']:.3g}. Lines and bars: theory; dots "
+        f"{gradient['mean']:.3g} ± {gradient['std']:.3g}, alpha {told['alpha']:.3g}. Lines and bars: "
+        "theory; dots "
         "and open markers: simulated, 95 %. Dashed: -3 dB corner (grey), chopper (red).",
     )  # fmt: skip
     panels = figure.subplots(3, 2)
@@ -50,7 +51,9 @@ def _finding(data: xr.Dataset) -> str:
     if row is None:
         return text
     simulated = float(data["measured"][row])
-    value, kind = (simulated, "simulated") if np.isfinite(simulated) else (float(data["predicted"][row]), "theory")
+    value, kind = (
+        (simulated, "simulated") if np.isfinite(simulated) else (float(data["predicted"][row]), "theory")
+    )
     return f"{text}; RMS error of Q {value:.2g} weight units ({kind})"
 
 
@@ -118,15 +121,21 @@ def plot_spectrum(ax: Axes, data: xr.Dataset) -> Axes:
         low, high = (data[f"{name}_{end}"].values[1:] for end in ("low", "high"))
         ax.fill_between(x, low, high, color=colour, alpha=0.3, linewidth=0, rasterized=True)
         ax.plot(
-            x, data[name].values[1:], ".", color=colour, markersize=2.5, rasterized=True, label=f"{text}, measured"
+            x,
+            data[name].values[1:],
+            ".",
+            color=colour,
+            markersize=2.5,
+            rasterized=True,
+            label=f"{text}, measured",
         )
         ax.plot(x, data[f"{name}_expected"].values[1:], color=colour, linewidth=1, label=f"{text}, theory")
     _marks(ax, data)
     ax.set_xlim(x[0] / 1.2, np.pi)
     log_scale(ax, "y", most=6)
     top = max(float(data[name].values[1:].max()) for name in ("chopped", "passed"))
-    low = max(1e-9 * top, 0.3 * float(data["passed"].values[1:].min()))
-    ax.set_ylim(low, 100 * top)
+    bottom = max(1e-9 * top, 0.3 * float(data["passed"].values[1:].min()))
+    ax.set_ylim(bottom, 100 * top)
     for height, text, colour in ((0.98, "chopped", VERMILLION), (0.86, "passed", BLUE)):
         ax.text(
             0.98, height, text, color=colour, ha="right", va="top", transform=ax.transAxes,
@@ -157,7 +166,11 @@ def plot_errors(ax: Axes, data: xr.Dataset) -> Axes:
         capsize=3,
     )
     shown = zip(names, data["predicted"].values, strict=True)
-    ax.set_yticks(y, [f"{name.replace('chopped gradient', 'gradient')}\n{number:.3g}" for name, number in shown], fontsize=9)
+    ax.set_yticks(
+        y,
+        [f"{name.replace('chopped gradient', 'gradient')}\n{number:.3g}" for name, number in shown],
+        fontsize=9,
+    )
     ax.set_xlim(left=0)
     return label(ax, "Error of Q and P", "size (weight units)", "")
 

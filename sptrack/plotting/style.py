@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
-from matplotlib.ticker import Formatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from sptrack.errors import ParameterError
 from sptrack.results import write_atomic
@@ -32,7 +32,7 @@ DOTS_PER_INCH = 200
 SMALLEST = 9.0
 """Smallest text, points."""
 _TITLE, _LINE = 13.0, 1.3
-_RCPARAMS: dict[str, Any] = {
+_RCPARAMS: Any = {
     "svg.hashsalt": "sptrack",
     "font.size": 10.0,
     "axes.labelsize": 11.0,
@@ -124,21 +124,21 @@ def headline(figure: Figure, finding: str, setting: str = "") -> None:
     width, height = figure.get_size_inches()
     margin = 0.1
     top = height - margin
-    for text, size, colour, weight in (
-        (finding, _TITLE, "black", "bold"),
-        (setting, 10.0, GREY, "normal"),
+    for write, text, size, colour, weight in (
+        (figure.suptitle, finding, _TITLE, "black", "bold"),
+        (lambda text, **style: figure.text(s=text, **style), setting, 10.0, GREY, "normal"),
     ):
-        if not text:
-            continue
-        lines = _broken(figure, text, width - 2 * margin, fontsize=size, fontweight=weight)
-        figure.text(
-            margin / width, top / height, "\n".join(lines), fontsize=size, fontweight=weight, color=colour,
-            va="top", linespacing=_LINE,
-        )  # fmt: skip
-        top -= (len(lines) * _LINE * size + 3.0) / 72
+        if text:
+            lines = _broken(figure, text, width - 2 * margin, fontsize=size, fontweight=weight)
+            written = write(
+                "\n".join(lines), x=margin / width, y=top / height, ha="left", va="top", fontsize=size,
+                fontweight=weight, color=colour, linespacing=_LINE,
+            )  # fmt: skip
+            written.set_in_layout(False)
+            top -= (len(lines) * _LINE * size + 3.0) / 72
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
-        engine.set(rect=(0.0, 0.0, 1.0, (top - 0.02) / height))  # type: ignore[arg-type]
+        engine.set(rect=(0.0, 0.0, 1.0, (top - 0.02) / height))
 
 
 def _broken(figure: Figure, text: str, width: float, **font: Any) -> list[str]:
@@ -164,11 +164,11 @@ class StepLocator(LogLocator):
         super().__init__(base=10.0, subs=(1.0,))
         self.most = most
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         """Places of the ticks between two positive limits, at most ``most`` unless a decade has more."""
         low, high = sorted((vmin, vmax))
         if not low > 0:
-            return np.array([])
+            return []
         powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
         for digits in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
             ticks = np.outer(10.0**powers, digits).ravel()
@@ -178,10 +178,8 @@ class StepLocator(LogLocator):
         else:
             inside = inside[:: -(-len(inside) // self.most)]
         if len(inside) < 2:
-            fine = np.outer(10.0**powers, np.arange(1.0, 10.0, 0.5)).ravel()
-            inside = fine[(fine >= low) & (fine <= high)]
-            inside = inside[:: max(1, -(-len(inside) // 4))]
-        return np.asarray(inside)
+            return MaxNLocator(4).tick_values(low, high)
+        return [float(tick) for tick in inside]
 
 
 class PowerFormatter(Formatter):

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sptrack.plotting.style import COLOURS, GREY, headline, house_style, label, log_scale, new_figure
+from sptrack.plotting.style import COLOURS, headline, house_style, label, log_scale, new_figure
 from sptrack.results import read_provenance
 
 _LINES = 4
@@ -59,7 +59,9 @@ def _grid(data: xr.Dataset, quantity: str, varied: list[str]) -> tuple[Figure, s
         _plot_lines(ax, part[quantity], below, lines)
         title = "" if panels is None else f"{panels} {_text(part[panels].values.item())}"
         unit = data[quantity].attrs["units"]
-        label(ax, title, below if ax in places[-1] else "", f"{quantity} ({unit})" if ax in places[:, 0] else "")
+        label(
+            ax, title, below if ax in places[-1] else "", f"{quantity} ({unit})" if ax in places[:, 0] else ""
+        )
     for ax in list(places.flat)[len(shown) :]:
         ax.set_visible(False)
     if lines is not None:

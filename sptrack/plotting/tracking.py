@@ -39,7 +39,8 @@ def tracking_figure(data: xr.Dataset, finding: str | None = None) -> Figure:
     headline(
         figure,
         finding or _finding(data, shown[0]),
-        f"Mean over {seeds} problem{'s' if seeds > 1 else ''}, {steps:,} steps; point: last tenth of the steps, "
+        f"Mean over {seeds} problem{'s' if seeds > 1 else ''}, {steps:,} steps; point: last tenth of "
+        "the steps, "
         "95 % interval.",
     )
     panels = figure.subplots(len(shown), 2, sharex="col", sharey="row", squeeze=False)
@@ -47,7 +48,9 @@ def tracking_figure(data: xr.Dataset, finding: str | None = None) -> Figure:
         for ax, against in zip(row, _AXES, strict=True):
             plot_error(ax, data, error, against)
         tails = zip(data[f"{error}_tail"].values.tolist(), data["method"].values.tolist(), strict=True)
-        texts = [(y, name if y > 0 else f"{name} (0)", text_colour(look_of(name).colour)) for y, name in tails]
+        texts = [
+            (y, name if y > 0 else f"{name} (0)", text_colour(look_of(name).colour)) for y, name in tails
+        ]
         label_ends(row[-1], texts, size=9.0)
     for ax in panels[:-1].flat:
         ax.set_xlabel("")

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sptrack.plotting.style import (
     BLUE,
@@ -31,7 +32,7 @@ TITLES = {
     "programs": "programming events per cell",
     "cost": "cost per cell (pulse units)",
 }
-_SHORT = {"w": "error² of W", "q": "error² of Q"}
+_SHORT = {"w": "error² of W", "q": "error² of Q", "programs": "programming events"}
 _SLICES_IN_A_ROW, _SLICES = 3, 6
 _COMPLETE, _START, _CHOSEN = BLUE, VERMILLION, GREEN
 
@@ -52,8 +53,11 @@ def tuning_figure(data: xr.Dataset) -> Figure:
     more = f"; {len(shown)} of {len(names)} settings drawn" if len(names) > len(shown) else ""
     headline(
         figure, _finding(data),
-        f"{asked['start']['name']} on {asked['problem']}, {asked['steps']:,} steps; start: {data.attrs['source']}. Red "
-        f"diamond: start, green star: taken, blue: complete trials, grey cross: given up{more}.",
+        f"{asked['start']['name']} on {asked['problem']}, {asked['steps']:,} steps; start: "
+        f"{data.attrs['source']}. Red "
+        "diamond: start, green star: taken, blue: complete trials, line: best so far (or front), grey: "
+        "given up or "
+        f"dominated, square: finalist on further problems{more}.",
     )  # fmt: skip
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.8, 2.3 * rows])[:, 0]
     left, right = upper.subplots(1, 2, width_ratios=[1.35, 1])
@@ -66,7 +70,7 @@ def tuning_figure(data: xr.Dataset) -> Figure:
     for ax in panels[len(shown) :]:
         ax.remove()
     for ax in panels[::columns]:
-        ax.set_ylabel(_SHORT.get(_objectives(data)[0], TITLES[_objectives(data)[0]]))
+        ax.set_ylabel(_SHORT.get(_objectives(data)[0], _objectives(data)[0]))
     return figure
 
 
@@ -75,7 +79,7 @@ def _finding(data: xr.Dataset) -> str:
     name = _objectives(data)[0]
     start, best = (float(data[f"held_{name}"].values[k].mean()) for k in (0, _candidate(data)))
     low, high = data[f"difference_{name}_ci"].values[_candidate(data)].tolist()
-    text = f"{_SHORT.get(name, TITLES[name])}: {start:.2g} at the start, {best:.2g} tuned, on held-out problems"
+    text = f"{_SHORT.get(name, name)}: {start:.2g} at the start, {best:.2g} tuned, on held-out problems"
     return text if low > 0 or high < 0 else f"{text} (not resolved)"
 
 
@@ -95,7 +99,7 @@ def plot_history(ax: Axes, data: xr.Dataset) -> Axes:
     chosen = _chosen(data)
     ax.plot(trial[chosen], value[chosen], "*", color=_CHOSEN, markersize=14, label="taken", zorder=5)
     log_scale(ax, "y", most=5)
-    ax.legend(fontsize=9, ncols=1, handlelength=1.2, loc="upper right")
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     seeds = read_provenance(data)["parameters"]["seeds"]
     return label(ax, f"Trials, scored on {seeds} problems", "trial", TITLES[name])
 
@@ -105,14 +109,15 @@ def plot_front(ax: Axes, data: xr.Dataset) -> Axes:
     one, other = _objectives(data)[:2]
     ax.plot(data[one], data[other], "o", color=LIGHT, markersize=4, label="complete")
     front = [_index(data, name) for name in data["candidate"].values.tolist()[1:]]
-    ax.plot(data[one][front], data[other][front], "o-", color=_COMPLETE, markersize=5, label="front")
+    joined = "o-" if len(_objectives(data)) == 2 else "o"
+    front.sort(key=lambda k: float(data[one][k]))
+    ax.plot(data[one][front], data[other][front], joined, color=_COMPLETE, markersize=5, label="front")
     ax.plot(data[one][:1], data[other][:1], "D", color=_START, markersize=8, label="start", zorder=4)
     chosen = _chosen(data)
     ax.plot(
         data[one][chosen], data[other][chosen], "*", color=_CHOSEN, markersize=14, label="taken", zorder=5
     )
     _log_where_positive(ax, data[one].values, data[other].values)
-    ax.legend(fontsize=9, handlelength=1.2)
     seeds = read_provenance(data)["parameters"]["seeds"]
     return label(ax, f"Trials, scored on {seeds} problems", TITLES[one], TITLES[other])
 
@@ -148,7 +153,6 @@ def plot_held_out_front(ax: Axes, data: xr.Dataset) -> Axes:
     k = _candidate(data)
     ax.plot(x[k], y[k], "*", color=_CHOSEN, markersize=14, label="taken", zorder=5)
     _log_where_positive(ax, x, y)
-    ax.legend(fontsize=9, handlelength=1.2)
     return label(ax, f"{data.sizes['seed']} held-out problems", TITLES[one], TITLES[other])
 
 

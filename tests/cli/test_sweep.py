@@ -110,7 +110,8 @@ def test_a_sweep_is_drawn(file, tmp_path, capsys, design):
     mean = data["q"].mean("repeat")
     data.attrs["shown"] = "q"
     figure = sweep_figure(data)
-    assert figure.get_suptitle().startswith(f"q is smallest, {float(mean.min()):.3g}, at method.alpha")
+    title = " ".join(figure.get_suptitle().split())
+    assert title.startswith(f"q is smallest, {float(mean.min()):.3g}, at method.alpha")
     shown = [line.get_ydata() for line in figure.axes[0].lines]
     expected = mean.values if design == "grid" else [mean.values]
     assert sorted(np.concatenate(shown)) == pytest.approx(sorted(np.concatenate(expected)))

@@ -49,13 +49,13 @@ def test_every_requirement_stands_on_its_side_of_the_limit(made):
     dots = [line for line in requirements.lines if line.get_marker() == "o" and len(line.get_xdata()) == 1]
     assert sorted(round(float(line.get_xdata()[0]), 3) for line in dots) == [0.4, 0.625, 1.0, 2.0]
     assert "its limit" in requirements.get_xlabel()
-    assert left.get_ylabel() == "share of the start offset left"
+    assert left.get_ylabel() == "fraction of start offset"
     assert "weight units" in error.get_ylabel()
     assert "not all requirements met" in figure.get_suptitle()
     assert {text.get_text() for text in left.get_legend().get_texts()} >= {"predicted", "simulated, mean"}
 
 
-def test_fronts_show_estimators_units_and_upper_limits():
+def test_fronts_show_kinds_units_and_upper_limits():
     data = load(Path(__file__).parents[2] / "figures" / "design_pareto.nc")
     measured = xr.Dataset(
         {
@@ -67,13 +67,18 @@ def test_fronts_show_estimators_units_and_upper_limits():
         }
     )
     figure = pareto_figure(data, measured)
-    bias, rms, colours = figure.axes
+    bias, rms = figure.axes
     for ax in (bias, rms):
         assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
         assert ax.get_xlabel() == "pulses per cell and run"
-        assert "weight units" in ax.get_ylabel()
-    assert "programming events" in colours.get_ylabel()
-    texts = {text.get_text() for text in rms.get_legend().get_texts()}
-    assert {"observer, undominated", "simulated, 95 %", "simulated: not above"} <= texts
-    limits = [line for line in bias.lines if line.get_marker() == "v"]
+    assert "weight units" in bias.get_ylabel()
+    lines = {line.get_label(): line for line in rms.lines}
+    assert {"observer", "filter, up to 100 events", "filter, more events", "filter, not programmed"} <= set(
+        lines
+    )
+    assert all((np.diff(line.get_ydata()) <= 0).all() for name, line in lines.items() if "filter" in name)
+    assert float(lines["observer"].get_ydata()[-1]) == pytest.approx(
+        float(data["candidate_rms"].values[data["estimator"].values == "observer"].min()), rel=1e-9
+    )
+    limits = [line for line in bias.lines if line.get_label() == "simulated: not above"]
     assert [line.get_ydata().tolist() for line in limits] == [[0.001]]

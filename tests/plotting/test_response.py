@@ -37,7 +37,7 @@ def test_every_panel_has_a_title_and_units(axes):
     assert all(ax.get_title(loc="left") for ax in axes.values())
     for name, unit in (
         ("magnitude", "dB"), ("phase", "degrees"), ("delay", "steps"), ("step", "steps"),
-        ("spectrum", "per cycle per step"), ("errors", "weight units"),
+        ("spectrum", "cycle per step"), ("errors", "weight units"),
     ):  # fmt: skip
         assert unit in text[name]
     assert pyplot.get_fignums() == []

@@ -40,7 +40,7 @@ def drawn(ax, text):
 def test_history(ax, data):
     plot_history(ax, data)
     np.testing.assert_array_equal(drawn(ax, "complete").get_ydata(), data["w"])
-    np.testing.assert_array_equal(drawn(ax, "given up, as last seen").get_ydata(), data["seen"])
+    np.testing.assert_array_equal(drawn(ax, "given up").get_ydata(), data["seen"])
     best = drawn(ax, "best so far").get_ydata()
     assert best[-1] == np.nanmin(data["w"])
     assert (np.diff(best) <= 0).all()
