@@ -37,7 +37,6 @@ from sptrack.plotting.style import (
     label_ends,
     log_scale,
     new_figure,
-    show_outside,
     text_colour,
 )
 from sptrack.results import dataset, provenance
@@ -57,9 +56,6 @@ _LOOK = {
 
 _EXPONENTIAL = ExpStep(a=0.5, b=0.0, A_up=math.exp(-1.5), A_down=math.exp(-1.5), gamma_up=3.0, gamma_down=3.0)
 """q_plus = 1 - exp(-1.5 (1 - w)), and its mirror image."""
-
-LIMIT = 0.1
-"""Largest mean error that is drawn, weight units."""
 
 
 def devices() -> dict[str, Device]:
@@ -119,7 +115,7 @@ def plot(data: xr.Dataset) -> Figure:
         figure, _finding(data),
         f"{READS} reads of each cell, read noise 1 % of the range; simulated, 95 % over cells. Red "
         "line: target of 1 % "
-        "of the range. Arrows: values outside.",
+        "of the range.",
     )  # fmt: skip
     axes = figure.subplots(2, data.sizes["device"], sharex=True, sharey="row")
     ends = []
@@ -131,7 +127,6 @@ def plot(data: xr.Dataset) -> Figure:
                 ax.axhline(TARGET, color="#cc3311", linewidth=0.9)
             else:
                 ax.axhline(0.0, color="#cc3311", linewidth=0.9)
-                ax.set_ylim(-LIMIT, LIMIT)
             for method, look in _LOOK.items():
                 one = data.isel(device=d).sel({"method": method})
                 value = one[name].values
@@ -140,10 +135,7 @@ def plot(data: xr.Dataset) -> Figure:
                     one["pulses"], value, reach, color=look.colour, marker=look.marker, linestyle=look.line,
                     markerfacecolor="white", markersize=4.5, linewidth=1.2, elinewidth=0.8,
                 )  # fmt: skip
-                if name == "mean":
-                    worst = int(np.argmax(np.abs(value)))
-                    show_outside(ax, one["pulses"].values[worst], value[worst], text_colour(look.colour))
-                elif d == data.sizes["device"] - 1:
+                if name == "rms" and d == data.sizes["device"] - 1:
                     ends.append((float(value[-1]), method, text_colour(look.colour)))
         kind, _, more = str(device).partition(" ")
         label(axes[0, d], f"{kind[0].upper()}{kind[1:]} {more.partition('(')[0]}".strip(), "", "")

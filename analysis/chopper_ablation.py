@@ -88,7 +88,8 @@ def plot(data: xr.Dataset) -> Figure:
         f"E-RIDER needs rare flips: its error of W is least near p = {p[best]:g}, {w[0] / w[best]:.0f} "
         "times below "
         "that without a chopper",
-        "Open markers: simulated, 95 % over the seeds; crosses: W of an independent simulation. Left "
+        "Open markers: simulated, 95 % over the seeds; crosses: W of an independent simulation; filled "
+        "arrows: interval reaches 0. Left "
         "of the axis "
         "break: p = 0.",
     )
@@ -101,6 +102,11 @@ def plot(data: xr.Dataset) -> Figure:
         style = {"color": colour, "marker": marker, "markerfacecolor": "white", "capsize": 3}
         upper.errorbar(x[1:], value[1:], bars[:, 1:], **style)
         upper.errorbar(x[:1], value[:1], bars[:, :1], linestyle="none", **style)
+        reaches_zero = x[data[f"{name}_ci"].values[:, 0] <= 0]
+        if reaches_zero.size:
+            bottom = np.zeros(reaches_zero.size)
+            place = upper.get_xaxis_transform()
+            upper.plot(reaches_zero, bottom, "v", color=colour, transform=place, clip_on=False)
         ends.append((float(value[-1]), f"{text}, E-RIDER", colour))
     upper.plot(x, data["earlier"], "x", color="black", markersize=7, zorder=4)
     sgd = float(data["sgd"])

@@ -112,7 +112,7 @@ def _draw_paths(ax: Axes, data: xr.Dataset) -> None:
             one, look = data.sel({"method": name}).isel(cell=cell), look_of(name)
             ax.plot(one["q"], one["w"], color=look.colour, linewidth=1.2, alpha=0.85)
             ax.plot(one["q"][-1], one["w"][-1], look.marker, color=look.colour, markersize=7, zorder=4)
-        ax.plot(point[cell], optimum[cell], "*", color=GREEN, markersize=16, zorder=5)
+        ax.plot(point[cell], optimum[cell], "*", color=GREEN, markersize=16, zorder=3)
     ends = np.array([-1.0, 1.0])
     ax.plot(ends, slope * ends, color="black", linestyle="--", linewidth=1, zorder=0, label="W = (β/η) Q")
     ax.plot(0, 0, "s", color="black", markersize=7, zorder=6, label="start")

@@ -13,6 +13,10 @@ from tests.plotting.looks import faults
 
 GALLERY = Path(__file__).parents[2] / analysis.GALLERY
 NAMES = (
+    "calibrators_nonlinear",
+    "chopper_ablation",
+    "rider_invariant",
+    "zs_pulses_vs_granularity",
     "bounds_atlas",
     "calibrators_compared",
     "chopper_spectrum",
