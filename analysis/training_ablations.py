@@ -64,7 +64,7 @@ def _table(folder: Path, *, epochs: int, seeds: int, batch: int, seed: int) -> x
     shape = (len(METHODS), len(VARIANTS), seeds)
     accuracy = np.full((*shape, epochs), np.nan)
     on_w, on_p = np.full(shape, np.nan), np.full(shape, np.nan)
-    for (i, method), (j, variant), k in product(enumerate(METHODS), enumerate(VARIANTS), range(seeds)):
+    for k, (i, method), (j, variant) in product(range(seeds), enumerate(METHODS), enumerate(VARIANTS)):
         if method == "agad" and variant == "no residual pass":
             continue
         settings, digital = _settings(method, variant)

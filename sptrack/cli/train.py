@@ -43,7 +43,7 @@ _TILE = (
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetInput:
-    """What is trained.
+    """Net, data and device.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class NetInput:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainAmount:
-    """How much is trained.
+    """Epochs, batch, rate and seeds.
 
     Parameters
     ----------
