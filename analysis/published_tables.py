@@ -9,9 +9,10 @@ not run again. Images are looked for in SPTRACK_DATA/mnist, or in ``shared/data/
 First epochs tell the methods apart, not the runs of one: a net of sigmoids starts on a plateau. By AGAD it
 leaves it with W as it started, by its digital parameters, in an epoch that depends on the seed: at mean 0 and
 std 0.05, seeds 0 and 1 give 32.9 and 54.0 % after five epochs, with at most 1.3 pulses on a thousand cells of
-W. By E-RIDER the residual pass is off it within the first epoch. By TT-v2 the first layer's W has no part
-in it: with the printed rates a read a of P adds 0.01 lr a to the buffer and a pulse is due at 0.37, so that
-the 613 reads of a column in 40 epochs are worth 0.52 a pulses. What it learns are digital parameters.
+W. By E-RIDER the residual pass is off it within the first epoch. By TT-v2 the first layer's W has no part in
+it: with the printed rates a read a of P adds 0.01 lr a to the buffer and a pulse is due at 0.37, so that the
+613 reads of a column in 40 epochs (rate halved every 15) are worth 0.52 a pulses at lr 0.05: what it learns
+are digital parameters.
 """  # noqa: D400
 
 import os
