@@ -39,7 +39,7 @@ def study(name: str) -> ModuleType:
 
 
 def question(name: str) -> str:
-    """What a study asks: the first line of its text. Errors as in `study`."""
+    """Question of a study: the first line of its text. Errors as in `study`."""
     return (study(name).__doc__ or "").strip().partition("\n")[0]
 
 

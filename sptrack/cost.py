@@ -42,7 +42,7 @@ class CostModel:
         for name in ("pulse", "read", "read_product", "program"):
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value >= 0):
-                raise ParameterError(f"cost of a {name} = {value}: a finite number >= 0 wanted")
+                raise ParameterError(f"cost of a {name} must be a finite number >= 0, got {value}")
 
     @property
     def digital(self) -> "CostModel":

@@ -1,14 +1,25 @@
-"""What callers hand in, as numbers that mean the same: nothing is lost in a cast without a word."""
+"""Checks and conversions of arguments; no cast loses information silently."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.errors import ParameterError, one_line
+from sptrack.errors import ParameterError, nearest, one_line
 
-__all__ = ["as_seed", "integer_array", "plain_fields", "plain_item", "real_array"]
+__all__ = [
+    "as_seed",
+    "check_choice",
+    "check_number",
+    "check_whole",
+    "integer_array",
+    "plain_fields",
+    "plain_item",
+    "real_array",
+]
 
 Array = NDArray[Any]
 
@@ -23,10 +34,66 @@ def as_seed(seed: Any, name: str = "seed") -> int:
     ParameterError
         Anything else: True, 1.0, None, "1", -1.
     """
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not whole or seed < 0:
-        raise ParameterError(f"{name} must be a whole number >= 0, got {_shown(seed)}")
+    check_whole(name, seed)
     return int(seed)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> None:
+    """Refuse anything but a finite number inside the limits given.
+
+    Parameters
+    ----------
+    name
+        Of the value, for the message.
+    value
+        The number.
+    least, most
+        Limits that are allowed themselves.
+    above, below
+        Limits that are not.
+
+    Raises
+    ------
+    ParameterError
+        With the name, the rule and the value.
+    """
+    try:
+        finite = math.isfinite(value)
+    except (TypeError, ValueError, OverflowError):
+        finite = False
+    fits = finite and (least is None or value >= least) and (above is None or value > above)
+    if not (fits and (most is None or value <= most) and (below is None or value < below)):
+        low = "" if least is None else f">= {least:.12g}"
+        low = low if above is None else f"> {above:.12g}"
+        high = "" if most is None else f"<= {most:.12g}"
+        high = high if below is None else f"< {below:.12g}"
+        limits = " and ".join(filter(None, (low, high)))
+        rule = f"lie in {least:.12g} .. {most:.12g}" if least is not None and most is not None else ""
+        rule = rule or " ".join(filter(None, ("be" if finite else "be a finite number", limits)))
+        raise ParameterError(f"{name} must {rule}, got {_shown(value)}")
+
+
+def check_whole(name: str, value: Any, least: int = 0) -> None:
+    """Refuse anything but a whole number, of any integer type, of at least ``least`` (ParameterError)."""
+    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not (integer and value >= least):
+        raise ParameterError(f"{name} must be a whole number >= {least}, got {_shown(value)}")
+
+
+def check_choice(kind: str, value: Any, choices: Iterable[str]) -> None:
+    """Refuse a name that is not among ``choices``, which the message lists (ParameterError)."""
+    known = tuple(choices)
+    if value not in known:
+        close = nearest(value, known) if isinstance(value, str) else ""
+        raise ParameterError(f"unknown {kind} {_shown(value)}; choose from {', '.join(known)}{close}")
 
 
 def real_array(values: ArrayLike, name: str, dtype: Any = np.float64) -> Array:
@@ -97,5 +164,5 @@ def plain_fields(described: Any) -> None:
 
 
 def _shown(value: Any) -> str:
-    text = one_line(repr(value))
+    text = one_line(repr(value.item() if isinstance(value, np.generic) else value))
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

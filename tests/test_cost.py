@@ -19,5 +19,5 @@ def test_one_product_reads_a_row_of_cells():
 @pytest.mark.parametrize("name", ["pulse", "read", "read_product", "program"])
 @pytest.mark.parametrize("value", [-1.0, np.inf, np.nan])
 def test_impossible_weights_are_refused(name, value):
-    with pytest.raises(ParameterError, match=f"cost of a {name} = {value}.*>= 0"):
+    with pytest.raises(ParameterError, match=f"cost of a {name} must be .*>= 0, got {value}"):
         CostModel(**{name: value})

@@ -1,4 +1,4 @@
-"""What every block is: a frozen description, an explicit state, a step."""
+"""Base of every block: a frozen description, an explicit state, a step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.errors import ParameterError
 from sptrack.kernels.chains import run_chain, scratch_of
 from sptrack.kernels.stages import Stage, pack, slots
-from sptrack.values import plain_fields, real_array
+from sptrack.values import check_choice, check_whole, plain_fields, real_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,25 +37,6 @@ class State(NamedTuple):
 
     sample: int
     memory: Array
-
-
-def within(name: str, value: float, allowed: bool, wanted: str) -> None:
-    """Refuse a value that is not finite or not ``allowed``.
-
-    Raises
-    ------
-    ParameterError
-        With the name, the value and what was ``wanted``.
-    """
-    if not (math.isfinite(value) and allowed):
-        raise ParameterError(f"{name} = {value}: {wanted} wanted")
-
-
-def whole(name: str, value: Any, least: int) -> None:
-    """Refuse a value that is not a whole number of at least ``least`` (ParameterError)."""
-    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not (integer and value >= least):
-        raise ParameterError(f"{name} = {value}: a whole number >= {least} wanted")
 
 
 class Filtered(NamedTuple):
@@ -86,7 +67,7 @@ def as_samples(x: ArrayLike) -> Array:
     """
     array = real_array(x, "x", None)
     if array.ndim == 0:
-        raise ParameterError("x is a single number: an array with time on axis 0 wanted (see step)")
+        raise ParameterError("x must be an array with time on axis 0, got a single number (see step)")
     samples = np.ascontiguousarray(array, np.float32 if array.dtype == np.float32 else np.float64)
     return frozen(samples.view())
 
@@ -95,7 +76,7 @@ def as_shape(shape: Shape) -> tuple[int, ...]:
     """Shape of the cells as a tuple of whole numbers >= 1 (ParameterError)."""
     sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     for size in sizes:
-        whole("shape", size, 1)
+        check_whole("shape", size, 1)
     return tuple(int(size) for size in sizes)
 
 
@@ -108,7 +89,7 @@ def frozen(array: Array) -> Array:
 def refuse_unbounded(x: Array) -> None:
     """Say where ``x`` [time, ...] first is not finite (ParameterError)."""
     bad = np.argwhere(~np.isfinite(x))[0]
-    raise ParameterError(f"x{bad.tolist()} = {x[tuple(bad)]}: finite numbers wanted")
+    raise ParameterError(f"x{bad.tolist()} must be finite numbers, got {x[tuple(bad)]}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +106,7 @@ class Block(ABC):
 
     def __post_init__(self) -> None:
         plain_fields(self)
-        if self.clock not in get_args(Clock):
-            raise ParameterError(f"clock = {self.clock!r}: one of {', '.join(get_args(Clock))} wanted")
+        check_choice("clock", self.clock, get_args(Clock))
 
     @abstractmethod
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
@@ -335,8 +315,8 @@ def writable_memory(state: State, slots: int, cells: tuple[int, ...]) -> Array:
     """Copy of a state's memory as [slots, number of cells] (ParameterError if it belongs elsewhere)."""
     if state.memory.shape != (slots, *cells):
         raise ParameterError(
-            f"state of shape {list(state.memory.shape)}: [{slots}, *shape] wanted, x being [time, *shape] = "
-            f"[time, {', '.join(map(str, cells))}]"
+            f"state must have shape [{slots}, *shape], got {list(state.memory.shape)}; "
+            f"x is [time, *shape] = [time, {', '.join(map(str, cells))}]"
         )
     return np.array(state.memory.reshape(slots, -1), np.float64, order="C")
 

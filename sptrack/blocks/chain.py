@@ -45,10 +45,10 @@ class Chain(Block):
     def __init__(self, *blocks: Block) -> None:
         for block in blocks:
             if not isinstance(block, Block):
-                raise ParameterError(f"block = {block!r}: a block wanted")
+                raise ParameterError(f"every part of a chain must be a block, got {block!r}")
         clocks = list(dict.fromkeys(block.clock for block in blocks))
         if len(clocks) != 1:
-            raise ParameterError(f"blocks on the clocks {clocks}: one or more blocks on one clock wanted")
+            raise ParameterError(f"a chain must be one or more blocks on one clock, got the clocks {clocks}")
         parts = (block.blocks if isinstance(block, Chain) else (block,) for block in blocks)
         object.__setattr__(self, "blocks", tuple(chain.from_iterable(parts)))
         object.__setattr__(self, "clock", clocks[0])

@@ -16,12 +16,12 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks.block import Array, Block, Shape, as_shape, whole, within
+from sptrack.blocks.block import Array, Block, Shape, as_shape
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import stream_key, words_of
 from sptrack.kernels.signs import chop_tile
 from sptrack.kernels.stages import Stage
-from sptrack.values import as_seed, real_array
+from sptrack.values import as_seed, check_choice, check_number, check_whole, real_array
 
 Scope = Literal["array", "column", "cell"]
 Real = NDArray[np.float64]
@@ -40,7 +40,7 @@ class SpectralLines(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignSource(Block):
-    """What all choppers have: signs by sample number, spectrum and autocorrelation.
+    """Base class of choppers: signs by sample number, spectrum and autocorrelation.
 
     Parameters
     ----------
@@ -52,8 +52,7 @@ class SignSource(Block):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        if self.scope not in get_args(Scope):
-            raise ParameterError(f"scope = {self.scope!r}: one of {', '.join(get_args(Scope))} wanted")
+        check_choice("scope", self.scope, get_args(Scope))
 
     @abstractmethod
     def group_signs(self, first: int, count: int, groups: int) -> NDArray[np.int8]:
@@ -107,8 +106,8 @@ class SignSource(Block):
         ParameterError
             A negative number or an empty shape.
         """
-        whole("first", first, 0)
-        whole("count", count, 0)
+        check_whole("first", first, 0)
+        check_whole("count", count, 0)
         cells = as_shape(shape)
         groups = self.groups(cells)
         place = np.arange(math.prod(cells)) % groups
@@ -116,7 +115,7 @@ class SignSource(Block):
 
     def flips(self, first: int, count: int, shape: Shape = ()) -> NDArray[np.bool_]:
         """Whether each sample's sign differs from that of the sample before; arguments as in `signs`."""
-        whole("first", first, 0)
+        check_whole("first", first, 0)
         signs = self.signs(max(first - 1, 0), count + min(first, 1), shape)
         changed = signs[1:] != signs[:-1]
         return changed if first > 0 else np.concatenate([np.zeros_like(signs[:1], np.bool_), changed])[:count]
@@ -150,7 +149,7 @@ class Chopper(SignSource):
 
     def __post_init__(self) -> None:
         SignSource.__post_init__(self)
-        within("p", self.p, 0 <= self.p <= 1, "a probability between 0 and 1")
+        check_number("p", self.p, least=0, most=1)
         as_seed(self.seed)
 
     def group_signs(self, first: int, count: int, groups: int) -> NDArray[np.int8]:
@@ -204,7 +203,7 @@ class PatternChopper(SignSource):
 
     def __post_init__(self) -> None:
         SignSource.__post_init__(self)
-        whole("stagger", self.stagger, 0)
+        check_whole("stagger", self.stagger, 0)
 
     @abstractmethod
     def pattern(self) -> Array:
@@ -256,11 +255,11 @@ class PeriodicChopper(PatternChopper):
 
     def __post_init__(self) -> None:
         PatternChopper.__post_init__(self)
-        whole("half_period", self.half_period, 1)
-        within("duty", self.duty, 0 < self.duty < 1, "a number between 0 and 1")
+        check_whole("half_period", self.half_period, 1)
+        check_number("duty", self.duty, above=0, below=1)
         if not 0 < self.high < self.period:
             raise ParameterError(
-                f"duty = {self.duty}: at least one sample of each sign in a period of {self.period} wanted"
+                f"duty must leave a sample of each sign in a period of {self.period}, got {self.duty}"
             )
 
     @property
@@ -315,9 +314,9 @@ class MaximumLengthChopper(PatternChopper):
 
     def __post_init__(self) -> None:
         PatternChopper.__post_init__(self)
-        whole("register", self.register, 2)
+        check_whole("register", self.register, 2)
         if self.register > _LONGEST_REGISTER:
-            raise ParameterError(f"register = {self.register}: at most {_LONGEST_REGISTER} wanted")
+            raise ParameterError(f"register must be at most {_LONGEST_REGISTER}, got {self.register}")
 
     @property
     def period(self) -> int:

@@ -11,10 +11,10 @@ import numpy as np
 from numba.core.errors import NumbaError
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks.block import Array, Block, LinearBlock, whole
+from sptrack.blocks.block import Array, Block, LinearBlock
 from sptrack.errors import ParameterError, one_line
 from sptrack.kernels.stages import Stage, custom_step, pack
-from sptrack.values import real_array
+from sptrack.values import check_whole, real_array
 
 _LONGEST = 300
 """Characters of a compiler's message that are shown."""
@@ -61,7 +61,7 @@ class CustomFilter(LinearBlock):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        whole("rows", self.rows, 1)
+        check_whole("rows", self.rows, 1)
         functions: dict[str, Any] = {"update": self.update, "response": self.response or abs}
         for name, function in functions.items():
             if not callable(function):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sptrack.blocks.block import Block, whole
+from sptrack.blocks.block import Block
 from sptrack.blocks.choppers import SignSource
 from sptrack.errors import ParameterError
 from sptrack.kernels.signs import demodulate_tile, lock_in_tile
 from sptrack.kernels.stages import Stage
+from sptrack.values import check_whole
 
 
 def same_clock(block: Block, chopper: SignSource) -> None:
     """Refuse a chopper on another clock than its user's (ParameterError)."""
     if not isinstance(chopper, SignSource):
-        raise ParameterError(f"chopper = {chopper!r}: a chopper wanted")
+        raise ParameterError(f"chopper must be a chopper, got {chopper!r}")
     if chopper.clock != block.clock:
-        raise ParameterError(f"chopper on the {chopper.clock} clock: one on the {block.clock} clock wanted")
+        raise ParameterError(f"chopper must run on the {block.clock} clock, got the {chopper.clock} clock")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Demodulator(Block):
     def __post_init__(self) -> None:
         Block.__post_init__(self)
         same_clock(self, self.chopper)
-        whole("hold", self.hold, 0)
+        check_whole("hold", self.hold, 0)
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""

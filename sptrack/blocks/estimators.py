@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sptrack.blocks.block import Array, Block, within
+from sptrack.blocks.block import Array, Block
 from sptrack.blocks.choppers import SignSource
 from sptrack.blocks.demodulation import same_clock
 from sptrack.blocks.filters import SteadyKalman
@@ -14,6 +14,7 @@ from sptrack.errors import ParameterError
 from sptrack.kernels.filters import fixed_tile, kalman_tile, period_mean_tile
 from sptrack.kernels.signs import flips_tile
 from sptrack.kernels.stages import Stage, slots
+from sptrack.values import check_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ class PeriodMean(Block):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        within("eta", self.eta, 0 < self.eta <= 1, "a number above 0 and at most 1")
+        check_number("eta", self.eta, above=0, most=1)
 
     @classmethod
     def over(cls, period: float, tail: float = 5.0) -> PeriodMean:
@@ -82,8 +83,8 @@ class PeriodMean(Block):
         ParameterError
             A value outside its range.
         """
-        within("period", period, period >= 1, "a number >= 1")
-        within("tail", tail, tail > 0, "a number above 0")
+        check_number("period", period, least=1)
+        check_number("tail", tail, above=0)
         return cls(eta=min(tail / period, 1.0))
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
@@ -133,9 +134,9 @@ class Kalman(Block):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        within("read_std", self.read_std, self.read_std > 0, "a number above 0")
-        within("drift_std", self.drift_std, self.drift_std >= 0, "a number >= 0")
-        within("initial_std", self.initial_std, self.initial_std >= 0, "a number >= 0")
+        check_number("read_std", self.read_std, above=0)
+        check_number("drift_std", self.drift_std, least=0)
+        check_number("initial_std", self.initial_std, least=0)
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
@@ -200,7 +201,7 @@ class SPEstimator(Block):
 
     @property
     def settled(self) -> Block:
-        """What the estimator becomes in the long run."""
+        """Filter that the estimator becomes in the long run."""
         found: Block = self.estimator.settled
         return found
 

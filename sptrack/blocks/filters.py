@@ -15,7 +15,7 @@ from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import tf2sos
 
-from sptrack.blocks.block import Array, Block, LinearBlock, frozen, whole, within
+from sptrack.blocks.block import Array, Block, LinearBlock, frozen
 from sptrack.errors import ParameterError
 from sptrack.kernels.filters import (
     boxcar_tile,
@@ -27,7 +27,7 @@ from sptrack.kernels.filters import (
     sos_tile,
 )
 from sptrack.kernels.stages import Stage
-from sptrack.values import real_array
+from sptrack.values import check_number, check_whole, real_array
 
 if TYPE_CHECKING:
     from sptrack.blocks.choppers import PatternChopper
@@ -69,8 +69,8 @@ class EMA(LinearBlock):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        within("eta", self.eta, 0 < self.eta <= 1, "a number above 0 and at most 1")
-        whole("order", self.order, 1)
+        check_number("eta", self.eta, above=0, most=1)
+        check_whole("order", self.order, 1)
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
@@ -117,7 +117,7 @@ class CorrectedEMA(Block):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        within("eta", self.eta, 0 < self.eta <= 1, "a number above 0 and at most 1")
+        check_number("eta", self.eta, above=0, most=1)
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
@@ -174,7 +174,7 @@ def _checked(name: str, values: ArrayLike, dimensions: int) -> Array:
     array = np.array(real_array(values, name))
     if array.ndim != dimensions or array.size == 0 or not np.isfinite(array).all():
         raise ParameterError(
-            f"{name} of shape {list(array.shape)}: {dimensions} axes of finite numbers, not empty, wanted"
+            f"{name} must be finite numbers on {dimensions} axes, not empty, got shape {list(array.shape)}"
         )
     return frozen(array)
 
@@ -219,11 +219,9 @@ class SOS(_Design):
         Block.__post_init__(self)
         sos = _checked("sos", self.sos, 2)
         if sos.shape[1] != 6:
-            raise ParameterError(f"sos of shape {list(sos.shape)}: 6 numbers a section wanted")
+            raise ParameterError(f"sos must have 6 numbers per section, got shape {list(sos.shape)}")
         if np.any(sos[:, 3] != 1):
-            raise ParameterError(
-                f"sos has a0 = {sos[sos[:, 3] != 1, 3][0]}: sections normalised to a0 = 1 wanted"
-            )
+            raise ParameterError(f"sos must be normalised to a0 = 1, got a0 = {sos[sos[:, 3] != 1, 3][0]}")
         object.__setattr__(self, "sos", sos)
 
     @property
@@ -378,12 +376,12 @@ class Boxcar(LinearBlock):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        whole("length", self.length, 1)
+        check_whole("length", self.length, 1)
 
     @classmethod
     def over(cls, chopper: PatternChopper, periods: int = 1) -> Boxcar:
         """Moving average over ``periods`` whole periods of ``chopper``, on its clock."""
-        whole("periods", periods, 1)
+        check_whole("periods", periods, 1)
         return cls(length=periods * chopper.period, clock=chopper.clock)
 
     @classmethod
@@ -395,7 +393,7 @@ class Boxcar(LinearBlock):
         ParameterError
             A rate outside 0 < eta <= 1.
         """
-        within("eta", eta, 0 < eta <= 1, "a number above 0 and at most 1")
+        check_number("eta", eta, above=0, most=1)
         return cls(length=max(1, round(2 / eta - 1)))
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
@@ -438,7 +436,7 @@ class GrowingBoxcar(Block):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        whole("length", self.length, 1)
+        check_whole("length", self.length, 1)
 
     @classmethod
     def like(cls, eta: float) -> GrowingBoxcar:
@@ -490,8 +488,8 @@ class CIC(LinearBlock):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        whole("length", self.length, 1)
-        whole("order", self.order, 1)
+        check_whole("length", self.length, 1)
+        check_whole("order", self.order, 1)
 
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
@@ -539,8 +537,8 @@ class SteadyKalman(LinearBlock):
 
     def __post_init__(self) -> None:
         Block.__post_init__(self)
-        within("drift_std", self.drift_std, self.drift_std > 0, "a number above 0")
-        within("read_std", self.read_std, self.read_std >= 0, "a number >= 0")
+        check_number("drift_std", self.drift_std, above=0)
+        check_number("read_std", self.read_std, least=0)
 
     @property
     def predicted_variance(self) -> float:

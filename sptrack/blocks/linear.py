@@ -14,11 +14,11 @@ from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincc
 
-from sptrack.blocks.block import Block, LinearBlock, whole, within
+from sptrack.blocks.block import Block, LinearBlock
 from sptrack.blocks.chain import Chain
 from sptrack.blocks.filters import CIC, EMA, FIR, SOS, Boxcar, LastSample, SteadyKalman, boxcar_response
 from sptrack.errors import ConvergenceError, ParameterError
-from sptrack.values import real_array
+from sptrack.values import check_number, check_whole, real_array
 
 Real = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ def _parts(block: Block) -> tuple[LinearBlock, ...]:
     parts = block.blocks if isinstance(block, Chain) else (block,)
     for part in parts:
         if not isinstance(part, LinearBlock):
-            raise ParameterError(f"{part}: a linear block that does not change with time wanted")
+            raise ParameterError(f"{part} must be a linear, time-invariant block")
         _ = part.settled
     return parts  # type: ignore[return-value]
 
@@ -132,7 +132,7 @@ def step_response(block: Block, count: int) -> Real:
         A block that is not linear or changes with time, or a negative count.
     """
     _parts(block)
-    whole("count", count, 0)
+    check_whole("count", count, 0)
     return block.process(np.ones(count))[0]
 
 
@@ -149,7 +149,7 @@ def _unit(block: Block, parts: tuple[LinearBlock, ...]) -> Real:
     response = _response(block, parts)
     gain = response.sum()
     if abs(gain) <= _TAIL * np.abs(response).sum():
-        raise ParameterError(f"{block} has no gain at omega = 0: a low-pass wanted")
+        raise ParameterError(f"{block} must be a low-pass, but has no gain at omega = 0")
     return np.asarray(response / gain)
 
 
@@ -215,7 +215,7 @@ def settling(block: Block, tolerance: float = 0.01) -> int:
     ParameterError, ConvergenceError
         As `enbw`; a tolerance outside its range.
     """
-    within("tolerance", tolerance, 1e-9 <= tolerance < 1, "a number between 1e-9 and 1")
+    check_number("tolerance", tolerance, least=1e-9, below=1)
     parts = _parts(block)
     if len(parts) == 1:
         cascade, averages = _cascade(parts[0]), _averages(parts[0])

@@ -12,23 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks.block import (
-    Shape,
-    State,
-    as_samples,
-    as_shape,
-    frozen,
-    refuse_unbounded,
-    whole,
-    within,
-    writable_memory,
-)
+from sptrack.blocks.block import Shape, State, as_samples, as_shape, frozen, refuse_unbounded, writable_memory
 from sptrack.blocks.responses import ResponsePrior
 from sptrack.devices.counts import COUNTS, mean_count_variance
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
 from sptrack.kernels import observers
 from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
-from sptrack.values import integer_array, real_array
+from sptrack.values import check_choice, check_number, check_whole, integer_array, real_array
 
 Array = NDArray[Any]
 
@@ -69,12 +59,9 @@ class DriveErrors:
     def __post_init__(self) -> None:
         for name in ("read_noise", "pulse", "relative"):
             value = getattr(self, name)
-            within(name, value, value >= 0, "a number >= 0")
-        whole("train", self.train, 1)
-        if self.counts not in COUNTS:
-            raise ParameterError(
-                f"counts {self.counts!r}: one of {', '.join(COUNTS)} wanted{nearest(self.counts, COUNTS)}"
-            )
+            check_number(name, value, least=0)
+        check_whole("train", self.train, 1)
+        check_choice("counts", self.counts, COUNTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +87,9 @@ class PointLimits:
     floor: float = 0.3
 
     def __post_init__(self) -> None:
-        within("low", self.low, self.low < self.high, f"a number below high = {self.high}")
-        within("high", self.high, True, "a finite number")
-        within("floor", self.floor, self.floor > 0, "a number above 0")
+        check_number("low", self.low, below=self.high)
+        check_number("high", self.high)
+        check_number("floor", self.floor, above=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +115,9 @@ class FixedGains:
     point_bits: int = 0
 
     def __post_init__(self) -> None:
-        within("drive", self.drive, self.drive > 0, "a number above 0")
-        whole("weight_bits", self.weight_bits, 0)
-        whole("point_bits", self.point_bits, 0)
+        check_number("drive", self.drive, above=0)
+        check_whole("weight_bits", self.weight_bits, 0)
+        check_whole("point_bits", self.point_bits, 0)
 
 
 class Observed(NamedTuple):
@@ -191,15 +178,12 @@ class InputAwareObserver:
     gains: FixedGains | None = None
 
     def __post_init__(self) -> None:
-        within("dw_min", self.dw_min, self.dw_min > 0, "a number above 0")
-        whole("every", self.every, 1)
-        within("forgetting", self.forgetting, 0 <= self.forgetting < 1, "0 <= forgetting < 1")
-        if self.form not in FORMS:
-            raise ParameterError(
-                f"form {self.form!r}: one of {', '.join(FORMS)} wanted{nearest(self.form, FORMS)}"
-            )
+        check_number("dw_min", self.dw_min, above=0)
+        check_whole("every", self.every, 1)
+        check_number("forgetting", self.forgetting, least=0, below=1)
+        check_choice("form", self.form, FORMS)
         if self.form == "direction" and self.every > 1:
-            raise ParameterError(f"every = {self.every}: 1 wanted for a direction observer")
+            raise ParameterError(f"every must be 1, got {self.every} for a direction observer")
         if self.form == "predictor" and (self.gains is None or self.forgetting == 0):
             raise ParameterError(
                 f"gains = {self.gains}, forgetting = {self.forgetting}: "
@@ -390,7 +374,7 @@ class InputAwareObserver:
         count = (before.sample + len(asked)) // self.every - before.sample // self.every
         if seen.shape != (count, *cells):
             raise ParameterError(
-                f"reads of shape {list(seen.shape)}: {[count, *cells]} wanted, "
+                f"reads must be {[count, *cells]}, got shape {list(seen.shape)}, "
                 f"steps {before.sample} to {before.sample + len(asked)} with a read every {self.every}"
             )
         for one in (asked, seen):

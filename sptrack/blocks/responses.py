@@ -1,4 +1,4 @@
-"""What is known of the responses of cells before they are observed: priors for observers."""
+"""Priors of the responses of cells, for observers."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _live(cells: Cells) -> Array:
     live = np.isfinite(np.asarray(cells.symmetric_point, np.float64)) & np.isfinite(cells.target)
     if not live.any():
         raise ParameterError(
-            f"device {cells.device.source.name!r}: cells with a symmetric point wanted by an observer"
+            f"device {cells.device.source.name!r} has no symmetric point; an observer needs one"
         )
     return live
 
@@ -114,10 +114,10 @@ class ResponsePrior:
     def __post_init__(self) -> None:
         mean, matrix = np.asarray(self.mean, np.float64), np.asarray(self.information, np.float64)
         if mean.shape != (4,) or not np.isfinite(mean).all() or not mean[3] > 0:
-            raise ParameterError(f"mean = {self.mean}: four numbers, the last above 0, wanted")
+            raise ParameterError(f"mean must be four numbers, the last above 0, got {self.mean}")
         fits = matrix.shape == (4, 4) and np.isfinite(matrix).all() and np.allclose(matrix, matrix.T)
         if not fits or np.linalg.eigvalsh(matrix)[0] <= 0:
-            raise ParameterError("information: a positive definite 4 x 4 matrix wanted")
+            raise ParameterError("information must be a positive definite 4 x 4 matrix")
 
     @classmethod
     def of(cls, mean: ArrayLike, information: ArrayLike) -> ResponsePrior:

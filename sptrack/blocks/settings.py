@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sptrack.blocks.block import whole, within
 from sptrack.blocks.observers import (
     FORMS,
     OPERATIONS,
@@ -17,7 +16,7 @@ from sptrack.blocks.observers import (
 )
 from sptrack.blocks.responses import ResponsePrior, nominal_response, pulse_noise
 from sptrack.errors import ParameterError, nearest
-from sptrack.values import plain_fields
+from sptrack.values import check_number, check_whole, plain_fields
 
 if TYPE_CHECKING:
     from sptrack.devices import Cells
@@ -77,15 +76,15 @@ class ObserverSettings:
                 raise ParameterError(
                     f"observer {name} must be one of {', '.join(known)}, got {value!r}{nearest(value, known)}"
                 )
-        within("forgetting", self.forgetting, 0 <= self.forgetting < 1, "0 <= forgetting < 1")
+        check_number("forgetting", self.forgetting, least=0, below=1)
         if self.form == "predictor" and self.forgetting == 0:
             raise ParameterError("forgetting must be above 0 for a predictor, whose gains are fixed, got 0")
         for name in ("weight_bits", "point_bits"):
-            whole(name, getattr(self, name), 0)
+            check_whole(name, getattr(self, name), 0)
             if getattr(self, name) > MOST_BITS:
                 raise ParameterError(f"{name} must be at most {MOST_BITS}, got {getattr(self, name)}")
         for name in ("weight", "limit", "floor", "drive"):
-            within(f"observer {name}", getattr(self, name), getattr(self, name) > 0, "a number above 0")
+            check_number(f"observer {name}", getattr(self, name), above=0)
 
     @property
     def operations(self) -> tuple[int, int]:

@@ -101,7 +101,7 @@ def filter_from(spec: Any, where: str = "filter") -> Block:
     parts = re.split(r"\+(?=\s*[A-Za-z])", spec) if isinstance(spec, str) else spec
     parts = parts if isinstance(parts, list) else [parts]
     if not parts:
-        raise ParameterError(f"{where}: a filter wanted, such as {_examples(FILTERS)}")
+        raise ParameterError(f"{where} must name a filter, such as {_examples(FILTERS)}")
     blocks = [_build(_table(part, where), FILTERS, where) for part in parts]
     return blocks[0] if len(blocks) == 1 else Chain(*blocks)
 
@@ -154,13 +154,13 @@ def _table(spec: Any, where: str) -> dict[str, Any]:
     if isinstance(spec, Mapping):
         return dict(spec)
     if not isinstance(spec, str):
-        raise ParameterError(f"{where} = {spec!r}: a text or a table wanted")
+        raise ParameterError(f"{where} must be a text or a table, got {spec!r}")
     name, _, rest = spec.partition(":")
     table: dict[str, Any] = {"kind": name.strip()}
     for part in re.split(r",(?=\s*\w+\s*=)", rest) if rest.strip() else []:
         key, sign, value = (word.strip() for word in part.partition("="))
         if not (key and sign and value):
-            raise ParameterError(f"{where}: {one_line(part)!r}: key=value wanted, in {one_line(spec)!r}")
+            raise ParameterError(f"{where}: {one_line(part)!r} must be key=value, in {one_line(spec)!r}")
         if key in table:
             raise ParameterError(f"{where}: {key} is given twice, in {one_line(spec)!r}")
         table[key] = _value(value)
@@ -231,7 +231,7 @@ def _refuse_keys(
         if key not in known:
             names = [*known, *(["file"] if coefficients else [])]
             raise ParameterError(
-                f"{where}: unknown key '{key}': choose from {', '.join(names)}{nearest(key, names)}"
+                f"{where}: unknown key '{key}'; choose from {', '.join(names)}{nearest(key, names)}"
             )
     for item in _own(kind):
         if item.default is MISSING and item.default_factory is MISSING and item.name not in table:
@@ -281,7 +281,7 @@ def _is_row(found: Any) -> bool:
 
 
 def _contents(path: Path) -> Any:
-    """What a file holds: numbers, rows of them, or a mapping of names to them (ValueError for none)."""
+    """Contents of a file: numbers, rows of them, or a mapping of names to them (ValueError for none)."""
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8-sig"))
     if path.suffix == ".csv":

@@ -21,7 +21,6 @@ from sptrack.calibration.interface import (
     Record,
     StopRule,
     check_above_zero,
-    check_at_least,
     check_counts,
     check_read_noise,
 )
@@ -36,6 +35,7 @@ from sptrack.calibration.response import (
 )
 from sptrack.crossbar.protocol import PulsedArray
 from sptrack.errors import ParameterError
+from sptrack.values import check_number
 
 Array = NDArray[Any]
 
@@ -47,7 +47,7 @@ _FARTHEST = 1.2
 _PROBE = 32
 """A stage over the pulses that show how large the steps are."""
 _FIRST_REACH = 0.8
-"""How far the first burst carries the median cell, in units of half the nominal range."""
+"""Distance that the first burst carries the median cell, in units of half the nominal range."""
 _MOST_PAIRS = 100
 _TINY = 1e-6
 
@@ -62,7 +62,7 @@ def check_range(nominal: tuple[float, float]) -> tuple[float, float]:
     """
     low, high = nominal
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise ParameterError(f"nominal = {low}, {high}: two finite rising bounds (weight units) wanted")
+        raise ParameterError(f"nominal must be two finite rising bounds (weight units), got {low}, {high}")
     return 0.5 * (low + high), 0.5 * (high - low)
 
 
@@ -115,14 +115,13 @@ class BurstFit:
 
     def __post_init__(self) -> None:
         if self.bounds not in ("known", "unknown"):
-            raise ParameterError(f"bounds {self.bounds!r}: known or unknown wanted")
+            raise ParameterError(f"bounds must be 'known' or 'unknown', got {self.bounds!r}")
         check_range(self.nominal)
-        check_at_least(self.fewest_reads, reads=self.reads)
-        check_at_least(0.001, reach=self.reach)
+        check_number("reads", self.reads, least=self.fewest_reads)
+        check_number("reach", self.reach, least=0.001)
         check_above_zero(spread=self.spread)
-        check_at_least(0.0, cycle_noise=self.cycle_noise)
-        if not 0 < self.guess < 1:
-            raise ParameterError(f"guess = {self.guess}: a share between 0 and 1 wanted")
+        check_number("cycle_noise", self.cycle_noise, least=0)
+        check_number("guess", self.guess, above=0, below=1)
 
     @property
     def name(self) -> str:

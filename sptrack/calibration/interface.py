@@ -1,4 +1,4 @@
-"""What all calibrators share: estimates with what they cost, and the driver that counts pulses and reads."""
+"""Common parts of calibrators: estimates with their cost, the driver that counts pulses and reads."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sptrack.crossbar.protocol import PulsedArray, checked_array, send_counts
 from sptrack.errors import ParameterError
+from sptrack.values import check_number
 
 Array = NDArray[Any]
 
@@ -111,8 +112,7 @@ def check_read_noise(read_noise: float) -> float:
     ParameterError
         If it is negative or not finite.
     """
-    if not (np.isfinite(read_noise) and read_noise >= 0):
-        raise ParameterError(f"read_noise = {read_noise}: a finite number >= 0 (weight units) wanted")
+    check_number("read_noise", read_noise, least=0)
     return read_noise
 
 
@@ -128,21 +128,8 @@ def check_counts(pulses: int | Sequence[int], least: int = 1) -> tuple[int, ...]
     rises = all(a < b for a, b in zip((0, *counts), counts, strict=False))
     if not (len(counts) and rises and all(n == int(n) for n in counts) and counts[0] >= least):
         given = " ".join(map(str, counts)) or "(none)"
-        raise ParameterError(f"pulses {given}: rising whole numbers from {least} on wanted")
+        raise ParameterError(f"pulses must be rising whole numbers >= {least}, got {given}")
     return tuple(int(n) for n in counts)
-
-
-def check_at_least(least: float, **values: float) -> None:
-    """Refuse settings below a limit.
-
-    Raises
-    ------
-    ParameterError
-        If a value is not finite or below ``least``.
-    """
-    for name, value in values.items():
-        if not (np.isfinite(value) and value >= least):
-            raise ParameterError(f"{name} = {value}: a number >= {least:g} wanted")
 
 
 def check_above_zero(**values: float) -> None:
@@ -155,7 +142,7 @@ def check_above_zero(**values: float) -> None:
     """
     for name, value in values.items():
         if not value > 0:
-            raise ParameterError(f"{name} = {value}: a number above 0 wanted")
+            raise ParameterError(f"{name} must be a number above 0, got {value}")
 
 
 def drawn_inside(points: Array, sigma: Array, within: float) -> tuple[Array, Array, Array]:

@@ -12,7 +12,7 @@ from sptrack.calibration.roots import RootFinding
 from sptrack.calibration.transient import TransientFit
 from sptrack.calibration.zero_shifting import ZeroShifting, check_schedule
 from sptrack.devices import Device
-from sptrack.errors import ParameterError, nearest
+from sptrack.values import check_choice
 
 _RIDGE = 0.03
 
@@ -98,8 +98,7 @@ def calibrator(name: str, device: Device, *, reads: int | None = None) -> Calibr
     ParameterError
         An unknown name, fewer reads than the method needs, or a device without a population.
     """
-    if name not in _FACTORIES:
-        raise ParameterError(f"method {name!r}: one of {', '.join(METHODS)} wanted{nearest(name, METHODS)}")
+    check_choice("method", name, METHODS)
     made: Any = _FACTORIES[name](device)
     chosen: Calibrator = made if reads is None else replace(made, reads=reads)
     return chosen

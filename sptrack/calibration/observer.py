@@ -25,12 +25,12 @@ from sptrack.calibration.interface import (
     Record,
     StopRule,
     check_above_zero,
-    check_at_least,
     check_counts,
     check_read_noise,
     drawn_inside,
 )
 from sptrack.crossbar.protocol import PulsedArray
+from sptrack.values import check_number
 
 Array = NDArray[Any]
 
@@ -133,10 +133,11 @@ class ObserverFit:
 
     def __post_init__(self) -> None:
         check_range(self.nominal)
-        check_at_least(PARAMETERS + 1, blocks=self.blocks)
-        check_at_least(self.fewest_reads, reads=self.reads)
-        check_at_least(0.0, cycle_noise=self.cycle_noise, ridge=self.ridge)
-        check_at_least(0.01, reach=self.reach)
+        check_number("blocks", self.blocks, least=PARAMETERS + 1)
+        check_number("reads", self.reads, least=self.fewest_reads)
+        check_number("cycle_noise", self.cycle_noise, least=0)
+        check_number("ridge", self.ridge, least=0)
+        check_number("reach", self.reach, least=0.01)
         check_above_zero(within=self.within)
 
     @property

@@ -42,7 +42,7 @@ _POPULATION = (64, 64)
 
 
 class Bursts(NamedTuple):
-    """What was sent and read, in units of half the nominal range from its middle.
+    """Pulses sent and weights read, in units of half the nominal range from its middle.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ def bounds_prior(spread: float) -> Prior:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Population:
-    """What is known of the cells beforehand: a normal law of the logarithms of u, d, t and b.
+    """Prior of the cells: a normal law of the logarithms of u, d, t and b.
 
     Parameters
     ----------
@@ -99,8 +99,8 @@ class Population:
         finite = mean.shape == (4,) and covariance.shape == (4, 4) and np.isfinite(mean).all()
         if not (finite and np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance).min() > 0):
             raise ParameterError(
-                f"population of shapes {mean.shape}, {covariance.shape}: 4 finite means and a positive "
-                "definite 4 x 4 covariance wanted"
+                "population must be 4 finite means and a positive definite 4 x 4 covariance, "
+                f"got shapes {mean.shape}, {covariance.shape}"
             )
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "covariance", covariance)

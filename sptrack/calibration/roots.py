@@ -22,12 +22,12 @@ from sptrack.calibration.interface import (
     Record,
     StopRule,
     check_above_zero,
-    check_at_least,
     check_counts,
     check_read_noise,
     drawn_inside,
 )
 from sptrack.crossbar.protocol import PulsedArray
+from sptrack.values import check_number
 
 Array = NDArray[Any]
 
@@ -81,11 +81,12 @@ class RootFinding:
 
     def __post_init__(self) -> None:
         check_range(self.nominal)
-        check_at_least(2, stages=self.stages)
-        check_at_least(self.fewest_reads, reads=self.reads)
-        check_at_least(0.0, curvature=self.curvature, cycle_noise=self.cycle_noise)
-        check_at_least(0.001, reach=self.reach)
-        check_at_least(0.01, slope_spread=self.slope_spread)
+        check_number("stages", self.stages, least=2)
+        check_number("reads", self.reads, least=self.fewest_reads)
+        check_number("curvature", self.curvature, least=0)
+        check_number("cycle_noise", self.cycle_noise, least=0)
+        check_number("reach", self.reach, least=0.001)
+        check_number("slope_spread", self.slope_spread, least=0.01)
         check_above_zero(within=self.within)
 
     @property

@@ -19,12 +19,12 @@ from sptrack.calibration.interface import (
     Progress,
     Record,
     StopRule,
-    check_at_least,
     check_counts,
     check_read_noise,
 )
 from sptrack.calibration.zero_shifting import check_schedule
 from sptrack.crossbar.protocol import PulsedArray
+from sptrack.values import check_number
 
 Array = NDArray[Any]
 
@@ -56,9 +56,9 @@ class TransientFit:
     spread: float = 0.6
 
     def __post_init__(self) -> None:
-        check_at_least(self.fewest_reads, reads=self.reads)
+        check_number("reads", self.reads, least=self.fewest_reads)
         if not self.spread > 0:
-            check_at_least(_GENTLE, spread=self.spread)
+            check_number("spread", self.spread, least=_GENTLE)
 
     @property
     def name(self) -> str:

@@ -17,12 +17,12 @@ from sptrack.calibration.interface import (
     Progress,
     Record,
     StopRule,
-    check_at_least,
     check_counts,
     check_read_noise,
 )
 from sptrack.crossbar.protocol import PulsedArray
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
+from sptrack.values import check_choice, check_number
 
 Array = NDArray[Any]
 
@@ -42,7 +42,7 @@ def settled(tolerance: float) -> StopRule:
         If the tolerance is not above 0.
     """
     if not tolerance > 0:
-        raise ParameterError(f"tolerance = {tolerance}: above 0 wanted")
+        raise ParameterError(f"tolerance must be above 0, got {tolerance}")
     return lambda pulses, new, old: bool(np.sqrt(np.mean((new - old) ** 2)) <= tolerance)
 
 
@@ -65,14 +65,13 @@ def check_schedule(pulses: Sequence[int], mode: str, read_noise: float = 0.0) ->
         An empty schedule, counts that do not rise from at least 1 or are not whole, odd counts in cyclic
         mode, an unknown mode, or a reading noise that is negative or not finite.
     """
-    if mode not in PROGRAMS:
-        raise ParameterError(f"mode {mode!r}: one of {', '.join(PROGRAMS)} wanted{nearest(mode, PROGRAMS)}")
+    check_choice("mode", mode, PROGRAMS)
     check_read_noise(read_noise)
     counts = check_counts(pulses)
     odd = [n for n in counts if n % 2]
     if mode == "cyclic" and odd:
         raise ParameterError(
-            f"pulses {odd[0]}: even counts wanted in cyclic mode (the bias changes sign with the last pulse)"
+            f"pulses must be even in cyclic mode (the bias changes sign with the last pulse), got {odd[0]}"
         )
     return counts
 
@@ -145,9 +144,8 @@ class ZeroShifting:
 
     def __post_init__(self) -> None:
         check_schedule((2,), self.mode)
-        check_at_least(1, reads=self.reads)
-        if not 0 <= self.average <= 1:
-            raise ParameterError(f"average = {self.average}: a share between 0 and 1 wanted")
+        check_number("reads", self.reads, least=1)
+        check_number("average", self.average, least=0, most=1)
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What `fit` and other commands that read measured files are told about them on the command line."""
+"""Command-line options that describe a measured file, for `fit` and other commands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The array: cells, weights and pulse ledger; pulse trains, wanted increments, rank-1 updates, reads."""
+"""The array: cells, weights, pulse ledger; pulse trains, requested weight changes, rank-1 updates, reads."""
 
 from sptrack.crossbar.array import Block, Crossbar
 from sptrack.crossbar.ledger import Ledger

@@ -19,7 +19,7 @@ from sptrack.kernels import counts as count_laws
 from sptrack.kernels import pulses, updates
 from sptrack.kernels.random import TILE, Draws, fill_normals, stream_key
 from sptrack.kernels.responses import LINEAR, callable_law
-from sptrack.values import as_seed
+from sptrack.values import as_seed, check_choice, check_number
 
 Array = NDArray[Any]
 
@@ -113,7 +113,7 @@ class Crossbar:
 
     @property
     def moved(self) -> Array:
-        """How far the response curves have moved [R, C], weight units."""
+        """Displacement of the response curves [R, C], weight units."""
         return self._curves.moved
 
     @property
@@ -184,7 +184,7 @@ class Crossbar:
             Pulse counts since the start of the stream and visible weights.
         """
         if every < 1 or samples < 1:
-            raise ParameterError(f"every = {every}, samples = {samples}: both at least 1 wanted")
+            raise ParameterError(f"every and samples must be at least 1, got {every} and {samples}")
         sent = 0
         for source, directions, number in inputs.cut_program(
             program, count, self.shape, self._clock, every * samples
@@ -276,20 +276,19 @@ class Crossbar:
             NaN or infinity, wrong shape, more than 1e8 pulses of a cell, unknown law or application, slots
             outside 1 .. 1000, a burst on a family that is not linear.
         """
-        inputs.check_choice("count law", law, tuple(COUNT_LAWS))
-        inputs.check_choice("application", application, APPLICATIONS)
+        check_choice("count law", law, tuple(COUNT_LAWS))
+        check_choice("application", application, APPLICATIONS)
         if application == "burst" and self.cells.law.kind != LINEAR:
             family = self.cells.device.response.family
             raise ParameterError(
                 f"application 'burst' on {family}: the closed form exists for linear families only"
             )
-        if not 1 <= slots <= MOST_SLOTS:
-            raise ParameterError(f"slots = {slots}: 1 to {MOST_SLOTS} wanted")
+        check_number("slots", slots, least=1, most=MOST_SLOTS)
         wanted = inputs.over_cells(increment, "increment", self.shape).ravel()
         largest = float(np.abs(wanted).max()) / self.cells.dw_min
         if largest > MOST_PULSES:
             raise ParameterError(
-                f"increment asks for {largest:.4g} pulses of a cell: at most {MOST_PULSES} wanted"
+                f"increment must ask for at most {MOST_PULSES} pulses of a cell, got {largest:.4g}"
             )
         draws = self._event("count")
         counts = np.empty(self.cells.size, np.int32)
@@ -333,8 +332,7 @@ class Crossbar:
         """
         scheme = PulseScheme() if scheme is None else scheme
         x, d = inputs.vector(x, "x", self.shape[1]), inputs.vector(d, "d", self.shape[0])
-        if not (np.isfinite(lr) and lr >= 0):
-            raise ParameterError(f"lr = {lr}: a finite number >= 0 wanted")
+        check_number("lr", lr, least=0)
         trains = plan_trains(x, d, lr, self.cells.dw_min, scheme)
         draws = self._event("train")
         if trains is None:
@@ -356,8 +354,7 @@ class Crossbar:
         ParameterError
             A negative number, or more than 1e8.
         """
-        if not 0 <= steps <= MOST_STEPS:
-            raise ParameterError(f"steps = {steps}: 0 to {MOST_STEPS} wanted")
+        check_number("steps", steps, least=0, most=MOST_STEPS)
         before = self._weight.copy()
         self._curves.by_steps(self._weight, self._clock["time"], int(steps))
         self._clock["time"] += int(steps)
@@ -378,8 +375,7 @@ class Crossbar:
         array [R, C]
             Visible weights plus reading noise, weight units, in the precision of the cells.
         """
-        if not (np.isfinite(noise) and noise >= 0):
-            raise ParameterError(f"noise = {noise}: a finite number >= 0 wanted")
+        check_number("noise", noise, least=0)
         weights = self.weights
         self._clock["read"] += 1
         self.ledger.add_reads(phase, self.name, self.cells.size)

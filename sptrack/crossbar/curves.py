@@ -18,7 +18,7 @@ STATE = ("offset", "truth", "due")
 
 
 class ResponseCurves:
-    """How far the curves of an array have moved, and what moves them.
+    """Displacement of the curves of an array, and its causes.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class ResponseCurves:
 
     @property
     def moved(self) -> Array:
-        """How far they have moved [R, C] (a copy), weight units."""
+        """Displacements [R, C] (a copy), weight units."""
         if self.move:
             return np.asarray(-self.moves.offset.reshape(self._cells.shape))
         return np.zeros(self._cells.shape, self._cell.dtype)

@@ -1,4 +1,4 @@
-"""What callers hand in, checked and laid out for the kernels: pulse programs, arrays over cells, vectors."""
+"""Arguments checked and laid out for the kernels: pulse programs, arrays over cells, vectors."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,27 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
 from sptrack.kernels import pulses
-from sptrack.values import real_array
+from sptrack.values import check_choice, real_array
 
 Array = NDArray[Any]
 
 PROGRAMS = ("up", "down", "alternating", "random")
 CHUNK = 4096
 """Most pulses of one part of a program."""
-
-
-def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a name that is not among the choices.
-
-    Raises
-    ------
-    ParameterError
-        If ``value`` is not one of ``choices``; the nearest one is suggested.
-    """
-    if value not in choices:
-        raise ParameterError(f"{what} {value!r}: one of {', '.join(choices)} wanted{nearest(value, choices)}")
 
 
 def named(program: str, number: int, sent: int) -> tuple[int, Array]:
@@ -47,10 +35,12 @@ def explicit(program: Array, shape: tuple[int, int]) -> tuple[int, Array]:
         If the shape does not fit, or a direction is not +1, -1 or 0.
     """
     if program.ndim not in (1, 3) or (program.ndim == 3 and program.shape[1:] != shape):
-        raise ParameterError(f"program of shape {program.shape}: (n,) or (n, {shape[0]}, {shape[1]}) wanted")
+        raise ParameterError(
+            f"program must have shape (n,) or (n, {shape[0]}, {shape[1]}), got {program.shape}"
+        )
     wrong = ~np.isin(program, (-1, 0, 1))
     if wrong.any():
-        raise ParameterError(f"program holds {program[wrong].ravel()[0]}: only +1, -1 and 0 wanted")
+        raise ParameterError(f"program must hold only +1, -1 and 0, got {program[wrong].ravel()[0]}")
     table = np.array(program, np.int8, order="C")
     if program.ndim == 1:
         return pulses.SHARED, table.reshape(len(table), 1)
@@ -79,7 +69,7 @@ def cut_program(
         return
     check_choice("program", program, PROGRAMS)
     if count is None or count < 0:
-        raise ParameterError(f"count = {count}: a number of pulses >= 0 wanted")
+        raise ParameterError(f"count must be a number of pulses >= 0, got {count}")
     for start in range(0, count, chunk):
         number = min(chunk, count - start)
         source, directions = named(program, number, clock["alternation"])
@@ -97,11 +87,11 @@ def over_cells(values: ArrayLike, name: str, shape: tuple[int, int]) -> Array:
     """
     array = real_array(values, name)
     if not np.isfinite(array).all():
-        raise ParameterError(f"{name} holds NaN or infinity: finite numbers wanted")
+        raise ParameterError(f"{name} must be finite, got NaN or infinity")
     try:
         return np.array(np.broadcast_to(array, shape), order="C")
     except ValueError as error:
-        raise ParameterError(f"{name} of shape {array.shape}: {shape} wanted") from error
+        raise ParameterError(f"{name} must have shape {shape}, got {array.shape}") from error
 
 
 def vector(values: ArrayLike, name: str, length: int) -> Array:
@@ -114,5 +104,5 @@ def vector(values: ArrayLike, name: str, length: int) -> Array:
     """
     array = np.array(real_array(values, name, np.float32))
     if array.shape != (length,) or not np.isfinite(array).all():
-        raise ParameterError(f"{name} of shape {array.shape}: {length} finite numbers wanted")
+        raise ParameterError(f"{name} must be {length} finite numbers, got shape {array.shape}")
     return array

@@ -96,7 +96,7 @@ class Ledger:
             If the array is unknown.
         """
         if array not in self._shapes:
-            raise ParameterError(f"array {array!r}: one of {', '.join(self._shapes) or 'none'} wanted")
+            raise ParameterError(f"unknown array {array!r}; choose from {', '.join(self._shapes) or 'none'}")
         total = np.zeros(self._shapes[array], np.int64)
         for (name, of), entry in self._entries.items():
             if of == array and phase in (None, name):
@@ -153,4 +153,4 @@ class Ledger:
 
 def _check_name(what: str, name: str) -> None:
     if "|" in name:
-        raise ParameterError(f"{what} {name!r}: a name without '|' wanted")
+        raise ParameterError(f"{what} must be a name without '|', got {name!r}")

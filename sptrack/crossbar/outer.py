@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
 from sptrack.kernels.random import fill_uniforms
+from sptrack.values import check_choice, check_number
 
 Array = NDArray[Any]
 
@@ -17,7 +18,7 @@ PULSE_TYPES = ("stochastic-compressed", "deterministic-implicit", "mean-count")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PulseScheme:
-    """How a rank-1 update w <- w - lr d x^T becomes coincidences of pulse trains (Gokmen and Vlasov 2016).
+    """Coincidences of pulse trains for a rank-1 update w <- w - lr d x^T (Gokmen and Vlasov 2016).
 
     Parameters
     ----------
@@ -50,17 +51,11 @@ class PulseScheme:
     stochastic_rounding: bool = False
 
     def __post_init__(self) -> None:
-        if self.pulse_type not in PULSE_TYPES:
-            raise ParameterError(
-                f"pulse_type {self.pulse_type!r}: one of {', '.join(PULSE_TYPES)} wanted"
-                + nearest(self.pulse_type, PULSE_TYPES)
-            )
-        if self.train_length < 1:
-            raise ParameterError(f"train_length = {self.train_length}: at least 1 wanted")
-        if not 0 <= self.resolution < 1:
-            raise ParameterError(f"resolution = {self.resolution}: 0 <= resolution < 1 wanted")
+        check_choice("pulse_type", self.pulse_type, PULSE_TYPES)
+        check_number("train_length", self.train_length, least=1)
+        check_number("resolution", self.resolution, least=0, below=1)
         if not self.gradient_scale > 0:
-            raise ParameterError(f"gradient_scale = {self.gradient_scale}: above 0 wanted")
+            raise ParameterError(f"gradient_scale must be above 0, got {self.gradient_scale}")
 
 
 class Trains(NamedTuple):

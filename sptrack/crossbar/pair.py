@@ -14,7 +14,7 @@ from sptrack.devices.device import Device
 from sptrack.devices.sampling import draw_cells
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import fill_uniforms, stream_key
-from sptrack.values import as_seed, real_array
+from sptrack.values import as_seed, check_choice, real_array
 
 Array = NDArray[Any]
 
@@ -48,9 +48,7 @@ class OneSidedPair:
         self, plus: Cells, minus: Cells, *, seed: int = 0, name: str = "W", ledger: Ledger | None = None
     ) -> None:
         if plus.shape != minus.shape:
-            raise ParameterError(
-                f"plus of shape {plus.shape}, minus of shape {minus.shape}: one shape wanted"
-            )
+            raise ParameterError(f"plus and minus must have one shape, got {plus.shape} and {minus.shape}")
         self.ledger = Ledger() if ledger is None else ledger
         self._coin_key = stream_key(as_seed(seed), f"{name}/coin")
         self._clock = {"alternating": 0, "random": 0, "up": 0, "down": 0}
@@ -93,9 +91,9 @@ class OneSidedPair:
         if not isinstance(program, str):
             self._send(inputs.explicit(real_array(program, "program", None), self.shape)[1], count, phase)
             return
-        inputs.check_choice("program", program, inputs.PROGRAMS)
+        check_choice("program", program, inputs.PROGRAMS)
         if count is None or count < 0:
-            raise ParameterError(f"count = {count}: a number of pulses >= 0 wanted")
+            raise ParameterError(f"count must be a number of pulses >= 0, got {count}")
         for start in range(0, count, _CHUNK):
             number, sent = min(_CHUNK, count - start), self._clock[program]
             coins = program == "random"
@@ -120,7 +118,7 @@ class OneSidedPair:
             Unless 0 <= lower <= upper.
         """
         if not 0 <= lower <= upper:
-            raise ParameterError(f"upper = {upper}, lower = {lower}: 0 <= lower <= upper wanted")
+            raise ParameterError(f"thresholds must satisfy 0 <= lower <= upper, got {lower} and {upper}")
         full = self.plus.cells.device.response.w_max
         plus, minus = self.plus.read(phase=phase), self.minus.read(phase=phase)
         worn = np.asarray((np.maximum(plus, minus) > upper * full) & (np.minimum(plus, minus) > lower * full))

@@ -23,7 +23,7 @@ _FEWEST = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portrait:
-    """What a picture of a device shows.
+    """Contents of the picture of a device.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What calibrators and trackers need of an array: simulated here, or a bench of one's own."""
+"""Interface that calibrators and trackers need of an array: simulated here, or your own hardware."""
 
 from typing import Any, Protocol, runtime_checkable
 

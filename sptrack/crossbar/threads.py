@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-from sptrack.errors import ParameterError
+from sptrack.values import check_number
 
 _BLOCK = 4096
 _BLOCKS_PER_THREAD = 4
@@ -31,8 +31,7 @@ def thread_count(threads: int | None) -> int:
     """
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads < 1:
-        raise ParameterError(f"threads = {threads}: at least 1 wanted")
+    check_number("threads", threads, least=1)
     return threads
 
 

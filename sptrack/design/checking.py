@@ -17,10 +17,10 @@ from sptrack.design.candidates import Candidate, left_curve, loop_of
 from sptrack.design.observed import error_after
 from sptrack.design.specification import QUANTITIES, SETTLED, Specification
 from sptrack.devices import Cells
-from sptrack.errors import ParameterError
 from sptrack.intervals import Interval, half_width, positive_interval, student_interval
 from sptrack.theory.closed_loop import Loop
 from sptrack.tracking import ProblemSettings, Tracker, open_loop, problem, track
+from sptrack.values import check_number
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -66,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Check:
-    """What `check` found.
+    """Result of `check`.
 
     Parameters
     ----------
@@ -165,8 +165,7 @@ def check(
 
 def enough_seeds(seeds: int) -> None:
     """Refuse fewer seeds than intervals need (ParameterError)."""
-    if seeds < 2:
-        raise ParameterError(f"seeds = {seeds}: at least 2 wanted for intervals")
+    check_number("seeds", seeds, least=2)
 
 
 def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sptrack.design.specification import QUANTITIES, Specification
 from sptrack.devices import Cells, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.tracking.methods import periodic, telegraph
+from sptrack.values import check_number
 
 Progress = Callable[[int, int], None]
 
@@ -49,7 +50,7 @@ class Miss(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What a search found.
+    """Result of a search.
 
     Parameters
     ----------
@@ -111,8 +112,7 @@ def search(
         A margin below 1, a device without symmetric points, or one on which no setting is covered by the
         model.
     """
-    if not (np.isfinite(margin) and margin >= 1):
-        raise ParameterError(f"margin = {margin}: a finite number >= 1 wanted")
+    check_number("margin", margin, least=1)
     weights = CostModel() if cost is None else cost
     cells = sample_cells(spec.device, (1, CELLS), seed=seed)
     if not np.isfinite(cells.symmetric_point).any():

@@ -67,7 +67,7 @@ def design_dataset(made: Design, *, seed: int = 0) -> xr.Dataset:
 
 
 def described(spec: Specification) -> dict[str, Any]:
-    """What was asked for, as plain data; a device by its name."""
+    """The specification as plain data; a device by its name."""
     return {
         "requirements": spec.requirements.limits,
         "device": spec.device.source.name,

@@ -23,7 +23,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """What `design` found.
+    """Result of `design`.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Design:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to know before relying on it."""
+        """Reservations to weigh before relying on the design."""
         recording = self.search.specification.gradient.recording
         return (*self.chosen.warnings, *(() if recording is None else recording.warnings))
 

@@ -1,4 +1,4 @@
-"""What can be had against what: undominated settings by theory, a few of them confirmed by simulation."""
+"""Achievable trade-offs: undominated settings by theory, a few of them checked by simulation."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sptrack.design.observed import evaluate_observers
 from sptrack.design.specification import Specification
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
+from sptrack.values import check_number
 
 FRONTS = {
     "bias": ("bias", "pulses", "programs"),
@@ -61,8 +62,7 @@ def survey(spec: Specification, cells: Cells, *, fineness: int = 16) -> tuple[Ca
     ParameterError
         A fineness below 2.
     """
-    if fineness < 2:
-        raise ParameterError(f"fineness = {fineness}: at least 2 wanted")
+    check_number("fineness", fineness, least=2)
     rates, signs = etas(spec, fineness), choppers(spec, max(2, fineness // 2))
     grid = [(float(alpha), chop) for alpha in alphas(spec, cells, fineness) for chop in signs]
     found = [*evaluate(spec, cells, grid, rates)]
@@ -106,10 +106,10 @@ def confirm(
         No candidate to confirm, or fewer than two quantities.
     """
     if len(quantities) < 2 or count < 1:
-        raise ParameterError(f"{len(quantities)} quantities, {count} candidates: 2 and 1 at least wanted")
+        raise ParameterError(f"a front needs 2 quantities and 1 candidate, got {len(quantities)} and {count}")
     members = [found[k] for k in front(found, quantities)]
     if not members:
-        raise ParameterError("no candidate settles within the run: more steps wanted")
+        raise ParameterError("no candidate settles within the run; raise steps")
     chosen = _spread(members, quantities[1], count)
     out = []
     for done, one in enumerate(chosen, 1):

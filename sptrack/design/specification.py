@@ -1,4 +1,4 @@
-"""What a design is asked for: device, gradient, requirements; from Python or a TOML file.
+"""Specification of a design: device, gradient, requirements; from Python or a TOML file.
 
 A file, of which only ``require`` with one key is needed::
 
@@ -42,11 +42,12 @@ from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking import ProblemSettings
 from sptrack.tracking.recorded import RecordedGradient, recorded_gradient
+from sptrack.values import check_number
 
 Array = NDArray[Any]
 
 QUANTITIES = ("bias", "rms", "settling", "converging", "weights", "pulses", "reads", "programs", "signal")
-"""What can be required: at most so much of it, of ``signal`` at least so much."""
+"""Requirements: upper limits, and for ``signal`` a lower one."""
 UNITS = {
     "bias": "weight units",
     "rms": "weight units",
@@ -107,18 +108,17 @@ class Requirements:
     def __post_init__(self) -> None:
         limits = self.limits
         signal = limits.pop("signal", 0.0)
-        if not 0 <= signal < 1:
-            raise ParameterError(f"require.signal = {signal}: 0 to below 1 wanted")
+        check_number("require.signal", signal, least=0, below=1)
         if not limits:
-            raise ParameterError(f"require: at least one of {', '.join(QUANTITIES[:-1])} wanted")
+            raise ParameterError(f"require must set at least one of {', '.join(QUANTITIES[:-1])}")
         for name, value in limits.items():
             least = value >= 0 if name in ("reads", "programs") else value > 0
             if not (np.isfinite(value) and least):
-                raise ParameterError(f"require.{name} = {value}: a finite number above 0 wanted")
+                raise ParameterError(f"require.{name} must be a finite number above 0, got {value}")
         if self.bias is not None and self.rms is not None and self.bias > self.rms:
             raise ParameterError(
                 f"require.bias = {self.bias} above require.rms = {self.rms}: the rms includes the bias, "
-                "a bias of at most the rms wanted"
+                "lower the bias or raise the rms"
             )
 
     @property
@@ -128,7 +128,7 @@ class Requirements:
         return {name: float(value) for name, value in given.items() if value is not None}
 
     def excess(self, name: str, value: float) -> float:
-        """How far a value is beyond its limit, as a ratio: 1 is on it, above 1 breaks it; 0 without one."""
+        """Ratio of a value to its limit: 1 is on it, above 1 breaks it; 0 without a limit."""
         limit = self.limits.get(name)
         if limit is None or (name == "signal" and limit == 0):
             return 0.0
@@ -156,7 +156,9 @@ class Gradient:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mean) and np.isfinite(self.std) and self.std >= 0):
-            raise ParameterError(f"gradient mean = {self.mean}, std = {self.std}: finite, std >= 0 wanted")
+            raise ParameterError(
+                f"gradient must have a finite mean and std >= 0, got {self.mean}, {self.std}"
+            )
         if self.recording is None and self.mean == 0 and self.std == 0:
             raise ParameterError("gradient mean = 0 and std = 0: without pulses nothing can be tracked")
 
@@ -214,17 +216,15 @@ class Specification:
     chopper: SignSource | None = None
 
     def __post_init__(self) -> None:
-        if not 100 <= self.steps <= 10_000_000:
-            raise ParameterError(f"steps = {self.steps}: 100 to 10000000 wanted")
-        if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
-            raise ParameterError(f"read_noise = {self.read_noise}: a finite number >= 0 wanted")
+        check_number("steps", self.steps, least=100, most=10_000_000)
+        check_number("read_noise", self.read_noise, least=0)
         low, high = self.curvature
         if not (np.isfinite(high) and 0 < low <= high):
-            raise ParameterError(f"curvature = {low}, {high}: 0 < smallest <= largest wanted")
+            raise ParameterError(f"curvature must satisfy 0 < smallest <= largest, got {low}, {high}")
         settling = self.requirements.settling
         if settling is not None and settling > self.steps:
             raise ParameterError(
-                f"require.settling = {settling:g} above steps = {self.steps}: settling within the run wanted"
+                f"require.settling must lie within the run of {self.steps} steps, got {settling:g}"
             )
         if self.train:
             response, given = self.device.response, self.requirements
@@ -243,7 +243,7 @@ class Specification:
 
 
 def problem_specification(settings: ProblemSettings, steps: int) -> Specification:
-    """What a training on a problem asks for: an rms of Q of 5 % of half the range, and W converged.
+    """Specification for training on a problem: an rms of Q of 5 % of half the range, and W converged.
 
     Device, reads, curvature and gradient noise are the problem's, the mean gradient that of `Gradient`.
     """
@@ -281,10 +281,10 @@ def specification_from_mapping(
     for name in mapping:
         if name not in known:
             raise ParameterError(
-                f"{where}: unknown key '{name}': one of {', '.join(known)} wanted{nearest(name, known)}"
+                f"{where}: unknown key '{name}'; choose from {', '.join(known)}{nearest(name, known)}"
             )
     if not isinstance(mapping.get("require"), Mapping):
-        raise ParameterError(f"{where}: a table [require] with one of {', '.join(QUANTITIES)} wanted")
+        raise ParameterError(f"{where}: table [require] is missing; set one of {', '.join(QUANTITIES)}")
     made: dict[str, Any] = {
         "requirements": _numbers(Requirements, mapping["require"], "require", where),
         "gradient": _gradient(mapping.get("gradient", {}), where, folder),
@@ -292,7 +292,7 @@ def specification_from_mapping(
     for name, wanted in _PLAIN.items():
         if name in mapping:
             if not _is(mapping[name], wanted):
-                raise ParameterError(f"{where}: {name} = {mapping[name]!r}: {wanted} wanted")
+                raise ParameterError(f"{where}: {name} must be {wanted}, got {mapping[name]!r}")
             made[name] = tuple(mapping[name]) if name == "curvature" else mapping[name]
     if "device" in mapping:
         device = mapping["device"]
@@ -301,7 +301,7 @@ def specification_from_mapping(
         elif isinstance(device, Mapping):
             made["device"] = device_from_mapping(device, f"{where}: device")
         else:
-            raise ParameterError(f"{where}: device = {device!r}: a preset's name or a table wanted")
+            raise ParameterError(f"{where}: device must be a preset's name or a table, got {device!r}")
         made.setdefault("read_noise", made["device"].read_noise)
     if "filter" in mapping:
         made["filter"] = filter_from(mapping["filter"], f"{where}: filter")
@@ -336,10 +336,10 @@ def _numbers(kind: type, table: Mapping[str, Any], name: str, where: str) -> Any
     for key, value in table.items():
         if key not in names:
             raise ParameterError(
-                f"{where}: unknown key '{name}.{key}': one of {', '.join(names)} wanted{nearest(key, names)}"
+                f"{where}: unknown key '{name}.{key}'; choose from {', '.join(names)}{nearest(key, names)}"
             )
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ParameterError(f"{where}: {name}.{key} = {value!r}: a number wanted")
+            raise ParameterError(f"{where}: {name}.{key} must be a number, got {value!r}")
     try:
         return kind(**table)
     except ParameterError as error:
@@ -348,7 +348,7 @@ def _numbers(kind: type, table: Mapping[str, Any], name: str, where: str) -> Any
 
 def _gradient(table: Any, where: str, folder: Path) -> Gradient:
     if not isinstance(table, Mapping):
-        raise ParameterError(f"{where}: gradient = {table!r}: a table wanted")
+        raise ParameterError(f"{where}: gradient must be a table, got {table!r}")
     table = dict(table)
     recorded = table.pop("recorded", None)
     if recorded is None:
@@ -356,14 +356,12 @@ def _gradient(table: Any, where: str, folder: Path) -> Gradient:
             if key not in ("mean", "std"):
                 names = ("mean", "std", "recorded")
                 raise ParameterError(
-                    f"{where}: unknown key 'gradient.{key}': one of {', '.join(names)} wanted"
+                    f"{where}: unknown key 'gradient.{key}'; choose from {', '.join(names)}"
                     + nearest(key, names)
                 )
         return build_gradient(table, where)
     if not isinstance(recorded, str) or table:
-        raise ParameterError(
-            f"{where}: gradient.recorded: the name of a CSV or .npy file, without mean and std, wanted"
-        )
+        raise ParameterError(f"{where}: gradient.recorded must name a CSV or .npy file, without mean and std")
     return Gradient(recording=recorded_gradient(folder / recorded))
 
 
@@ -371,7 +369,7 @@ def build_gradient(table: Mapping[str, Any], where: str) -> Gradient:
     """Gradient from numbers ``mean`` and ``std`` of a table; errors name ``where``."""
     for key, value in table.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ParameterError(f"{where}: gradient.{key} = {value!r}: a number wanted")
+            raise ParameterError(f"{where}: gradient.{key} must be a number, got {value!r}")
     try:
         return Gradient(**table)
     except ParameterError as error:

@@ -1,4 +1,4 @@
-"""What a cell is: response families, spreads, noise, presets, measured parameters."""
+"""Devices: response families, spreads, noise, presets, measured parameters."""
 
 from sptrack.devices.cells import Cells, DriftRates
 from sptrack.devices.config import device_from_mapping, device_named, device_to_toml, load_device

@@ -31,7 +31,7 @@ class LinearSteps(NamedTuple):
 
 
 class DriftRates(NamedTuple):
-    """How response curves move: arrays [R, C], weight units; see `Drift`.
+    """Motion of response curves: arrays [R, C], weight units; see `Drift`.
 
     Attributes
     ----------
@@ -80,14 +80,14 @@ class Cells:
     def __post_init__(self) -> None:
         rows, columns = self.shape
         if self.law.cell.dtype not in (np.float32, np.float64):
-            raise ParameterError(f"parameters in {self.law.cell.dtype}: float32 or float64 wanted")
+            raise ParameterError(f"parameters must be float32 or float64, got {self.law.cell.dtype}")
         if rows < 1 or columns < 1 or rows * columns != self.law.cell.shape[1]:
             raise ParameterError(f"shape {self.shape}: {self.law.cell.shape[1]} cells were given")
         if not self._checked and not np.isfinite(self.law.cell).all():
             row, cell = np.argwhere(~np.isfinite(self.law.cell))[0]
             raise ParameterError(f"parameter row {row} of cell {divmod(int(cell), columns)} is not finite")
         if self.drift is not None and any(rate.shape != self.shape for rate in self.drift):
-            raise ParameterError(f"drift rates of shape {self.drift[0].shape}: shape {self.shape} wanted")
+            raise ParameterError(f"drift rates must have shape {self.shape}, got {self.drift[0].shape}")
         object.__setattr__(self, "_checked", True)
 
     @property
@@ -244,7 +244,7 @@ class Cells:
         map_ = np.array(real_array(reference, "reference map"))
         if map_.shape != self.shape or not np.isfinite(map_).all():
             raise ParameterError(
-                f"reference map of shape {map_.shape}: finite values of shape {self.shape} wanted"
+                f"reference map must be finite values of shape {self.shape}, got shape {map_.shape}"
             )
         return replace(self, reference=map_)
 

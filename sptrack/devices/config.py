@@ -180,7 +180,7 @@ def build_described(kind: type, mapping: Any, prefix: str, where: str) -> Any:
     for key, value in mapping.items():
         if key not in names:
             raise ParameterError(
-                f"{where}: unknown key '{prefix}{key}': one of {', '.join(names)} wanted"
+                f"{where}: unknown key '{prefix}{key}'; choose from {', '.join(names)}"
                 + nearest(str(key), names)
             )
         values[key] = _value(hints[key], key, value, f"{prefix}{key}", where)
@@ -195,14 +195,14 @@ def _value(hint: Any, key: str, value: Any, name: str, where: str) -> Any:
     first = get_args(hint)[0] if isinstance(hint, UnionType) else hint
     if isinstance(first, type) and is_dataclass(first):
         if not isinstance(value, Mapping):
-            raise ParameterError(f"{where}: {name} = {value!r}: a table wanted")
+            raise ParameterError(f"{where}: {name} must be a table, got {value!r}")
         if key in _CHOICES:
             return _build_chosen(key, value, name, where)
         return build_described(first, value, f"{name}.", where)
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             kind = "texts" if str in get_args(hint) else "numbers"
-            raise ParameterError(f"{where}: {name} = {value!r}: a list of {kind} wanted")
+            raise ParameterError(f"{where}: {name} must be a list of {kind}, got {value!r}")
         return tuple(
             _value(get_args(hint)[0], key, item, f"{name}[{k}]", where) for k, item in enumerate(value)
         )
@@ -214,20 +214,20 @@ def _build_chosen(key: str, mapping: Mapping[str, Any], name: str, where: str) -
     chosen = mapping.get(tag)
     if not isinstance(chosen, str) or chosen not in classes:
         raise ParameterError(
-            f"{where}: {name}.{tag} = {chosen!r}: one of {', '.join(classes)} wanted"
+            f"{where}: {name}.{tag} must be one of {', '.join(classes)}, got {chosen!r}"
             + nearest(str(chosen), classes)
         )
     return build_described(classes[chosen], {k: v for k, v in mapping.items() if k != tag}, f"{name}.", where)
 
 
 def described_scalar(kind: type, value: Any, name: str, where: str) -> Any:
-    """``value`` if it is of the type ``kind``, whole numbers as floats where those are wanted."""
+    """``value`` if it is of the type ``kind``, whole numbers as floats where those are required."""
     value = value.item() if isinstance(value, np.generic) else value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
     if wrong or (isinstance(value, float) and not math.isfinite(value)):
-        raise ParameterError(f"{where}: {name} = {value!r}: {_WANTED[kind]} wanted")
+        raise ParameterError(f"{where}: {name} must be {_WANTED[kind]}, got {value!r}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""How many pulses a normal increment turns into: variance of the number under each count law."""
+"""Variance of the number of pulses of a normal weight change under each count law."""
 
 import math
 from functools import lru_cache
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from sptrack.errors import ParameterError, nearest
+from sptrack.values import check_choice
 
 Array = NDArray[Any]
 
@@ -22,7 +22,7 @@ _CELLS_AT_ONCE = 1 << 16
 def mean_count_variance(size: float, law: str = "rounded", train: int = 31) -> float:
     """Mean variance of the number of pulses for normal increments of mean 0.
 
-    ``size`` pulses are the mean of the wanted number |n|. Rounded up or down at random: `rounding_variance`;
+    ``size`` pulses are the mean |n| requested. Rounded up or down at random: `rounding_variance`;
     binomial: E|n| - E n^2/train; Poisson: E|n|; 0 where the pulses sent are known.
 
     Raises
@@ -30,8 +30,7 @@ def mean_count_variance(size: float, law: str = "rounded", train: int = 31) -> f
     ParameterError
         Unknown law.
     """
-    if law not in COUNTS:
-        raise ParameterError(f"count law {law!r}: one of {', '.join(COUNTS)} wanted{nearest(law, COUNTS)}")
+    check_choice("count law", law, COUNTS)
     std = size * math.sqrt(math.pi / 2)
     if law == "rounded":
         return float(rounding_variance(0.0, std))

@@ -1,4 +1,4 @@
-"""What a cell is: a frozen description of its response, of how cells differ, and of its noise."""
+"""Device: a frozen description of a cell's response, of how cells differ, and of its noise."""
 
 import os
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import numpy as np
 
 from sptrack.devices.families import Response, SoftBounds
 from sptrack.errors import ParameterError
-from sptrack.values import plain_fields
+from sptrack.values import check_number, plain_fields
 
 MAX_ASYMMETRY = 0.95
 """|r| is clipped at this share of the gain g, so that both scales g + r and g - r stay positive."""
@@ -17,14 +17,12 @@ MOST_DRIFT = 0.1
 
 def _at_least_zero(**values: float) -> None:
     for name, value in values.items():
-        if not (np.isfinite(value) and value >= 0):
-            raise ParameterError(f"{name} = {value}: a finite number >= 0 wanted")
+        check_number(name, value, least=0)
 
 
 def _normal(name: str, mean: float, std: float) -> None:
     """Refuse a mean that is not finite, or a std that is not finite and at least 0."""
-    if not np.isfinite(mean):
-        raise ParameterError(f"{name}.mean = {mean}: a finite number wanted")
+    check_number(f"{name}.mean", mean)
     _at_least_zero(**{f"{name}.std": std})
 
 
@@ -70,8 +68,7 @@ class SymmetricPoints:
     def __post_init__(self) -> None:
         plain_fields(self)
         _normal("asymmetry", self.mean, self.std)
-        if not 0 < self.limit < 1:
-            raise ParameterError(f"asymmetry.limit = {self.limit}: a number between 0 and 1 wanted")
+        check_number("asymmetry.limit", self.limit, above=0, below=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +103,7 @@ class Spread:
         names = ("dw_min", "w_max", "w_min", "shape", "corrupt", "corrupt_range")
         _at_least_zero(**{f"spread.{name}": getattr(self, name) for name in names})
         if self.corrupt > 1:
-            raise ParameterError(f"spread.corrupt = {self.corrupt}: a probability between 0 and 1 wanted")
+            raise ParameterError(f"spread.corrupt must be a probability between 0 and 1, got {self.corrupt}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +133,7 @@ class CycleNoise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What is subtracted from reads: the true symmetric point if ``subtract``, plus an error N(mean, std)."""
+    """Reference of reads: the true symmetric point if ``subtract``, plus an error N(mean, std)."""
 
     subtract: bool = True
     mean: float = 0.0
@@ -179,7 +176,7 @@ class Drift:
         for name in ("per_pulse", "per_pulse_std", "per_step", "per_step_std", "walk"):
             value = getattr(self, name)
             if abs(value) > MOST_DRIFT:
-                raise ParameterError(f"drift.{name} = {value}: at most {MOST_DRIFT:g} in size wanted")
+                raise ParameterError(f"drift.{name} must be at most {MOST_DRIFT:g} in size, got {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +211,7 @@ class ReadingScale:
         plain_fields(self)
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
             raise ParameterError(
-                f"scale.low = {self.low}, scale.high = {self.high}: finite, low < high wanted"
+                f"scale must be finite with low < high, got low = {self.low}, high = {self.high}"
             )
 
     def reading(self, weight: float) -> float:
@@ -339,7 +336,7 @@ class Device:
         plain_fields(self)
         width = self.response.w_max - self.response.w_min
         if not (np.isfinite(self.dw_min) and 0 < self.dw_min < width):
-            raise ParameterError(f"dw_min = {self.dw_min}: above 0 and below the range {width:g} wanted")
+            raise ParameterError(f"dw_min must be above 0 and below the range {width:g}, got {self.dw_min}")
         _at_least_zero(write_noise=self.write_noise, read_noise=self.read_noise)
         if self.one_sided and self.drift is not None:
             raise ParameterError("drift of a one-sided device: it has no symmetric point that could move")

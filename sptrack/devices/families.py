@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
 from sptrack.kernels import responses as laws
-from sptrack.values import plain_fields
+from sptrack.values import check_number, plain_fields
 
 Array = NDArray[Any]
 Draw = Callable[[str], Array]
@@ -40,7 +40,7 @@ class Response:
         plain_fields(self)
         if not (np.isfinite(self.w_max) and np.isfinite(self.w_min) and self.w_min < self.w_max):
             raise ParameterError(
-                f"bounds w_min = {self.w_min}, w_max = {self.w_max}: finite and w_min < w_max wanted"
+                f"bounds must be finite and w_min < w_max, got w_min = {self.w_min}, w_max = {self.w_max}"
             )
 
     def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
@@ -66,17 +66,6 @@ class Response:
     def symmetric_point(self, cell: Array) -> Array | None:
         """Point where both steps are equal, [cells], by the law's rows ``cell`` (NaN: none)."""
         return None
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise ParameterError(f"{name} = {value}: a finite number above 0 wanted")
-
-
-def _check_finite(**values: float) -> None:
-    for name, value in values.items():
-        if not np.isfinite(value):
-            raise ParameterError(f"{name} = {value}: a finite number wanted")
 
 
 def _linear_symmetric_point(cell: Array) -> Array:
@@ -119,7 +108,8 @@ class LinearStep(Response):
 
     def __post_init__(self) -> None:
         Response.__post_init__(self)
-        _check_finite(gamma_up=self.gamma_up, gamma_down=self.gamma_down)
+        check_number("gamma_up", self.gamma_up)
+        check_number("gamma_down", self.gamma_down)
         if min(self.gamma_up, self.gamma_down) < 0:
             raise ParameterError(
                 f"gamma_up = {self.gamma_up}, gamma_down = {self.gamma_down}: both must be >= 0"
@@ -185,9 +175,12 @@ class ExpStep(Response):
 
     def __post_init__(self) -> None:
         Response.__post_init__(self)
-        _check_positive("gamma_up", self.gamma_up)
-        _check_positive("gamma_down", self.gamma_down)
-        _check_finite(a=self.a, b=self.b, A_up=self.A_up, A_down=self.A_down)
+        check_number("gamma_up", self.gamma_up, above=0)
+        check_number("gamma_down", self.gamma_down, above=0)
+        check_number("a", self.a)
+        check_number("b", self.b)
+        check_number("A_up", self.A_up)
+        check_number("A_down", self.A_down)
 
     def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
         """The factor 2 a/(range) from weight to z."""
@@ -229,8 +222,8 @@ class PowStep(Response):
 
     def __post_init__(self) -> None:
         Response.__post_init__(self)
-        _check_positive("gamma_up", self.gamma_up)
-        _check_positive("gamma_down", self.gamma_down)
+        check_number("gamma_up", self.gamma_up, above=0)
+        check_number("gamma_down", self.gamma_down, above=0)
 
     def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
         """Exponents |gamma (1 + dtod xi)|."""
@@ -275,7 +268,7 @@ class PiecewiseStep(Response):
         if len(self.nodes_up) != len(self.nodes_down) or len(self.nodes_up) < 2:
             raise ParameterError(
                 f"{len(self.nodes_up)} up nodes and {len(self.nodes_down)} down nodes: "
-                "the same number, at least 2, wanted"
+                "give the same number, at least 2"
             )
         for node in self.nodes_up + self.nodes_down:
             if not (np.isfinite(node) and node >= 0):

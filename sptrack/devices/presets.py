@@ -7,7 +7,7 @@ from typing import Any
 
 from sptrack.devices.config import device_from_mapping
 from sptrack.devices.device import Device
-from sptrack.errors import ParameterError, nearest
+from sptrack.values import check_choice
 
 
 @cache
@@ -39,8 +39,6 @@ def preset(name: str) -> Device:
     ParameterError
         If there is no preset of that name.
     """
-    if name not in _tables():
-        names = preset_names()
-        raise ParameterError(f"device {name!r}: one of {', '.join(names)} wanted{nearest(name, names)}")
+    check_choice("device", name, preset_names())
     table = _tables()[name]
     return device_from_mapping({**table, "source": {"name": name, **table["source"]}}, f"preset {name}")

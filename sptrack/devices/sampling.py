@@ -20,10 +20,10 @@ from sptrack.devices.device import (
     Reference,
     SymmetricPoints,
 )
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
 from sptrack.kernels import responses as laws
 from sptrack.kernels.random import fill_normals, stream_key
-from sptrack.values import as_seed, real_array
+from sptrack.values import as_seed, check_choice, real_array
 
 Array = NDArray[Any]
 
@@ -48,7 +48,7 @@ def cells_shape(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"\s*([1-9]\d*)\s*[xX]\s*([1-9]\d*)\s*", text)
     if match is None:
-        raise ParameterError(f"cells {text!r}: rows x columns wanted, such as 512x512")
+        raise ParameterError(f"cells must be ROWSxCOLUMNS, such as 512x512, got {text!r}")
     return int(match[1]), int(match[2])
 
 
@@ -75,7 +75,7 @@ def sample_cells(device: Device, shape: tuple[int, int], *, seed: int = 0, dtype
     Raises
     ------
     ParameterError
-        If the shape is not two positive integers, the seed no whole number from 0, or a wanted symmetric
+        If the shape is not two positive integers, the seed no whole number from 0, or a requested symmetric
         point lies where a step vanishes.
     """
     return draw_cells(device, shape, as_seed(seed), dtype)
@@ -112,7 +112,7 @@ def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
     except (TypeError, ValueError):
         rows = columns = 0
     if rows < 1 or columns < 1:
-        raise ParameterError(f"shape {shape}: two positive numbers of cells wanted")
+        raise ParameterError(f"shape must be two positive numbers of cells, got {shape}")
     return rows, columns
 
 
@@ -157,22 +157,22 @@ def _scales(device: Device, draw: Any, gain: Array, lower: Array, upper: Array) 
 
 
 def _clip_asymmetry(asymmetry: Asymmetry, r: Array, gain: Array) -> tuple[Array, Array, Array]:
-    wanted = asymmetry.mean + r
+    drawn = asymmetry.mean + r
     limit = MAX_ASYMMETRY * gain
-    clipped = np.abs(wanted) > limit
-    r = np.clip(wanted, -limit, limit)
+    clipped = np.abs(drawn) > limit
+    r = np.clip(drawn, -limit, limit)
     return gain + r, gain - r, clipped
 
 
 def _skew_for_points(
-    device: Device, wanted: SymmetricPoints, draw: Any, lower: Array, upper: Array
+    device: Device, points: SymmetricPoints, draw: Any, lower: Array, upper: Array
 ) -> tuple[Array, Array]:
-    """r/g that puts the symmetric point where it is wanted, by the family's steps, and which were clipped."""
+    """r/g that puts the symmetric points where requested, by the family's steps, and which were clipped."""
     response = device.response
-    xi = draw("symmetric_point") if wanted.std else np.zeros(lower.shape)
+    xi = draw("symmetric_point") if points.std else np.zeros(lower.shape)
     middle, half = 0.5 * (response.w_min + response.w_max), 0.5 * (response.w_max - response.w_min)
-    drawn = wanted.mean + wanted.std * xi
-    point = np.clip(drawn, middle - wanted.limit * half, middle + wanted.limit * half)
+    drawn = points.mean + points.std * xi
+    point = np.clip(drawn, middle - points.limit * half, middle + points.limit * half)
     unit = np.stack([np.ones(lower.size), np.ones(lower.size), lower, upper])
     rows = np.concatenate([unit, response.shape_rows(unit, device.spread.shape, draw)])
     trial = Cells(device=device, law=build_law(response, rows, np.float64), shape=(1, lower.size))
@@ -266,17 +266,11 @@ def cells_from_parameters(
     }
     own = response.row_names()
     for name in parameters:
-        if name not in nominal and name not in own:
-            known = (*nominal, *own)
-            raise ParameterError(
-                f"per-cell parameter {name!r}: one of {', '.join(known)} wanted{nearest(name, known)}"
-            )
+        check_choice("per-cell parameter", name, (*nominal, *own))
     arrays = {name: real_array(value, f"per-cell parameter {name!r}") for name, value in parameters.items()}
     shapes = {value.shape for value in arrays.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
-        raise ParameterError(
-            f"per-cell parameters of shapes {sorted(shapes)}: one common shape (R, C) wanted"
-        )
+        raise ParameterError(f"per-cell parameters must have one shape (R, C), got {sorted(shapes)}")
     (shape,) = shapes
     scales = np.stack(
         [np.broadcast_to(arrays.get(name, value), shape).ravel() for name, value in nominal.items()]
@@ -303,7 +297,7 @@ def _check_scales(scales: Array, shape: tuple[int, ...]) -> None:
         up, down, low, high = scales[:, cell]
         raise ParameterError(
             f"cell {divmod(cell, shape[1])}: step_up {up:g}, step_down {down:g}, bounds {low:g} .. {high:g}: "
-            "finite values, steps >= 0 and w_min <= w_max wanted"
+            "values must be finite, steps >= 0 and w_min <= w_max"
         )
 
 
@@ -317,13 +311,13 @@ def load_map(path: str | Path) -> Array:
     """
     path = Path(path)
     if path.suffix not in (".npy", ".csv"):
-        raise ParameterError(f"{path}: a .npy or .csv file wanted")
+        raise ParameterError(f"{path} must be a .npy or .csv file")
     try:
         values = np.asarray(np.load(path) if path.suffix == ".npy" else _read_csv(path), np.float64)
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise ParameterError(f"{path}: {str(error).splitlines()[0]}") from error
     if values.ndim != 2 or values.size == 0:
-        raise ParameterError(f"{path}: a table with two axes wanted, got shape {values.shape}")
+        raise ParameterError(f"{path} must hold a table with two axes, got shape {values.shape}")
     bad = ~np.isfinite(values).all(axis=1)
     if bad.any():
         raise ParameterError(f"{path}: row {int(np.argmax(bad)) + 1} of the table is not finite")

@@ -1,4 +1,4 @@
-"""What an array of cells is like: statistics of its symmetric points, response curves with their spread."""
+"""Statistics of an array of cells: symmetric points, response curves with their spread."""
 
 import math
 from dataclasses import dataclass, replace
@@ -124,7 +124,7 @@ def response_curves(cells: Cells, points: int = 201) -> ResponseCurves:
     Parameters
     ----------
     cells : Cells
-        The array whose spread is wanted.
+        The array whose spread is computed.
     points : int
         Number of weights.
 

@@ -37,7 +37,7 @@ class Unidentified(NamedTuple):
 
 
 class Diagnostics(NamedTuple):
-    """How well the model describes the readings.
+    """Goodness of fit to the readings.
 
     `log_likelihood` is the plain one at the estimates (constant dropped). `whiteness` is the Ljung-Box
     p-value of the innovations over up to 20 lags: a small one means structure that the model does not have.

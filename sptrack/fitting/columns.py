@@ -20,7 +20,7 @@ from sptrack.fitting.vocabulary import direction_sign, is_derived, meaning, norm
 __all__ = ["ROLES", "Column", "assign_columns"]
 
 ROLES = ("reading", "direction", "voltage", "pulses", "cell", "run", "index", "read_voltage", "time", "other")
-"""What a column can be; `voltage` is that of the pulse, whose sign is the direction."""
+"""Roles of a column; `voltage` is that of the pulse, whose sign is the direction."""
 
 
 _MOSTLY = 0.9

@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, on synthetic cells."""
+"""Coverage of intervals on synthetic cells."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _RIDGE = 1e-3
 
 
 class Quantity(NamedTuple):
-    """What an interval is wanted for, and the variance entry if it is one.
+    """Quantity of an interval, and the variance entry if it is one.
 
     ``noise`` is the place of a noise's logarithm in the parameter vector; -1 for anything else.
     """
@@ -190,7 +190,7 @@ def _step(
 
 
 def _pull(information: Floats, score: Floats, gradient: Floats, excess: Floats) -> Floats:
-    """What the wish for a larger quantity adds to the score [B, p] where no parameter is held."""
+    """Addition of the wish for a larger quantity to the score [B, p] where no parameter is held."""
     matrix = information + _RIDGE * np.eye(score.shape[1])
     toward = solved(matrix, np.stack([score, gradient], axis=-1))
     power = np.sum(gradient * toward[..., 1], axis=1)

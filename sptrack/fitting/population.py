@@ -419,13 +419,13 @@ def _spread(fit: ResponseFit, skew: float) -> Spread:
 
 
 def _note(fit: ResponseFit) -> str:
-    """What the readings leave open."""
+    """Parameters that the readings leave open."""
     parts = not_identified(fit)
     return f"not identified by the readings: {'; '.join(parts)}" if parts else ""
 
 
 def not_identified(fit: ResponseFit) -> list[str]:
-    """What the readings cannot tell: name and reason for one cell, else in how many of the cells."""
+    """Parameters not determined by the readings: name and reason for one cell, else the number of cells."""
     if len(fit.cells) == 1:
         return [f"{item.name}: {item.reason}" for item in fit.cells[0].unidentified]
     names = [item.name for cell in fit.cells for item in cell.unidentified]

@@ -18,7 +18,7 @@ __all__ = ["Reader", "Understood"]
 
 @dataclass(slots=True, kw_only=True)
 class Understood:
-    """What was found out about tables, for the user to check.
+    """Inferences about the tables, for the user to check.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ __all__ = ["Recipe", "load_recipe", "recipe_to_toml"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What is known of a file of readings; what is left out is found out.
+    """Description of a file of readings; what is left out is inferred.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Recipe:
 
     @property
     def dialect(self) -> Dialect:
-        """How the file is written, as far as it is said."""
+        """Format of the file, as far as it is given."""
         return Dialect(separator=self.separator, decimal=self.decimal, sheet=self.sheet)
 
     @property

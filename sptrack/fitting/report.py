@@ -265,7 +265,7 @@ def _cell_report(cell: MeasuredDevice, measured: Measurement) -> dict[str, Any]:
 
 
 def look_report(measured: Measurement) -> dict[str, Any]:
-    """What was understood of a file, as plain data."""
+    """The reading of a file as plain data."""
     return {
         "file": measured.name,
         "form": measured.form,
@@ -293,7 +293,7 @@ def look_report(measured: Measurement) -> dict[str, Any]:
 
 
 def look_lines(measured: Measurement) -> Iterator[str]:
-    """What was understood of a file, in lines."""
+    """The reading of a file in lines of text."""
     told = look_report(measured)
     yield _labelled("file", f"{measured.name} ({measured.form})")
     for k, (name, role, why) in enumerate(measured.columns[:12]):

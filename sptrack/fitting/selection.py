@@ -25,7 +25,7 @@ _NEAR = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyScore:
-    """How well a family predicts readings that it has not seen.
+    """Score of a family on readings that it has not seen.
 
     Attributes
     ----------

@@ -43,7 +43,7 @@ _COMMENT = re.compile(r"\s*(#|%|!|//)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How a file is written; None is found out.
+    """Format of a file; None is inferred.
 
     Parameters
     ----------

@@ -156,7 +156,7 @@ class KernelCache(_Cache):
 
     @cached_property
     def _identity(self) -> str | None:
-        """What the function is, whatever its path; None for one that cannot be told by its source."""
+        """Identity of the function, whatever its path; None for one that its source does not tell."""
         code = self._function.__code__
         enclosed = [_kernel_identity(cell.cell_contents) for cell in self._function.__closure__ or ()]
         if None in enclosed:
@@ -188,7 +188,7 @@ def _kernel_identity(value: Any) -> tuple[Any, ...] | None:
 
 
 def built_for(codegen: Any) -> tuple[Any, ...]:
-    """What machine code depends on beside its source: versions, processor, numba's switches."""
+    """Dependencies of machine code beside its source: versions, processor, numba's switches."""
     versions = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, sys.abiflags)
     switches = (config.OPT, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT)
     return (*versions, codegen.magic_tuple(), *switches)

@@ -1,4 +1,4 @@
-"""What happens to a weight besides its pulses: write noise, and response curves that drift.
+"""Changes of a weight besides its pulses: write noise, and response curves that drift.
 
 A curve that has moved by s responds at w as it once did at w - s, its bounds included. Cells are followed in
 the coordinate w - s, in which laws, bounds and symmetric point stay where they are: a move by ds takes ds
@@ -44,7 +44,7 @@ class Drift(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """How far curves have come: all [cells], weight units, or empty where they stay.
+    """Displacements of the curves: all [cells], weight units, or empty where they stay.
 
     ``offset`` (minus the move), ``truth`` (internal symmetric point) and ``due`` (what is still to be moved).
     """

@@ -101,7 +101,7 @@ def calls_of(arrays: Any, reference: Any, rule: Any, gradient: int, tile: Any) -
 
 @tile_function
 def _side(which: Any, n: Any, t: Any) -> Any:
-    """What drifts of W (0) or P (1), in the order of `after_pulses`."""
+    """Drifts of W (0) or P (1), in the order of `after_pulses`."""
     cell = t.cells[: t.split] if which == 0 else t.cells[t.split :]
     rows = t.rows
     return (
@@ -285,7 +285,7 @@ def _read(n: Any, rows: Any) -> None:
 
 @tile_function
 def _transfer(rule: Any, n: Any, rows: Any, whole: Any) -> Any:
-    """What W is to be moved by: row `WANTED`, or, from the buffer, pulses in row `PULSES` (1)."""
+    """Requested motion of W: row `WANTED`, or, from the buffer, pulses in row `PULSES` (1)."""
     wanted, chop, read, held = rows[WANTED], rows[CHOP], rows[READ], rows[HELD]
     active = whole[ACTIVE]
     for i in range(n):

@@ -1,4 +1,4 @@
-"""What the fused tracking recursion works on: arrays, settings, state, and the scratch of one tile."""
+"""Data of the fused tracking recursion: arrays, settings, state, and the scratch of one tile."""
 
 from typing import Any, NamedTuple
 
@@ -133,7 +133,7 @@ class State(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """What finds the reference Q from the reads of P: ``stages`` of a chain, or an ``observer``.
+    """Finder of the reference Q from the reads of P: ``stages`` of a chain, or an ``observer``.
 
     ``register``: row of the memory that holds Q itself, which is rounded with it; -1 if there is none.
     """

@@ -212,7 +212,7 @@ def plot_steps(ax: Axes, data: xr.Dataset) -> Axes:
 
 
 def plot_words(ax: Axes, about: dict[str, Any]) -> Axes:
-    """What the readings cannot tell, in words."""
+    """Parameters that the readings do not determine, in words."""
     lines = about["unidentified"] or ["nothing: every interval is closed and short enough"]
     if min(about["white"]) < _COLOURED:
         lines = [*lines, "residuals are correlated: the model lacks something, intervals are too short"]

@@ -63,7 +63,7 @@ class File(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a page shows of a result folder.
+    """Contents of the page of a result folder.
 
     Parameters
     ----------

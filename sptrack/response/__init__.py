@@ -1,4 +1,4 @@
-"""How chopper, cells and filter respond, predicted beside measured: noise and bias, spectra, tones.
+"""Response of chopper, cells and filter, predicted beside simulated: noise and bias, spectra, tones.
 
 Above both simulation and theory.
 """

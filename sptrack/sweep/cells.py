@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What a cell's file holds: quantities, or the reason for which the command refused the parameters."""
+    """Contents of a cell's file: quantities, or the reason for which the command refused the parameters."""
 
     quantities: Outcome
     refused: str

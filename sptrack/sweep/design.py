@@ -1,4 +1,4 @@
-"""What a sweep varies: axes of values, designs of points, and a TOML file that says it.
+"""Plan of a sweep: axes of values, designs of points, and the TOML file that describes it.
 
 A file, of which ``sweep.command`` and one axis are needed::
 
@@ -375,7 +375,7 @@ def _ranged(name: str, table: Mapping[str, Any]) -> Axis:
 def _refuse_unknown(name: str, known: tuple[str, ...], kind: str, where: str, prefix: str = "") -> None:
     if name not in known:
         raise ParameterError(
-            f"{where}: unknown {kind} '{prefix}{name}': choose from {', '.join(known)}{nearest(name, known)}"
+            f"{where}: unknown {kind} '{prefix}{name}'; choose from {', '.join(known)}{nearest(name, known)}"
         )
 
 

@@ -24,7 +24,7 @@ _PLAIN = ("command", "design", "axes", "repeats", "seed", "paired")
 
 
 class Standing(NamedTuple):
-    """How a sweep stands.
+    """State of a sweep.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class SweepFolder:
                     cell_path(self.path, key).unlink(missing_ok=True)
 
     def standing(self) -> Standing:
-        """How the sweep stands; nothing is changed."""
+        """State of the sweep; nothing is changed."""
         done, damaged, reasons, times = self.done(), 0, Counter[str](), []
         for key in done:
             path = cell_path(self.path, key)

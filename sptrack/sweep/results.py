@@ -118,7 +118,7 @@ def chosen_quantity(data: "xr.Dataset", name: str | None = None) -> str:
     wanted = (best if best in known else known[0]) if name is None else name
     if wanted not in known:
         raise ParameterError(
-            f"unknown quantity {wanted!r}: choose from {', '.join(known)}{nearest(wanted, known)}"
+            f"unknown quantity {wanted!r}; choose from {', '.join(known)}{nearest(wanted, known)}"
         )
     return wanted
 

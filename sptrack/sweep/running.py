@@ -15,7 +15,7 @@ _EXTRA = ("distributed", "dask", "zarr", "threadpoolctl")
 
 
 class Report(NamedTuple):
-    """What a run of a sweep did.
+    """Result of a run of a sweep.
 
     Parameters
     ----------

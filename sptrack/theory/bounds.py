@@ -90,7 +90,7 @@ class PulsesNeeded(NamedTuple):
 
 
 class BoundKind(NamedTuple):
-    """What a bound limits.
+    """Quantity that a bound limits.
 
     Attributes
     ----------

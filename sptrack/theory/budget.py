@@ -26,6 +26,7 @@ from sptrack.theory.chopping import (
 )
 from sptrack.theory.closed_loop import Loop
 from sptrack.theory.drive import Array
+from sptrack.values import check_number
 
 _ROUNDS, _POINTS, _SLOWEST = 6, 33, 1e-7
 _MOST_STEPS = 1 << 40
@@ -100,10 +101,9 @@ def error_after(
         No step, or eta outside (0, 1].
     """
     rates = np.asarray(eta, np.float64)
-    if steps < 1:
-        raise ParameterError(f"steps = {steps}: at least 1 wanted")
+    check_number("steps", steps, least=1)
     if not ((rates > 0) & (rates <= 1)).all():
-        raise ParameterError(f"eta = {rates.min():g} .. {rates.max():g}: above 0 and at most 1 wanted")
+        raise ParameterError(f"eta must be > 0 and <= 1, got {rates.min():g} .. {rates.max():g}")
     bias = loop.predict(1.0, chopper).bias
     mean = bias + (np.asarray(start, np.float64) - bias) * transient(loop.pole, rates, steps)
     return mean, _variance_after(loop, rates, steps, chopper, read_noise)
@@ -231,8 +231,7 @@ def settling(loop: Loop, low_pass: Filter, *, tolerance: float = 0.01) -> Array:
     ConvergenceError
         A filter whose impulse response does not decay.
     """
-    if not 0 < tolerance < 1:
-        raise ParameterError(f"tolerance = {tolerance}: a number between 0 and 1 wanted")
+    check_number("tolerance", tolerance, above=0, below=1)
     if isinstance(low_pass, float | int) and (loop.pole[np.isfinite(loop.pole)] >= 0).all():
         return _settling_ema(loop.pole, float(low_pass), tolerance)
     h = impulse_response(low_pass)

@@ -1,4 +1,4 @@
-"""What a pole and a filter make of chopped and white signals: shares of variance, gains, means over a cycle.
+"""Chopped and white signals behind a pole and a filter: fractions of variance, gains, means over a cycle.
 
 Filters and choppers come as anything with the methods of `LinearFilter` and `SignSequence`; the blocks of
 `sptrack.blocks` have them. Spectra are two-sided, in rad per sample: (1/2 pi) times the integral of a
@@ -95,7 +95,7 @@ def sign_law(chopper: SignSequence | None) -> Telegraph | Pattern:
         return Pattern(np.asarray(chopper.pattern(), np.float64))
     first, second, third = (float(chopper.autocorrelation(lag)) for lag in (1, 2, 3))
     if abs(second - first**2) > 1e-9 or abs(third - first**3) > 1e-9:
-        raise ParameterError(f"{chopper}: signs that repeat, or a random telegraph, wanted")
+        raise ParameterError(f"chopper must repeat or be a random telegraph, got {chopper}")
     if abs(first) == 1:
         return Pattern(np.array([1.0]) if first > 0 else np.array([1.0, -1.0]))
     return Telegraph(first)

@@ -42,7 +42,7 @@ from sptrack.theory.chopping import (
     white_power,
 )
 from sptrack.theory.drive import Array, CountLaw, CountMoments, GradientStatistics, count_moments, mean_size
-from sptrack.values import real_array
+from sptrack.values import check_choice, check_number, real_array
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -52,9 +52,9 @@ Application = Literal["sequential", "burst", "euler"]
 VALIDITY_LIMITS = {"linear": 0.3, "exp-step": 0.1, "pow-step": 0.1, "piecewise-step": 0.1, "custom": 0.1}
 """Largest rms of P around w* over half the range up to which variances hold within 10 %, by family.
 
-Soft bounds and linear steps are "linear". Measured by `sptrack.validity.validity_map`: linear 0.36, square
-law 0.13, soft-exponential 0.12, piecewise 0.12, and 0.23 for one exponential step, whose parameters range
-too far for more than 0.1 to be said of the family.
+Soft bounds and linear steps are "linear". Measured by `sptrack.evaluation.validity.validity_map`: linear
+0.36, square law 0.13, soft-exponential 0.12, piecewise 0.12, and 0.23 for one exponential step, whose
+parameters range too far for more than 0.1 to be said of the family.
 """
 _MARGIN, _OVERLOAD = 3.0, 1e-3
 
@@ -82,7 +82,7 @@ class Spectrum(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
-    """What the linear model says of P and Q, once settled; arrays of the shape of the cells, NaN without w*.
+    """Moments of P and Q in the linear model, once settled; arrays of the shape of the cells, NaN without w*.
 
     Parameters
     ----------
@@ -342,10 +342,8 @@ def linearise(
     ParameterError
         A value outside its range, a gradient whose shape does not fit.
     """
-    if not (np.isfinite(alpha) and alpha >= 0):
-        raise ParameterError(f"alpha = {alpha}: a finite number >= 0 wanted")
-    if application not in get_args(Application):
-        raise ParameterError(f"application {application!r}: one of {', '.join(get_args(Application))} wanted")
+    check_number("alpha", alpha, least=0)
+    check_choice("application", application, get_args(Application))
     mean, std = _of_shape(gradient.mean, cells.shape), _of_shape(gradient.std, cells.shape)
     point = np.asarray(cells.symmetric_point, np.float64)
     lower, upper = np.asarray(cells.lower, np.float64), np.asarray(cells.upper, np.float64)
@@ -383,7 +381,7 @@ def _of_shape(values: ArrayLike, shape: tuple[int, ...]) -> Array:
         return np.broadcast_to(np.asarray(values, np.float64), shape)
     except ValueError:
         raise ParameterError(
-            f"gradient of shape {np.shape(values)}: one number or the shape {shape} of the cells wanted"
+            f"gradient must be one number or the shape {shape} of the cells, got shape {np.shape(values)}"
         ) from None
 
 
@@ -401,7 +399,7 @@ def _static_warnings(point: Array, pole: Array, counts: CountMoments, slots: int
     unstable = int((np.abs(pole) >= 1).sum())
     if unstable:
         worst = float(pole.flat[np.nanargmax(np.abs(pole))])
-        out.append(f"unstable pole {worst:.3g} in {unstable} of {pole.size} cells: |a| < 1 wanted")
+        out.append(f"unstable pole {worst:.3g} in {unstable} of {pole.size} cells; stability needs |a| < 1")
     if counts.overload.max() > _OVERLOAD:
         share = 100 * float(counts.overload.max())
         out.append(
@@ -440,9 +438,8 @@ def _no_unit_gain(low_pass: Filter) -> list[str]:
 
 def _check(low_pass: Filter, read_noise: float) -> None:
     if isinstance(low_pass, float | int) and not 0 < low_pass <= 1:
-        raise ParameterError(f"eta = {low_pass}: a number above 0 and at most 1 wanted")
-    if not (np.isfinite(read_noise) and read_noise >= 0):
-        raise ParameterError(f"read_noise = {read_noise}: a finite number >= 0 wanted")
+        raise ParameterError(f"eta must be a number above 0 and at most 1, got {low_pass}")
+    check_number("read_noise", read_noise, least=0)
 
 
 def _times(weight: Array, power: Array) -> Array:

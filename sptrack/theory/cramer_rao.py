@@ -1,4 +1,4 @@
-"""How well symmetric points can be known at all: Cramer-Rao bounds in pulses and reads, on linear devices.
+"""Cramer-Rao bounds of symmetric points in pulses and reads, on linear devices.
 
 An experiment is a program of bursts with reads before, between and after them. On a linear device the reads
 are normal to a very good approximation (a burst is a sum of many independent steps), with mean mu and
@@ -66,10 +66,10 @@ def _checked(cells: Cells, experiment: Experiment, read_noise: float, bounds: Bo
     if bounds not in _PARAMETERS:
         raise ParameterError(f"bounds {bounds!r} not allowed: must be 'known' or 'unknown'")
     if not (np.isfinite(read_noise) and read_noise >= 0):
-        raise ParameterError(f"read noise {read_noise} not allowed: must be a finite number, 0 or more")
+        raise ParameterError(f"read noise must be a finite number >= 0, got {read_noise}")
     runs, reads = experiment
     if len(reads) != len(runs) + 1 or min(reads, default=-1) < 0 or not any(reads):
-        raise ParameterError(f"reads {reads} for {len(runs)} runs: {len(runs) + 1} numbers >= 0 wanted")
+        raise ParameterError(f"reads must be {len(runs) + 1} numbers >= 0 for {len(runs)} runs, got {reads}")
     if cells.linear is None:
         raise ParameterError("device is not linear: the bound needs step sizes linear in the weight")
 

@@ -1,7 +1,7 @@
 """Pulse counts under a normal gradient: mean, variance and second factorial moment of each count law.
 
-A wanted increment D of a cell with granularity h asks for |D|/h = L pulses on average, in the direction of
-D. With D = -alpha c g, g normal with mean m and std s, the moments over g are closed forms:
+A requested weight change D of a cell with granularity h asks for |D|/h = L pulses on average, in the
+direction of D. With D = -alpha c g, g normal with mean m and std s, the moments over g are closed forms:
 
     E|g| = s sqrt(2/pi) exp(-m^2/2s^2) + |m| erf(|m|/(s sqrt 2))          folded normal
     E Var(N|g) = E[f (1 - f)], f the fraction of L      rounded: floor plus a Bernoulli of the fraction
@@ -20,6 +20,7 @@ from scipy.special import erf, ndtr
 
 from sptrack.devices.counts import rounding_variance
 from sptrack.errors import ParameterError
+from sptrack.values import check_choice, check_number
 
 Array = NDArray[np.float64]
 CountLaw = Literal["rounded", "binomial", "poisson"]
@@ -48,8 +49,8 @@ class GradientStatistics:
             values = np.asarray(getattr(self, name), np.float64)
             bad = ~np.isfinite(values) | (values < 0 if name == "std" else False)
             if bad.any():
-                wanted = "a finite number >= 0" if name == "std" else "a finite number"
-                raise ParameterError(f"gradient {name} = {values[bad].flat[0]}: {wanted} wanted")
+                rule = "a finite number >= 0" if name == "std" else "a finite number"
+                raise ParameterError(f"gradient {name} must be {rule}, got {values[bad].flat[0]}")
             object.__setattr__(self, name, values)
 
 
@@ -61,11 +62,11 @@ class CountMoments(NamedTuple):
     mean : ndarray
         E N.
     variance : ndarray
-        E Var(N | g): what the count law adds to the variance of the wanted increment, in pulses squared.
+        E Var(N | g): what the count law adds to the variance of the requested change, in pulses squared.
     factorial : ndarray
         E N (N - 1), twice the number of pairs of pulses.
     overload : ndarray
-        Probability that the wanted number exceeds the slots of the binomial law; 0 for the others.
+        Probability that the requested number exceeds the slots of the binomial law; 0 for the others.
     """
 
     mean: Array
@@ -88,12 +89,12 @@ def mean_size(mean: ArrayLike, std: ArrayLike) -> Array:
 def count_moments(
     mean: ArrayLike, std: ArrayLike, *, law: CountLaw = "rounded", slots: int = 31
 ) -> CountMoments:
-    """Moments of the pulses of a step whose wanted signed number is normal.
+    """Moments of the pulses of a step whose requested signed number is normal.
 
     Parameters
     ----------
     mean, std : array_like
-        Of the wanted number, pulses; broadcast together.
+        Of the requested number, pulses; broadcast together.
     law : {"rounded", "binomial", "poisson"}
         Count law, as in `Crossbar.apply`.
     slots : int
@@ -104,10 +105,8 @@ def count_moments(
     ParameterError
         Unknown law, or less than one slot.
     """
-    if law not in get_args(CountLaw):
-        raise ParameterError(f"count law {law!r}: one of {', '.join(get_args(CountLaw))} wanted")
-    if slots < 1:
-        raise ParameterError(f"slots = {slots}: at least 1 wanted")
+    check_choice("count law", law, get_args(CountLaw))
+    check_number("slots", slots, least=1)
     m, s = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(std, np.float64))
     size, square = mean_size(m, s), m**2 + s**2
     if law == "rounded":

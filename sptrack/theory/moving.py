@@ -22,6 +22,7 @@ from sptrack.errors import ParameterError
 from sptrack.theory.chopping import Filter, impulse_response
 from sptrack.theory.drive import Array
 from sptrack.theory.zero_shifting import Mode, zero_shifting_moments
+from sptrack.values import check_number
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -32,7 +33,7 @@ _CANDIDATES = 80
 
 
 class MovingGain(NamedTuple):
-    """What a moving symmetric point does to an estimate.
+    """Error of an estimate of a moving symmetric point.
 
     Attributes
     ----------
@@ -74,13 +75,11 @@ def moving_gain(pole: ArrayLike, low_pass: Filter, *, every: int = 1) -> MovingG
     """
     a = np.asarray(pole, np.float64)
     if not (np.abs(a) < 1).all():
-        raise ParameterError(f"pole {a[~(np.abs(a) < 1)].flat[0]:g}: below 1 in size wanted")
-    if every < 1:
-        raise ParameterError(f"every = {every}: at least 1 wanted")
+        raise ParameterError(f"pole must satisfy |a| < 1, got {a[~(np.abs(a) < 1)].flat[0]:g}")
+    check_number("every", every, least=1)
     power = a**every
     if isinstance(low_pass, float | int):
-        if not 0 < low_pass <= 1:
-            raise ParameterError(f"eta = {low_pass}: above 0 and at most 1 wanted")
+        check_number("eta", low_pass, above=0, most=1)
         delay, sums = (1 - low_pass) / low_pass, _ema_sums(float(low_pass), power)
     else:
         h = impulse_response(low_pass)
@@ -133,7 +132,7 @@ def observer_gain(forget: float, *, every: int = 1) -> MovingGain:
         A share outside (0, 1), less than one step.
     """
     if not (0 < forget < 1 and every >= 1):
-        raise ParameterError(f"forget = {forget}, every = {every}: in (0, 1) and at least 1 wanted")
+        raise ParameterError(f"forget must be > 0 and < 1, every >= 1, got {forget} and {every}")
     m, b = every, (1 - forget) ** every
     first, second = (m - 1) / (2 * m), (m - 1) * (2 * m - 1) / (6 * m**2)
     kept = b**2 + 2 * b * (1 - b) * first + (1 - b) ** 2 * second
@@ -167,7 +166,7 @@ def kalman_gain(drift: ArrayLike, noise: ArrayLike) -> Array:
     """
     q, r = np.asarray(drift, np.float64), np.asarray(noise, np.float64)
     if not ((q >= 0).all() and (r > 0).all()):
-        raise ParameterError("drift >= 0 and noise > 0 wanted")
+        raise ParameterError("drift must be >= 0 and noise > 0")
     predicted = (q + np.sqrt(q**2 + 4 * q * r)) / 2
     return np.asarray(predicted / (predicted + r))
 
@@ -193,7 +192,7 @@ def tracking_rate(low_density: ArrayLike, velocity: ArrayLike = 0.0, walk: Array
     """
     s0, v, s = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (low_density, velocity, walk)))
     if not (s0 > 0).all():
-        raise ParameterError("low_density above 0 wanted")
+        raise ParameterError("low_density must be > 0")
     rate = (4 * v**2 / s0) ** (1 / 3) + np.abs(s) / np.sqrt(s0)
     for _ in range(60):
         slope = 3 * s0 * rate**2 - s**2
@@ -203,7 +202,7 @@ def tracking_rate(low_density: ArrayLike, velocity: ArrayLike = 0.0, walk: Array
 
 
 class Recalibration(NamedTuple):
-    """How zero-shifting is repeated while symmetric points move.
+    """Schedule of repeated zero-shifting for moving symmetric points.
 
     Attributes
     ----------
@@ -259,7 +258,7 @@ def recalibration(
         Cells that are not linear or have no symmetric point, a target, start or drive out of range.
     """
     if not target > 0:
-        raise ParameterError(f"target = {target}: above 0 weight units wanted")
+        raise ParameterError(f"target must be > 0 weight units, got {target}")
     best: Recalibration | None = None
     for fresh in _calibrations(cells, start, drive, mode):
         room = target**2 - fresh.square
@@ -281,7 +280,7 @@ def recalibration_within(
     as in `recalibration`.
     """
     if not budget > 0:
-        raise ParameterError(f"budget = {budget}: above 0 pulses per step wanted")
+        raise ParameterError(f"budget must be > 0 pulses per step, got {budget}")
     plans = (_schedule(one, one.pulses / budget) for one in _calibrations(cells, start, drive, mode))
     return min(plans, key=lambda one: one.mean)
 
@@ -313,8 +312,7 @@ def _schedule(fresh: _Calibration, interval: float) -> Recalibration:
 def _calibrations(cells: Cells, start: float, drive: float, mode: Mode) -> list[_Calibration]:
     """Zero-shifting with even counts of pulses, and how what it finds ages."""
     for name, value in (("start", start), ("drive", drive)):
-        if not (np.isfinite(value) and value >= 0):
-            raise ParameterError(f"{name} = {value}: a finite number >= 0 wanted")
+        check_number(name, value, least=0)
     point = cells.symmetric_point
     if not np.isfinite(point).all():
         raise ParameterError("a cell without symmetric point: it cannot be calibrated")

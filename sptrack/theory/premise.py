@@ -93,7 +93,7 @@ def multiplier_interval(constants: Constants, noise: float, size: float) -> tupl
         A size that is not above 0.
     """
     if not size > 0:
-        raise ParameterError(f"size C* = {size}: a number above 0 wanted")
+        raise ParameterError(f"size C* must be a number above 0, got {size}")
     q_min = np.maximum(constants.q_min, 0.0)
     with np.errstate(divide="ignore"):
         return noise**2 / (q_min * size), q_min**2 * size / (4 * constants.q_max**3)
@@ -101,7 +101,7 @@ def multiplier_interval(constants: Constants, noise: float, size: float) -> tupl
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DrivePremise:
-    """How large E|g_d| has to be for T3.7, and where that can be.
+    """Size of E|g_d| that T3.7 requires, and where it can be met.
 
     Attributes
     ----------
@@ -188,9 +188,9 @@ def drive_premise(constants: Constants, *, noise: float, convexity: float, smoot
         A number out of range.
     """
     if not (np.isfinite(noise) and noise >= 0):
-        raise ParameterError(f"gradient noise {noise}: a finite number >= 0 wanted")
+        raise ParameterError(f"gradient noise must be a finite number >= 0, got {noise}")
     if not 0 < convexity <= smoothness < np.inf:
-        raise ParameterError(f"curvatures {convexity} .. {smoothness}: 0 < mu <= L wanted")
+        raise ParameterError(f"curvatures must satisfy 0 < mu <= L, got {convexity} .. {smoothness}")
     positive = constants.q_min > 0
     ratio = np.where(positive, constants.q_max / np.where(positive, constants.q_min, 1.0), np.inf)
     return DrivePremise(ratio=ratio, noise=float(noise), convexity=convexity, smoothness=smoothness)

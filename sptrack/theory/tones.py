@@ -1,4 +1,4 @@
-"""What a tone in the gradient does to the loop: a linear model around the optimum, the mean over the chopper.
+"""Response of the loop to a tone in the gradient: linear model around the optimum, mean over the chopper.
 
 With u_k added to the gradient of step k, x = P - w*, v = W - W*, curvature h of the loss, q0 the response of
 P, a the pole of P, b_w and a_w gain and pole of W under its pulses (`pulsed_balance`):
@@ -150,7 +150,7 @@ class ToneLoop:
         m, b = self.recursion()
         largest = float(np.abs(np.linalg.eigvals(m)).max())
         if not largest <= 1 + 1e-9:
-            raise ParameterError(f"unstable loop: largest eigenvalue {largest:.4g}, at most 1 wanted")
+            raise ParameterError(f"unstable loop: its largest eigenvalue must be <= 1, got {largest:.4g}")
         z = np.exp(-1j * np.atleast_1d(np.asarray(omega, np.float64)))[:, None, None]
         system = np.eye(3) - m[..., None, :, :] * z
         solved = np.linalg.solve(system, np.broadcast_to(b[..., None, :, None], (*system.shape[:-1], 1)))[

@@ -51,7 +51,7 @@ def error_of_weights(
     """
     h = np.asarray(weights, np.float64)
     if h.ndim != 1 or h.size == 0 or not np.isfinite(h).all():
-        raise ParameterError(f"weights of shape {list(h.shape)}: finite numbers [steps] wanted")
+        raise ParameterError(f"weights must be finite numbers [steps], got shape {list(h.shape)}")
     bias = loop.predict(1.0, chopper).bias
     offset = np.broadcast_to(np.asarray(start, np.float64), loop.pole.shape)
     correlation = np.ones(h.size)

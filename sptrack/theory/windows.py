@@ -82,7 +82,7 @@ def boxcar_error_after(
     """
     n = np.asarray(length, np.float64)
     if n.size and not ((n >= 1) & (n <= steps)).all():
-        raise ParameterError(f"length {n.min():g} .. {n.max():g}: 1 to {steps} wanted")
+        raise ParameterError(f"length must lie in 1 .. {steps}, got {n.min():g} .. {n.max():g}")
     bias = loop.predict(1.0, chopper).bias
     mean = bias + (np.asarray(start, np.float64) - bias) * boxcar_transient(loop.pole, n, steps)
     stable = np.abs(loop.pole) < 1

@@ -7,12 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from sptrack.crossbar import Ledger, PulsedArray
 from sptrack.crossbar.array import COUNT_LAWS, MOST_PULSES, MOST_SLOTS
-from sptrack.crossbar.inputs import check_choice, over_cells
+from sptrack.crossbar.inputs import over_cells
 from sptrack.crossbar.protocol import checked_array, send_counts
 from sptrack.devices import Cells, Device, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.kernels import counts as count_laws
 from sptrack.kernels.random import TILE, Draws, stream_key
+from sptrack.values import check_choice
 
 Array = NDArray[Any]
 

@@ -42,7 +42,7 @@ _SAVE_EVERY = 30.0
 
 
 class Comparison(NamedTuple):
-    """What is run: methods, name and settings of the problem, steps, seeds."""
+    """Subject of a comparison: methods, name and settings of the problem, steps, seeds."""
 
     methods: tuple[Method, ...]
     problem: str
@@ -53,7 +53,7 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """How a comparison is run; none of it changes the result.
+    """Execution of a comparison; none of it changes the result.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Running:
     def __post_init__(self) -> None:
         thread_count(self.threads)
         if self.resume and self.checkpoints is None:
-            raise ParameterError("resume without a folder: checkpoints = None, a folder wanted")
+            raise ParameterError("resume needs a folder of checkpoints, got checkpoints = None")
 
 
 class _Run(NamedTuple):
@@ -143,12 +143,12 @@ def compare(
 def _check(what: Comparison) -> None:
     names = [item.name for item in what.methods]
     if not names:
-        raise ParameterError("methods (none): at least one wanted")
+        raise ParameterError("methods must name at least one, got none")
     for name in names:
         if names.count(name) > 1:
-            raise ParameterError(f"method {name!r} given {names.count(name)} times: once wanted")
+            raise ParameterError(f"methods must differ, got {name!r} {names.count(name)} times")
     if what.steps < 1 or what.steps % SAMPLE:
-        raise ParameterError(f"steps = {what.steps}: a positive multiple of {SAMPLE} wanted")
+        raise ParameterError(f"steps must be a positive multiple of {SAMPLE}, got {what.steps}")
     if len(what.seeds) < 1:
         raise ParameterError(f"seeds must be at least 1, got {len(what.seeds)}")
     _tracker(what, what.methods[0], what.seeds[0])
@@ -219,7 +219,7 @@ def _described(settings: ProblemSettings) -> dict[str, Any]:
 def _resume(tracker: Tracker, path: Path, made_by: str, steps: int) -> list[list[int]]:
     state = read_state(path)
     if str(state.get("made_by")) != made_by or "counts" not in state:
-        raise ParameterError(f"{path}: a run with other settings; the same method, problem and seed wanted")
+        raise ParameterError(f"{path}: a run with other settings; resume with its method, problem and seed")
     tracker.resume(state)
     if tracker.step > steps:
         raise ParameterError(f"{path}: already at step {tracker.step}; steps = {steps} must not be fewer")

@@ -43,7 +43,7 @@ from sptrack.crossbar.inputs import vector
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import fill_uniforms, stream_key
 from sptrack.tracking.plain import Reader
-from sptrack.values import as_seed
+from sptrack.values import as_seed, check_number
 
 Array = NDArray[Any]
 
@@ -55,19 +55,17 @@ SINGLE_PULSES = PulseScheme(
 
 def _check(**values: float) -> None:
     for name, value in values.items():
-        if not (np.isfinite(value) and value >= 0):
-            raise ParameterError(f"{name.replace('_', ' ')} = {value}: a finite number >= 0 wanted")
+        check_number(name.replace("_", " "), value, least=0)
 
 
 def _check_share(**values: float) -> None:
     for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise ParameterError(f"{name.replace('_', ' ')} = {value}: 0 to 1 wanted")
+        check_number(name.replace("_", " "), value, least=0, most=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FastUpdate:
-    """How the gradient is pulsed onto the fast array.
+    """Pulsing of the gradient onto the fast array.
 
     Parameters
     ----------
@@ -92,7 +90,7 @@ class FastUpdate:
     def __post_init__(self) -> None:
         _check(fast_rate=self.rate)
         if self.auto_scale and self.rate == 0:
-            raise ParameterError("fast rate = 0 with auto_scale: a number above 0 wanted")
+            raise ParameterError("fast rate must be > 0 with auto_scale, got 0")
         _check_share(auto_momentum=self.auto_momentum)
 
     def rate_of(self, x: Array, d: Array, maxima: Array, *, lr: float, dw_min: float) -> tuple[float, Array]:
@@ -122,7 +120,7 @@ class FastUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceTransfer:
-    """How slices of the fast array are read and sent to the slow one.
+    """Reading of slices of the fast array and their transfer to the slow one.
 
     Parameters
     ----------
@@ -149,7 +147,7 @@ class SliceTransfer:
 
     def __post_init__(self) -> None:
         if self.every < 1:
-            raise ParameterError(f"transfer every {self.every} updates: at least 1 wanted")
+            raise ParameterError(f"transfer must happen every 1 or more updates, got {self.every}")
         _check(transfer_rate=self.rate, read_noise=self.read_noise)
 
 
@@ -185,7 +183,7 @@ class Buffer:
         _check(buffer_scale=self.scale, auto_granularity=self.auto_granularity, buffer_cap=self.cap)
         _check_share(momentum=self.momentum)
         if self.scale == 0:
-            raise ParameterError("buffer scale = 0: a number above 0 wanted")
+            raise ParameterError("buffer scale must be > 0, got 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +207,7 @@ class SliceChopper:
 
     def __post_init__(self) -> None:
         if not 0 < self.probability <= 1:
-            raise ParameterError(f"chopper probability {self.probability}: above 0, at most 1 wanted")
+            raise ParameterError(f"chopper probability must be > 0 and <= 1, got {self.probability}")
         _check(tail=self.tail)
 
     @property
@@ -245,7 +243,7 @@ class CompoundSettings:
     def __post_init__(self) -> None:
         _check(gamma=self.gamma)
         if self.chopper is not None and self.buffer is None:
-            raise ParameterError("chopper without a buffer: a Buffer wanted")
+            raise ParameterError("a chopper needs a buffer; pass a Buffer")
 
 
 class Compound:
@@ -277,7 +275,7 @@ class Compound:
 
     def __init__(self, settings: CompoundSettings, fast: Crossbar, slow: Crossbar, *, seed: int = 0) -> None:
         if fast.shape != slow.shape:
-            raise ParameterError(f"fast array {fast.shape}, slow array {slow.shape}: one shape wanted")
+            raise ParameterError(f"fast and slow array must have one shape, got {fast.shape}, {slow.shape}")
         self.settings, self.fast, self.slow = settings, fast, slow
         self.buffer, self.mean, self.reference = (np.zeros(fast.shape) for _ in range(3))
         self.slices = fast.shape[1] if settings.transfer.columns else fast.shape[0]
@@ -350,7 +348,7 @@ class Compound:
         self._flip(chopper, k, turn)
 
     def _beyond(self, chopper: SliceChopper, k: int, values: Array) -> Array:
-        """What reads hold beyond their mean over the last chopper period (AGAD); the mean moves on."""
+        """Reads less their mean over the last chopper period (AGAD); the mean moves on."""
         part = self._part(k)
         if self._flipped[k]:
             self.reference[part] = self.mean[part]

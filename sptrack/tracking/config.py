@@ -170,7 +170,7 @@ def setup_from_mapping(mapping: Mapping[str, Any], where: str = "setup", folder:
     for name, table in mapping.items():
         if name not in TABLES:
             raise ParameterError(
-                f"{where}: unknown table '{name}': choose from {', '.join(TABLES)}{nearest(name, TABLES)}"
+                f"{where}: unknown table '{name}'; choose from {', '.join(TABLES)}{nearest(name, TABLES)}"
             )
         known = isinstance(table, Mapping) or (name in _ALSO_TEXT and isinstance(table, str))
         if not known and not (name == "filter" and isinstance(table, list)):
@@ -235,7 +235,7 @@ def _method(table: Mapping[str, Any], where: str) -> Method:
     for key, value in table.items():
         if key not in known:
             raise ParameterError(
-                f"{where}: unknown key 'method.{key}': choose from {', '.join(known)}{nearest(key, known)}"
+                f"{where}: unknown key 'method.{key}'; choose from {', '.join(known)}{nearest(key, known)}"
             )
         settings[key] = _setting(key, value, base, hints, where)
     try:
@@ -288,7 +288,7 @@ def _setting(key: str, value: Any, base: Method, hints: Mapping[str, Any], where
         unknown = [one for one in value if one not in kinds]
         if unknown:
             raise ParameterError(
-                f"{where}: unknown key '{name}.{unknown[0]}': choose from {', '.join(kinds)}"
+                f"{where}: unknown key '{name}.{unknown[0]}'; choose from {', '.join(kinds)}"
                 + nearest(unknown[0], kinds)
             )
         return {one: described_scalar(kinds[one], it, f"{name}.{one}", where) for one, it in value.items()}

@@ -26,11 +26,10 @@ from sptrack.blocks import (
     PeriodMean,
     SignSource,
 )
-from sptrack.blocks.block import whole
 from sptrack.blocks.settings import MOST_BITS
 from sptrack.blocks.spec import OBSERVERS
 from sptrack.errors import ParameterError, nearest
-from sptrack.values import plain_fields
+from sptrack.values import check_choice, check_whole, plain_fields
 
 SOURCES = ("zero", "calibrated", "true")
 GIVEN = ("calibrated", "true")
@@ -49,7 +48,7 @@ ESTIMATORS = (*_RATED, *OBSERVERS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """How W is moved by what P holds beyond its reference.
+    """Transfer from P, beyond its reference, to W.
 
     Parameters
     ----------
@@ -80,10 +79,12 @@ class Transfer:
         plain_fields(self)
         if self.every < 1 or self.most < 1:
             raise ParameterError(
-                f"transfer every {self.every} steps, at most {self.most} pulses: both at least 1 wanted"
+                f"transfer must have every >= 1 steps and most >= 1 pulses, got {self.every} and {self.most}"
             )
         if not (np.isfinite(self.threshold) and self.threshold >= 0 and 0 <= self.keep <= 1):
-            raise ParameterError(f"threshold {self.threshold} >= 0 and keep {self.keep} in 0 .. 1 wanted")
+            raise ParameterError(
+                f"threshold must be >= 0, keep lie in 0 .. 1, got {self.threshold}, {self.keep}"
+            )
 
 
 def rated_reference(name: str, eta: float, **settings: Any) -> Block | ObserverSettings:
@@ -257,10 +258,10 @@ class Method:
                 "a direction observer needs all cells read at every step, got a transfer every "
                 f"{self.transfer.every} steps{', by column' if self.transfer.by_column else ''}"
             )
-        whole("pulses", self.pulses, 0)
+        check_whole("pulses", self.pulses, 0)
         if self.pulses % 2:
             raise ParameterError(f"pulses must be even, got {self.pulses}")
-        whole("bits", self.bits, 0)
+        check_whole("bits", self.bits, 0)
         if self.bits > MOST_BITS:
             raise ParameterError(f"bits must be at most {MOST_BITS} (0: floating point), got {self.bits}")
 
@@ -476,15 +477,14 @@ def method(name: str, **settings: Any) -> Method:
     ParameterError
         Unknown name or setting.
     """
-    if name not in METHODS:
-        raise ParameterError(f"method {name!r}: one of {', '.join(METHODS)} wanted{nearest(name, METHODS)}")
+    check_choice("method", name, METHODS)
     try:
         return METHODS[name](**settings)
     except TypeError as error:
         known = METHODS[name].__kwdefaults__ or {}
         wrong = next((key for key in settings if key not in known), str(error))
         raise ParameterError(
-            f"setting {wrong!r} of {name}: one of {', '.join(known)} wanted{nearest(wrong, known)}"
+            f"unknown setting {wrong!r} of {name}; choose from {', '.join(known)}{nearest(wrong, known)}"
         ) from error
 
 
@@ -515,7 +515,7 @@ def with_settings(base: Method, **settings: Any) -> Method:
     for key in settings:
         if key not in names:
             raise ParameterError(
-                f"unknown setting {key!r}: choose from {', '.join(names)}{nearest(key, names)}"
+                f"unknown setting {key!r}; choose from {', '.join(names)}{nearest(key, names)}"
             )
     own = {key: value for key, value in settings.items() if key not in SPELLINGS}
     said = {key: value for key, value in settings.items() if key in SPELLINGS}

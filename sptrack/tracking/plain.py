@@ -21,7 +21,7 @@ from sptrack.tracking.methods import GIVEN, Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, quantum
 from sptrack.tracking.signs import chopper_signs
-from sptrack.values import as_seed, real_array
+from sptrack.values import as_seed, check_number, real_array
 
 Array = NDArray[Any]
 
@@ -30,7 +30,7 @@ Gradient = Callable[[Array, int], Array]
 
 
 class TrackedArray(Protocol):
-    """What the recursion needs of an array: a `Crossbar`, a `BenchArray`, or anything with these names.
+    """Interface of an array for the recursion: a `Crossbar`, a `BenchArray`, or anything with these names.
 
     Of ``cells`` only the granularity ``dw_min`` is used, by a buffered transfer, by an input-aware observer
     the device, whose response and noise it has to know, and by a fixed-point Q its nominal range.
@@ -83,7 +83,7 @@ class Reader:
 
     def __init__(self, array: TrackedArray, noise: float, seed: int) -> None:
         if not (np.isfinite(noise) and noise >= 0):
-            raise ParameterError(f"read noise {noise}: a finite number >= 0 wanted")
+            raise ParameterError(f"read noise must be a finite number >= 0, got {noise}")
         self.count = 0
         self._array, self._noise = array, noise
         self._key = stream_key(seed, f"{array.name}/transfer-read")
@@ -146,8 +146,8 @@ class PlainTracker:
         **options: Any,
     ) -> None:
         for array in (main, fast):
-            wanted = ("name", "ledger", *(("cells",) if array is fast else ()), "apply", "weights")
-            missing = [key for key in wanted if not hasattr(array, key)]
+            needed = ("name", "ledger", *(("cells",) if array is fast else ()), "apply", "weights")
+            missing = [key for key in needed if not hasattr(array, key)]
             if missing:
                 raise ParameterError(
                     f"array {type(array).__name__}: {', '.join(missing)} missing; pass a Crossbar, or "
@@ -155,7 +155,7 @@ class PlainTracker:
                 )
         shape, dtype = fast.weights.shape, fast.weights.dtype
         if main.weights.shape != shape:
-            raise ParameterError(f"W of shape {main.weights.shape}, P of shape {shape}: one shape wanted")
+            raise ParameterError(f"W and P must have one shape, got {main.weights.shape} and {shape}")
         if reference is None and method.reference in GIVEN:
             raise ParameterError(
                 f"no reference given: {method.name} wants {method.reference} symmetric points"
@@ -196,8 +196,7 @@ class PlainTracker:
         ParameterError
             A negative number.
         """
-        if steps < 0:
-            raise ParameterError(f"steps = {steps}: a number >= 0 wanted")
+        check_number("steps", steps, least=0)
         signs = chopper_signs(self.method, self.step, steps, self.reference.shape, self.seed)
         signs = signs.astype(self.reference.dtype)
         if signs.shape[1] == self.reference.size:

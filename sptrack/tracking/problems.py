@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.devices import Cells, Device, Spread, SymmetricPoints, sample_cells
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
 from sptrack.kernels import objectives
-from sptrack.values import as_seed, plain_fields, real_array
+from sptrack.values import as_seed, check_choice, check_number, plain_fields, real_array
 
 if TYPE_CHECKING:
     from sptrack.tracking.recorded import RecordedGradient
@@ -29,7 +29,7 @@ def default_device() -> Device:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
-    """What a method is run on.
+    """Problem on which a method is run.
 
     Parameters
     ----------
@@ -61,12 +61,11 @@ class Problem:
     def __post_init__(self) -> None:
         if self.main.size != len(self.optimum) or self.fast.size != len(self.optimum):
             raise ParameterError(
-                f"{self.main.size} cells of W, {self.fast.size} of P: {len(self.optimum)} weights wanted"
+                f"W and P must have {len(self.optimum)} cells, got {self.main.size} and {self.fast.size}"
             )
         for name in ("gradient_noise", "read_noise"):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ParameterError(f"{name} = {value}: a finite number >= 0 wanted")
+            check_number(name, value, least=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +99,9 @@ class ProblemSettings:
 
     def __post_init__(self) -> None:
         plain_fields(self)
-        if self.size < 1:
-            raise ParameterError(f"size = {self.size}: at least 1 wanted")
+        check_number("size", self.size, least=1)
         if not 0 < self.low <= self.high:
-            raise ParameterError(f"spectrum {self.low} .. {self.high}: 0 < low <= high wanted")
+            raise ParameterError(f"spectrum must satisfy 0 < low <= high, got {self.low} .. {self.high}")
 
 
 def _cells_and_optimum(
@@ -206,9 +204,9 @@ def open_loop(cells: Cells, *, mean: ArrayLike = 0.0, std: float = 0.0, read_noi
     try:
         slope = _single(np.broadcast_to(np.asarray(mean, np.float64), cells.shape).ravel())
     except ValueError as error:
-        raise ParameterError(f"mean: numbers that broadcast to {list(cells.shape)} wanted") from error
+        raise ParameterError(f"mean must broadcast to {list(cells.shape)}") from error
     if not np.isfinite(slope).all():
-        raise ParameterError(f"mean = {slope[~np.isfinite(slope)][0]}: finite numbers wanted")
+        raise ParameterError(f"mean must be finite numbers, got {slope[~np.isfinite(slope)][0]}")
     return Problem(
         name="open-loop",
         objective=objectives.constant(slope),
@@ -253,10 +251,7 @@ def problem(name: str = "quadratic", settings: ProblemSettings | None = None, *,
     ParameterError
         Unknown name, settings out of range, a negative seed.
     """
-    if name not in PROBLEM_NAMES:
-        raise ParameterError(
-            f"problem {name!r}: one of {', '.join(PROBLEM_NAMES)} wanted{nearest(name, PROBLEM_NAMES)}"
-        )
+    check_choice("problem", name, PROBLEM_NAMES)
     seed = as_seed(seed)
     made = ProblemSettings() if settings is None else settings
     if bool(made.recorded) != (name == RECORDED):

@@ -10,7 +10,6 @@ from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar, Ledger
 from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS, MOST_SLOTS
 from sptrack.crossbar.checkpoint import counts, entry
-from sptrack.crossbar.inputs import check_choice
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
@@ -24,7 +23,7 @@ from sptrack.tracking.methods import GIVEN, Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
 from sptrack.tracking.signs import chopper_signs, sign_groups
-from sptrack.values import as_seed, real_array
+from sptrack.values import as_seed, check_choice, check_number, real_array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -122,7 +121,7 @@ class Track:
 
 
 class Recording(NamedTuple):
-    """What `Tracker.record` keeps of every step, all weights as read, without reading noise, weight units.
+    """Record of every step (`Tracker.record`), all weights as read, without reading noise, weight units.
 
     Attributes
     ----------
@@ -187,15 +186,14 @@ class Tracker:
     ) -> None:
         check_choice("count law", law, tuple(COUNT_LAWS))
         check_choice("application", application, APPLICATIONS)
-        if not 1 <= slots <= MOST_SLOTS:
-            raise ParameterError(f"slots = {slots}: 1 to {MOST_SLOTS} wanted")
+        check_number("slots", slots, least=1, most=MOST_SLOTS)
         for cells in (problem.main, problem.fast):
             _check_cells(cells, application)
         most = max(method.alpha, method.beta) / min(problem.main.dw_min, problem.fast.dw_min)
         if most > MOST_PER_UNIT:
             raise ParameterError(
-                f"{method.name} asks for {most:.3g} pulses per unit of gradient or read: "
-                f"at most {MOST_PER_UNIT:g} wanted"
+                f"{method.name} must ask for at most {MOST_PER_UNIT:g} pulses per unit of gradient or read, "
+                f"got {most:.3g}; lower alpha or beta"
             )
         self.problem, self.method, self.seed = problem, method, as_seed(seed)
         self.threads = thread_count(threads)
@@ -252,7 +250,7 @@ class Tracker:
             If ``steps`` is not a positive multiple of ``samples``.
         """
         if steps < 1 or samples < 1 or steps % samples:
-            raise ParameterError(f"steps = {steps}: a positive multiple of {samples} samples wanted")
+            raise ParameterError(f"steps must be a positive multiple of {samples} samples, got {steps}")
         every = steps // samples
         per_chunk = max(1, min(samples, _CHUNK_VALUES // (every * self._groups(driven=True))))
         for first in range(0, samples, per_chunk):
@@ -275,7 +273,7 @@ class Tracker:
         """
         if steps < 1 or steps * self._size > MOST_RECORDED:
             raise ParameterError(
-                f"steps = {steps} of {self._size} cells: 1 to {MOST_RECORDED // self._size} steps wanted"
+                f"steps must lie in 1 .. {MOST_RECORDED // self._size} for {self._size} cells, got {steps}"
             )
         added = _NO_DRIVE if drive is None else self._checked_drive(drive, steps)
         record = np.zeros((4, steps, self._size), np.float32)
@@ -287,7 +285,7 @@ class Tracker:
         added = added[:, None] if added.ndim == 1 else added
         if added.shape not in ((steps, 1), (steps, self._size)) or not np.isfinite(added).all():
             raise ParameterError(
-                f"drive of shape {list(added.shape)}: finite [{steps}] or [{steps}, {self._size}] wanted"
+                f"drive must be finite, [{steps}] or [{steps}, {self._size}], got shape {list(added.shape)}"
             )
         return added
 
@@ -367,7 +365,7 @@ class Tracker:
 
     @property
     def result(self) -> Track:
-        """What has happened so far."""
+        """Result so far."""
         rows = self._state.rows
         return Track(
             method=self.method,
@@ -419,7 +417,7 @@ class Tracker:
 def _check_cells(cells: Cells, application: str) -> None:
     if cells.device.one_sided:
         raise ParameterError(
-            f"device {cells.device.source.name!r} is one-sided: cells with up and down pulses wanted"
+            f"device {cells.device.source.name!r} is one-sided; tracking needs cells with up and down pulses"
         )
     if cells.law.cell.dtype != np.float32:
         raise ParameterError("cells in float64: the fused recursion works in float32")

@@ -12,7 +12,7 @@ from sptrack.errors import ParameterError
 from sptrack.files import FileLock
 
 _HEAD = b'{"op_code":'
-"""How every record begins."""
+"""First bytes of every record."""
 
 
 class Journal(BaseJournalBackend):

@@ -162,7 +162,7 @@ class Worker:
         names = [study.study_name for study in storage.get_all_studies()]
         if names and names != [NAME]:
             raise ParameterError(
-                f"{path}: a journal of other studies ({', '.join(names)}); a file of its own wanted"
+                f"{path}: a journal of other studies ({', '.join(names)}); name a file of its own"
             )
         directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
         if not names:
@@ -174,7 +174,7 @@ class Worker:
         found = difference(study.user_attrs.get(NAME, {}), self._plan.identity())
         found = found or ("" if study.directions == directions else "other objectives")
         if found:
-            raise ParameterError(f"{path}: a study of something else ({found}); another file wanted")
+            raise ParameterError(f"{path}: a study of something else ({found}); name another file")
         if not begun:
             point = start_point(self._plan.space, self._plan.start)
             study.enqueue_trial(_raw_point(self._plan.space, point))

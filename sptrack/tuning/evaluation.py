@@ -1,4 +1,4 @@
-"""What a method reaches on some problems, and at what price: what tuning and Pareto views weigh."""
+"""Errors and costs of a method on a set of problems, the objectives of tuning and of Pareto views."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.cost import CostModel
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
 from sptrack.tracking.compare import QUANTITIES, SAMPLE, TAIL
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import RECORDED, ProblemSettings, problem
 from sptrack.tracking.run import Tracker
+from sptrack.values import check_choice
 
 Array = NDArray[Any]
 Scores = dict[str, Array]
@@ -26,7 +27,7 @@ OBJECTIVES: dict[str, str] = {
     "programs": "programs/cell",
     "cost": "pulse units/cell",
 }
-"""What can be made small, with units: |W - W*|^2 and |Q - symmetric point|^2, means over the weights and the
+"""Objectives of a search, with units: |W - W*|^2 and |Q - symmetric point|^2, means over the weights and the
 last tenth of the steps; pulses, reads, programming events and cost of a whole run, W and P together,
 calibration included, per weight of the problem."""
 STRETCHES = 5
@@ -35,7 +36,7 @@ STRETCHES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What methods are scored on.
+    """Problems on which methods are scored.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.steps % SAMPLE:
-            raise ParameterError(f"steps = {self.steps}: a positive multiple of {SAMPLE} wanted")
+            raise ParameterError(f"steps must be a positive multiple of {SAMPLE}, got {self.steps}")
 
 
 def check_objectives(objectives: Sequence[str], method: Method, problem: str = "quadratic") -> None:
@@ -70,13 +71,10 @@ def check_objectives(objectives: Sequence[str], method: Method, problem: str = "
     """
     if not objectives or len(set(objectives)) < len(objectives):
         raise ParameterError(
-            f"objectives {', '.join(objectives) or '(none)'}: at least one, each once wanted"
+            f"objectives must be one or more different names, got {', '.join(objectives) or 'none'}"
         )
     for name in objectives:
-        if name not in OBJECTIVES:
-            raise ParameterError(
-                f"objective {name!r}: one of {', '.join(OBJECTIVES)} wanted{nearest(name, OBJECTIVES)}"
-            )
+        check_choice("objective", name, OBJECTIVES)
     if "q" in objectives and not method.has_reference:
         raise ParameterError(f"objective 'q': {method.name} has no estimate of the symmetric point")
     if "w" in objectives and problem == RECORDED:

@@ -31,7 +31,7 @@ def _found(place: Any, given: bool) -> Iterator[tuple[str, float | int]]:
 
 
 def _parts(place: Any, given: bool = False) -> list[tuple[str, Any]]:
-    """What a place is made of, by name; nothing for arrays, texts, functions."""
+    """Parts of a place by name; none for arrays, texts, functions."""
     if isinstance(place, Chain):
         return [(str(k), block) for k, block in enumerate(place.blocks)]
     if isinstance(place, Block):

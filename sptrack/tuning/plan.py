@@ -1,4 +1,4 @@
-"""What a study of settings is: where it starts, what it varies, what it makes small, and for how long."""
+"""Plan of a search of settings: its start, the settings varied, the objectives and the effort."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
 from sptrack.tuning.evaluation import Task, check_objectives
 from sptrack.tuning.space import Choice, Range, check_space, default_space
-from sptrack.values import as_seed
+from sptrack.values import as_seed, check_choice, check_number
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("seeds", "steps", "none")
@@ -28,7 +28,7 @@ FILE_KEYS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What is varied and what for.
+    """Settings varied and objectives.
 
     Parameters
     ----------
@@ -52,16 +52,12 @@ class Search:
 
     def __post_init__(self) -> None:
         for name, choices in (("sampler", SAMPLERS), ("prune", PRUNERS)):
-            value = getattr(self, name)
-            if value not in choices:
-                raise ParameterError(
-                    f"{name} {value!r}: one of {', '.join(choices)} wanted{nearest(value, choices)}"
-                )
+            check_choice(name, getattr(self, name), choices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How much is run.
+    """Effort of the search.
 
     Parameters
     ----------
@@ -86,14 +82,11 @@ class Budget:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise ParameterError(f"trials = {self.trials}: at least 1 wanted")
+        check_number("trials", self.trials, least=1)
         if not 1 <= self.seeds <= HELD_OUT - FINAL_SEEDS:
-            raise ParameterError(f"seeds = {self.seeds}: 1 to {HELD_OUT - FINAL_SEEDS} wanted")
-        if self.finalists < 0:
-            raise ParameterError(f"finalists = {self.finalists}: a number >= 0 wanted")
-        if self.held_out < 2:
-            raise ParameterError(f"held_out = {self.held_out}: at least 2 wanted, for an interval")
+            raise ParameterError(f"seeds must be 1 to {HELD_OUT - FINAL_SEEDS}, got {self.seeds}")
+        check_number("finalists", self.finalists, least=0)
+        check_number("held_out", self.held_out, least=2)
         as_seed(self.seed)
 
     @property
@@ -147,7 +140,7 @@ class Plan:
 
     @property
     def space(self) -> Mapping[str, Range | Choice]:
-        """What is varied."""
+        """Settings that are varied."""
         return self.search.space or default_space(self.start)
 
     def identity(self) -> dict[str, Any]:
@@ -197,12 +190,12 @@ def table_values(table: Any, where: str) -> dict[str, Any]:
         Unknown key, value of a wrong type.
     """
     if not isinstance(table, Mapping):
-        raise ParameterError(f"{where}: tune = {table!r}: a table wanted")
+        raise ParameterError(f"{where}: tune must be a table, got {table!r}")
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in FILE_KEYS:
             raise ParameterError(
-                f"{where}: unknown key 'tune.{key}': one of {', '.join(FILE_KEYS)} wanted"
+                f"{where}: unknown key 'tune.{key}'; choose from {', '.join(FILE_KEYS)}"
                 + nearest(str(key), FILE_KEYS)
             )
         if key == "vary":
@@ -212,7 +205,7 @@ def table_values(table: Any, where: str) -> dict[str, Any]:
         else:
             kind, wanted = (str, "a text") if key in ("sampler", "prune") else (int, "a whole number")
             if not isinstance(value, kind) or isinstance(value, bool):
-                raise ParameterError(f"{where}: tune.{key} = {value!r}: {wanted} wanted")
+                raise ParameterError(f"{where}: tune.{key} must be {wanted}, got {value!r}")
             values[key] = value
     return values
 
@@ -220,13 +213,13 @@ def table_values(table: Any, where: str) -> dict[str, Any]:
 def _names(value: Any, where: str) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ParameterError(f"{where}: tune.objective = {value!r}: a name or a list of names wanted")
+        raise ParameterError(f"{where}: tune.objective must be a name or a list of names, got {value!r}")
     return tuple(names)
 
 
 def _vary_texts(table: Any, where: str, prefix: str = "") -> tuple[str, ...]:
     if not isinstance(table, Mapping):
-        raise ParameterError(f"{where}: tune.vary = {table!r}: a table wanted")
+        raise ParameterError(f"{where}: tune.vary must be a table, got {table!r}")
     texts: list[str] = []
     for name, value in table.items():
         if isinstance(value, Mapping):
@@ -246,5 +239,5 @@ def _vary_text(name: str, value: Any, where: str) -> str:
     if isinstance(value, list) and len(value) == 2 and all(isinstance(item, int | float) for item in value):
         return f"{name}={value[0]!r}:{value[1]!r}"
     raise ParameterError(
-        f"{where}: tune.vary.{name} = {value!r}: '1e-3:0.1', [low, high], choices or true wanted"
+        f"{where}: tune.vary.{name} must be '1e-3:0.1', [low, high], choices or true, got {value!r}"
     )

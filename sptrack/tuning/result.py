@@ -37,7 +37,7 @@ UNITS = {
 
 
 class Found(NamedTuple):
-    """What a search found.
+    """Result of a search.
 
     Attributes
     ----------
@@ -264,7 +264,7 @@ def _moves(found: Found) -> dict[str, Any]:
 
 
 def verdict(low: float, high: float) -> str:
-    """What an interval of a difference from the start says: "better", "worse", "same" or "not told apart"."""
+    """Verdict on a difference from the start: "better", "worse", "same" or "not told apart"."""
     if low == high == 0:
         return "same"
     if high < 0:
@@ -273,7 +273,7 @@ def verdict(low: float, high: float) -> str:
 
 
 def tuning_record(found: Found, data: "xr.Dataset") -> dict[str, Any]:
-    """What tuning says, as plain data for tables and JSON.
+    """Outcome of tuning as plain data for tables and JSON.
 
     Keys: ``method``, ``problem``, ``steps``, ``objectives``, ``start`` (its ``source``, ``settings`` and
     those ``outside`` of their range),

@@ -1,4 +1,4 @@
-"""What tuning varies: settings of a method by name, their ranges, and the way from a point to a method."""
+"""Search space: settings of a method by name, their ranges, and the map from a point to a method."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -145,7 +145,7 @@ def setting_name(name: str) -> str:
     found = _PLACES.get(name, name)
     if found not in SETTINGS and not found.startswith(("filter.", "chopper.")):
         raise ParameterError(
-            f"unknown setting {name!r}: choose from {', '.join(SETTINGS)}, filter.NAME, chopper.NAME"
+            f"unknown setting {name!r}; choose from {', '.join(SETTINGS)}, filter.NAME, chopper.NAME"
             + nearest(name, SETTINGS)
         )
     return found
@@ -443,7 +443,7 @@ def start_point(space: Space, start: Method) -> dict[str, Value]:
 
 
 def moved(space: Space, start: Method, end: Method) -> dict[str, float | None]:
-    """How far each setting moved: value at the end over value at the start; None where that is no number."""
+    """Ratio of each setting's value at the end to that at the start; None where that is no number."""
     ratios: dict[str, float | None] = {}
     for name, range_ in space.items():
         first, last = read_setting(start, name), read_setting(end, name)

@@ -115,7 +115,7 @@ def holds_custom(block):
 def test_nan_and_infinity_are_refused_with_their_place(block, bad):
     x = stream().copy()
     x[7, 1, 2] = bad
-    with pytest.raises(ParameterError, match=r"x\[7, 1, 2\] = (nan|-?inf): finite"):
+    with pytest.raises(ParameterError, match=r"x\[7, 1, 2\] must be finite numbers, got (nan|-?inf)"):
         block.process(x)
 
 
@@ -148,7 +148,7 @@ def test_what_is_not_linear_has_no_settled_form(name):
 
 def test_a_state_of_another_shape_is_refused():
     state = EMA(eta=0.1).init((3, 2))
-    with pytest.raises(ParameterError, match=r"state of shape \[1, 3, 2\].*\[1, \*shape\]"):
+    with pytest.raises(ParameterError, match=r"state must have shape \[1, \*shape\], got \[1, 3, 2\]"):
         EMA(eta=0.1).process(stream(), state)
 
 
@@ -173,8 +173,8 @@ def test_flips_that_do_not_fit_are_refused(flips, text):
 @pytest.mark.parametrize(
     ("shape", "initial", "text"),
     [
-        ((0,), 0.0, "shape = 0"),
-        ((2.5,), 0.0, "shape = 2.5"),
+        ((0,), 0.0, "shape must .*got 0"),
+        ((2.5,), 0.0, "shape must .*got 2.5"),
         ((3,), np.zeros(2), r"initial must be numbers of shape \[3\]"),
         ((3,), np.nan, "initial must be finite"),
     ],
@@ -185,7 +185,7 @@ def test_impossible_states_are_refused(shape, initial, text):
 
 
 def test_unknown_clock_is_refused():
-    with pytest.raises(ParameterError, match="clock = 'tick': one of pulse, step"):
+    with pytest.raises(ParameterError, match="unknown clock 'tick'; choose from pulse, step"):
         EMA(eta=0.1, clock="tick")
 
 

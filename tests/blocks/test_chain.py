@@ -125,7 +125,7 @@ def test_an_empty_stream_is_refused():
     [
         (Chain, "one or more blocks"),
         (lambda: Chain(EMA(eta=0.1), EMA(eta=0.1, clock="read")), r"clocks \['step', 'read'\]"),
-        (lambda: Chain(EMA(eta=0.1), 3), "block = 3: a block"),
+        (lambda: Chain(EMA(eta=0.1), 3), "must be a block, got 3"),
         (lambda: SPEstimator(estimator=3, chopper=CHOPPER), "estimator must be a block, got 3"),
         (lambda: SPEstimator(estimator=EMA(eta=0.1, clock="read"), chopper=CHOPPER), "the step clock"),
         (lambda: SPEstimator(estimator=EMA(eta=0.1), chopper=EMA(eta=0.1)), "a chopper"),

@@ -155,18 +155,21 @@ def test_period_of_the_shift_register(register):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: Chopper(p=-0.1), r"p = -0.1: a probability between 0 and 1 "),
-        (lambda: Chopper(p=0.1, scope="row"), "scope = 'row': one of array, column, cell "),
+        (lambda: Chopper(p=-0.1), r"p must lie in 0 .. 1, got -0.1"),
+        (lambda: Chopper(p=0.1, scope="row"), "unknown scope 'row'; choose from array, column, cell"),
         (lambda: Chopper(p=0.1, seed=-1), "seed must be a whole number >= 0, got -1"),
-        (lambda: PeriodicChopper(half_period=0), "half_period = 0"),
-        (lambda: PeriodicChopper(half_period=2, duty=0.01), "duty = 0.01: at least one sample"),
-        (lambda: PeriodicChopper(half_period=2, duty=1.0), "duty = 1.0"),
-        (lambda: PeriodicChopper(half_period=2, stagger=-1), "stagger = -1"),
-        (lambda: MaximumLengthChopper(register=1), "register = 1"),
-        (lambda: MaximumLengthChopper(register=21), "register = 21: at most 20"),
-        (lambda: Chopper(p=0.1).signs(-1, 2), "first = -1"),
-        (lambda: Chopper(p=0.1).flips(-1, 2), "first = -1"),
-        (lambda: Chopper(p=0.1).signs(0, -2), "count = -2"),
+        (lambda: PeriodicChopper(half_period=0), "half_period must be a whole number >= 1, got 0"),
+        (
+            lambda: PeriodicChopper(half_period=2, duty=0.01),
+            "duty must leave a sample of each .*got 0.01",
+        ),
+        (lambda: PeriodicChopper(half_period=2, duty=1.0), "duty must .*got 1.0"),
+        (lambda: PeriodicChopper(half_period=2, stagger=-1), "stagger must .*got -1"),
+        (lambda: MaximumLengthChopper(register=1), "register must .*got 1"),
+        (lambda: MaximumLengthChopper(register=21), "register must .*got 21"),
+        (lambda: Chopper(p=0.1).signs(-1, 2), "first must .*got -1"),
+        (lambda: Chopper(p=0.1).flips(-1, 2), "first must .*got -1"),
+        (lambda: Chopper(p=0.1).signs(0, -2), "count must .*got -2"),
     ],
 )
 def test_refusals(make, text):

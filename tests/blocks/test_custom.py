@@ -124,7 +124,7 @@ def makes_strings(memory, x):
         ({"update": average, "parameters": {"eta": 0.1, "rate": 1.0}}, "update fails on zeros"),
         ({"update": average, "parameters": {"eta": np.inf}}, "parameter eta must be finite, got inf"),
         ({"update": average, "parameters": {"eta": "fast"}}, "parameter eta must be a number, got 'fast'"),
-        ({"update": average, "parameters": {"eta": 0.1}, "rows": 0}, "rows = 0"),
+        ({"update": average, "parameters": {"eta": 0.1}, "rows": 0}, "rows must .*got 0"),
         ({"update": "average"}, "update must be a function, got 'average'"),
         (
             {"update": average, "parameters": {"eta": 0.1}, "response": 3},

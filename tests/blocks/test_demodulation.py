@@ -59,9 +59,12 @@ def test_lock_in_averages_whole_stretches():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: Demodulator(chopper=Chopper(p=0.1), hold=-1), "hold = -1: a whole number >= 0"),
-        (lambda: Demodulator(chopper=Chopper(p=0.1, clock="read")), "read clock: one on the step clock"),
-        (lambda: LockIn(chopper=EMA(eta=0.1)), "a chopper wanted"),
+        (lambda: Demodulator(chopper=Chopper(p=0.1), hold=-1), "hold must .*a whole number >= 0.*got -1"),
+        (
+            lambda: Demodulator(chopper=Chopper(p=0.1, clock="read")),
+            "must run on the step clock, got the read",
+        ),
+        (lambda: LockIn(chopper=EMA(eta=0.1)), "chopper must be a chopper, got EMA"),
     ],
 )
 def test_refusals(make, text):

@@ -208,7 +208,7 @@ def test_taps_from_files(tmp_path, encoding):
 
 def test_a_column_of_decimal_commas_is_not_taken_for_pairs(tmp_path):
     write_csv(tmp_path / "taps.csv", TAPS[:, None], ";", ",")
-    with pytest.raises(ParameterError, match=r"taps of shape \[9, 2\]"):
+    with pytest.raises(ParameterError, match=r"taps must be .*got shape \[9, 2\]"):
         filter_from(f"fir:file={tmp_path / 'taps.csv'}")
 
 
@@ -231,21 +231,21 @@ def test_transfer_functions_from_files(tmp_path, encoding, b, a):
     [
         (filter_from, "emma:eta=0.1", "filter: kind must be one of .*, got 'emma' .did you mean 'ema'"),
         (filter_from, "", "filter: kind must be .*, got ''"),
-        (filter_from, [], "filter: a filter"),
-        (filter_from, 3, "filter = 3: a text or a table"),
+        (filter_from, [], "filter must name a filter"),
+        (filter_from, 3, "filter must be a text or a table, got 3"),
         (filter_from, "ema", "filter: ema: eta is missing"),
-        (filter_from, "ema:0.1", "'0.1': key=value"),
+        (filter_from, "ema:0.1", "'0.1' must be key=value"),
         (filter_from, "ema:eta=", "key=value"),
         (filter_from, "ema:eta=0.1,eta=0.2", "eta is given twice"),
-        (filter_from, "ema:eta=2", "filter: ema: eta = 2.0"),
-        (filter_from, "ema:eta=nan", "eta = nan"),
+        (filter_from, "ema:eta=2", "filter: ema: eta must .*got 2.0"),
+        (filter_from, "ema:eta=nan", "eta must .*got nan"),
         (filter_from, "ema:eta=fast", "eta must be a number, got 'fast'"),
         (filter_from, "ema:eta=true", "eta must be a number, got True"),
         (filter_from, "ema:eta=[0.1]", r"eta must be a number, got \[0.1\]"),
         (filter_from, "ema:etta=0.1", "unknown key 'etta'.*did you mean 'eta'"),
         (filter_from, "ema:eta=0.1,order=2,stages=3", "stages means order: give one of them"),
         (filter_from, "ema:eta=0.1,file=a.json", "unknown key 'file'"),
-        (filter_from, "boxcar:length=2.5", "length = 2.5: a whole number"),
+        (filter_from, "boxcar:length=2.5", "length must .*a whole number.*got 2.5"),
         (filter_from, "boxcar:length=10+ema", "ema: eta is missing"),
         (filter_from, "ema:eta=0.1+boxcar:length=3,clock=read", "clocks"),
         (filter_from, "sos", "sos: sos or file is missing"),
@@ -258,7 +258,7 @@ def test_transfer_functions_from_files(tmp_path, encoding, b, a):
         (filter_from, "sos:file=/not/there.json", "cannot read /not/there.json .No such file"),
         (filter_from, "sos:file=/not/there.npy", "cannot read /not/there.npy"),
         (filter_from, "sos:file=/not/there.csv", "cannot read /not/there.csv"),
-        (filter_from, "sos:sos=[[1,2]]", "6 numbers a section"),
+        (filter_from, "sos:sos=[[1,2]]", "6 numbers per section"),
         (filter_from, "sos:sos=text", "sos must be real numbers"),
         (filter_from, "fir:taps=[[1,2],[3]]", "taps must be real numbers"),
         (filter_from, {"eta": 0.1}, "kind must be one of .*, got None"),
@@ -269,10 +269,10 @@ def test_transfer_functions_from_files(tmp_path, encoding, b, a):
         (reference_from, "observer:sent=1", "sent must be true or false, got 1"),
         (chopper_from, "telegraf:p=0.1", "did you mean 'telegraph'"),
         (chopper_from, "none:p=0.1", "kind must be one of .*, got 'none'"),
-        (chopper_from, "telegraph:p=1.5", "p = 1.5"),
-        (chopper_from, "telegraph:p=0.1,scope=rows", "scope = 'rows'"),
+        (chopper_from, "telegraph:p=1.5", "p must .*got 1.5"),
+        (chopper_from, "telegraph:p=0.1,scope=rows", "unknown scope 'rows'"),
         (chopper_from, "telegraph:p=0.1,stream=3", "stream must be a text, got 3"),
-        (chopper_from, "periodic:half_period=2,duty=2", "duty = 2.0"),
+        (chopper_from, "periodic:half_period=2,duty=2", "duty must .*got 2.0"),
         (chopper_from, "ema:eta=0.1", "kind must be one of .*, got 'ema'"),
     ],
 )
@@ -288,10 +288,10 @@ def test_refusals(make, spec, text):
         ("sos", "bad.json", "[[1,", "holds no numbers"),
         ("sos", "bad.npy", "numbers", "holds no numbers"),
         ("sos", "bad.csv", "b0,b1,b2,a0,a1,a2\n1,0,0,1,0,0\n", "holds no numbers"),
-        ("fir", "empty.csv", "", r"taps of shape \[0\]"),
-        ("fir", "empty.json", "[]", r"taps of shape \[0\]"),
+        ("fir", "empty.csv", "", r"taps must be .*got shape \[0\]"),
+        ("fir", "empty.json", "[]", r"taps must be .*got shape \[0\]"),
         ("fir", "words.json", '["a", "b"]', "taps must be real numbers"),
-        ("fir", "number.json", "3", "1 axes of finite numbers"),
+        ("fir", "number.json", "3", "finite numbers on 1 axes"),
         ("fir", "nan.json", "[1, NaN]", "finite numbers"),
         ("ba", "one.csv", "1,2,3\n", "must hold the rows b and a, got 3"),
         ("ba", "number.json", "3", "must hold the rows b and a, got 1"),

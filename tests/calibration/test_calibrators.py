@@ -1,6 +1,5 @@
 """One truth-recovery suite that every calibrator passes, and what is special of each."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -156,9 +155,7 @@ class TestEveryCalibrator:
         cells = sample_cells(device(), (2, 2))
         chosen = calibrator(name, cells.device, reads=30)
         assert chosen.calibrate(Crossbar(cells, threads=1), 1000).reads_spent.tolist() == [30]
-        with pytest.raises(
-            ParameterError, match=rf"reads = {chosen.fewest_reads - 1}.*>= {chosen.fewest_reads}"
-        ):
+        with pytest.raises(ParameterError, match=f"reads must be >= {chosen.fewest_reads}, got"):
             calibrator(name, cells.device, reads=chosen.fewest_reads - 1)
 
     def test_a_bench_of_ones_own(self, name):
@@ -197,16 +194,16 @@ class TestEveryCalibrator:
     @pytest.mark.parametrize(
         ("pulses", "read_noise", "words"),
         [
-            ((), 0.0, "(none)"),
+            ((), 0.0, r"got \(none\)"),
             ((2000, 1000), 0.0, "2000 1000"),
-            (0, 0.0, "pulses 0"),
-            (2000, -0.1, "read_noise = -0.1"),
-            (2000, np.nan, "read_noise = nan"),
+            (0, 0.0, "pulses must be rising whole numbers"),
+            (2000, -0.1, "read_noise must .*got -0.1"),
+            (2000, np.nan, "read_noise must .*got nan"),
         ],
     )
     def test_bad_schedules_are_refused_before_any_pulse(self, name, pulses, read_noise, words):
         bench = Bench()
-        with pytest.raises(ParameterError, match=re.escape(words)):
+        with pytest.raises(ParameterError, match=words):
             calibrator(name, device()).calibrate(bench, pulses, read_noise=read_noise)
         assert not bench.sent.any()
 
@@ -291,17 +288,17 @@ def test_the_population_of_a_device_has_its_moments():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: BurstFit(bounds="guessed"), "bounds 'guessed'"),
-        (lambda: BurstFit(guess=1.0), "guess = 1.0"),
-        (lambda: BurstFit(nominal=(1.0, -1.0)), "nominal = 1.0, -1.0"),
-        (lambda: BurstFit(spread=0.0), "spread = 0.0"),
-        (lambda: BurstFit(cycle_noise=-1.0), "cycle_noise = -1.0"),
-        (lambda: RootFinding(stages=1), "stages = 1"),
-        (lambda: RootFinding(within=np.nan), "within = nan"),
-        (lambda: ObserverFit(blocks=3), "blocks = 3"),
-        (lambda: ObserverFit(ridge=-1.0), "ridge = -1.0"),
-        (lambda: TransientFit(spread=-1.0), "spread = -1.0"),
-        (lambda: ZeroShifting(average=1.5), "average = 1.5"),
+        (lambda: BurstFit(bounds="guessed"), "bounds must be .*got 'guessed'"),
+        (lambda: BurstFit(guess=1.0), "guess must .*got 1.0"),
+        (lambda: BurstFit(nominal=(1.0, -1.0)), "nominal must be .*got 1.0, -1.0"),
+        (lambda: BurstFit(spread=0.0), "spread must .*got 0.0"),
+        (lambda: BurstFit(cycle_noise=-1.0), "cycle_noise must .*got -1.0"),
+        (lambda: RootFinding(stages=1), "stages must .*got 1"),
+        (lambda: RootFinding(within=np.nan), "within must .*got nan"),
+        (lambda: ObserverFit(blocks=3), "blocks must .*got 3"),
+        (lambda: ObserverFit(ridge=-1.0), "ridge must .*got -1.0"),
+        (lambda: TransientFit(spread=-1.0), "spread must .*got -1.0"),
+        (lambda: ZeroShifting(average=1.5), "average must .*got 1.5"),
         (lambda: ZeroShifting(mode="ciclic"), "did you mean 'cyclic'"),
         (lambda: Population(mean=np.zeros(4), covariance=-np.eye(4)), "positive definite"),
         (lambda: calibrator("burst", Device()), "did you mean 'bursts'"),

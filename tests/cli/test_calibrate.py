@@ -144,8 +144,8 @@ def test_another_method_reports_its_reads_and_placement(run):
 
 
 def test_auto_tries_all_and_takes_the_cheapest(run, monkeypatch):
-    monkeypatch.setattr("sptrack.recommendation.PILOT", (6, 6))
-    monkeypatch.setattr("sptrack.recommendation._READS", (1, 24))
+    monkeypatch.setattr("sptrack.evaluation.recommendation.PILOT", (6, 6))
+    monkeypatch.setattr("sptrack.evaluation.recommendation._READS", (1, 24))
     words = ("--method", "auto", "--read-cost", 2, "--read-noise", 0.02, "--target", 0.1)
     status, out, _ = run(*words, "--pulses", "500", "--json")
     certificate = json.loads(out)
@@ -198,24 +198,24 @@ def test_the_measured_device_of_the_literature(run, data_folder):
         (["--device", "ecram", "--config", "x.toml"], ["--device and --config", "only one"]),
         (["--config", "none.toml"], ["none.toml", "cannot be read"]),
         (["--measured", "none.csv"], ["none.csv", "cannot be read"]),
-        (["--cells", "0x4"], ["'0x4'", "rows x columns", "512x512"]),
-        (["--cells", "16"], ["'16'", "rows x columns"]),
-        (["--pulses", "21"], ["pulses 21", "even"]),
-        (["--pulses", "20", "10"], ["pulses 20 10", "rising"]),
-        (["--pulses", "-4"], ["pulses -4", "from 1"]),
+        (["--cells", "0x4"], ["'0x4'", "ROWSxCOLUMNS", "512x512"]),
+        (["--cells", "16"], ["'16'", "ROWSxCOLUMNS"]),
+        (["--pulses", "21"], ["pulses must be even", "got 21"]),
+        (["--pulses", "20", "10"], ["pulses must be rising", "got 20 10"]),
+        (["--pulses", "-4"], ["pulses must", ">= 1, got -4"]),
         (["--pulses", "ten"], ["ten", "int"]),
-        (["--pulses"], ["(none)", "from 1"]),
+        (["--pulses"], ["(none)", ">= 1"]),
         (["--pulse", "10"], ["--pulse", "--pulses"]),
         (["--mode", "cylic"], ["cylic", "stochastic", 'Did you mean "cyclic"']),
         (["--method", "burst"], ["'burst'", "did you mean 'bursts'"]),
         (["--method", "auto", "--reads", "5"], ["reads = 5", "auto"]),
-        (["--method", "bursts", "--reads", "3"], ["reads = 3", ">= 7"]),
+        (["--method", "bursts", "--reads", "3"], ["reads must be >= 7, got 3"]),
         (["--method", "bursts", "--mode", "stochastic"], ["stochastic", "zero-shifting"]),
-        (["--read-cost", "-1"], ["cost of a read = -1.0", ">= 0"]),
-        (["--target", "-1"], ["target = -1.0", "above 0"]),
-        (["--target", "nan"], ["target = nan", "above 0"]),
-        (["--read-noise", "-0.1"], ["read_noise = -0.1", ">= 0"]),
-        (["--threads", "0"], ["threads = 0", "at least 1"]),
+        (["--read-cost", "-1"], ["cost of a read must", ">= 0, got -1.0"]),
+        (["--target", "-1"], ["target must be > 0, got -1.0"]),
+        (["--target", "nan"], ["target must", "> 0, got nan"]),
+        (["--read-noise", "-0.1"], ["read_noise must be >= 0, got -0.1"]),
+        (["--threads", "0"], ["threads must be >= 1, got 0"]),
         (["--seed", "-1"], ["seed must be a whole number >= 0, got -1", ">= 0"]),
     ],
     ids=" ".join,
@@ -239,7 +239,7 @@ def test_bad_input_is_one_line_before_any_time_is_spent(capfd, monkeypatch, tmp_
         ("bad.csv", "0.1\n0.2\n", ["bad.csv", "no directions", "--program"]),
         ("bad.csv", "0.1,0.2\n", ["bad.csv", "at least 20"]),
         ("bad.toml", "dw_mn = 0.1", ["bad.toml", "'dw_mn'", "did you mean 'dw_min'"]),
-        ("bad.toml", "dw_min = -0.1", ["bad.toml", "dw_min = -0.1", "above 0"]),
+        ("bad.toml", "dw_min = -0.1", ["bad.toml", "dw_min must be above 0", "got -0.1"]),
         ("bad.toml", "dw_min = [", ["bad.toml", "not a TOML file"]),
     ],
 )

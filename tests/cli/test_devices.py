@@ -72,7 +72,7 @@ def test_show_takes_a_file_and_writes_json_and_a_figure(capsys, tmp_path):
     [
         (["rram-es"], "did you mean 'reram-es'"),
         (["gone.toml"], "gone.toml: cannot be read"),
-        (["pcm", "--cells", "4"], "rows x columns"),
+        (["pcm", "--cells", "4"], "ROWSxCOLUMNS"),
         (["pcm", "--plot", "x.gif"], "x.gif"),
         (["pcm", "--cells", "2x2", "--plot", "/nowhere/x.png"], "/nowhere"),
     ],

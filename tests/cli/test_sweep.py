@@ -115,14 +115,16 @@ def test_a_sweep_is_drawn(file, tmp_path, capsys, design):
     expected = mean.values if design == "grid" else [mean.values]
     assert sorted(np.concatenate(shown)) == pytest.approx(sorted(np.concatenate(expected)))
     assert main(["sweep", "plot", "scan", "--quantity", "r"]) == 2
-    assert "unknown quantity 'r': choose from" in capsys.readouterr().err
+    assert "unknown quantity 'r'; choose from" in capsys.readouterr().err
 
 
 def test_cells_that_are_refused_are_counted_with_their_reason(file, capsys):
     text = TOML.split("[vary]")[0] + "[vary]\nproblem.low = [0.1, 0.9]\nproblem.high = [1.0, 0.5]\n"
     file.write_text(text)
     assert main(["sweep", "scan.toml", "--quiet"]) == 1
-    assert "3 refused: track: spectrum 0.9 .. 0.5" in capsys.readouterr().out
+    assert (
+        "3 refused: track: spectrum must satisfy 0 < low <= high, got 0.9 .. 0.5" in capsys.readouterr().out
+    )
     assert main(["sweep", "status", "scan"]) == 0
     out = capsys.readouterr().out
     assert "12 of 12 cells of track are done, 0 missing" in out

@@ -12,8 +12,8 @@ from scipy.signal import ellip
 
 from sptrack.blocks import SOS, Boxcar, MaximumLengthChopper
 from sptrack.cli import main
+from sptrack.evaluation.prediction import predict_reference
 from sptrack.intervals import interval_text
-from sptrack.prediction import predict_reference
 from sptrack.results import load
 from sptrack.tracking import METHODS, ProblemSettings, method, problem, with_settings
 from sptrack.tracking.compare import compare, comparison_rows
@@ -196,13 +196,13 @@ def test_what_is_not_predicted_says_why(run):
     ("words", "text"),
     [
         (["--method", "erider"], "did you mean 'e-rider'"),
-        (["--compare", "sgd", "sgd"], "given 2 times"),
+        (["--compare", "sgd", "sgd"], "must differ, got 'sgd' 2 times"),
         (["--compare", "sgd", "--method", "sgd"], "only one of them"),
         (["--resume"], "--out"),
         (["--problem", "quad"], "did you mean 'quadratic'"),
         (["--device", "soft"], "device 'soft'"),
-        (["--threads", "0"], "threads = 0"),
-        (["--steps", "150"], "steps = 150"),
+        (["--threads", "0"], "threads must be >= 1, got 0"),
+        (["--steps", "150"], "steps must be a positive multiple of 200, got 150"),
         (["--seed", "-1"], "seed must be a whole number >= 0, got -1"),
         (["--config", "/not/there.toml"], "cannot be read"),
         (["--method", "sgd", "--filter", "ema:eta=0.1"], "cannot be used with sgd, which has no reference"),
@@ -213,7 +213,7 @@ def test_what_is_not_predicted_says_why(run):
         (["--compare", "sgd", "tt-v1", "--filter", "last"], "filter last cannot be used with sgd"),
         (["--filter", "emma:eta=0.1"], "did you mean 'ema'"),
         (["--filter", "sos:file=/not/there.json"], "cannot read /not/there.json"),
-        (["--chopper", "periodic:half_period=0"], "half_period = 0"),
+        (["--chopper", "periodic:half_period=0"], "half_period must be a whole number >= 1, got 0"),
     ],
 )
 def test_refusals(run, words, text):

@@ -30,7 +30,7 @@ def test_a_failing_printed_bound_is_shown_and_does_not_count(capsys):
 
 
 def test_a_failing_corrected_bound_gives_status_1(capsys, monkeypatch):
-    monkeypatch.setattr("sptrack.verify._ROUNDING", -0.5)
+    monkeypatch.setattr("sptrack.evaluation.verify._ROUNDING", -0.5)
     assert main(["verify", "--device", "linear"]) == 1
     assert "fails: TC.4, linear" in capsys.readouterr().out
 
@@ -41,7 +41,7 @@ def test_a_failing_corrected_bound_gives_status_1(capsys, monkeypatch):
         (["--device", "liner"], "did you mean 'linear'?"),
         (["--device", "pcm"], "one-sided"),
         (["--device", "idealized"], "without rows"),
-        (["--threads", "0"], "threads = 0"),
+        (["--threads", "0"], "threads must be >= 1, got 0"),
     ],
 )
 def test_bad_input_gives_one_line_and_no_folder(capsys, tmp_path, words, part):

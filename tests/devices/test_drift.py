@@ -77,7 +77,7 @@ def test_toml_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"walk": -1e-5}, "drift.walk = -1e-05"),
+        ({"walk": -1e-5}, "drift.walk must .*got -1e-05"),
         ({"per_pulse": np.nan}, "drift.per_pulse.mean"),
         ({"per_step_std": -1.0}, "drift.per_step.std"),
         ({"per_pulse": 0.2}, "at most 0.1"),
@@ -95,6 +95,6 @@ def test_other_refusals():
     with pytest.raises(ParameterError, match=r"unknown key 'drift.wak'.*walk"):
         device_from_mapping({"drift": {"wak": 1.0}})
     cells = sample_cells(Device(), (2, 2))
-    with pytest.raises(ParameterError, match="drift rates of shape"):
+    with pytest.raises(ParameterError, match="drift rates must have shape"):
         Cells(device=Device(), law=cells.law, shape=(2, 2), drift=DriftRates(*np.zeros((3, 1, 4))))
     assert replace(cells, reference=None).drift is None

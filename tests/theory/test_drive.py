@@ -61,9 +61,9 @@ def test_overload_is_the_share_of_steps_beyond_the_slots():
 def test_bad_input_is_refused():
     with pytest.raises(ParameterError, match="count law 'round'"):
         count_moments(0.0, 1.0, law="round")
-    with pytest.raises(ParameterError, match="slots = 0"):
+    with pytest.raises(ParameterError, match="slots must .*got 0"):
         count_moments(0.0, 1.0, law="binomial", slots=0)
-    with pytest.raises(ParameterError, match=r"gradient std = -1\.0"):
+    with pytest.raises(ParameterError, match=r"gradient std must .*got -1\.0"):
         GradientStatistics(std=[0.0, -1.0])
-    with pytest.raises(ParameterError, match="gradient mean = nan"):
+    with pytest.raises(ParameterError, match="gradient mean must .*got nan"):
         GradientStatistics(mean=np.nan)

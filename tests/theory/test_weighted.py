@@ -70,5 +70,5 @@ def test_cells_without_a_stable_pole_have_no_error():
 
 @pytest.mark.parametrize("weights", [[], [[1.0]], [np.nan]])
 def test_refused_weights(weights):
-    with pytest.raises(ParameterError, match="weights of shape"):
+    with pytest.raises(ParameterError, match="weights must be .*got shape"):
         error_of_weights(loop(), weights, start=0.0)

@@ -99,5 +99,5 @@ def test_cells_beyond_stability_are_infinite():
 
 @pytest.mark.parametrize("length", [0, 101])
 def test_a_boxcar_longer_than_the_run_is_refused(loop, length):
-    with pytest.raises(ParameterError, match="1 to 100 wanted"):
+    with pytest.raises(ParameterError, match="must lie in 1 .. 100"):
         boxcar_error_after(loop, length, 100, start=0.0)

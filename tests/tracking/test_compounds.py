@@ -202,13 +202,13 @@ def test_reads_are_counted_by_slice(reference):
     ],
 )
 def test_refusals(make):
-    with pytest.raises(ParameterError, match="wanted"):
+    with pytest.raises(ParameterError, match="must|needs"):
         make()
 
 
 def test_two_shapes_are_refused():
     arrays = (Crossbar(sample_cells(Device(), shape), name=str(shape)) for shape in ((2, 3), (3, 2)))
-    with pytest.raises(ParameterError, match="one shape wanted"):
+    with pytest.raises(ParameterError, match="must have one shape"):
         Compound(CompoundSettings(), *arrays)
 
 

@@ -364,8 +364,8 @@ def test_ledger_of_two_stages():
     [
         ({"law": "normal"}, "count law 'normal'"),
         ({"application": "at once"}, "application 'at once'"),
-        ({"slots": 0}, "slots = 0: 1 to 1000"),
-        ({"slots": 1001}, "slots = 1001"),
+        ({"slots": 0}, "slots must .*1 .. 1000.*got 0"),
+        ({"slots": 1001}, "slots must .*got 1001"),
     ],
 )
 def test_unknown_ways_to_pulse_are_refused(options, message):
@@ -376,5 +376,5 @@ def test_unknown_ways_to_pulse_are_refused(options, message):
 @pytest.mark.parametrize(("steps", "samples"), [(0, 1), (10, 3), (10, 0), (-4, 2)])
 def test_odd_numbers_of_steps_are_refused(steps, samples):
     tracker = Tracker(problem(), method("rider"))
-    with pytest.raises(ParameterError, match=f"steps = {steps}"):
+    with pytest.raises(ParameterError, match=f"steps must .*got {steps}"):
         tracker.run(steps, samples=samples)

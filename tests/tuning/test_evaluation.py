@@ -61,8 +61,8 @@ def test_what_watching_raises_ends_the_evaluation():
     ("objectives", "name", "says"),
     [
         (("w", "pulse"), "e-rider", "did you mean 'pulses'"),
-        (("w", "w"), "e-rider", "each once"),
-        ((), "e-rider", "at least one"),
+        (("w", "w"), "e-rider", "different names"),
+        ((), "e-rider", "one or more"),
         (("q",), "sgd", "no estimate"),
         (("q",), "residual", "no estimate"),
     ],

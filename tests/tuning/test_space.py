@@ -270,7 +270,7 @@ def test_refused_texts(text, says):
         ("oracle", ["eta"], "no effect"),
         ("e-rider", ["pulses"], "no effect"),
         ("e-rider", ["keep"], "no effect"),
-        ("e-rider", ["eta=0.5:2"], "at most 1"),
+        ("e-rider", ["eta=0.5:2"], "<= 1, got 2"),
         ("e-rider", [], "no setting"),
     ],
 )

@@ -14,6 +14,7 @@ from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells, Device, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.intervals import Interval, summarise
+from sptrack.values import check_number
 
 Array = NDArray[Any]
 
@@ -29,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What a calibrator needs for the target, or how far it comes.
+    """Pulses that a calibrator needs for the target, or the error it reaches.
 
     Attributes
     ----------
@@ -185,8 +186,7 @@ def recommend(
     ParameterError
         A target that is not above 0, an unknown method, or a device without symmetric points.
     """
-    if not (np.isfinite(target) and target > 0):
-        raise ParameterError(f"target = {target}: a finite number above 0 (weight units) wanted")
+    check_number("target", target, above=0)
     cells = sample_cells(device, PILOT, seed=seed + _PILOT_SEED)
     if not np.isfinite(cells.target).any():
         raise ParameterError(f"device {device.source.name!r}: no cell has a symmetric point")
@@ -204,7 +204,7 @@ _PILOT_SEED = 7919
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """Pilot array and what is wanted of it."""
+    """Pilot array and its requirements."""
 
     cells: Cells
     target: float

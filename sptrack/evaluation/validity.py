@@ -21,12 +21,12 @@ from sptrack.devices.cells import Cells
 from sptrack.devices.device import CycleNoise
 from sptrack.devices.sampling import sample_cells
 from sptrack.errors import ParameterError
+from sptrack.evaluation.verify import repeated, suite
 from sptrack.results import dataset, provenance
 from sptrack.theory import GradientStatistics, Loop, linearise
 from sptrack.theory.chopping import sign_law
 from sptrack.theory.drive import CountLaw
-from sptrack.values import as_seed
-from sptrack.verify import repeated, suite
+from sptrack.values import as_seed, check_choice, check_number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,9 +38,9 @@ TOLERANCE = 0.1
 SIZES = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 """Predicted rms of P over half the range, at which the map compares."""
 FAMILIES = ("linear-skewed", "exp-step", "soft-exponential", "power-2", "piecewise")
-"""Devices of `sptrack.verify.suite` on the map."""
+"""Devices of `sptrack.evaluation.verify.suite` on the map."""
 DRIVES = ("noise", "chopper")
-"""What makes P fluctuate: gradient noise, sized by the rate, or rare flips, sized by their probability."""
+"""Drive of P: gradient noise, sized by the rate, or rare flips, sized by their probability."""
 
 _BURN_IN, _TIMES, _FEWEST_STEPS = 5, 20, 500
 _STREAM, _SIGNS_AT_ONCE = 17, 1 << 25
@@ -121,8 +121,7 @@ class LoopRuns:
     def __post_init__(self) -> None:
         if not np.isfinite(self.cells.symmetric_point).all():
             raise ParameterError("a cell without a symmetric point: every cell must have one to settle at")
-        if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
-            raise ParameterError(f"read_noise = {self.read_noise}: a finite number >= 0 wanted")
+        check_number("read_noise", self.read_noise, least=0)
         sign_law(self.chopper)
         loop = linearise(self.cells, alpha=self.alpha, gradient=self.gradient, law=self.law, slots=self.slots)
         object.__setattr__(self, "loop", loop)
@@ -159,7 +158,7 @@ class LoopRuns:
             Fewer than 2 runs, fewer than 4 or an odd number of mirrored ones, or an unstable pole.
         """
         if runs < 2 or (mirrored and (runs < 4 or runs % 2)):
-            raise ParameterError(f"runs = {runs}: at least 2 wanted, mirrored an even number from 4 on")
+            raise ParameterError(f"runs must be at least 2 (mirrored: an even number >= 4), got {runs}")
         slowest = self._slowest(rates)
         skipped, count = _BURN_IN * slowest, max(times * slowest, _FEWEST_STEPS)
         shape = (2, 1 + len(rates), runs, self.cells.size)
@@ -223,7 +222,7 @@ class LoopRuns:
             Fewer than 2 runs, or no step.
         """
         if runs < 2 or steps < 1:
-            raise ParameterError(f"runs = {runs}, steps = {steps}: at least 2 and 1 wanted")
+            raise ParameterError(f"runs and steps must be at least 2 and 1, got {runs} and {steps}")
         for _, _, states in self._states(rates, steps, (runs, False), start, threads):
             last = states
         square = last[1:] ** 2
@@ -239,7 +238,9 @@ class LoopRuns:
         if isinstance(self.chopper, PatternChopper):
             times.append(self.chopper.period)
         if not np.isfinite(times).all():
-            raise ParameterError(f"pole {self.loop.pole.min():.3g}: |a| < 1 wanted for a loop that settles")
+            raise ParameterError(
+                f"pole of a loop that settles must be |a| < 1, got {self.loop.pole.min():.3g}"
+            )
         return math.ceil(max(times))
 
     def _signs(self, steps: int, runs: int) -> Iterator[Array]:
@@ -302,7 +303,7 @@ class OutOfReach(ParameterError):
 
 
 def case(name: str, drive: str, size: float, *, seed: int = 0) -> LoopRuns:
-    """Open loop of a device of `sptrack.verify.suite` whose P is predicted to fluctuate by ``size``.
+    """Open loop of a device of `verify.suite` whose P is predicted to fluctuate by ``size``.
 
     Parameters
     ----------
@@ -325,8 +326,7 @@ def case(name: str, drive: str, size: float, *, seed: int = 0) -> LoopRuns:
     """
     from scipy.optimize import brentq
 
-    if drive not in DRIVES:
-        raise ParameterError(f"drive {drive!r}: one of {', '.join(DRIVES)} wanted")
+    check_choice("drive", drive, DRIVES)
     device = replace(suite()[name].device, dw_min=_GRANULARITY, cycle_noise=CycleNoise(std=_CYCLE_NOISE))
     cells = sample_cells(device, (1, 1), dtype=np.float64)
     mean, std = _GRADIENTS[drive]
@@ -361,7 +361,7 @@ def validity_map(
     Parameters
     ----------
     families : sequence of str
-        Names of devices of `sptrack.verify.suite`.
+        Names of devices of `sptrack.evaluation.verify.suite`.
     sizes : sequence of float
         Predicted rms of P over half the range, rising.
     runs : int

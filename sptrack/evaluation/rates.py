@@ -1,4 +1,4 @@
-"""How fast tracking converges, and whether the premise of T3.7 was met on the way.
+"""Rates of convergence of tracking, and whether the premise of T3.7 was met on the way.
 
 T3.7 of Xiao et al. 2026 (arXiv 2602.21321) bounds the mean over K steps of ||W - W*||^2 + ||P - Q||^2 +
 ||G_p(P)||^2, with rates that shrink as 1/sqrt(K).
@@ -31,6 +31,7 @@ from sptrack.theory.premise import DrivePremise, drive_premise
 from sptrack.tracking.methods import Method, rate_of, with_rate
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
 from sptrack.tracking.run import Recording, Tracker
+from sptrack.values import check_number
 
 Array = NDArray[Any]
 
@@ -69,7 +70,7 @@ class Rate:
 
     @property
     def total(self) -> float:
-        """What T3.7 bounds, over the number of cells."""
+        """The quantity that T3.7 bounds, per cell."""
         return self.weights + self.residual + self.asymmetry
 
 
@@ -113,8 +114,7 @@ def scaled(method: Method, factor: float) -> Method:
     ParameterError
         A factor that is not finite and above 0; a filter or a chopper that no rate or length describes.
     """
-    if not (np.isfinite(factor) and factor > 0):
-        raise ParameterError(f"factor = {factor}: a finite number above 0 wanted")
+    check_number("factor", factor, above=0)
     between = method.transfer.every
     every = max(1, round(between / factor)) if between > 1 else 1
     read = factor * every / between
@@ -177,7 +177,7 @@ def for_steps(method: Method, steps: int, *, at: int = REFERENCE_STEPS) -> Metho
         A number of steps below 1.
     """
     if steps < 1 or at < 1:
-        raise ParameterError(f"steps = {steps}, at = {at}: at least 1 wanted")
+        raise ParameterError(f"steps and at must be at least 1, got {steps} and {at}")
     return scaled(method, float(np.sqrt(at / steps)))
 
 
@@ -216,7 +216,7 @@ def measure_rate(problem: Problem, method: Method, steps: int, *, seed: int = 0,
     """
     if method.direct or steps < 10:
         raise ParameterError(
-            f"{method.name} over {steps} steps: a method with P and at least 10 steps wanted"
+            f"rates need a method with P and at least 10 steps, got {method.name} over {steps} steps"
         )
     tracker, premise = Tracker(problem, method, seed=seed, **options), problem_premise(problem)
     held, values, met = tracker.result.reference, [], []

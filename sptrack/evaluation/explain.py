@@ -1,4 +1,4 @@
-"""What the settings of a method amount to on a problem: rates, poles, thresholds, and warnings.
+"""Consequences of a method's settings on a problem: rates, poles, thresholds, and warnings.
 
 The array that takes the gradient pulses (P, or W in analog SGD) is linearised at its symmetric point w*:
 with response q0 and slope G' of the asymmetric part, gradient g and chopper c, eq. (18a) of Xiao et al. 2026
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sptrack.blocks import PatternChopper, PeriodicChopper
 from sptrack.errors import ConvergenceError, ParameterError
-from sptrack.prediction import (
+from sptrack.evaluation.prediction import (
     chopper_of_reads,
     equivalent_rate,
     gradient_at_rest,
@@ -30,7 +30,7 @@ from sptrack.prediction import (
     predict_observer,
     predict_reference,
 )
-from sptrack.rates import problem_premise
+from sptrack.evaluation.rates import problem_premise
 from sptrack.theory import (
     linearise,
     loop_pole,
@@ -68,7 +68,7 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What `explain` returns: names, numbers in the order of the signal chain, warnings of a line each."""
+    """Result of `explain`: names, numbers in the order of the signal chain, warnings of a line each."""
 
     method: str
     problem: str
@@ -159,7 +159,7 @@ def _linearise(problem: Problem, method: Method) -> _Loop:
 
 
 def _feedback(method: Method) -> float:
-    """How much of a displacement of the pulsed array reaches the gradient: gamma, or 1 in analog SGD."""
+    """Fraction of a displacement of the pulsed array that reaches the gradient: gamma, or 1 in analog SGD."""
     return 1.0 if method.direct else method.gamma
 
 
@@ -225,7 +225,7 @@ def _filter(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
 
 
 def _moving(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
-    """What a drift of the symmetric points costs; boxcars taken for moving averages of the same delay."""
+    """Error due to drifting symmetric points; boxcars taken for moving averages of the same delay."""
     rates, interval = problem.fast.drift, _interval(problem, method)
     rate = equivalent_rate(method)
     if rates is None or not method.moving or not (0 < rate < 1 and abs(loop.pole) < 1):
@@ -317,7 +317,7 @@ def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
 
 
 def _premise(problem: Problem) -> list[Quantity]:
-    """What T3.7 asks of the gradient at every step and element, and where it can have it."""
+    """Premise of T3.7 on the gradient at every step and element, and where it can be met."""
     if not curvatures(problem)[0] > 0:
         return []
     premise = problem_premise(problem)
@@ -348,7 +348,7 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
     for name in ("loop_pole_worst", "loop_pole_residual"):
         pole = values[name] or 0.0
         if abs(pole) >= 1:
-            out.append(f"unstable pole: {name} = {pole:.3g}, |a| < 1 wanted")
+            out.append(f"unstable pole: {name} = {pole:.3g}; stability needs |a| < 1")
             break
     pulses = values["pulses_optimum"] or values["pulses_start"] or 0.0
     if pulses < 1:

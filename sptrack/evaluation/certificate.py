@@ -14,10 +14,10 @@ from sptrack.devices.cells import Cells
 from sptrack.devices.constants import response_constants
 from sptrack.devices.statistics import overshooting
 from sptrack.errors import ParameterError
+from sptrack.evaluation.recommendation import Candidate
+from sptrack.evaluation.scaling import crossing
 from sptrack.intervals import Interval, summarise
-from sptrack.recommendation import Candidate
 from sptrack.results import Arrays, arrays, json_text, provenance
-from sptrack.scaling import crossing
 from sptrack.theory import (
     ZeroShiftingCourse,
     array_offset,
@@ -25,7 +25,7 @@ from sptrack.theory import (
     small_step_moments,
     zero_shifting_bounds,
 )
-from sptrack.values import real_array
+from sptrack.values import check_number, real_array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +44,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """What `certify` found; all errors over the live cells, in weight units.
+    """Result of `certify`; all errors over the live cells, in weight units.
 
     A cell is live if it has a symmetric point between its bounds. Lists have one entry per pulse count;
     ``*_ci`` are 95 % intervals over cells (200 bootstrap resamples, normal theory above 4096 cells).
@@ -177,7 +177,7 @@ def certify(
     cost : CostModel or None
         Weights of pulses and reads.
     candidates : sequence of Candidate
-        What `sptrack.recommendation.recommend` found, to be kept with the certificate.
+        What `sptrack.evaluation.recommendation.recommend` found, to be kept with the certificate.
 
     Returns
     -------
@@ -201,11 +201,11 @@ def certify(
     require_symmetric_points(cells)
     if estimates.points.shape[1:] != cells.shape:
         raise ParameterError(
-            f"estimates of shape {estimates.points.shape[1:]}: {cells.shape} wanted, as the cells"
+            f"estimates must have the shape {cells.shape} of the cells, got {estimates.points.shape[1:]}"
         )
     begin = np.broadcast_to(real_array(start, "start"), cells.shape)
     if not np.isfinite(begin).all():
-        raise ParameterError(f"start = {begin[~np.isfinite(begin)][0]}: finite weights wanted")
+        raise ParameterError(f"start must be finite weights, got {begin[~np.isfinite(begin)][0]}")
     certificate = _assess(cells, estimates, begin, limit, CostModel() if cost is None else cost)
     certificate = replace(certificate, candidates=list(candidates))
     return Calibration(certificate=certificate, cells=cells, estimates=estimates, start=begin)
@@ -272,8 +272,7 @@ def check_target(target: float) -> float:
     ParameterError
         If it is not a finite number above 0.
     """
-    if not (np.isfinite(target) and target > 0):
-        raise ParameterError(f"target = {target}: a finite number above 0 (weight units) wanted")
+    check_number("target", target, above=0)
     return target
 
 
@@ -362,7 +361,7 @@ def _columns(summaries: list[dict[str, tuple[float, Interval]]]) -> dict[str, An
 def _predict(
     cells: Cells, estimates: Estimates, begin: Array, target: float, margin: float
 ) -> tuple[dict[str, Any], int | None]:
-    """What theory says of this calibration, and the pulses it wants for the target over ``margin``."""
+    """Theory's prediction for this calibration, and the pulses it needs for the target over ``margin``."""
     if estimates.method not in PLAIN:
         nothing = {"rms_theory": None, "floor": None, "pulses_needed_theory": None}
         return nothing | {"theory": f"none for {estimates.method}"}, None

@@ -1,4 +1,4 @@
-"""How fast errors fall and costs grow: crossings of a target and exponents of power laws, with intervals."""
+"""Scaling of errors and costs: crossings of a target and exponents of power laws, with intervals."""
 
 from typing import NamedTuple
 
@@ -69,13 +69,13 @@ def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
     points = np.array([x, y], np.float64) if np.shape(x) == np.shape(y) else np.empty((2, 0))
     if points.ndim != 2 or points.shape[1] < 3 or not (np.isfinite(points) & (points > 0)).all():
         raise ParameterError(
-            f"x {np.shape(x)} and y {np.shape(y)}: 3 or more pairs of finite numbers above 0 wanted"
+            f"x and y must be 3 or more pairs of numbers > 0, got shapes {np.shape(x)}, {np.shape(y)}"
         )
     log_x, log_y = np.log(points)
     centred = log_x - log_x.mean()
     spread = float(centred @ centred)
     if spread == 0:
-        raise ParameterError(f"x = {points[0, 0]:g} in every pair: at least 2 different values wanted")
+        raise ParameterError(f"x must have at least 2 different values, got {points[0, 0]:g} in every pair")
     exponent = float(centred @ log_y) / spread
     residual = log_y - log_y.mean() - exponent * centred
     free = len(log_x) - 2
@@ -110,10 +110,10 @@ def crossing(x: ArrayLike, errors: ArrayLike, target: float, standard_errors: Ar
     """
     places, sizes = real_array(x, "x"), np.abs(real_array(errors, "errors"))
     if not target > 0:
-        raise ParameterError(f"target {target}: a number above 0 wanted")
+        raise ParameterError(f"target must be > 0, got {target}")
     if places.ndim != 1 or places.shape != sizes.shape or len(places) < 2:
         raise ParameterError(
-            f"x {places.shape} and errors {sizes.shape}: two equal lengths of at least 2 wanted"
+            f"x and errors must have one length of at least 2, got {places.shape} and {sizes.shape}"
         )
     margin = float(ndtri(0.5 + LEVEL / 2)) * real_array(standard_errors, "standard_errors")
     return Crossing(*(_first_below(places, sizes + sign * margin, target) for sign in (0, -1, 1)))
@@ -131,7 +131,7 @@ def geometric_mean(values: ArrayLike) -> Estimate:
     """
     x = real_array(values, "values")
     if x.ndim != 1 or not x.size or (x <= 0).any():
-        raise ParameterError(f"values {x}: one or more numbers above 0 wanted")
+        raise ParameterError(f"values must be one or more numbers > 0, got {x}")
     logarithm = np.log(x)
     return Estimate(*np.exp([logarithm.mean(), *student_interval(logarithm)]).tolist())
 
@@ -149,7 +149,7 @@ def median_cost(values: ArrayLike) -> Estimate:
     """
     x = real_array(values, "values")
     if x.ndim != 1 or not x.size or (x <= 0).any():
-        raise ParameterError(f"values {x}: one or more numbers above 0 wanted")
+        raise ParameterError(f"values must be one or more numbers > 0, got {x}")
     found = np.exp(_ranked(np.log(np.where(np.isnan(x), np.inf, x))))
     return Estimate(*np.where(np.isfinite(found), found, np.nan).tolist())
 
@@ -180,9 +180,11 @@ def tie(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Crossing:
     places = real_array(x, "x")
     a, b = real_array(first, "first"), real_array(second, "second")
     if places.ndim != 1 or len(places) < 2 or a.ndim != 2 or a.shape != b.shape or len(a) != len(places):
-        raise ParameterError(f"x {places.shape}, costs {a.shape} and {b.shape}: [n], [n, seeds] wanted")
+        raise ParameterError(
+            f"x and costs must be [n] and [n, seeds], got {places.shape}, {a.shape}, {b.shape}"
+        )
     if not ((places > 0).all() and (np.diff(places) > 0).all()):
-        raise ParameterError(f"x {places}: rising numbers above 0 wanted")
+        raise ParameterError(f"x must be rising numbers > 0, got {places}")
     missed = np.isnan(a).astype(float) - np.isnan(b)
     ratio = np.where(np.isnan(a) | np.isnan(b), _FAR * missed, np.log(a / b))
     known = ~(np.isnan(a) & np.isnan(b)).all(axis=1)

@@ -1,4 +1,4 @@
-"""What it costs to reach a given error: first passages of runs, random settings, and the cheapest of them.
+"""Cost of reaching a given error: first passages of runs, random settings, and the cheapest of them.
 
 C3.9 of Xiao et al. 2026 (arXiv 2602.21321) compares the pulses of RIDER, O(delta^-2), with those of
 calibrating first, O(delta^-2 + delta^-1 dw^-1). It counts a fixed number of pulses per step. Those that are
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.cost import CostModel
 from sptrack.crossbar.threads import thread_count
 from sptrack.errors import ParameterError
-from sptrack.rates import faster
+from sptrack.evaluation.rates import faster
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.run import Tracker
@@ -74,9 +74,9 @@ def first_passage(run: Run, targets: Sequence[float], *, most: int) -> Passage:
         As `Tracker`; a target that is not above 0, or a number of steps that is not a multiple of 200.
     """
     if not targets or not all(target > 0 for target in targets):
-        raise ParameterError(f"targets {list(targets)}: one or more numbers above 0 wanted")
+        raise ParameterError(f"targets must be one or more numbers > 0, got {list(targets)}")
     if most < WINDOW or most % WINDOW:
-        raise ParameterError(f"most = {most} steps: a positive multiple of {WINDOW} wanted")
+        raise ParameterError(f"most must be a positive multiple of {WINDOW} steps, got {most}")
     tracker = Tracker(run.problem, run.method, seed=run.seed)
     spent, aims = np.full((4, len(targets)), np.nan), np.asarray(targets, np.float64)
     while tracker.step < most and np.isnan(spent[0]).any():
@@ -135,7 +135,7 @@ def random_methods(
     """
     for key, (low, high) in ranges.items():
         if not 0 < low <= high:
-            raise ParameterError(f"range of {key} {low} .. {high}: 0 < low <= high wanted")
+            raise ParameterError(f"range of {key} must satisfy 0 < low <= high, got {low} .. {high}")
     rng = np.random.default_rng(as_seed(seed))
     ends = np.log(np.array(list(ranges.values()), np.float64))
     draws = np.exp(ends[:, 0] + (ends[:, 1] - ends[:, 0]) * rng.random((number, len(ranges))))
@@ -154,7 +154,7 @@ def reading_every(base: Method, every: int) -> Method:
     """The same method with so many steps between reads and transfers, and the same rates per step.
 
     beta, and eta unless it is an observer's, are stated per read: they grow with ``every``, eta up to 1; the
-    filter as in `sptrack.rates.faster`.
+    filter as in `sptrack.evaluation.rates.faster`.
 
     Raises
     ------

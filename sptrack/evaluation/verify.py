@@ -40,6 +40,7 @@ from sptrack.results import dataset, provenance
 from sptrack.theory import BOUND_NAMES, Bound, zero_shifting_bounds
 from sptrack.theory.bounds import Form
 from sptrack.theory.zero_shifting import Mode
+from sptrack.values import check_choice, check_number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -101,7 +102,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What `verify` found.
+    """Result of `verify`.
 
     Parameters
     ----------
@@ -312,11 +313,11 @@ def _find(device: str | Device) -> Case:
         if device not in names and not device.endswith(".toml"):
             close = nearest(device, names)
             raise ParameterError(
-                f"device {device!r}: one of {', '.join(names)}, or a TOML file of a device wanted{close}"
+                f"unknown device {device!r}; choose from {', '.join(names)}, or a device file (.toml){close}"
             )
         device = device_named(device)
     if device.one_sided:
-        raise ParameterError(f"device {device.source.name!r} is one-sided: cells pulsed both ways wanted")
+        raise ParameterError(f"device {device.source.name!r} is one-sided; bounds need up and down pulses")
     return Case(device=device, granularities=(device.dw_min,), cells=_CELLS)
 
 
@@ -470,10 +471,8 @@ def settled_offsets(
     ParameterError
         Unknown mode, fewer than 2 runs, or a cell without a symmetric point.
     """
-    if mode not in PROGRAMS:
-        raise ParameterError(f"mode {mode!r}: one of {', '.join(PROGRAMS)} wanted{nearest(mode, PROGRAMS)}")
-    if runs < 2:
-        raise ParameterError(f"runs = {runs}: at least 2 wanted")
+    check_choice("mode", mode, PROGRAMS)
+    check_number("runs", runs, least=2)
     if not np.isfinite(cells.symmetric_point).all():
         raise ParameterError("a cell without a symmetric point: every cell must have one to settle at")
     slope = local_derivatives(cells)

@@ -8,7 +8,6 @@ import pytest
 
 from sptrack.calibration import settled, zero_shift
 from sptrack.calibration.zero_shifting import ZeroShifting
-from sptrack.certificate import calibration_arrays, certify, default_target, overshooting
 from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
 from sptrack.devices import (
@@ -26,6 +25,7 @@ from sptrack.devices import (
 )
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError
+from sptrack.evaluation.certificate import calibration_arrays, certify, default_target, overshooting
 from sptrack.results import json_text, load, save
 from sptrack.theory import zero_shifting_moments
 from sptrack.theory.sampling import array_offset_error
@@ -294,10 +294,10 @@ def test_devices_without_a_symmetric_point_are_refused(device, words):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"target": -0.1}, "target = -0.1.*above 0"),
-        ({"target": 0.0}, "target = 0.0.*above 0"),
-        ({"target": np.nan}, "target = nan.*finite"),
-        ({"start": np.nan}, "start = nan.*finite"),
+        ({"target": -0.1}, "target must .*got -0.1"),
+        ({"target": 0.0}, "target must .*got 0.0"),
+        ({"target": np.nan}, "target must .*finite.*got nan"),
+        ({"start": np.nan}, "start must .*finite.*got nan"),
     ],
 )
 def test_bad_settings_are_refused(usual, settings, words):
@@ -306,7 +306,7 @@ def test_bad_settings_are_refused(usual, settings, words):
 
 
 def test_estimates_of_another_array_are_refused(usual):
-    with pytest.raises(ParameterError, match=r"estimates of shape \(32, 32\): \(8, 8\) wanted"):
+    with pytest.raises(ParameterError, match=r"must have the shape \(8, 8\) of the cells, got \(32, 32\)"):
         certify(sample_cells(Device(), (8, 8)), usual.estimates)
 
 

@@ -48,14 +48,14 @@ ProblemMaker = Callable[[ProblemSettings, int], Problem]
 Progress = Callable[[int, int], None]
 
 FINER = 16
-"""How many pulses replace one where granularity is off."""
+"""Number of pulses that replace one where granularity is off."""
 TAIL = 0.1
 """Share of the steps, at the end, that is scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Setup:
-    """What is run, and whether Q is averaged before it is scored."""
+    """Length and seeds of the runs, and whether Q is averaged before it is scored."""
 
     method: Method
     settings: ProblemSettings
@@ -186,7 +186,7 @@ def error_budget(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> "xr.Dataset":
-    """What limits the error of the reference Q.
+    """Sources of the error of the reference Q.
 
     Parameters
     ----------
