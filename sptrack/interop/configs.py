@@ -10,7 +10,7 @@ from sptrack.crossbar import PulseScheme
 from sptrack.devices import Device
 from sptrack.errors import ParameterError
 from sptrack.interop.devices import device_of, record_of
-from sptrack.interop.records import Member, Reader, Record, read_record, write_record
+from sptrack.interop.records import Member, Reader, Record, read_record, shown, write_record
 from sptrack.tiles import IDEAL_IO, AnalogIO, TileSettings
 from sptrack.tiles.io import COARSEST
 from sptrack.tiles.settings import READS
@@ -260,7 +260,7 @@ def _scheme(of: Reader | None, absent: PulseScheme) -> PulseScheme:
         raise ParameterError(f"{of.path}.pulse_type must be one of {names}, got {kind}")
     scheme = PulseScheme(
         pulse_type=_TYPES[kind],
-        train_length=int(of.number("desired_bl", absent.train_length)),
+        train_length=of.whole("desired_bl", absent.train_length),
         update_management=of.flag("update_management", absent.update_management),
         length_management=of.flag("update_bl_management", absent.length_management),
         fixed_length=of.flag("fixed_bl", True),
@@ -344,12 +344,11 @@ def _compound(of: Reader, found: AnalogConfig) -> AnalogConfig:
     kind, chopped = _COMPOUNDS[of.name], of.name in ("ChoppedTransferCompound", "DynamicTransferCompound")
     devices = of.plain("unit_cell_devices")
     if not (isinstance(devices, list) and len(devices) == 2 and all(isinstance(d, Record) for d in devices)):
-        got = write_record(devices)[:60]
-        raise ParameterError(f"{of.path}.unit_cell_devices must be two devices, got {got}")
+        raise ParameterError(f"{of.path}.unit_cell_devices must be two devices, got {shown(devices)}")
     paths = [f"{of.path}.unit_cell_devices[{k}]" for k in range(2)]
     fast, slow = (device_of(Reader(one, path, of.missing)) for one, path in zip(devices, paths, strict=True))
     every = of.number("transfer_every")
-    if every < 1:
+    if not 1 <= every < math.inf:
         raise ParameterError(f"{of.path}.transfer_every must be at least 1, got {every:g}")
     if every != round(every):
         of.note("transfer_every", every)

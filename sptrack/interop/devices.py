@@ -24,7 +24,7 @@ from sptrack.devices import (
 )
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
-from sptrack.interop.records import Reader, Record
+from sptrack.interop.records import Reader, Record, shown
 
 _EXP = {
     "a": 0.244,
@@ -98,8 +98,8 @@ def _power(bounds: dict[str, float], of: Reader) -> tuple[Response, float]:
 
 
 def _piecewise(bounds: dict[str, float], of: Reader) -> tuple[Response, float]:
-    up, down = of.plain("piecewise_up", [1.0, 1.0]), of.plain("piecewise_down", [1.0, 1.0])
-    return PiecewiseStep(nodes_up=tuple(up), nodes_down=tuple(down), **bounds), 0.0
+    up, down = of.numbers("piecewise_up", [1.0, 1.0]), of.numbers("piecewise_down", [1.0, 1.0])
+    return PiecewiseStep(nodes_up=up, nodes_down=down, **bounds), 0.0
 
 
 _KINDS: dict[str, tuple[Callable[[dict[str, float], Reader], tuple[Response, float]], bool | None]] = {
@@ -189,7 +189,7 @@ def _half(of: Reader) -> Reader:
     held = of.plain("unit_cell_devices")
     of.close(_NEUTRAL, _COMPANIONS)
     if not (isinstance(held, list) and held and all(isinstance(one, Record) for one in held)):
-        raise ParameterError(f"{of.path}.unit_cell_devices must hold a device, got {held!r}")
+        raise ParameterError(f"{of.path}.unit_cell_devices must hold a device, got {shown(held)}")
     for k, one in enumerate(held[1:], 1):
         if one != held[0]:
             of.note(f"unit_cell_devices[{k}]", one)

@@ -54,10 +54,13 @@ def read_record(source: Any) -> Record:
     ParameterError
         Text that is neither form, or something else than a record.
     """
-    found = _of_text(source) if isinstance(source, str) else _of_object(source)
+    try:
+        found = _of_text(source) if isinstance(source, str) else _of_object(source)
+    except RecursionError as error:
+        raise ParameterError("configuration is nested too deep") from error
     if not isinstance(found, Record):
-        shown = str(source)[:60]
-        raise ParameterError(f"configuration must be a record such as Name(key=value), got {shown!r}")
+        got = " ".join(str(source).split())[:60]
+        raise ParameterError(f"configuration must be a record such as Name(key=value), got {got!r}")
     return found
 
 
@@ -76,6 +79,11 @@ def write_record(value: Any, indent: int = 0) -> str:
     return f'float("{value}")' if isinstance(value, float) and not math.isfinite(value) else repr(value)
 
 
+def shown(value: Any) -> str:
+    """Beginning of the text of a value, in one line."""
+    return " ".join(write_record(value).split())[:60]
+
+
 def _of_text(text: str) -> Any:
     if text.lstrip().startswith("{"):
         try:
@@ -83,10 +91,7 @@ def _of_text(text: str) -> Any:
         except ValueError as error:
             raise ParameterError(f"configuration must be JSON where it starts with {{ ({error})") from error
     parser = _Parser(text)
-    try:
-        value = parser.value()
-    except RecursionError as error:
-        raise ParameterError("configuration is nested too deep") from error
+    value = parser.value()
     parser.end()
     return value
 
@@ -142,7 +147,7 @@ class _Parser:
 
     def _wrong(self, place: int) -> ParameterError:
         line = self._text.count("\n", 0, place) + 1
-        near = self._text[place : place + 20].strip() or "its end"
+        near = self._text[place : place + 20].split("\n")[0].strip() or "its end"
         return ParameterError(f"configuration cannot be read in line {line}, at {near!r}")
 
     def _take(self, sign: str | None = None) -> str:
@@ -239,14 +244,30 @@ class Reader:
         """Number at ``key``; without a default it must be given."""
         value = self.plain(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ParameterError(f"{self.path}.{key} must be a number, got {value!r}")
+            raise ParameterError(f"{self.path}.{key} must be a number, got {shown(value)}")
         return float(value)
+
+    def whole(self, key: str, default: int) -> int:
+        """Whole number at ``key``."""
+        value = self.number(key, default)
+        if not math.isfinite(value) or value != math.floor(value):
+            raise ParameterError(f"{self.path}.{key} must be a whole number, got {value:g}")
+        return int(value)
+
+    def numbers(self, key: str, default: list[float]) -> tuple[float, ...]:
+        """Numbers at ``key``."""
+        value = self.plain(key, default)
+        if not isinstance(value, list) or any(
+            isinstance(v, bool) or not isinstance(v, int | float) for v in value
+        ):
+            raise ParameterError(f"{self.path}.{key} must be a list of numbers, got {shown(value)}")
+        return tuple(float(v) for v in value)
 
     def flag(self, key: str, default: bool) -> bool:
         """Truth value at ``key``."""
         value = self.plain(key, default)
         if not isinstance(value, bool):
-            raise ParameterError(f"{self.path}.{key} must be True or False, got {value!r}")
+            raise ParameterError(f"{self.path}.{key} must be True or False, got {shown(value)}")
         return value
 
     def plain(self, key: str, default: Any = None) -> Any:
@@ -266,7 +287,7 @@ class Reader:
         if value is None:
             return None
         if not isinstance(value, Record):
-            raise ParameterError(f"{self.path}.{key} must be a record, got {value!r}")
+            raise ParameterError(f"{self.path}.{key} must be a record, got {shown(value)}")
         return Reader(value, f"{self.path}.{key}", self.missing)
 
     def rest(self) -> dict[str, Any]:
@@ -275,7 +296,7 @@ class Reader:
 
     def note(self, key: str, value: Any) -> None:
         """Name a setting without an equivalent."""
-        self.missing.append(f"{self.path}.{key} = {write_record(value)}")
+        self.missing.append(f"{self.path}.{key} = {' '.join(write_record(value).split())}")
 
     def close(self, neutral: Mapping[str, Any], companions: Mapping[str, str]) -> None:
         """Name all that is left, but neutral values and ``companions`` of a setting that is neutral."""

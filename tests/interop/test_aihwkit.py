@@ -309,6 +309,8 @@ def test_what_a_compound_of_the_simulator_lacks_is_named(compound, named):
             "SingleRPUConfig(device=SoftBoundsDevice(), update=U(pulse_type=NONE))",
             "pulse_type must be one of",
         ),
+        ("R(device=SoftBoundsDevice(), update=U(desired_bl=1.5))", "desired_bl must be a whole number"),
+        ("R(device=PiecewiseStepDevice(piecewise_up=3))", "piecewise_up must be a list of numbers"),
         ("U(device=TransferCompound(unit_cell_devices=[]))", "must be two devices"),
     ],
 )
@@ -333,6 +335,35 @@ def test_presets_by_name(name, ours, missing):
     assert len(config.missing) == missing
     changed = from_aihwkit(f"SingleRPUConfig(device={name}(dw_min=0.02))")
     assert changed.device == replace(config.device, dw_min=0.02)
+
+
+def refusal(text):
+    """Message with which a text is refused; None where it is read."""
+    try:
+        from_aihwkit(text)
+    except ParameterError as error:
+        return str(error)
+    return None
+
+
+def test_damaged_text_is_refused_or_read():
+    """Cut anywhere, or with a character lost or replaced: nothing but a refusal in one line comes of it."""
+    text = PRINTED.format(kind="DynamicTransferCompound", own=OWN["agad"], cell="PCMPresetDevice(w_max=2)")
+    rng = np.random.default_rng(1)
+    damaged = [text[:k] for k in range(0, len(text), 3)]
+    for k in rng.integers(0, len(text), 300):
+        sign = rng.choice(list("([{<,=.'-0x "))
+        damaged += [text[:k] + text[k + 1 :], text[:k] + sign + text[k + 1 :]]
+    refusals = [one for one in map(refusal, damaged) if one is not None]
+    assert len(refusals) > len(damaged) / 2
+    assert not any("\n" in one for one in refusals)
+
+
+def test_an_object_that_holds_itself_is_refused():
+    config = SingleRPUConfig()
+    config.device.lifetime = config
+    with pytest.raises(ParameterError, match="nested too deep"):
+        from_aihwkit(config)
 
 
 def test_a_response_of_ones_own_has_no_text():
