@@ -7,6 +7,11 @@ symmetric points as the reference. Arrays of the HfO2 preset (4 states); setting
 connected net but for two: the learning rate is 0.2 and W gets a pulse for 0.03 of the transferred weight,
 since an epoch has 144 mini-batches here, 6000 on MNIST. A score is the mean test accuracy of the last ten of
 40 epochs; states are kept in ``runs/training_ablations`` of the working folder.
+
+Means of two runs: E-RIDER 84 %, and 82 with W frozen: its residual pass and digital parameters do nearly all
+here. Without the reference or with digital parts frozen it loses 14; without the residual pass it starts to
+learn six epochs later and ends the same. AGAD 90 %, and 9 and 59 with W frozen: W is what learns. The true
+reference is worth 1 to 2 points.
 """  # noqa: D400
 
 import tempfile

@@ -1,15 +1,20 @@
 """Studies of networks: the errors that are put in, and what each ablation takes away."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from analysis import GALLERY
 from analysis.sp_error_in_training import PULSES, _error
 from analysis.training_ablations import VARIANTS, _settings
 from sptrack.devices import Device, Reference, sample_cells
+from sptrack.results import load
 from sptrack.theory import array_offset, zero_shifting_moments
 from sptrack.theory.sampling import array_offset_error
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +50,17 @@ def test_an_ablation_takes_one_part_away(method, variant):
         assert (changed, digital) == ([], False)
     else:
         assert (len(changed), digital) == (1, True)
+
+
+def test_the_gallery_shows_which_part_learns():
+    """Margins of ten points and more; two runs differ by nine at most (but those of AGAD with W frozen)."""
+    data = load(ROOT / GALLERY / "training_ablations.nc")
+    score = data["score"].mean("seed").to_pandas()
+    rider, agad = score.loc["e-rider"], score.loc["agad"]
+    for variant in ("digital parts frozen", "reference 0"):
+        assert rider[variant] < rider["whole"] - 10
+    assert agad["W frozen"] < agad["whole"] - 25
+    assert abs(rider["W frozen"] - rider["whole"]) < 10
+    assert np.isnan(agad["no residual pass"])
+    pulses = data["w_pulses"].values[:, data["variant"].values.tolist().index("W frozen")]
+    assert not pulses.any()
