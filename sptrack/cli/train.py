@@ -32,6 +32,7 @@ _TILE = (
     "gamma",
     "residual",
     "hold",
+    "frozen",
     "calibration",
     "reference",
     "auto_granularity",
@@ -42,7 +43,7 @@ _TILE = (
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetInput:
-    """What is trained.
+    """Net, data and device.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ class NetInput:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainAmount:
-    """How much is trained.
+    """Epochs, batch, rate and seeds.
 
     Parameters
     ----------
@@ -239,7 +240,7 @@ def _with_tile(settings: "TileSettings", table: dict[str, Any], where: str) -> "
     for key in table:
         if key not in _TILE:
             raise ParameterError(f"{where}: unknown key {key!r} in [tile]{nearest(key, _TILE)}")
-    direct = ("gamma", "residual", "hold", "calibration", "reference")
+    direct = ("gamma", "residual", "hold", "frozen", "calibration", "reference")
     own = {key: table[key] for key in direct if key in table}
     fast = {"rate": table["fast_lr"]} if "fast_lr" in table else {}
     spelled = {"transfer_lr": "rate", "scale_transfer_lr": "scaled"}
