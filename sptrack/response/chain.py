@@ -16,6 +16,7 @@ from sptrack.blocks import (
     Block,
     Chopper,
     SignSource,
+    corner,
     enbw,
     group_delay,
     settling,
@@ -135,27 +136,6 @@ def linear_filter(low_pass: Block) -> Linear:
 def _quantity(name: str, value: float | None, unit: str, meaning: str) -> Quantity:
     known = None if value is None or not np.isfinite(value) else float(value)
     return Quantity(name=name, value=known, unit=unit, meaning=meaning)
-
-
-def corner(low_pass: Linear) -> float | None:
-    """Lowest omega (rad per sample) at which the power falls to half of that at omega = 0; None if none.
-
-    Found on a logarithmic grid of 2000 points from 1e-6 to pi, and by bisection between two of them.
-    """
-    half = np.abs(low_pass.frequency_response(np.zeros(1)))[0] ** 2 / 2
-    grid = np.geomspace(1e-6, np.pi, 2000)
-    below = np.flatnonzero(np.abs(low_pass.frequency_response(grid)) ** 2 < half)
-    if below.size == 0:
-        return None
-    low, high = (grid[below[0] - 1] if below[0] else 0.0), grid[below[0]]
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (
-            (low, middle)
-            if np.abs(low_pass.frequency_response(np.array([middle])))[0] ** 2 < half
-            else (middle, high)
-        )
-    return float(high)
 
 
 def _filter_quantities(low_pass: Linear) -> tuple[Quantity, ...]:
