@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaincinv
+from scipy.special import gammainc, gammaincinv
 
 from sptrack.errors import ParameterError
 from sptrack.spectrum.streams import Real
 from sptrack.values import check_number
 
 PERCENTILES = (10.0, 50.0, 90.0)
+_HALVINGS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,15 +51,30 @@ class HeldSpectrum:
         freedom[np.isclose(self.omega, np.pi)] = 1.0
         return freedom
 
-    def gaussian(self) -> Real:
-        """Expected `levels` over the mean density [percentiles, bins] for a steady Gaussian stream.
+    def gaussian(self, shares: Real | None = None) -> Real:
+        """Expected `levels` over the mean density [percentiles, bins] for steady Gaussian streams.
 
         Quantiles of chi-square over its degrees of freedom; ln(1/(1 - q)) at q = percent / 100 inside, where
         the periodogram is exponential. Densities must be flat over a bin.
+
+        Parameters
+        ----------
+        shares : array [cells, bins], optional
+            Density of each cell over the mean of all: the quantiles are those of the mixture. Default: cells
+            alike.
         """
         half = self.freedom / 2
         share = np.array(self.percentiles)[:, None] / 100
-        return np.asarray(gammaincinv(half, share) / half)
+        alike = gammaincinv(half, share) / half
+        if shares is None:
+            return np.asarray(alike)
+        scale = np.maximum(shares, np.finfo(np.float64).tiny)
+        low, high = alike * scale.min(axis=0), alike * scale.max(axis=0)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            reached = np.stack([gammainc(half, half * one / scale).mean(axis=0) for one in middle])
+            low, high = np.where(reached < share, middle, low), np.where(reached < share, high, middle)
+        return np.asarray((low + high) / 2)
 
     def gaussian_ends(self) -> tuple[float, float]:
         """Expected `minimum` and `maximum` over the mean density, inside, for a steady Gaussian stream.
