@@ -29,10 +29,10 @@ from sptrack.devices import (
     Spread,
     sample_cells,
 )
+from sptrack.evaluation.validity import LoopRuns
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
 from sptrack.theory import GradientStatistics
-from sptrack.validity import LoopRuns
 
 MEANS, STD, SHOWN = (0.1, 0.3, 0.6), 1.0, 0.3
 RATES = (0.0005, 0.002, 0.008, 0.03)

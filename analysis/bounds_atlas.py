@@ -18,9 +18,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sptrack.evaluation.verify import report_dataset, verify
 from sptrack.plotting.bounds import FAILED
 from sptrack.plotting.style import GREY, label, new_figure
-from sptrack.verify import report_dataset, verify
 
 PULSES = (10, 30, 100, 300, 1000, 3000, 10000)
 SMALL_PULSES = (10, 100, 1000)

@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from sptrack.calibration import calibrator
 from sptrack.cost import CostModel
 from sptrack.devices import Cells, Device, sample_cells
+from sptrack.evaluation.recommendation import least_errors, trial
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
-from sptrack.recommendation import least_errors, trial
 from sptrack.results import dataset, provenance
 from sptrack.theory import array_bound
 

@@ -22,8 +22,8 @@ from sptrack.devices import (
     Spread,
     sample_cells,
 )
+from sptrack.evaluation.recommendation import trial
 from sptrack.plotting.style import COLOURS, label, new_figure
-from sptrack.recommendation import trial
 from sptrack.results import dataset, provenance
 
 READ_NOISE, READS, TARGET = 0.02, 96, 0.02

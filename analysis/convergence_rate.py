@@ -25,10 +25,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.rider_invariant import ideal_weights
+from sptrack.evaluation.rates import Rate, for_steps, measure_rate, with_optimum
+from sptrack.evaluation.scaling import geometric_mean, power_law
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
-from sptrack.rates import Rate, for_steps, measure_rate, with_optimum
 from sptrack.results import dataset, provenance
-from sptrack.scaling import geometric_mean, power_law
 from sptrack.tracking import Method, Problem, ProblemSettings, method, problem
 from sptrack.tracking.problems import default_device
 
@@ -75,11 +75,11 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     Returns
     -------
     Dataset
-        Over case, noise, steps (K) and seed: the fields of `sptrack.rates.Rate` and ``total``; over case and
-        noise ``exponent`` of the seeds' geometric mean of the total, with ``_low`` and ``_high``. Over count
-        law, floor case, granularity and seed: ``floor``, the total over the last tenth of a run with noise
-        0.2. ``excess``, its mean over that of the finest granularity, and ``floor_exponent``, a power
-        law of that.
+        Over case, noise, steps (K) and seed: the fields of `sptrack.evaluation.rates.Rate` and ``total``;
+        over case and noise ``exponent`` of the seeds' geometric mean of the total, with ``_low`` and ``_high``.
+        Over count law, floor case, granularity and seed: ``floor``, the total over the last tenth of a run
+        with noise 0.2. ``excess``, its mean over that of the finest granularity, and ``floor_exponent``, a
+        power law of that.
     """
     grid = SMALL if small else FULL
     seeds = range(seed, seed + grid.seeds)

@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 
 from sptrack.blocks import Chopper
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, sample_cells
+from sptrack.evaluation.validity import LoopRuns
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
 from sptrack.theory import GradientStatistics, error_after, optimal_eta
-from sptrack.validity import LoopRuns
 
 GRADIENTS = ((0.3, 1.0), (1.0, 0.3))
 BUDGETS = (500, 2000, 8000)

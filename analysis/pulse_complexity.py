@@ -27,7 +27,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sptrack import CostModel
-from sptrack.passages import (
+from sptrack.evaluation.passages import (
     Passage,
     Run,
     cheapest,
@@ -35,9 +35,9 @@ from sptrack.passages import (
     first_passages,
     random_methods,
 )
+from sptrack.evaluation.scaling import median_cost, power_law, tie
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
-from sptrack.scaling import median_cost, power_law, tie
 from sptrack.tracking import Method, Problem, ProblemSettings, problem, with_settings
 from sptrack.tracking.problems import default_device
 

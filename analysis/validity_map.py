@@ -16,8 +16,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sptrack.evaluation.validity import FAMILIES, SIZES, TOLERANCE, validity_map
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
-from sptrack.validity import FAMILIES, SIZES, TOLERANCE, validity_map
 
 CAUSES = {"noise": "gradient noise", "chopper": "rare flips"}
 SMALL_FAMILIES, SMALL_SIZES = ("linear-skewed", "power-2"), (0.1, 0.28)

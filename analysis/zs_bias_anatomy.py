@@ -28,10 +28,10 @@ from sptrack.devices import (
     Spread,
     sample_cells,
 )
+from sptrack.evaluation.verify import settled_offsets
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance
 from sptrack.theory import cyclic_limits, small_step_moments, stationary_moments
-from sptrack.verify import settled_offsets
 
 MODES = ("cyclic", "stochastic")
 LAST = ("up", "down")

@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells, Device, sample_cells
+from sptrack.evaluation.scaling import crossing, power_law
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance, read_provenance
-from sptrack.scaling import crossing, power_law
 from sptrack.theory import pulses_to_target, zero_shifting_moments
 from sptrack.theory.sampling import array_offset_error
 from sptrack.theory.zero_shifting import Criterion, Mode

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sptrack.errors import ConvergenceError, ParameterError, SptrackError
 
 if TYPE_CHECKING:
-    from sptrack.budget import error_budget
     from sptrack.calibration import calibrator, zero_shift
-    from sptrack.certificate import certify
     from sptrack.cost import CostModel
     from sptrack.crossbar import Crossbar, PulseScheme
     from sptrack.devices import (
@@ -32,7 +30,9 @@ if TYPE_CHECKING:
     )
     from sptrack.devices.config import load_device
     from sptrack.devices.presets import preset
-    from sptrack.recommendation import recommend
+    from sptrack.evaluation.budget import error_budget
+    from sptrack.evaluation.certificate import certify
+    from sptrack.evaluation.recommendation import recommend
     from sptrack.results import dataset, load, save
     from sptrack.tracking import Tracker, method, problem, track
     from sptrack.tracking.compare import compare
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES_IN = {
-    "sptrack.budget": ("error_budget",),
+    "sptrack.evaluation.budget": ("error_budget",),
     "sptrack.calibration": ("calibrator", "zero_shift"),
-    "sptrack.certificate": ("certify",),
+    "sptrack.evaluation.certificate": ("certify",),
     "sptrack.cost": ("CostModel",),
     "sptrack.crossbar": ("Crossbar", "PulseScheme"),
     "sptrack.devices": (
@@ -66,7 +66,7 @@ _NAMES_IN = {
     ),
     "sptrack.devices.config": ("load_device",),
     "sptrack.devices.presets": ("preset",),
-    "sptrack.recommendation": ("recommend",),
+    "sptrack.evaluation.recommendation": ("recommend",),
     "sptrack.results": ("dataset", "load", "save"),
     "sptrack.tracking": ("Tracker", "method", "problem", "track"),
     "sptrack.tracking.compare": ("compare",),

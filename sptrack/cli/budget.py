@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
-from sptrack.budget import budget_rows, error_budget
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
+from sptrack.evaluation.budget import budget_rows, error_budget
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:

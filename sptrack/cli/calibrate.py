@@ -14,7 +14,14 @@ from sptrack.calibration import METHODS, Calibrator, Estimates, calibrator
 from sptrack.calibration.interface import check_read_noise
 from sptrack.calibration.methods import check_pulses
 from sptrack.calibration.zero_shifting import PROGRAMS
-from sptrack.certificate import (
+from sptrack.cli._figures import load_ahead, write_figures
+from sptrack.cli._input import ArrayInput
+from sptrack.cli._progress import progress_bar
+from sptrack.cost import CostModel
+from sptrack.crossbar import Crossbar
+from sptrack.devices import Cells
+from sptrack.errors import ParameterError, nearest
+from sptrack.evaluation.certificate import (
     PLAIN,
     Calibration,
     Certificate,
@@ -24,15 +31,8 @@ from sptrack.certificate import (
     default_target,
     require_symmetric_points,
 )
-from sptrack.cli._figures import load_ahead, write_figures
-from sptrack.cli._input import ArrayInput
-from sptrack.cli._progress import progress_bar
-from sptrack.cost import CostModel
-from sptrack.crossbar import Crossbar
-from sptrack.devices import Cells
-from sptrack.errors import ParameterError, nearest
+from sptrack.evaluation.recommendation import Candidate, recommend
 from sptrack.intervals import interval_text
-from sptrack.recommendation import Candidate, recommend
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """`sptrack explain`: rates, times and errors that the settings of a method amount to."""
 
 from sptrack.cli._setup import SetupInput, chosen_methods
-from sptrack.explain import Explanation
-from sptrack.explain import explain as explanation_of
+from sptrack.evaluation.explain import Explanation
+from sptrack.evaluation.explain import explain as explanation_of
 from sptrack.results import json_text
 from sptrack.tracking.problems import problem
 

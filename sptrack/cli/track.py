@@ -13,8 +13,8 @@ from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods, keep_their_own
 from sptrack.errors import ParameterError
+from sptrack.evaluation.prediction import predict_reference
 from sptrack.intervals import interval_text
-from sptrack.prediction import predict_reference
 from sptrack.results import json_text, save, write_atomic
 from sptrack.tracking.compare import compare as run_comparison
 from sptrack.tracking.compare import comparison_rows

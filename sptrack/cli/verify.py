@@ -9,9 +9,9 @@ from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
+from sptrack.evaluation.verify import Report, Row, report_dataset
+from sptrack.evaluation.verify import verify as run_verification
 from sptrack.results import json_text, output_folder, save, write_atomic
-from sptrack.verify import Report, Row, report_dataset
-from sptrack.verify import verify as run_verification
 
 _FILE_WIDTH = 110
 

@@ -17,7 +17,7 @@ from sptrack.blocks import enbw as noise_bandwidth
 from sptrack.design.specification import QUANTITIES, SETTLED, Specification
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
-from sptrack.prediction import Linear, known_filter
+from sptrack.evaluation.prediction import Linear, known_filter
 from sptrack.theory.budget import error_after, transient
 from sptrack.theory.chopping import demodulated_gain
 from sptrack.theory.closed_loop import Loop, Prediction, linearise

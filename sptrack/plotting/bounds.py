@@ -1,4 +1,4 @@
-"""Pictures of bounds held against simulation, drawn from the dataset of a `sptrack.verify.Report` alone."""
+"""Figures of bounds compared with simulation, drawn from the dataset of a verify `Report` alone."""
 
 import numpy as np
 import xarray as xr

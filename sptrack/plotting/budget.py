@@ -1,4 +1,4 @@
-"""Waterfall of an error budget, drawn from a dataset of `sptrack.budget` alone."""
+"""Waterfall of an error budget, drawn from a dataset of `sptrack.evaluation.budget` alone."""
 
 import numpy as np
 import xarray as xr

@@ -24,9 +24,9 @@ from sptrack.blocks import (
 from sptrack.blocks import step_response as block_step_response
 from sptrack.blocks.spec import spec_text
 from sptrack.errors import ParameterError
-from sptrack.explain import Quantity
+from sptrack.evaluation.explain import Quantity
+from sptrack.evaluation.prediction import Linear, known_filter
 from sptrack.intervals import positive_interval, student_interval
-from sptrack.prediction import Linear, known_filter
 from sptrack.response.measures import Digital, measure
 from sptrack.response.open_loop import OpenLoop, Record
 from sptrack.results import dataset, provenance

@@ -6,7 +6,7 @@ import numpy as np
 
 from sptrack.blocks import Chopper, SignSource
 from sptrack.errors import ParameterError
-from sptrack.prediction import Linear, linear_reference
+from sptrack.evaluation.prediction import Linear, linear_reference
 from sptrack.response.open_loop import OpenLoop
 from sptrack.tracking.config import Setup
 from sptrack.tracking.methods import Method

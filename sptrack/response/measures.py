@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sptrack.blocks import fixed_point
 from sptrack.blocks.fixed_point import Rounding
-from sptrack.explain import Quantity
-from sptrack.prediction import Linear
+from sptrack.evaluation.explain import Quantity
+from sptrack.evaluation.prediction import Linear
 from sptrack.response.decimation import ChopperBudget, fold_chopper
 from sptrack.response.open_loop import OpenLoop
 from sptrack.spectrum import Welch, allan_deviation, expected_allan

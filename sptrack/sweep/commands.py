@@ -83,7 +83,7 @@ def _track(parameters: Parameters) -> Cell:
 
 
 def _budget(parameters: Parameters) -> Cell:
-    from sptrack.budget import budget_rows, error_budget
+    from sptrack.evaluation.budget import budget_rows, error_budget
 
     setup, method = _setup(parameters, "budget")
     amount = _plain(parameters, "budget", {"steps": int, "seeds": int})
@@ -155,10 +155,10 @@ def _calibrate(parameters: Parameters) -> Cell:
     from sptrack.calibration import calibrator
     from sptrack.calibration.interface import check_read_noise
     from sptrack.calibration.methods import check_pulses
-    from sptrack.certificate import certify, check_target
     from sptrack.cost import CostModel
     from sptrack.crossbar import Crossbar
     from sptrack.devices.sampling import cells_shape, sample_cells
+    from sptrack.evaluation.certificate import certify, check_target
 
     kinds = {"cells": str, "method": str, "reads": int, "read_cost": float, "target": float}
     given = _plain(parameters, "calibrate", kinds | {"read_noise": float})

@@ -52,9 +52,9 @@ Application = Literal["sequential", "burst", "euler"]
 VALIDITY_LIMITS = {"linear": 0.3, "exp-step": 0.1, "pow-step": 0.1, "piecewise-step": 0.1, "custom": 0.1}
 """Largest rms of P around w* over half the range up to which variances hold within 10 %, by family.
 
-Soft bounds and linear steps are "linear". Measured by `sptrack.validity.validity_map`: linear 0.36, square
-law 0.13, soft-exponential 0.12, piecewise 0.12, and 0.23 for one exponential step, whose parameters range
-too far for more than 0.1 to be said of the family.
+Soft bounds and linear steps are "linear". Measured by `sptrack.evaluation.validity.validity_map`: linear
+0.36, square law 0.13, soft-exponential 0.12, piecewise 0.12, and 0.23 for one exponential step, whose
+parameters range too far for more than 0.1 to be said of the family.
 """
 _MARGIN, _OVERLOAD = 3.0, 1e-3
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from sptrack.blocks import CIC, MaximumLengthChopper
-from sptrack.budget import budget_rows, error_budget
 from sptrack.cli import main
+from sptrack.evaluation.budget import budget_rows, error_budget
 from sptrack.results import load
 from sptrack.tracking import ProblemSettings, method
 

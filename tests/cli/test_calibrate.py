@@ -144,8 +144,8 @@ def test_another_method_reports_its_reads_and_placement(run):
 
 
 def test_auto_tries_all_and_takes_the_cheapest(run, monkeypatch):
-    monkeypatch.setattr("sptrack.recommendation.PILOT", (6, 6))
-    monkeypatch.setattr("sptrack.recommendation._READS", (1, 24))
+    monkeypatch.setattr("sptrack.evaluation.recommendation.PILOT", (6, 6))
+    monkeypatch.setattr("sptrack.evaluation.recommendation._READS", (1, 24))
     words = ("--method", "auto", "--read-cost", 2, "--read-noise", 0.02, "--target", 0.1)
     status, out, _ = run(*words, "--pulses", "500", "--json")
     certificate = json.loads(out)

@@ -6,7 +6,7 @@ import pytest
 
 from sptrack.blocks import EMA, Boxcar, Chain, PeriodicChopper
 from sptrack.cli import main
-from sptrack.explain import explain
+from sptrack.evaluation.explain import explain
 from sptrack.results import json_text
 from sptrack.tracking import METHODS, method, problem, with_settings
 

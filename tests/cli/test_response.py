@@ -100,7 +100,7 @@ def test_options_go_before_the_file_and_the_file_before_defaults(run, tmp_path):
         (["--device", "idealized"], "symmetric point"),
         (["--device", "pcm"], "one-sided"),
         (["--config", "/not/there.toml"], "cannot be read"),
-        (["--std", "-1"], "std must be >= 0, got -1.0"),
+        (["--std", "-1"], "std must be a finite number >= 0, got -1.0"),
         (["--alpha", "-1"], "alpha must be >= 0, got -1.0"),
         (["--mean", "nan"], "mean must be a finite number, got nan"),
         (["--seed", "-1"], "seed must be a whole number >= 0, got -1"),

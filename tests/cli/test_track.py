@@ -12,8 +12,8 @@ from scipy.signal import ellip
 
 from sptrack.blocks import SOS, Boxcar, MaximumLengthChopper
 from sptrack.cli import main
+from sptrack.evaluation.prediction import predict_reference
 from sptrack.intervals import interval_text
-from sptrack.prediction import predict_reference
 from sptrack.results import load
 from sptrack.tracking import METHODS, ProblemSettings, method, problem, with_settings
 from sptrack.tracking.compare import compare, comparison_rows

@@ -30,7 +30,7 @@ def test_a_failing_printed_bound_is_shown_and_does_not_count(capsys):
 
 
 def test_a_failing_corrected_bound_gives_status_1(capsys, monkeypatch):
-    monkeypatch.setattr("sptrack.verify._ROUNDING", -0.5)
+    monkeypatch.setattr("sptrack.evaluation.verify._ROUNDING", -0.5)
     assert main(["verify", "--device", "linear"]) == 1
     assert "fails: TC.4, linear" in capsys.readouterr().out
 

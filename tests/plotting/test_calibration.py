@@ -5,9 +5,9 @@ import pytest
 from matplotlib import pyplot
 
 from sptrack.calibration import zero_shift
-from sptrack.certificate import certify
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Device, cells_from_parameters, sample_cells
+from sptrack.evaluation.certificate import certify
 from sptrack.plotting.calibration import certificate_figure, map_figure
 from sptrack.plotting.style import save_figure
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sptrack.bench_certificate import certify_bench
 from sptrack.calibration import calibrator
 from sptrack.crossbar import Crossbar
 from sptrack.devices import CycleNoise, Device, Spread, SymmetricPoints, sample_cells
 from sptrack.devices.device import ReadingScale
 from sptrack.errors import ParameterError
+from sptrack.evaluation.bench_certificate import certify_bench
 from sptrack.tracking import BenchArray, PlainTracker, method
 
 POINTS = SymmetricPoints(mean=0.2, std=0.2, limit=0.8)

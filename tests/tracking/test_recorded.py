@@ -7,7 +7,7 @@ from sptrack.blocks import EMA, Chopper
 from sptrack.devices import sample_cells
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError
-from sptrack.prediction import predict_reference
+from sptrack.evaluation.prediction import predict_reference
 from sptrack.response import OpenLoop, respond
 from sptrack.tracking import ProblemSettings, Tracker
 from sptrack.tracking.compare import compare

@@ -4,9 +4,10 @@ import math
 import numpy as np
 import pytest
 
-import sptrack.verify
+import sptrack.evaluation.verify
 from sptrack.devices import ConstantStep, CycleNoise, Device, Reference, Source, sample_cells
 from sptrack.errors import ParameterError
+from sptrack.evaluation.verify import PULSES, Report, report_dataset, settled_offsets, suite, verify
 from sptrack.plotting.bounds import bounds_figure
 from sptrack.results import load, save
 from sptrack.theory import (
@@ -17,7 +18,6 @@ from sptrack.theory import (
     stationary_moments,
     zero_shifting_moments,
 )
-from sptrack.verify import PULSES, Report, report_dataset, settled_offsets, suite, verify
 
 pytestmark = pytest.mark.compiled
 
@@ -109,7 +109,7 @@ def test_printed_forms_fail_where_they_must_and_never_count(report):
 
 
 def spoil(monkeypatch, law):
-    true = sptrack.verify.zero_shifting_bounds
+    true = sptrack.evaluation.verify.zero_shifting_bounds
 
     def wrong(*arguments, **options):
         return {
@@ -117,7 +117,7 @@ def spoil(monkeypatch, law):
             for name, bound in true(*arguments, **options).items()
         }
 
-    monkeypatch.setattr("sptrack.verify.zero_shifting_bounds", wrong)
+    monkeypatch.setattr("sptrack.evaluation.verify.zero_shifting_bounds", wrong)
 
 
 @pytest.mark.parametrize(

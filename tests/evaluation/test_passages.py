@@ -7,7 +7,7 @@ import pytest
 
 from sptrack import CostModel, ParameterError
 from sptrack.blocks import Boxcar
-from sptrack.passages import (
+from sptrack.evaluation.passages import (
     Run,
     cheapest,
     fewest_pulses,

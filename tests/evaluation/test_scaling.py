@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sptrack import ParameterError
-from sptrack.scaling import crossing, geometric_mean, median_cost, power_law, tie
+from sptrack.evaluation.scaling import crossing, geometric_mean, median_cost, power_law, tie
 
 
 def test_power_law_recovers_an_exact_law():

@@ -21,12 +21,12 @@ from sptrack.devices.cells import Cells
 from sptrack.devices.device import CycleNoise
 from sptrack.devices.sampling import sample_cells
 from sptrack.errors import ParameterError
+from sptrack.evaluation.verify import repeated, suite
 from sptrack.results import dataset, provenance
 from sptrack.theory import GradientStatistics, Loop, linearise
 from sptrack.theory.chopping import sign_law
 from sptrack.theory.drive import CountLaw
 from sptrack.values import as_seed, check_choice, check_number
-from sptrack.verify import repeated, suite
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +38,7 @@ TOLERANCE = 0.1
 SIZES = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 """Predicted rms of P over half the range, at which the map compares."""
 FAMILIES = ("linear-skewed", "exp-step", "soft-exponential", "power-2", "piecewise")
-"""Devices of `sptrack.verify.suite` on the map."""
+"""Devices of `sptrack.evaluation.verify.suite` on the map."""
 DRIVES = ("noise", "chopper")
 """Drive of P: gradient noise, sized by the rate, or rare flips, sized by their probability."""
 
@@ -303,7 +303,7 @@ class OutOfReach(ParameterError):
 
 
 def case(name: str, drive: str, size: float, *, seed: int = 0) -> LoopRuns:
-    """Open loop of a device of `sptrack.verify.suite` whose P is predicted to fluctuate by ``size``.
+    """Open loop of a device of `verify.suite` whose P is predicted to fluctuate by ``size``.
 
     Parameters
     ----------
@@ -361,7 +361,7 @@ def validity_map(
     Parameters
     ----------
     families : sequence of str
-        Names of devices of `sptrack.verify.suite`.
+        Names of devices of `sptrack.evaluation.verify.suite`.
     sizes : sequence of float
         Predicted rms of P over half the range, rising.
     runs : int

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sptrack.blocks import PatternChopper, PeriodicChopper
 from sptrack.errors import ConvergenceError, ParameterError
-from sptrack.prediction import (
+from sptrack.evaluation.prediction import (
     chopper_of_reads,
     equivalent_rate,
     gradient_at_rest,
@@ -30,7 +30,7 @@ from sptrack.prediction import (
     predict_observer,
     predict_reference,
 )
-from sptrack.rates import problem_premise
+from sptrack.evaluation.rates import problem_premise
 from sptrack.theory import (
     linearise,
     loop_pole,

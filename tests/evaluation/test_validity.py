@@ -9,11 +9,20 @@ from sptrack import load
 from sptrack.blocks import Chopper, PeriodicChopper
 from sptrack.devices import Asymmetry, CycleNoise, Device, SoftBounds, Spread, preset, sample_cells
 from sptrack.errors import ParameterError
+from sptrack.evaluation.validity import (
+    DRIVES,
+    FAMILIES,
+    TOLERANCE,
+    LoopRuns,
+    OutOfReach,
+    _limit,
+    case,
+    validity_map,
+)
+from sptrack.evaluation.verify import suite
 from sptrack.theory import VALIDITY_LIMITS, GradientStatistics, error_after
-from sptrack.validity import DRIVES, FAMILIES, TOLERANCE, LoopRuns, OutOfReach, _limit, case, validity_map
-from sptrack.verify import suite
 
-GALLERY = Path(__file__).parents[1] / "figures"
+GALLERY = Path(__file__).parents[2] / "figures"
 
 
 def _open_loop(**options):

@@ -14,10 +14,10 @@ from sptrack.devices.cells import Cells
 from sptrack.devices.constants import response_constants
 from sptrack.devices.statistics import overshooting
 from sptrack.errors import ParameterError
+from sptrack.evaluation.recommendation import Candidate
+from sptrack.evaluation.scaling import crossing
 from sptrack.intervals import Interval, summarise
-from sptrack.recommendation import Candidate
 from sptrack.results import Arrays, arrays, json_text, provenance
-from sptrack.scaling import crossing
 from sptrack.theory import (
     ZeroShiftingCourse,
     array_offset,
@@ -177,7 +177,7 @@ def certify(
     cost : CostModel or None
         Weights of pulses and reads.
     candidates : sequence of Candidate
-        What `sptrack.recommendation.recommend` found, to be kept with the certificate.
+        What `sptrack.evaluation.recommendation.recommend` found, to be kept with the certificate.
 
     Returns
     -------

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sptrack import recommendation
 from sptrack.calibration import calibrator
 from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Asymmetry, ConstantStep, Device, Spread, sample_cells
 from sptrack.errors import ParameterError
-from sptrack.recommendation import least_errors, recommend, trial
+from sptrack.evaluation import recommendation
+from sptrack.evaluation.recommendation import least_errors, recommend, trial
 
 QUICK = Device(dw_min=0.01, spread=Spread(dw_min=0.1, asymmetry=Asymmetry(mean=0.2, std=0.15)))
 SETTINGS = {"target": 0.06, "read_noise": 0.02}

@@ -7,8 +7,8 @@ import pytest
 
 from sptrack import preset
 from sptrack.devices import Drift
-from sptrack.explain import explain
-from sptrack.rates import problem_premise
+from sptrack.evaluation.explain import explain
+from sptrack.evaluation.rates import problem_premise
 from sptrack.tracking import (
     METHODS,
     Method,

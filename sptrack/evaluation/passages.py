@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.cost import CostModel
 from sptrack.crossbar.threads import thread_count
 from sptrack.errors import ParameterError
-from sptrack.rates import faster
+from sptrack.evaluation.rates import faster
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.run import Tracker
@@ -154,7 +154,7 @@ def reading_every(base: Method, every: int) -> Method:
     """The same method with so many steps between reads and transfers, and the same rates per step.
 
     beta, and eta unless it is an observer's, are stated per read: they grow with ``every``, eta up to 1; the
-    filter as in `sptrack.rates.faster`.
+    filter as in `sptrack.evaluation.rates.faster`.
 
     Raises
     ------

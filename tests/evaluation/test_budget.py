@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.signal import butter
 
-from sptrack import budget as module
 from sptrack.blocks import (
     CIC,
     EMA,
@@ -21,9 +20,10 @@ from sptrack.blocks import (
     PeriodicChopper,
     SteadyKalman,
 )
-from sptrack.budget import FINER, SOURCES, budget_rows, error_budget
 from sptrack.devices import Asymmetry, CycleNoise, Device, Drift, Reference, Spread, sample_cells
 from sptrack.errors import ParameterError
+from sptrack.evaluation import budget as module
+from sptrack.evaluation.budget import FINER, SOURCES, budget_rows, error_budget
 from sptrack.results import load, save
 from sptrack.theory import GradientStatistics, linearise
 from sptrack.tracking import ProblemSettings, Tracker, Transfer, method

@@ -22,8 +22,8 @@ from sptrack.blocks import (
     TrackingLoop,
     group_delay,
 )
-from sptrack.explain import explain
-from sptrack.prediction import (
+from sptrack.evaluation.explain import explain
+from sptrack.evaluation.prediction import (
     chopper_of_reads,
     equivalent_rate,
     linear_reference,

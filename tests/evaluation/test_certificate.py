@@ -8,7 +8,6 @@ import pytest
 
 from sptrack.calibration import settled, zero_shift
 from sptrack.calibration.zero_shifting import ZeroShifting
-from sptrack.certificate import calibration_arrays, certify, default_target, overshooting
 from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
 from sptrack.devices import (
@@ -26,6 +25,7 @@ from sptrack.devices import (
 )
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError
+from sptrack.evaluation.certificate import calibration_arrays, certify, default_target, overshooting
 from sptrack.results import json_text, load, save
 from sptrack.theory import zero_shifting_moments
 from sptrack.theory.sampling import array_offset_error

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.calibration import Calibrator, Estimates
-from sptrack.certificate import check_target
 from sptrack.crossbar import PulsedArray
 from sptrack.crossbar.protocol import checked_array
 from sptrack.errors import ParameterError
+from sptrack.evaluation.certificate import check_target
 from sptrack.intervals import Interval, summarise
 
 Array = NDArray[np.float64]

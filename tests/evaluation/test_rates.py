@@ -18,7 +18,7 @@ from sptrack.blocks import (
     PeriodicChopper,
     SteadyKalman,
 )
-from sptrack.rates import for_steps, measure_rate, problem_premise, scaled, with_optimum
+from sptrack.evaluation.rates import for_steps, measure_rate, problem_premise, scaled, with_optimum
 from sptrack.tracking import ProblemSettings, Tracker, Transfer, method, problem, track, with_settings
 from sptrack.tracking.problems import mean_gradient
 
@@ -39,8 +39,8 @@ def _steps(made, chosen, steps, seed):
 @pytest.mark.parametrize("name", ["rider", "e-rider", "o-rider", "two-stage"])
 def test_a_rate_is_the_mean_over_the_steps(name, monkeypatch):
     """Chunks of 64 steps and a look at every step but the first of each, against a plain loop."""
-    monkeypatch.setattr("sptrack.rates._CHUNK", 64)
-    monkeypatch.setattr("sptrack.rates.LOOKS", 256)
+    monkeypatch.setattr("sptrack.evaluation.rates._CHUNK", 64)
+    monkeypatch.setattr("sptrack.evaluation.rates.LOOKS", 256)
     made = problem(settings=ProblemSettings(size=8, gradient_noise=0.003), seed=3)
     changes = {"p": 0.05} if name == "e-rider" else {"pulses": 300} if name == "two-stage" else {}
     chosen = method(name, **changes)

@@ -1,0 +1,1 @@
+"""Prediction compared with simulation: certificates, bounds, budgets, rates of convergence, validity."""
