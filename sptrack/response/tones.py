@@ -70,8 +70,8 @@ def tone_loop(problem: Problem, method: Method) -> ToneLoop:
         raise ParameterError(f"method must be RIDER or E-RIDER with an EMA, got {method.name}")
     if not (chopped or plain):
         raise ParameterError(
-            "method must have a telegraph and a held reference, or no chopper and a reference renewed at each "
-            f"step, got {method.name}"
+            "method must have a telegraph and a held reference, or no chopper and a reference renewed at "
+            f"each step, got {method.name}"
         )
     gradient = GradientStatistics(std=problem.gradient_noise)
     loop = linearise(problem.fast, alpha=method.alpha, gradient=gradient)

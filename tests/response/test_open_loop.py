@@ -113,7 +113,7 @@ def test_the_best_filter_is_the_best_in_simulation():
     ("make", "text"),
     [
         (lambda: driven(alpha=-1.0), "alpha must be >= 0, got -1.0"),
-        (lambda: driven(std=-1.0), "std must be >= 0, got -1.0"),
+        (lambda: driven(std=-1.0), "gradient std must be a finite number >= 0, got -1.0"),
         (lambda: driven(read_noise=-1.0), "read_noise must be >= 0, got -1"),
         (lambda: driven(read_noise=np.nan), "read_noise must be a finite number >= 0, got nan"),
         (lambda: driven().record(0), "steps must be a whole number >= 1, got 0"),
