@@ -29,18 +29,6 @@ def draw(rng, cells):
 
 
 @pytest.mark.parametrize("cells", [150, NORMAL_ABOVE + 1])
-def test_arms_from_standard_errors_are_those_of_the_values():
-    values = np.random.default_rng(0).gamma(2.0, size=(4, 6))
-    mean, error = values.mean(axis=1), values.std(axis=1, ddof=1) / np.sqrt(6)
-    signed = error_arms(mean, error, repeats=6)
-    low, high = student_interval(values).T
-    np.testing.assert_allclose(signed, [mean - low, high - mean])
-    low, high = positive_interval(values).T
-    np.testing.assert_allclose(error_arms(mean, error, repeats=6, positive=True), [mean - low, high - mean])
-    np.testing.assert_allclose(error_arms(0.0, 1.0, repeats=None), 1.959964, rtol=1e-6)
-    assert (error_arms([0.1, 0.0], [1.0, 1.0], repeats=None, positive=True)[0] <= [0.1, 0.0]).all()
-
-
 def test_intervals_cover_the_truth_in_95_percent_of_the_draws(cells):
     """250 draws: sigma of the share is 1.4 %; 0.90 is 3.6 sigma below 0.95, and all 250 has p = 3e-6."""
     rng = np.random.default_rng(1)
@@ -124,3 +112,15 @@ def test_intervals_as_text():
     assert interval_text(0.284, 0.276, 0.292) == "0.284 ± 0.008"
     assert interval_text(2.0, 0.5, 8.0) == "2 (0.5 .. 8)"
     assert interval_text(1.0, 1.0, 1.0) == "1 ± 0"
+
+
+def test_arms_from_standard_errors_are_those_of_the_values():
+    values = np.random.default_rng(0).gamma(2.0, size=(4, 6))
+    mean, error = values.mean(axis=1), values.std(axis=1, ddof=1) / np.sqrt(6)
+    signed = error_arms(mean, error, repeats=6)
+    low, high = student_interval(values).T
+    np.testing.assert_allclose(signed, [mean - low, high - mean])
+    low, high = positive_interval(values).T
+    np.testing.assert_allclose(error_arms(mean, error, repeats=6, positive=True), [mean - low, high - mean])
+    np.testing.assert_allclose(error_arms(0.0, 1.0, repeats=None), 1.959964, rtol=1e-6)
+    assert (error_arms([0.1, 0.0], [1.0, 1.0], repeats=None, positive=True)[0] <= [0.1, 0.0]).all()
