@@ -17,6 +17,8 @@ NORMAL_ABOVE = 4096
 _LEVEL = 0.95
 NORMAL_QUANTILE = float(ndtri(0.5 + _LEVEL / 2))
 """Half of the 95 % interval of a normal law of variance 1."""
+_SMALL, _DECIMALS = -4, 5
+"""Exponents of ten from which values, and decimals up to which arms, are written without an exponent."""
 _SKEW = 1.25
 """An interval whose longer arm is at most so many times the shorter one is written with +-."""
 
@@ -107,12 +109,26 @@ def error_arms(values: ArrayLike, errors: ArrayLike, *, repeats: int | None, pos
     return np.stack([-x * np.expm1(-share), x * np.expm1(share)])
 
 
-def interval_text(value: float, low: float, high: float, *, digits: int = 3) -> str:
-    """A value with its interval, as "0.284 ± 0.008", or "0.284 (0.1 .. 0.8)" where the arms differ much."""
+def interval_text(value: float, low: float, high: float) -> str:
+    """A value in the digits that its interval leaves: "0.2840 ± 0.0008", "(1.02 ± 0.02)e-05".
+
+    "0.284 (0.1 .. 0.8)" where the arms differ much.
+    """
     arms = sorted((value - low, high - value))
-    if arms[1] <= _SKEW * arms[0] or arms[1] == 0:
-        return f"{value:.{digits}g} ± {arms[1]:.1g}"
-    return f"{value:.{digits}g} ({low:.2g} .. {high:.2g})"
+    if arms[1] == 0 or not math.isfinite(value + arms[1]):
+        return f"{value:.3g}" if arms[1] == 0 else f"{value:.3g} ({low:.2g} .. {high:.2g})"
+    place = math.floor(math.log10(float(f"{arms[1]:.0e}")))
+    size = math.floor(math.log10(abs(value))) if value else place
+    if arms[1] > _SKEW * arms[0]:
+        if not -_DECIMALS < place < _DECIMALS:
+            return f"{value:.3g} ({low:.2g} .. {high:.2g})"
+        decimals = max(0, 1 - place)
+        return f"{value:,.{decimals}f} ({low:,.{decimals}f} .. {high:,.{decimals}f})"
+    if size >= _SMALL or place >= -_DECIMALS:
+        decimals = max(0, -place)
+        return f"{value:,.{decimals}f} ± {arms[1]:,.{decimals}f}"
+    decimals = max(0, size - place)
+    return f"({value / 10.0**size:.{decimals}f} ± {arms[1] / 10.0**size:.{decimals}f})e{size:+03d}"
 
 
 def summarise(estimate: Array, truth: Array) -> dict[str, tuple[float, Interval]]:

@@ -110,8 +110,16 @@ def test_positive_intervals_cover_the_mean_in_95_percent(draw, truth):
 
 def test_intervals_as_text():
     assert interval_text(0.284, 0.276, 0.292) == "0.284 ± 0.008"
-    assert interval_text(2.0, 0.5, 8.0) == "2 (0.5 .. 8)"
-    assert interval_text(1.0, 1.0, 1.0) == "1 ± 0"
+    assert interval_text(2.0, 0.5, 8.0) == "2.0 (0.5 .. 8.0)"
+    assert interval_text(1.0, 1.0, 1.0) == "1"
+    assert interval_text(0.284, 0.2832, 0.2848) == "0.2840 ± 0.0008"
+    assert interval_text(34771.2, 34760.0, 34782.4) == "34,771 ± 11"
+    assert interval_text(1.02e-5, 1.0e-5, 1.04e-5) == "(1.02 ± 0.02)e-05"
+    assert interval_text(-3e-7, -1.3e-6, 7e-7) == "(-3 ± 10)e-07"
+    assert interval_text(0.188, 0.178, 0.197) == "0.19 ± 0.01"
+    assert interval_text(0.399, 0.379, 0.412) == "0.399 (0.379 .. 0.412)"
+    assert interval_text(0.0, -0.5, 0.5) == "0.0 ± 0.5"
+    assert interval_text(float("nan"), 0.0, 1.0) == "nan (0 .. 1)"
 
 
 def test_arms_from_standard_errors_are_those_of_the_values():
