@@ -59,17 +59,17 @@ def show_lines(to: "Console", lines: Iterable[str]) -> None:
 
 
 def show_pairs(to: "Console", pairs: Iterable[tuple[str, str]]) -> None:
-    """Print names and values in two columns, the values wrapped; a name said twice in a row is shown once."""
+    """Print names and values in two columns, the values wrapped."""
     from rich.table import Table
 
     rows = list(pairs)
+    if not rows:
+        return
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, min_width=max((len(name) for name, _ in rows), default=0))
+    table.add_column(no_wrap=True, min_width=max(len(name) for name, _ in rows))
     table.add_column(overflow="fold")
-    before = None
     for name, value in rows:
-        table.add_row("" if name == before else name, _plain(value))
-        before = name
+        table.add_row(name, _plain(value))
     to.print(table)
 
 
@@ -110,6 +110,7 @@ def show_table(
     if _width(columns, rows, kept) > to.width:
         _paragraphs(to, title, columns, rows)
         return
+    to.print()
     table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for k in kept:
         one = columns[k]
