@@ -15,6 +15,8 @@ Interval = tuple[float, float]
 RESAMPLES = 200
 NORMAL_ABOVE = 4096
 _LEVEL = 0.95
+NORMAL_QUANTILE = float(ndtri(0.5 + _LEVEL / 2))
+"""Half of the 95 % interval of a normal law of variance 1."""
 _SMALL, _DECIMALS = -4, 5
 """Exponents of ten from which values, and decimals up to which arms, are written without an exponent."""
 _SKEW = 1.25
@@ -78,6 +80,33 @@ def positive_interval(values: ArrayLike, *, expected: ArrayLike = 0.0, axis: int
     mean, half = x.mean(axis=axis), half_width(x - np.asarray(expected, np.float64), axis=axis)
     share = np.divide(half, mean, out=np.where(np.isnan(half), np.nan, 0.0), where=mean > 0)
     return np.stack([mean * np.exp(-share), mean * np.exp(share)], axis=-1)
+
+
+def error_arms(values: ArrayLike, errors: ArrayLike, *, repeats: int | None, positive: bool = False) -> Array:
+    """Lengths of the 95 % interval below and above means of which only standard errors are kept.
+
+    Parameters
+    ----------
+    values, errors : array_like
+        Means and their standard errors, of one shape.
+    repeats : int or None
+        Independent values behind each error, at least 2: Student's t with one degree of freedom less. None:
+        the errors are known, not estimated, and the quantile is that of the normal law.
+    positive : bool
+        Whether the mean cannot be negative: ends on the scale of the logarithm, as in `positive_interval`;
+        both are 0 for a mean of 0.
+
+    Returns
+    -------
+    array [2, ...]
+        As `matplotlib.axes.Axes.errorbar` takes them, above or equal 0.
+    """
+    x, error = np.broadcast_arrays(real_array(values, "values"), real_array(errors, "errors"))
+    half = error * (NORMAL_QUANTILE if repeats is None else stdtrit(repeats - 1, 0.5 + _LEVEL / 2))
+    if not positive:
+        return np.stack([half, half])
+    share = np.divide(half, x, out=np.zeros(half.shape), where=x > 0)
+    return np.stack([-x * np.expm1(-share), x * np.expm1(share)])
 
 
 def interval_text(value: float, low: float, high: float) -> str:

@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from sptrack.intervals import (
     NORMAL_ABOVE,
+    error_arms,
     interval_text,
     positive_interval,
     student_interval,
@@ -119,3 +120,15 @@ def test_intervals_as_text():
     assert interval_text(0.399, 0.379, 0.412) == "0.399 (0.379 .. 0.412)"
     assert interval_text(0.0, -0.5, 0.5) == "0.0 ± 0.5"
     assert interval_text(float("nan"), 0.0, 1.0) == "nan (0 .. 1)"
+
+
+def test_arms_from_standard_errors_are_those_of_the_values():
+    values = np.random.default_rng(0).gamma(2.0, size=(4, 6))
+    mean, error = values.mean(axis=1), values.std(axis=1, ddof=1) / np.sqrt(6)
+    signed = error_arms(mean, error, repeats=6)
+    low, high = student_interval(values).T
+    np.testing.assert_allclose(signed, [mean - low, high - mean])
+    low, high = positive_interval(values).T
+    np.testing.assert_allclose(error_arms(mean, error, repeats=6, positive=True), [mean - low, high - mean])
+    np.testing.assert_allclose(error_arms(0.0, 1.0, repeats=None), 1.959964, rtol=1e-6)
+    assert (error_arms([0.1, 0.0], [1.0, 1.0], repeats=None, positive=True)[0] <= [0.1, 0.0]).all()

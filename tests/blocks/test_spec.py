@@ -25,6 +25,7 @@ from sptrack.blocks import (
     PeriodicChopper,
     PeriodMean,
     SteadyKalman,
+    TrackingLoop,
 )
 from sptrack.blocks.spec import (
     CHOPPERS,
@@ -56,6 +57,8 @@ KNOWN = {
     "sos:sos=[1,0,0,1,-0.5,0]": SOS(sos=[[1, 0, 0, 1, -0.5, 0]]),
     "ba:b=[0.5],a=[1,-0.5]": SOS.from_ba([0.5], [1, -0.5]),
     "last": LastSample(),
+    "loop:bandwidth=0.01": TrackingLoop(bandwidth=0.01),
+    "loop:bandwidth=0.01,damping=1": TrackingLoop(bandwidth=0.01, damping=1),
     "fixed": Fixed(),
     "period-mean:eta=0.2": PeriodMean(eta=0.2),
     "boxcar:length=3,clock=read": Boxcar(length=3, clock="read"),

@@ -31,6 +31,7 @@ from sptrack.blocks import (
     PeriodicChopper,
     PeriodMean,
     SteadyKalman,
+    TrackingLoop,
 )
 from sptrack.blocks.observers import FORMS
 from sptrack.blocks.spec import CHOPPERS as CHOPPER_KINDS
@@ -67,6 +68,7 @@ REFERENCES = {
     "from b and a": SOS.from_ba([0.1], [1.0, -0.9]),
     "fir": FIR(taps=signal.firwin(9, 0.2)),
     "last": LastSample(),
+    "loop": TrackingLoop(bandwidth=0.1),
     "period mean": PeriodMean(eta=0.3),
     "fixed": Fixed(),
     "chain": Chain(EMA(eta=0.3), Boxcar(length=5), FIR(taps=[0.6, 0.4])),
