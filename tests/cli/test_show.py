@@ -33,6 +33,7 @@ COMMANDS = {
     "budget": "budget --steps 400 --seeds 2 --quiet",
     "tune": "tune --steps 400 --seeds 2 --trials 2 --finalists 1 --held-out 2 --quiet",
     "explain": "explain",
+    "response": "response --decimate 4",
     "devices": "devices list",
 }
 
