@@ -16,15 +16,15 @@ from sptrack.blocks.block import Shape, State, as_samples, as_shape, frozen, ref
 from sptrack.blocks.responses import ResponsePrior
 from sptrack.devices.counts import COUNTS, mean_count_variance
 from sptrack.errors import ParameterError
-from sptrack.kernels import observers
+from sptrack.kernels import adaptive, observers
 from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
 from sptrack.values import check_choice, check_number, check_whole, integer_array, real_array
 
 Array = NDArray[Any]
 
-FORMS = ("block", "direction", "scalar", "predictor")
+FORMS = ("adaptive", "block", "direction", "scalar", "predictor")
 _LAWS = {"rounded": ROUNDED, "binomial": BINOMIAL, "poisson": POISSON, "known": -1}
-OPERATIONS = {"block": (6, 225), "direction": (6, 120), "scalar": (6, 45), "predictor": (5, 5)}
+OPERATIONS = {"adaptive": (9, 190), "block": (6, 225), "direction": (6, 120), "scalar": (6, 45), "predictor": (5, 5)}
 _LEAST_READ = 1e-3
 """Least std of a read, in pulses, that fixed gains are made for."""
 
@@ -251,6 +251,8 @@ class InputAwareObserver:
             return self.prior.rows()
         if self.form == "direction":
             return self.prior.direction_rows()
+        if self.form == "adaptive":
+            return np.concatenate(self.prior.point_level_slope())
         return self.prior.point_information * np.array([1.0, self.prior.point])
 
     def steady_gains(self) -> tuple[float, float, float]:
@@ -305,6 +307,9 @@ class InputAwareObserver:
             memory[observers.SHARE] = 0
         else:
             memory[observers.LEVEL], memory[observers.SLOPE] = self.prior.level, self.prior.slope
+        if self.form == "adaptive":
+            spread = self.prior.point_level_slope()[1]
+            memory[adaptive.ROOM + np.array([4, 7, 9])] = spread.reshape(3, *(1,) * (memory.ndim - 1))
         return State(0, frozen(memory))
 
     def step(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sptrack.devices import Cells
 
 PRIORS = ("flat", "population")
+BEYOND = 0.5
+"""How far beyond the nominal bounds, in their distance, an adaptive observer looks for a symmetric point."""
 MOST_BITS = 22
 """Widest fixed-point numbers."""
 
@@ -33,7 +35,7 @@ class ObserverSettings:
     Parameters
     ----------
     form : str
-        "block", "direction", "scalar" or "predictor", see `InputAwareObserver`.
+        "adaptive", "block", "direction", "scalar" or "predictor", see `InputAwareObserver`.
     forgetting : float
         Share of what is known that is forgotten per step, 0 <= forgetting < 1; above 0 for a predictor.
     prior : str
@@ -120,7 +122,8 @@ class ObserverSettings:
         device, dw = cells.device, cells.dw_min
         response = device.response
         pulse, relative = pulse_noise(cells)
-        prior = ResponsePrior.population if self.prior == "population" else ResponsePrior.flat
+        flat = ResponsePrior.wide if self.form == "adaptive" else ResponsePrior.flat
+        prior = ResponsePrior.population if self.prior == "population" else flat
         errors = DriveErrors(
             read_noise=math.hypot(read_noise, device.write_noise * dw),
             pulse=pulse,
@@ -130,6 +133,9 @@ class ObserverSettings:
         )
         floor = self.floor * nominal_response(device)[1]
         low, high = self.limit * response.w_min, self.limit * response.w_max
+        if self.form == "adaptive":
+            reach = BEYOND * (response.w_max - response.w_min)
+            low, high = response.w_min - reach, response.w_max + reach
         return InputAwareObserver(
             dw_min=dw,
             prior=prior(device, self.weight),

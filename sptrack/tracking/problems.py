@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,13 @@ def default_device() -> Device:
     return Device(spread=Spread(dw_min=0.1, log_normal=True, asymmetry=points))
 
 
+class Belief(NamedTuple):
+    """What an observer is told of P: cells, of which it takes the device, and std of a read (weight units)."""
+
+    cells: Cells
+    read_noise: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
     """Problem on which a method is run.
@@ -47,6 +54,8 @@ class Problem:
         Std of the noise of reading P, weight units.
     recording : RecordedGradient or None
         Added to the gradient, step by step; the objective is then constant, W has no optimum.
+    believed : Belief or None
+        What an observer is told of P; None: the truth.
     """
 
     name: str
@@ -57,6 +66,7 @@ class Problem:
     fast: Cells
     read_noise: float = 0.0
     recording: "RecordedGradient | None" = None
+    believed: "Belief | None" = None
 
     def __post_init__(self) -> None:
         if self.main.size != len(self.optimum) or self.fast.size != len(self.optimum):
