@@ -252,7 +252,7 @@ class InputAwareObserver:
         if self.form == "direction":
             return self.prior.direction_rows()
         if self.form == "adaptive":
-            return np.concatenate(self.prior.point_level_slope())
+            return np.concatenate(self.prior.lines())
         return self.prior.point_information * np.array([1.0, self.prior.point])
 
     def steady_gains(self) -> tuple[float, float, float]:
@@ -308,8 +308,9 @@ class InputAwareObserver:
         else:
             memory[observers.LEVEL], memory[observers.SLOPE] = self.prior.level, self.prior.slope
         if self.form == "adaptive":
-            spread = self.prior.point_level_slope()[1]
-            memory[adaptive.ROOM + np.array([4, 7, 9])] = spread.reshape(3, *(1,) * (memory.ndim - 1))
+            for k, (mean, variance) in enumerate(zip(*self.prior.lines(), strict=True)):
+                memory[adaptive.LINES + k] = mean
+                memory[adaptive.COVARIANCE + adaptive.entry(k + 1, k + 1)] = variance
         return State(0, frozen(memory))
 
     def step(

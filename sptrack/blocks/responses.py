@@ -173,13 +173,11 @@ class ResponsePrior:
         lean = np.array([0.0, 0.0, 1.0, self.point]) / self.slope
         return float(1 / (lean @ np.linalg.inv(np.asarray(self.information)) @ lean))
 
-    def point_level_slope(self) -> tuple[Array, Array]:
-        """Mean and variance [3] of the symmetric point, F there, and the slope of G, to first order."""
-        f1, slope, point = self.mean[1], self.mean[3], self.point
-        lean = np.array([[0.0, 0.0, -1 / slope, -point / slope], [1.0, point, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
-        lean[1] += f1 * lean[0]
-        covariance = lean @ np.linalg.inv(np.asarray(self.information)) @ lean.T
-        return np.array([point, self.level, slope]), np.diag(covariance).copy()
+    def lines(self) -> tuple[Array, Array]:
+        """Mean and variance [4] of (g0, f0, g1, f1), the order of an adaptive observer."""
+        order = [2, 0, 3, 1]
+        covariance = np.linalg.inv(np.asarray(self.information))
+        return np.asarray(self.mean)[order], np.diag(covariance)[order]
 
     def rows(self) -> Array:
         """Numbers [18] of a `BlockObserver`."""

@@ -1,20 +1,23 @@
-"""The adaptive observer: weight, symmetric point, level and slope of each cell, noise and priors of all cells.
+"""The adaptive observer: weight and response of each cell, noise and priors of all cells.
 
-An extended Kalman filter of (w, s, f, g) per cell: an increment D moves the expected weight by
-D f - |D| g (w - s), a read corrects all four. What the filter has to be told (variance of a read, variance of
-a pulse, mean and spread of s, f and g over the array) is only where it starts: the cells that are read together
-tell it better.
+An extended Kalman filter of (w, g0, f0, g1, f1) per cell, with the lines F = f0 + f1 w and G = g0 + g1 w: an
+increment D moves the expected weight by D F(w) - |D| G(w), a read corrects all five; the symmetric point is
+-g0/g1. In these the model is linear but for products with w, which the reads tell: with the symmetric point as
+a state instead, its product with g1 lets a filter settle far from the truth.
+What the filter is told (variance of a read, variance of a pulse, mean and spread of the response over the
+array) is only where it starts: the cells that are read together tell it better.
 
-Noise. With S the variance of the innovation e, k the gain and h the gradient of the next read on (w, s, f, g),
-an excess d of the variance of the weight before the read and an excess r of that of the read leave
+Noise. With S the variance of the innovation e, k the gain and h the gradient of the next read on the state, an
+excess d of the variance of the weight before the read and an excess r of that of the read leave
 E e^2 = S + r + d and, since E[e e'] = h . (P h - k E e^2), E[e e'] = h_w d - h . k (r + d). The two moments give
 r and d without bias (Mehra 1970, IEEE Trans. Automat. Control 15, 175); what enters d anew between two reads is
-the excess of the variance of the pulses. Each is the mean over cells and time, older reads weighing less.
+the excess of the variance of the pulses. Each is the mean over cells and time, older reads weighing less, and
+those less whose innovation was expected to be large.
 
-Priors. Mean and variance of s, f and g over the array by the EM algorithm of a normal population (Dempster,
-Laird and Rubin 1977, J. R. Stat. Soc. B 39, 1): mean of the estimates, and mean of their variance plus their
-squared distance from it. An estimate is drawn to its prior as its information is forgotten, so that a cell
-without excitation says what the array says.
+Priors. Mean and variance of g0, f0, g1 and f1 over the array by the EM algorithm of a normal population
+(Dempster, Laird and Rubin 1977, J. R. Stat. Soc. B 39, 1): mean of the estimates, and mean of their variance
+plus their squared distance from it. An estimate is drawn to its prior as its information is forgotten, so that
+a cell without excitation says what the array says.
 """
 
 import math
@@ -35,27 +38,28 @@ from sptrack.kernels.observer_rows import (
     VARIANCE,
 )
 
-ROOM, GAIN, NEWS, EXCESS, VARIED, USED_READ, USED_PULSE, PULSES, CARRIED = (
-    OWN,
-    OWN + 10,
-    OWN + 14,
-    OWN + 15,
-    OWN + 16,
-    OWN + 17,
-    OWN + 18,
-    OWN + 19,
-    OWN + 20,
-)
-"""Upper triangle of the covariance of (w, s, f, g), row by row; then of the last read: gains, innovation, how
-far its square was above its variance, that variance, those of a read and of the pulses in it, the latter as
-told, and what of the excess of the weight's variance stems from the read before (0, 0, .. before the second)."""
-READING, READ_WEIGHT, PULSING, PULSE_WEIGHT, READS = OWN + 21, OWN + 22, OWN + 23, OWN + 24, OWN + 25
+LINES, PATH, COVARIANCE, GAIN = OWN, OWN + 4, OWN + 6, OWN + 21
+"""g0, f0, g1, f1; sums over the steps since the last read of |D| w and of D w; upper triangle of the covariance
+of weight and lines, row by row; gains of the last read."""
+NEWS, EXCESS, VARIED, USED_READ, USED_PULSE, PULSES, CARRIED = range(GAIN + 5, GAIN + 12)
+"""Of the last read: innovation, how far its square was above its variance, that variance, those of a read and of
+the pulses in it, the latter as told, and what of the excess of the weight's variance stems from the read
+before."""
+READING, READ_WEIGHT, PULSING, PULSE_WEIGHT, READS = range(GAIN + 12, GAIN + 17)
 """Sums over the reads of a cell, older ones weighing less: variance of a read, its weights; variance of the
 pulses over that told, its weights; number of reads."""
-ROWS = OWN + 26
+ROWS = READS + 1
 CELLS_TOLD, READS_TOLD = 4.0, 16.0
 """What is told beforehand is worth so many cells, for the priors, and so many reads, for the noise."""
 _LEAST_PULSE, _MOST_PULSE, _LEAST_SPREAD, _LEAST_LEFT = 0.2, 50.0, 0.02, 0.2
+
+
+def entry(j: int, k: int) -> int:
+    """Row of the covariance's entry (j, k), j <= k, counted from `COVARIANCE`."""
+    return 5 * j - j * (j - 1) // 2 + k - j
+
+
+_entry: Any = inline(entry)
 
 
 @tile_function
@@ -81,10 +85,9 @@ def pooled_noise(told: Any, memory: Any, n: Any) -> Any:
 
 @tile_function
 def pooled_prior(told: Any, memory: Any, which: Any, n: Any) -> Any:
-    """Mean and variance over the array of s, f or g (``which`` 0, 1, 2), told beforehand in ``told`` [6]."""
-    row = POINT if which == 0 else LEVEL + which - 1
-    own = ROOM + (4 if which == 0 else 7 if which == 1 else 9)
-    mean, variance = told[which], told[3 + which]
+    """Mean and variance over the array of a line's number (``which`` 0 to 3), told beforehand in ``told``."""
+    row, own = LINES + which, COVARIANCE + _entry(which + 1, which + 1)
+    mean, variance = told[which], told[4 + which]
     total = CELLS_TOLD * mean
     for i in range(n):
         total += memory[row, i]
@@ -100,31 +103,28 @@ def pooled_prior(told: Any, memory: Any, which: Any, n: Any) -> Any:
 @inline
 def expect_adaptive(memory: Any, i: Any, drive: Any) -> None:
     """Move the expected weight by an increment."""
-    size = abs(drive) * memory[SLOPE, i]
-    move = drive * memory[LEVEL, i] - size * (memory[PREDICTED, i] - memory[POINT, i])
-    memory[PREDICTED, i] += move / (1 + 0.5 * size)
+    size, w = abs(drive), memory[PREDICTED, i]
+    steep = size * memory[LINES + 2, i] - drive * memory[LINES + 3, i]
+    move = (drive * memory[LINES + 1, i] - size * memory[LINES, i] - steep * w) / (1 + 0.5 * max(steep, 0.0))
+    memory[PREDICTED, i] = w + move
+    memory[PATH, i] += size * (w + 0.5 * move)
+    memory[PATH + 1, i] += drive * (w + 0.5 * move)
 
 
 @inline
 def _forget(keep: Any, prior: Any, memory: Any, i: Any) -> None:
-    """Draw s, f and g to the array's, as far as earlier information is forgotten."""
-    p = ROOM
-    (ms, vs), (mf, vf), (mg, vg) = prior
-    cs = 1 / math.sqrt(keep + (1 - keep) * memory[p + 4, i] / vs)
-    cf = 1 / math.sqrt(keep + (1 - keep) * memory[p + 7, i] / vf)
-    cg = 1 / math.sqrt(keep + (1 - keep) * memory[p + 9, i] / vg)
-    memory[p + 1, i] *= cs
-    memory[p + 2, i] *= cf
-    memory[p + 3, i] *= cg
-    memory[p + 4, i] *= cs * cs
-    memory[p + 5, i] *= cs * cf
-    memory[p + 6, i] *= cs * cg
-    memory[p + 7, i] *= cf * cf
-    memory[p + 8, i] *= cf * cg
-    memory[p + 9, i] *= cg * cg
-    memory[POINT, i] += (1 - keep) * memory[p + 4, i] / vs * (ms - memory[POINT, i])
-    memory[LEVEL, i] += (1 - keep) * memory[p + 7, i] / vf * (mf - memory[LEVEL, i])
-    memory[SLOPE, i] += (1 - keep) * memory[p + 9, i] / vg * (mg - memory[SLOPE, i])
+    """Draw the lines to the array's, as far as earlier information is forgotten."""
+    for j in range(1, 5):
+        mean, variance = prior[j - 1]
+        own = memory[COVARIANCE + _entry(j, j), i]
+        factor = 1 / math.sqrt(keep + (1 - keep) * own / variance)
+        for k in range(j):
+            memory[COVARIANCE + _entry(k, j), i] *= factor
+        memory[COVARIANCE + _entry(j, j), i] *= factor * factor
+        for k in range(j + 1, 5):
+            memory[COVARIANCE + _entry(j, k), i] *= factor
+        pull = (1 - keep) * own * factor * factor / variance
+        memory[LINES + j - 1, i] += pull * (mean - memory[LINES + j - 1, i])
 
 
 @inline
@@ -134,10 +134,9 @@ def _learn_noise(keep: Any, news: Any, h: Any, memory: Any, i: Any) -> None:
     for row in range(READING, READS + 1):
         memory[row, i] *= keep
     if memory[VARIED, i] > 0 and h[0] > _LEAST_LEFT:
-        gain = memory[GAIN, i]
-        leaning = (
-            h[0] * gain + h[1] * memory[GAIN + 1, i] + h[2] * memory[GAIN + 2, i] + h[3] * memory[GAIN + 3, i]
-        )
+        gain, leaning = memory[GAIN, i], 0.0
+        for j in range(5):
+            leaning += h[j] * memory[GAIN + j, i]
         weight = (news * memory[NEWS, i] + leaning * memory[EXCESS, i]) / h[0]
         read = memory[EXCESS, i] - weight
         share = 1 / (memory[VARIED, i] * memory[VARIED, i])
@@ -153,50 +152,59 @@ def _learn_noise(keep: Any, news: Any, h: Any, memory: Any, i: Any) -> None:
 
 @inline
 def _correct(observer: Any, noises: Any, prior: Any, memory: Any, i: Any, read: Any) -> None:
-    """One more read of a cell."""
+    """One more read of a cell that has been read before."""
     reading, scale = noises
-    p, noise, dw = ROOM, observer.noise, observer.dw_min
-    a, n = memory[SIZE, i], memory[SUM, i]
-    s, f, g, expected = memory[POINT, i], memory[LEVEL, i], memory[SLOPE, i], memory[PREDICTED, i]
-    steep = a * g
+    noise, dw = observer.noise, observer.dw_min
+    a, n, level = memory[SIZE, i], memory[SUM, i], memory[LEVEL, i]
+    steep = max(a * memory[LINES + 2, i] - n * memory[LINES + 3, i], 0.0)
     left = math.exp(-steep)
     displaced = (1 - left) / steep if steep > 0.01 else 1 - steep / 2
-    bend = (left * (1 + steep) - 1) / (steep * steep) if steep > 0.01 else steep / 3 - 0.5
-    moved = n * displaced
-    hg = a * (s + moved * f - expected + n * f * bend)
-    h = (left, 1 - left, moved, hg)
+    h = (left, -a * displaced, n * displaced, -memory[PATH, i] * displaced, memory[PATH + 1, i] * displaced)
     number = a / dw
-    told = dw * dw * (noise.pulse * number + f * f * (noise.relative * number + memory[COUNT, i]))
+    told = dw * dw * (noise.pulse * number + level * level * (noise.relative * number + memory[COUNT, i]))
     told *= (1 - left * left) / (2 * steep) if steep > 0.01 else 1 - steep
     pulses = scale * told
-    _forget(observer.keep, prior, memory, i)
-    ww, ws, wf, wg = memory[p, i], memory[p + 1, i], memory[p + 2, i], memory[p + 3, i]
-    ss, sf, sg = memory[p + 4, i], memory[p + 5, i], memory[p + 6, i]
-    ff, fg, gg = memory[p + 7, i], memory[p + 8, i], memory[p + 9, i]
-    first = h[0] * ww + h[1] * ws + h[2] * wf + h[3] * wg
-    ws = h[0] * ws + h[1] * ss + h[2] * sf + h[3] * sg
-    wf = h[0] * wf + h[1] * sf + h[2] * ff + h[3] * fg
-    wg = h[0] * wg + h[1] * sg + h[2] * fg + h[3] * gg
-    ww = h[0] * first + h[1] * ws + h[2] * wf + h[3] * wg + pulses
-    total = ww + reading
-    news = read - expected
+    news = read - memory[PREDICTED, i]
     _learn_noise(observer.keep, news, h, memory, i)
+    _forget(observer.keep, prior, memory, i)
+    variance = pulses
+    for j in range(5):
+        crossed = 0.0
+        for k in range(5):
+            crossed += memory[COVARIANCE + _entry(min(j, k), max(j, k)), i] * h[k]
+        memory[GAIN + j, i] = crossed
+        variance += crossed * h[j]
+    total = variance + reading
+    memory[VARIED, i] = total
     if total > 0:
-        kw, ks, kf, kg = ww / total, ws / total, wf / total, wg / total
-        memory[p, i], memory[p + 1, i], memory[p + 2, i] = ww - kw * ww, ws - kw * ws, wf - kw * wf
-        memory[p + 3, i], memory[p + 4, i], memory[p + 5, i] = wg - kw * wg, ss - ks * ws, sf - ks * wf
-        memory[p + 6, i], memory[p + 7, i], memory[p + 8, i] = sg - ks * wg, ff - kf * wf, fg - kf * wg
-        memory[p + 9, i] = gg - kg * wg
-        limits = observer.limits
-        memory[PREDICTED, i] = expected + kw * news
-        memory[POINT, i] = min(max(memory[POINT, i] + ks * news, limits.low), limits.high)
-        memory[LEVEL, i] = max(memory[LEVEL, i] + kf * news, limits.level)
-        memory[SLOPE, i] = max(memory[SLOPE, i] + kg * news, limits.floor)
-        memory[GAIN, i], memory[GAIN + 1, i], memory[GAIN + 2, i], memory[GAIN + 3, i] = kw, ks, kf, kg
-        memory[NEWS, i], memory[EXCESS, i], memory[VARIED, i] = news, news * news - total, total
+        memory[GAIN, i] = variance
+        rest = reading / total
+        memory[COVARIANCE, i] = variance * rest
+        for j in range(1, 5):
+            memory[COVARIANCE + j, i] = memory[GAIN + j, i] * rest
+            for k in range(j, 5):
+                memory[COVARIANCE + _entry(j, k), i] -= memory[GAIN + j, i] * memory[GAIN + k, i] / total
+        for j in range(5):
+            memory[GAIN + j, i] /= total
+        memory[PREDICTED, i] += memory[GAIN, i] * news
+        for j in range(1, 5):
+            memory[LINES + j - 1, i] += memory[GAIN + j, i] * news
+        memory[NEWS, i], memory[EXCESS, i] = news, news * news - total
         memory[USED_READ, i], memory[USED_PULSE, i], memory[PULSES, i] = reading, pulses, told
-    memory[VARIANCE, i] = memory[p + 4, i]
-    memory[SHARE, i] = min(memory[p + 4, i] / prior[0][1], 1.0)
+    _point(observer.limits, prior, memory, i)
+
+
+@inline
+def _point(limits: Any, prior: Any, memory: Any, i: Any) -> None:
+    """Symmetric point from the lines, F and slope there."""
+    g0, f0, g1, f1 = memory[LINES, i], memory[LINES + 1, i], memory[LINES + 2, i], memory[LINES + 3, i]
+    slope = max(g1, limits.floor)
+    point = min(max(-g0 / slope, limits.low), limits.high)
+    p00, p02 = memory[COVARIANCE + _entry(1, 1), i], memory[COVARIANCE + _entry(1, 3), i]
+    spread = p00 + 2 * point * p02 + point * point * memory[COVARIANCE + _entry(3, 3), i]
+    memory[POINT, i], memory[SLOPE, i], memory[LEVEL, i] = point, slope, max(f0 + f1 * point, limits.level)
+    memory[VARIANCE, i] = max(spread, 0.0) / (slope * slope)
+    memory[SHARE, i] = min(max(spread, 0.0) / (prior[0][1] + point * point * prior[2][1]), 1.0)
 
 
 def observe_adaptive_tile(observer: Any, memory: Any, reads: Any, n: Any) -> None:
@@ -207,12 +215,12 @@ def observe_adaptive_tile(observer: Any, memory: Any, reads: Any, n: Any) -> Non
         pooled_prior(observer.prior, memory, 0, n),
         pooled_prior(observer.prior, memory, 1, n),
         pooled_prior(observer.prior, memory, 2, n),
+        pooled_prior(observer.prior, memory, 3, n),
     )
     for i in range(n):
         if memory[SEEN, i] == 0:
-            memory[SEEN, i], memory[PREDICTED, i], memory[ROOM, i] = 1, reads[i], told
+            memory[SEEN, i], memory[PREDICTED, i], memory[COVARIANCE, i] = 1, reads[i], told
         else:
             _correct(observer, noises, prior, memory, i, reads[i])
-        memory[SUM, i] = 0
-        memory[SIZE, i] = 0
-        memory[COUNT, i] = 0
+        for row in (SUM, SIZE, COUNT, PATH, PATH + 1):
+            memory[row, i] = 0

@@ -83,8 +83,8 @@ class Observer(NamedTuple):
     information on (f0, f1, g0, g1), row by row, that matrix times the prior's mean, and its pivots (squared
     diagonal of its Cholesky factor), below which no pivot of a sum with the prior can fall; `DIRECTION` per
     direction the information on intercept and slope (three entries), that times the mean (two), the second
-    pivot; `SCALAR` information on the symmetric point, and that times its mean; `ADAPTIVE` mean and variance of
-    the symmetric point, F and G'. ``f0`` and ``g1``: known F
+    pivot; `SCALAR` information on the symmetric point, and that times its mean; `ADAPTIVE` mean, then
+    variance, of (g0, f0, g1, f1). ``f0`` and ``g1``: known F
     and slope of G (`SCALAR`, `PREDICTOR`).
 
     A predictor moves its expected weight p by D ``f0`` - |D| ``g1`` (p - symmetric point) at each increment
