@@ -309,7 +309,8 @@ class InputAwareObserver:
             memory[observers.LEVEL], memory[observers.SLOPE] = self.prior.level, self.prior.slope
         if self.form == "adaptive":
             for k, (mean, variance) in enumerate(zip(*self.prior.lines(), strict=True)):
-                memory[adaptive.LINES + k] = mean
+                memory[adaptive.LINES + k] = memory[adaptive.PRIOR + k] = mean
+                memory[adaptive.PRIOR + 4 + k] = variance
                 memory[adaptive.COVARIANCE + adaptive.entry(k + 1, k + 1)] = variance
         return State(0, frozen(memory))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sptrack.devices import Cells
 
 PRIORS = ("flat", "population")
-BEYOND = 0.5
+BEYOND = 0.25
 """How far beyond the nominal bounds, in their distance, an adaptive observer looks for a symmetric point."""
 MOST_BITS = 22
 """Widest fixed-point numbers."""

@@ -48,10 +48,16 @@ before."""
 READING, READ_WEIGHT, PULSING, PULSE_WEIGHT, READS = range(GAIN + 12, GAIN + 17)
 """Sums over the reads of a cell, older ones weighing less: variance of a read, its weights; variance of the
 pulses over that told, its weights; number of reads."""
-ROWS = READS + 1
+PRIOR = READS + 1
+"""Mean and then variance of g0, f0, g1, f1 over the array, as they stand in the estimate now."""
+SCRATCH = PRIOR + 8
+ROWS = SCRATCH + 5
 CELLS_TOLD, READS_TOLD = 4.0, 16.0
 """What is told beforehand is worth so many cells, for the priors, and so many reads, for the noise."""
-_LEAST_PULSE, _MOST_PULSE, _LEAST_SPREAD, _LEAST_LEFT = 0.2, 50.0, 0.02, 0.2
+READ_DOUBT = 15.0
+"""Pulses that are added to the std of a read that is told: with too little at first a response is learned from
+noise, with too much it is learned a few reads later."""
+_LEAST_PULSE, _MOST_PULSE, _LEAST_SPREAD, _LEAST_LEFT, _LEAST_FACTOR = 0.2, 50.0, 0.02, 0.2, 1e-3
 
 
 def entry(j: int, k: int) -> int:
@@ -97,7 +103,7 @@ def pooled_prior(told: Any, memory: Any, which: Any, n: Any) -> Any:
         away = memory[row, i] - centre
         squares += memory[own, i] + away * away
     least = _LEAST_SPREAD * _LEAST_SPREAD * variance
-    return centre, max(squares / (CELLS_TOLD + n), least)
+    return centre, min(max(squares / (CELLS_TOLD + n), least), variance)
 
 
 @inline
@@ -112,19 +118,29 @@ def expect_adaptive(memory: Any, i: Any, drive: Any) -> None:
 
 
 @inline
-def _forget(keep: Any, prior: Any, memory: Any, i: Any) -> None:
-    """Draw the lines to the array's, as far as earlier information is forgotten."""
+def _renew(keep: Any, prior: Any, memory: Any, i: Any) -> None:
+    """Forget a share of what was learned, and put the array's prior in the place of the one before.
+
+    The information becomes ``keep`` times itself, less that of the old prior, plus that of the new one: number
+    by number, a change of rank one each. It never falls below the prior's.
+    """
+    for row in range(COVARIANCE, COVARIANCE + 15):
+        memory[row, i] /= keep
     for j in range(1, 5):
         mean, variance = prior[j - 1]
+        old_mean, old = memory[PRIOR + j - 1, i], memory[PRIOR + j + 3, i]
         own = memory[COVARIANCE + _entry(j, j), i]
-        factor = 1 / math.sqrt(keep + (1 - keep) * own / variance)
-        for k in range(j):
-            memory[COVARIANCE + _entry(k, j), i] *= factor
-        memory[COVARIANCE + _entry(j, j), i] *= factor * factor
-        for k in range(j + 1, 5):
-            memory[COVARIANCE + _entry(j, k), i] *= factor
-        pull = (1 - keep) * own * factor * factor / variance
-        memory[LINES + j - 1, i] += pull * (mean - memory[LINES + j - 1, i])
+        change = 1 / variance - keep / old
+        factor = max(1 + change * own, _LEAST_FACTOR)
+        news = (mean / variance - keep * old_mean / old - change * memory[LINES + j - 1, i]) / factor
+        for k in range(5):
+            memory[SCRATCH + k, i] = memory[COVARIANCE + _entry(min(j, k), max(j, k)), i]
+        for k in range(5):
+            memory[PREDICTED if k == 0 else LINES + k - 1, i] += memory[SCRATCH + k, i] * news
+            for m in range(k, 5):
+                crossed = memory[SCRATCH + k, i] * memory[SCRATCH + m, i]
+                memory[COVARIANCE + _entry(k, m), i] -= crossed * change / factor
+        memory[PRIOR + j - 1, i], memory[PRIOR + j + 3, i] = mean, variance
 
 
 @inline
@@ -166,7 +182,6 @@ def _correct(observer: Any, noises: Any, prior: Any, memory: Any, i: Any, read: 
     pulses = scale * told
     news = read - memory[PREDICTED, i]
     _learn_noise(observer.keep, news, h, memory, i)
-    _forget(observer.keep, prior, memory, i)
     variance = pulses
     for j in range(5):
         crossed = 0.0
@@ -191,17 +206,23 @@ def _correct(observer: Any, noises: Any, prior: Any, memory: Any, i: Any, read: 
             memory[LINES + j - 1, i] += memory[GAIN + j, i] * news
         memory[NEWS, i], memory[EXCESS, i] = news, news * news - total
         memory[USED_READ, i], memory[USED_PULSE, i], memory[PULSES, i] = reading, pulses, told
+    _renew(observer.keep, prior, memory, i)
     _point(observer.limits, prior, memory, i)
 
 
 @inline
 def _point(limits: Any, prior: Any, memory: Any, i: Any) -> None:
-    """Symmetric point from the lines, F and slope there."""
+    """Symmetric point from the lines, F and slope there.
+
+    The mean square of g0 + g1 x, uncertain as g0 and g1 are, is least at x = -E[g0 g1]/E[g1^2]: an estimate of
+    which little is known lies nearer the middle.
+    """
     g0, f0, g1, f1 = memory[LINES, i], memory[LINES + 1, i], memory[LINES + 2, i], memory[LINES + 3, i]
     slope = max(g1, limits.floor)
-    point = min(max(-g0 / slope, limits.low), limits.high)
     p00, p02 = memory[COVARIANCE + _entry(1, 1), i], memory[COVARIANCE + _entry(1, 3), i]
-    spread = p00 + 2 * point * p02 + point * point * memory[COVARIANCE + _entry(3, 3), i]
+    p22 = memory[COVARIANCE + _entry(3, 3), i]
+    point = min(max(-(g0 * g1 + p02) / (g1 * g1 + p22), limits.low), limits.high)
+    spread = p00 + 2 * point * p02 + point * point * p22
     memory[POINT, i], memory[SLOPE, i], memory[LEVEL, i] = point, slope, max(f0 + f1 * point, limits.level)
     memory[VARIANCE, i] = max(spread, 0.0) / (slope * slope)
     memory[SHARE, i] = min(max(spread, 0.0) / (prior[0][1] + point * point * prior[2][1]), 1.0)
@@ -209,7 +230,8 @@ def _point(limits: Any, prior: Any, memory: Any, i: Any) -> None:
 
 def observe_adaptive_tile(observer: Any, memory: Any, reads: Any, n: Any) -> None:
     """One more read of each of ``n`` cells, which share what they tell of noise and priors."""
-    told = observer.noise.reading * observer.dw_min * observer.dw_min
+    std = (math.sqrt(observer.noise.reading) + READ_DOUBT) * observer.dw_min
+    told = std * std
     noises = pooled_noise(told, memory, n)
     prior = (
         pooled_prior(observer.prior, memory, 0, n),
