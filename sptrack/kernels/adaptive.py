@@ -45,15 +45,15 @@ NEWS, EXCESS, VARIED, USED_READ, USED_PULSE, PULSES, CARRIED = range(GAIN + 5, G
 """Of the last read: innovation, how far its square was above its variance, that variance, those of a read and of
 the pulses in it, the latter as told, and what of the excess of the weight's variance stems from the read
 before."""
-READING, READ_WEIGHT, PULSING, PULSE_WEIGHT, READS = range(GAIN + 12, GAIN + 17)
+READING, READ_WEIGHT, PULSING, PULSE_WEIGHT = range(GAIN + 12, GAIN + 16)
 """Sums over the reads of a cell, older ones weighing less: variance of a read, its weights; variance of the
-pulses over that told, its weights; number of reads."""
-PRIOR = READS + 1
+pulses over that told, its weights."""
+PRIOR = PULSE_WEIGHT + 1
 """Mean and then variance of g0, f0, g1, f1 over the array, as they stand in the estimate now."""
 SCRATCH = PRIOR + 8
 ROWS = SCRATCH + 5
-CELLS_TOLD, READS_TOLD = 4.0, 16.0
-"""What is told beforehand is worth so many cells, for the priors, and so many reads, for the noise."""
+CELLS_TOLD, READS_TOLD = 4.0, 4.0
+"""What is told is worth so many cells, for the priors, and so many reads of each cell, for the noise."""
 READ_DOUBT = 15.0
 """Pulses that are added to the std of a read that is told: with too little at first a response is learned from
 noise, with too much it is learned a few reads later."""
@@ -74,18 +74,15 @@ def pooled_noise(told: Any, memory: Any, n: Any) -> Any:
 
     ``told`` is the variance of a read that was told.
     """
-    reading, weight, pulsing, pulse_weight, reads = 0.0, 0.0, 0.0, 0.0, 0.0
+    beforehand = READS_TOLD * n
+    weight, pulse_weight = beforehand / (told * told), beforehand
+    reading, pulsing = weight * told, pulse_weight
     for i in range(n):
         reading += memory[READING, i]
         weight += memory[READ_WEIGHT, i]
         pulsing += memory[PULSING, i]
         pulse_weight += memory[PULSE_WEIGHT, i]
-        reads += memory[READS, i]
-    if reads == 0:
-        return told, 1.0
-    beforehand = READS_TOLD * weight / reads
-    variance = max((beforehand * told + reading) / (beforehand + weight), 0.0)
-    pulses = (READS_TOLD + pulsing) / (READS_TOLD + pulse_weight)
+    variance, pulses = max(reading / weight, 0.0), pulsing / pulse_weight
     return variance, min(max(pulses, _LEAST_PULSE), _MOST_PULSE)
 
 
@@ -147,7 +144,7 @@ def _renew(keep: Any, prior: Any, memory: Any, i: Any) -> None:
 def _learn_noise(keep: Any, news: Any, h: Any, memory: Any, i: Any) -> None:
     """Moments of this innovation and the last: excess of the variances of read and weight at the last read."""
     carried = 0.0
-    for row in range(READING, READS + 1):
+    for row in range(READING, PULSE_WEIGHT + 1):
         memory[row, i] *= keep
     if memory[VARIED, i] > 0 and h[0] > _LEAST_LEFT:
         gain, leaning = memory[GAIN, i], 0.0
@@ -161,7 +158,6 @@ def _learn_noise(keep: Any, news: Any, h: Any, memory: Any, i: Any) -> None:
         memory[READ_WEIGHT, i] += share
         memory[PULSING, i] += share * told * (memory[USED_PULSE, i] + weight - memory[CARRIED, i])
         memory[PULSE_WEIGHT, i] += share * told * told
-        memory[READS, i] += 1
         carried = h[0] * h[0] * ((1 - gain) * (1 - gain) * weight + gain * gain * read)
     memory[CARRIED, i] = carried
 
