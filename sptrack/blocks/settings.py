@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sptrack.devices import Cells
 
 PRIORS = ("flat", "population")
-BEYOND = 0.25
+BEYOND = 0.5
 """How far beyond the nominal bounds, in their distance, an adaptive observer looks for a symmetric point."""
 MOST_BITS = 22
 """Widest fixed-point numbers."""
@@ -39,12 +39,14 @@ class ObserverSettings:
     forgetting : float
         Share of what is known that is forgotten per step, 0 <= forgetting < 1; above 0 for a predictor.
     prior : str
-        "flat": nominal level and slope of the response, symmetric point 0, worth ``weight`` pulses.
+        "flat": nominal level and slope of the response, symmetric point 0, worth ``weight`` pulses; of an
+        adaptive observer `ResponsePrior.wide`.
         "population": mean and covariance of level, slopes and symmetric point over cells of the device.
     weight : float
         Pulses that the flat prior is worth, per parameter; factor on the information of a population's.
     limit : float
-        Estimates stay within this fraction of the nominal bounds.
+        Estimates stay within this fraction of the nominal bounds. An adaptive observer knows of none: estimates
+        may lie half a range beyond them.
     floor : float
         Least slope of G used, as a fraction of the nominal one.
     sent : bool
@@ -60,7 +62,7 @@ class ObserverSettings:
         A value outside its range.
     """
 
-    form: str = "block"
+    form: str = "adaptive"
     forgetting: float = 0.0
     prior: str = "flat"
     weight: float = 1.0

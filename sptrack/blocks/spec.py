@@ -64,8 +64,8 @@ FILTERS: dict[str, type[Any]] = {
 }
 """Filters and estimators by name; ``ba`` becomes sections."""
 OBSERVERS = {
-    "observer": "block",
-    "adaptive-observer": "adaptive",
+    "observer": "adaptive",
+    "block-observer": "block",
     "direction-observer": "direction",
     "scalar-observer": "scalar",
     "predictor-observer": "predictor",
