@@ -73,6 +73,10 @@ class Problem:
             raise ParameterError(
                 f"W and P must have {len(self.optimum)} cells, got {self.main.size} and {self.fast.size}"
             )
+        if self.believed is not None and self.believed.cells.shape != self.fast.shape:
+            raise ParameterError(
+                f"believed cells must have shape {self.fast.shape}, got {self.believed.cells.shape}"
+            )
         for name in ("gradient_noise", "read_noise"):
             value = getattr(self, name)
             check_number(name, value, least=0)

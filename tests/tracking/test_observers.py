@@ -127,7 +127,8 @@ def test_write_noise_counts_as_read_noise():
 
 def test_pulses_that_are_reported_are_worth_more_than_increments():
     plain, told = (
-        errors(rider("block-observer", 64, {"sent": sent}, **FEW), seeds=(200, 201, 202)) for sent in (False, True)
+        errors(rider("block-observer", 64, {"sent": sent}, **FEW), seeds=(200, 201, 202))
+        for sent in (False, True)
     )
     assert told[1] < 0.4 * plain[1]
 
