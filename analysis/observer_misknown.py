@@ -196,7 +196,7 @@ def plot(data: xr.Dataset) -> Figure:
     place = np.arange(len(cases))[::-1]
     for ax, family in zip(panels, families, strict=True):
         for k, name in enumerate(METHODS):
-            one = data.sel(family=family, method=name)
+            one = data.sel({"family": family, "method": name})
             value = one["w"].mean("seed").values
             bars = np.abs(one["w_ci"].values.T - value)
             ax.errorbar(value, place + 0.12 * (1.5 - k), xerr=bars, fmt=_MARKERS[name], color=_COLOURS[name],

@@ -50,8 +50,9 @@ READING, READ_WEIGHT, PULSING, PULSE_WEIGHT = range(GAIN + 12, GAIN + 16)
 pulses over that told, its weights."""
 PRIOR = PULSE_WEIGHT + 1
 """Mean and then variance of g0, f0, g1, f1 over the array, as they stand in the estimate now."""
-SCRATCH = PRIOR + 8
-ROWS = SCRATCH + 5
+SCRATCH, AGED = PRIOR + 8, PRIOR + 13
+"""Scratch, and sums over the reads of their weights as they are forgotten, and of the squares of these."""
+ROWS = AGED + 2
 CELLS_TOLD, READS_TOLD = 4.0, 4.0
 """What is told is worth so many cells, for the priors, and so many reads of each cell, for the noise."""
 READ_DOUBT = 15.0
@@ -104,14 +105,15 @@ def pooled_prior(told: Any, memory: Any, which: Any, n: Any) -> Any:
 
 
 @inline
-def expect_adaptive(memory: Any, i: Any, drive: Any) -> None:
-    """Move the expected weight by an increment."""
+def expect_adaptive(limits: Any, memory: Any, i: Any, drive: Any) -> None:
+    """Move the expected weight by an increment, no further than its ``limits``."""
     size, w = abs(drive), memory[PREDICTED, i]
     steep = size * memory[LINES + 2, i] - drive * memory[LINES + 3, i]
     move = (drive * memory[LINES + 1, i] - size * memory[LINES, i] - steep * w) / (1 + 0.5 * max(steep, 0.0))
-    memory[PREDICTED, i] = w + move
-    memory[PATH, i] += size * (w + 0.5 * move)
-    memory[PATH + 1, i] += drive * (w + 0.5 * move)
+    after = min(max(w + move, limits.low), limits.high)
+    memory[PREDICTED, i] = after
+    memory[PATH, i] += 0.5 * size * (w + after)
+    memory[PATH + 1, i] += 0.5 * drive * (w + after)
 
 
 @inline
@@ -187,6 +189,8 @@ def _correct(observer: Any, noises: Any, prior: Any, memory: Any, i: Any, read: 
         variance += crossed * h[j]
     total = variance + reading
     memory[VARIED, i] = total
+    memory[AGED, i] = observer.keep * memory[AGED, i] + 1
+    memory[AGED + 1, i] = observer.keep * observer.keep * memory[AGED + 1, i] + 1
     if total > 0:
         memory[GAIN, i] = variance
         rest = reading / total
@@ -212,6 +216,8 @@ def _point(limits: Any, prior: Any, memory: Any, i: Any) -> None:
 
     The mean square of g0 + g1 x, uncertain as g0 and g1 are, is least at x = -E[g0 g1]/E[g1^2]: an estimate of
     which little is known lies nearer the middle.
+    Information that weighs w_k leaves the variance sum w_k^2/(sum w_k)^2, of which the covariance of a filter
+    that forgets is 1/sum w_k.
     """
     g0, f0, g1, f1 = memory[LINES, i], memory[LINES + 1, i], memory[LINES + 2, i], memory[LINES + 3, i]
     slope = max(g1, limits.floor)
@@ -220,8 +226,10 @@ def _point(limits: Any, prior: Any, memory: Any, i: Any) -> None:
     point = min(max(-(g0 * g1 + p02) / (g1 * g1 + p22), limits.low), limits.high)
     spread = p00 + 2 * point * p02 + point * point * p22
     memory[POINT, i], memory[SLOPE, i], memory[LEVEL, i] = point, slope, max(f0 + f1 * point, limits.level)
-    memory[VARIANCE, i] = max(spread, 0.0) / (slope * slope)
-    memory[SHARE, i] = min(max(spread, 0.0) / (prior[0][1] + point * point * prior[2][1]), 1.0)
+    share = min(max(spread, 0.0) / (prior[0][1] + point * point * prior[2][1]), 1.0)
+    aged = memory[AGED + 1, i] / memory[AGED, i]
+    memory[VARIANCE, i] = max(spread, 0.0) * (share + (1 - share) * aged) / (slope * slope)
+    memory[SHARE, i] = share
 
 
 def observe_adaptive_tile(observer: Any, memory: Any, reads: Any, n: Any) -> None:

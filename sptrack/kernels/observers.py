@@ -396,7 +396,9 @@ def expect_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) ->
     """Move the expected weights of an adaptive observer by a step's increments, and add these up."""
     _collect(observer, memory, wanted, pulses, n)
     for i in range(n):
-        expect_adaptive(memory, i, observer.dw_min * pulses[i] if observer.sent != 0 else wanted[i])
+        expect_adaptive(
+            observer.limits, memory, i, observer.dw_min * pulses[i] if observer.sent != 0 else wanted[i]
+        )
 
 
 def predict_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
