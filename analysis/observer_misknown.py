@@ -12,7 +12,7 @@ Mean drive is not among the things told: the adaptive observer counts the increm
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -171,7 +171,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         "ratio": (("family", "case"), ratio, {"units": "1"}),
         "ratio_ci": (("family", "case", "end"), interval, {"units": "1"}),
     }
-    coordinates = {
+    coordinates: dict[str, Any] = {
         "family": (("family",), families, {}),
         "case": (("case",), cases, {}),
         "method": (("method",), list(METHODS), {}),

@@ -16,7 +16,7 @@ from sptrack.blocks.block import Shape, State, as_samples, as_shape, frozen, ref
 from sptrack.blocks.responses import ResponsePrior
 from sptrack.devices.counts import COUNTS, mean_count_variance
 from sptrack.errors import ParameterError
-from sptrack.kernels import adaptive, observers
+from sptrack.kernels import adaptive, observer_rows, observers
 from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
 from sptrack.values import check_choice, check_number, check_whole, integer_array, real_array
 
@@ -308,13 +308,13 @@ class InputAwareObserver:
             An empty shape.
         """
         memory = np.zeros((self.slots, *as_shape(shape)))
-        memory[observers.POINT] = np.clip(self.prior.point, self.limits.low, self.limits.high)
-        memory[observers.VARIANCE] = 1 / self.prior.point_information
-        memory[observers.SHARE] = 1
+        memory[observer_rows.POINT] = np.clip(self.prior.point, self.limits.low, self.limits.high)
+        memory[observer_rows.VARIANCE] = 1 / self.prior.point_information
+        memory[observer_rows.SHARE] = 1
         if self.form == "predictor":
-            memory[observers.SHARE] = 0
+            memory[observer_rows.SHARE] = 0
         else:
-            memory[observers.LEVEL], memory[observers.SLOPE] = self.prior.level, self.prior.slope
+            memory[observer_rows.LEVEL], memory[observer_rows.SLOPE] = self.prior.level, self.prior.slope
         if self.form == "adaptive":
             for k, (mean, variance) in enumerate(zip(*self.prior.lines(), strict=True)):
                 memory[adaptive.LINES + k] = memory[adaptive.PRIOR + k] = mean

@@ -1,4 +1,4 @@
-"""The adaptive observer: moments that it pools are exact, its filter is Kalman's, its priors replace each other."""
+"""The adaptive observer: noise and priors that it finds, and what its std is worth."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_entries_of_the_covariance_stand_row_by_row():
 @pytest.mark.parametrize("told", [0.0, 0.01, 0.05])
 @pytest.mark.parametrize("read", [0.01, 0.02])
 def test_the_variance_of_a_read_is_found(told, read):
-    """64 cells, 300 reads each, 20000 moments of relative std about 1.5: 1 % (1 sigma), held to 6 % in variance."""
+    """64 cells, 300 reads each, 20000 moments of relative std about 1.5: variance within 6 sigma, 6 %."""
     drive, reads, _ = cells_and_reads(64, 300, read, 0.2)
     _, memory = observed(made(read=told), drive, reads)
     assert abs(memory[adaptive.USED_READ, 0] / read**2 - 1) < 0.06
