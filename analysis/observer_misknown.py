@@ -1,11 +1,11 @@
 """Does O-RIDER find weights and references on cells that are not what it was told?
 
 O-RIDER with its default observer, told of nominal cells and of a read noise, on cells and noise that differ:
-steps 30 % larger or smaller, bounds 30 % and 20 % further out and in, bounds that scatter by 30 % from cell to
-cell, a read noise told as 0, 0.7, 1.3 and 3 times the true one, and three combinations. Beside it the same
+steps 30 % larger or smaller, bounds 30 % and 20 % further out and in, bounds that scatter by 30 % from cell
+to cell, a read noise told as 0, 0.7, 1.3 and 3 times the true one, and three combinations. Beside it the same
 observer told the truth, the regression with a fixed prior and limits on its estimates (told the same wrong
-things), and E-RIDER, which is told nothing. Default settings of each, read noise .02, the problem of 64 weights,
-the same problems for all; four families of responses, of which the observer is told the right one.
+things), and E-RIDER, which is told nothing. Default settings of each, read noise .02, the problem of 64
+weights, the same problems for all; four families of responses, of which the observer is told the right one.
 
 Mean drive is not among the things told: the adaptive observer counts the increments of every stretch.
 """  # noqa: D400
@@ -50,7 +50,7 @@ RESPONSES: dict[str, Response] = {
 
 
 class Wrong(NamedTuple):
-    """True steps over those told, whether bounds are +30 % and -20 %, whether they scatter, noise told over true."""
+    """True steps over those told; bounds +30 % and -20 %; bounds that scatter; noise told over the true."""
 
     gain: float = 1.0
     bounds: bool = False
@@ -143,8 +143,8 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     Dataset
         ``w`` and ``q``, mean squared errors over the last tenth, over ``family``, ``case``, ``method`` and
         ``seed``; ``w_ci``, 95 % interval of the mean of ``w``; ``ratio`` and ``ratio_ci`` over ``family`` and
-        ``case``: rms error of W of the observer told wrong over that told the truth, paired by problem, and its
-        95 % interval by the bootstrap.
+        ``case``: rms error of W of the observer told wrong over that told the truth, paired by problem, and
+        its 95 % interval by the bootstrap.
     """
     steps, seeds = (1000, 2) if small else (20000, 20)
     families = list(RESPONSES)[: 1 if small else None]

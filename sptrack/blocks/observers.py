@@ -156,9 +156,9 @@ class InputAwareObserver:
     errors : DriveErrors
         Reading and pulse noise.
     form : str
-        "adaptive": level and slopes of F and G by a Kalman filter per cell, noise and priors by all cells that
-        are read together (`sptrack.kernels.adaptive`); "block": the same by one regression per stretch between
-        reads; "direction": up and
+        "adaptive": level and slopes of F and G by a Kalman filter per cell, noise and priors by all cells
+        that are read together (`sptrack.kernels.adaptive`); "block": the same by one regression per stretch
+        between reads; "direction": up and
         down response by a regression each, for reads at every step; "scalar": the symmetric point alone, with
         the prior's F and slope of G; "predictor": the same with fixed gains, two accumulators a cell.
     every : int
@@ -212,10 +212,10 @@ class InputAwareObserver:
     def operations(self) -> tuple[int, int]:
         """Digital operations per cell: of a step, and of a read.
 
-        An adaptive observer takes a 5 x 5 Kalman filter and four changes of rank one, a block observer 16 decays, 14 sums of products and a 4 x 4 Cholesky solution with its variance,
-        a direction observer 12 decays, 5 sums and two 2 x 2 solutions, a scalar observer a handful, a
-        predictor two products and two sums; a step adds to N, A and the variance of the counts, or moves the
-        expected weight.
+        An adaptive observer takes a 5 x 5 Kalman filter and four changes of rank one, a block observer 16
+        decays, 14 sums of products and a 4 x 4 Cholesky solution with its variance, a direction observer 12
+        decays, 5 sums and two 2 x 2 solutions, a scalar observer a handful, a predictor two products and two
+        sums; a step adds to N, A and the variance of the counts, or moves the expected weight.
         """
         return OPERATIONS[self.form]
 

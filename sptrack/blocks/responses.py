@@ -132,9 +132,9 @@ class ResponsePrior:
 
     @classmethod
     def wide(cls, device: Device, weight: float = 1.0) -> ResponsePrior:
-        """Nominal level and slope, each within 40 %, symmetric point in the middle within a quarter of the range.
+        """Nominal level and slope within 40 %, symmetric point in the middle within a quarter of the range.
 
-        Stds, F' 0 within half of the level per half range; ``weight`` multiplies the information.
+        These are stds; F' 0 within half of the level per half range; ``weight`` multiplies the information.
         """
         f0, g1 = nominal_response(device)
         response = device.response

@@ -45,8 +45,8 @@ class ObserverSettings:
     weight : float
         Pulses that the flat prior is worth, per parameter; factor on the information of a population's.
     limit : float
-        Estimates stay within this fraction of the nominal bounds. An adaptive observer knows of none: estimates
-        may lie half a range beyond them.
+        Estimates stay within this fraction of the nominal bounds. An adaptive observer knows of none:
+        estimates may lie half a range beyond them.
     floor : float
         Least slope of G used, as a fraction of the nominal one.
     sent : bool

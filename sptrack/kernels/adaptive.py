@@ -2,22 +2,22 @@
 
 An extended Kalman filter of (w, g0, f0, g1, f1) per cell, with the lines F = f0 + f1 w and G = g0 + g1 w: an
 increment D moves the expected weight by D F(w) - |D| G(w), a read corrects all five; the symmetric point is
--g0/g1. In these the model is linear but for products with w, which the reads tell: with the symmetric point as
-a state instead, its product with g1 lets a filter settle far from the truth.
+-g0/g1. In these the model is linear but for products with w, which the reads tell: with the symmetric point
+as a state instead, its product with g1 lets a filter settle far from the truth.
 What the filter is told (variance of a read, variance of a pulse, mean and spread of the response over the
 array) is only where it starts: the cells that are read together tell it better.
 
-Noise. With S the variance of the innovation e, k the gain and h the gradient of the next read on the state, an
-excess d of the variance of the weight before the read and an excess r of that of the read leave
-E e^2 = S + r + d and, since E[e e'] = h . (P h - k E e^2), E[e e'] = h_w d - h . k (r + d). The two moments give
-r and d without bias (Mehra 1970, IEEE Trans. Automat. Control 15, 175); what enters d anew between two reads is
-the excess of the variance of the pulses. Each is the mean over cells and time, older reads weighing less, and
-those less whose innovation was expected to be large.
+Noise. With S the variance of the innovation e, k the gain and h the gradient of the next read on the state,
+an excess d of the variance of the weight before the read and an excess r of that of the read leave
+E e^2 = S + r + d and, since E[e e'] = h . (P h - k E e^2), E[e e'] = h_w d - h . k (r + d). The two moments
+give r and d without bias (Mehra 1970, IEEE Trans. Automat. Control 15, 175); what enters d anew between two
+reads is the excess of the variance of the pulses. Each is the mean over cells and time, older reads weighing
+less, and those less whose innovation was expected to be large.
 
 Priors. Mean and variance of g0, f0, g1 and f1 over the array by the EM algorithm of a normal population
 (Dempster, Laird and Rubin 1977, J. R. Stat. Soc. B 39, 1): mean of the estimates, and mean of their variance
-plus their squared distance from it. An estimate is drawn to its prior as its information is forgotten, so that
-a cell without excitation says what the array says.
+plus their squared distance from it. An estimate is drawn to its prior as its information is forgotten, so
+that a cell without excitation says what the array says.
 """
 
 import math
@@ -39,12 +39,12 @@ from sptrack.kernels.observer_rows import (
 )
 
 LINES, PATH, COVARIANCE, GAIN = OWN, OWN + 4, OWN + 6, OWN + 21
-"""g0, f0, g1, f1; sums over the steps since the last read of |D| w and of D w; upper triangle of the covariance
-of weight and lines, row by row; gains of the last read."""
+"""g0, f0, g1, f1; sums over the steps since the last read of |D| w and of D w; upper triangle of the
+covariance of weight and lines, row by row; gains of the last read."""
 NEWS, EXCESS, VARIED, USED_READ, USED_PULSE, PULSES, CARRIED = range(GAIN + 5, GAIN + 12)
-"""Of the last read: innovation, how far its square was above its variance, that variance, those of a read and of
-the pulses in it, the latter as told, and what of the excess of the weight's variance stems from the read
-before."""
+"""Of the last read: innovation, how far its square was above its variance, that variance, those of a read
+and of the pulses in it, the latter as told, and what of the excess of the weight's variance stems from the
+read before."""
 READING, READ_WEIGHT, PULSING, PULSE_WEIGHT = range(GAIN + 12, GAIN + 16)
 """Sums over the reads of a cell, older ones weighing less: variance of a read, its weights; variance of the
 pulses over that told, its weights."""
@@ -56,8 +56,8 @@ ROWS = AGED + 2
 CELLS_TOLD, READS_TOLD = 4.0, 4.0
 """What is told is worth so many cells, for the priors, and so many reads of each cell, for the noise."""
 READ_DOUBT = 15.0
-"""Pulses that are added to the std of a read that is told: with too little at first a response is learned from
-noise, with too much it is learned a few reads later."""
+"""Pulses that are added to the std of a read that is told: with too little at first a response is learned
+from noise, with too much it is learned a few reads later."""
 _LEAST_PULSE, _MOST_PULSE, _LEAST_SPREAD, _LEAST_LEFT, _LEAST_FACTOR = 0.2, 50.0, 0.02, 0.2, 1e-3
 
 
@@ -120,8 +120,8 @@ def expect_adaptive(limits: Any, memory: Any, i: Any, drive: Any) -> None:
 def _renew(keep: Any, prior: Any, memory: Any, i: Any) -> None:
     """Forget a share of what was learned, and put the array's prior in the place of the one before.
 
-    The information becomes ``keep`` times itself, less that of the old prior, plus that of the new one: number
-    by number, a change of rank one each. It never falls below the prior's.
+    The information becomes ``keep`` times itself, less that of the old prior, plus that of the new one:
+    number by number, a change of rank one each. It never falls below the prior's.
     """
     for row in range(COVARIANCE, COVARIANCE + 15):
         memory[row, i] /= keep
@@ -144,7 +144,7 @@ def _renew(keep: Any, prior: Any, memory: Any, i: Any) -> None:
 
 @inline
 def _learn_noise(keep: Any, news: Any, h: Any, memory: Any, i: Any) -> None:
-    """Moments of this innovation and the last: excess of the variances of read and weight at the last read."""
+    """Excess of the variances of read and weight at the last read, by moments of that innovation and this."""
     carried = 0.0
     for row in range(READING, PULSE_WEIGHT + 1):
         memory[row, i] *= keep
@@ -214,8 +214,8 @@ def _correct(observer: Any, noises: Any, prior: Any, memory: Any, i: Any, read: 
 def _point(limits: Any, prior: Any, memory: Any, i: Any) -> None:
     """Symmetric point from the lines, F and slope there.
 
-    The mean square of g0 + g1 x, uncertain as g0 and g1 are, is least at x = -E[g0 g1]/E[g1^2]: an estimate of
-    which little is known lies nearer the middle.
+    The mean square of g0 + g1 x, uncertain as g0 and g1 are, is least at x = -E[g0 g1]/E[g1^2]: an estimate
+    of which little is known lies nearer the middle.
     Information that weighs w_k leaves the variance sum w_k^2/(sum w_k)^2, of which the covariance of a filter
     that forgets is 1/sum w_k.
     """

@@ -120,7 +120,8 @@ def test_responses_that_are_not_lines(response, most):
 @pytest.mark.parametrize("told", [0.0, 3.0])
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), (-0.8, 1.3)])
 def test_the_adaptive_observer_survives_what_it_is_told_wrong(told, bounds):
-    """Read noise told as 0 or 3 times the true one, bounds off by 30 %: rms of W within 1.5 of that told right."""
+    """Read noise told as 0 or 3 times the true one, bounds off by 30 %: rms of W within 1.5 of that told
+    right."""
     true = replace(
         default_device(), response=replace(default_device().response, w_min=bounds[0], w_max=bounds[1])
     )
