@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sptrack.devices import Cells
 
 PRIORS = ("flat", "population")
-BEYOND = 0.5
+BEYOND = 0.25
 """How far beyond the nominal bounds, in their distance, an adaptive observer looks for a symmetric point."""
 MOST_BITS = 22
 """Widest fixed-point numbers."""
@@ -39,8 +39,7 @@ class ObserverSettings:
     forgetting : float
         Share of what is known that is forgotten per step, 0 <= forgetting < 1; above 0 for a predictor.
     prior : str
-        "flat": nominal level and slope of the response, symmetric point 0, worth ``weight`` pulses; of an
-        adaptive observer `ResponsePrior.wide`.
+        "flat": nominal level and slope of the response, symmetric point 0, worth ``weight`` pulses.
         "population": mean and covariance of level, slopes and symmetric point over cells of the device.
     weight : float
         Pulses that the flat prior is worth, per parameter; factor on the information of a population's.
@@ -62,7 +61,7 @@ class ObserverSettings:
         A value outside its range.
     """
 
-    form: str = "adaptive"
+    form: str = "block"
     forgetting: float = 0.0
     prior: str = "flat"
     weight: float = 1.0

@@ -64,8 +64,8 @@ FILTERS: dict[str, type[Any]] = {
 }
 """Filters and estimators by name; ``ba`` becomes sections."""
 OBSERVERS = {
-    "observer": "adaptive",
-    "block-observer": "block",
+    "observer": "block",
+    "adaptive-observer": "adaptive",
     "direction-observer": "direction",
     "scalar-observer": "scalar",
     "predictor-observer": "predictor",

@@ -172,7 +172,7 @@ def predict_observer(problem: Problem, method: Method, steps: int) -> ObserverPr
         return ObserverPrediction(every=every, rms=information**-0.5, share=1.0)
     drive, form = (
         NormalDrive(mean=mean, std=std),
-        "block" if known.form in ("adaptive", "block", "direction") else "scalar",
+        "block" if known.form in ("block", "direction") else "scalar",
     )
     error = observer_error(cell, drive, every=every, forgetting=method.eta, steps=float(steps), form=form)
     share = error.rms**2 / (error.rms**2 + 1 / information)

@@ -94,8 +94,8 @@ def rated_reference(name: str, eta: float, **settings: Any) -> Block | ObserverS
     ----------
     name : str
         "ema", "corrected-ema" (forgets its start), "boxcar" (over 2/eta - 1 reads, the same mean delay),
-        "last", "period-mean" (an EMA taken over at flips), or an observer: "observer" (adaptive),
-        "block-observer", "direction-observer", "scalar-observer", "predictor-observer".
+        "last", "period-mean" (an EMA taken over at flips), or an observer: "observer", "direction-observer",
+        "scalar-observer", "predictor-observer".
     eta : float
         Rate of the filter, per read; of an observer the share that it forgets, per step.
     **settings
@@ -380,8 +380,7 @@ def o_rider(
     """O-RIDER: RIDER whose reference is an input-aware observer, which needs no chopper.
 
     P is read, and W moved by beta times the number of steps, once every ``every`` steps; the observer learns
-    level and slopes of each cell's response from its reads and the increments in between, noise and spread of
-    the responses from all cells. It is told nominal values, which may be wrong (`sptrack.kernels.adaptive`).
+    level and slopes of each cell's response from its reads and the increments in between.
     """
     transfer = Transfer(every=every)
     return Method(

@@ -294,7 +294,7 @@ def test_estimates_stay_finite_and_their_variances_positive(form, keep, size):
         assert abs(single[0] - double[0]).max() < 0.1 * np.sqrt(double[1].min())
 
 
-@pytest.mark.parametrize("form", [one for one in observers.SLOTS if one != observers.ADAPTIVE])
+@pytest.mark.parametrize("form", observers.SLOTS)
 def test_cells_are_observed_one_by_one(form):
     """The tile functions of every form: a cell's estimate does not depend on its neighbours."""
     priors = {"block": block_rows(np.eye(4), np.ones(4)), "scalar": (2.0, 0.1), "predictor": ()}

@@ -26,7 +26,7 @@ FEW = {"alpha": 0.0018, "beta": 0.0017, "gamma": 0.27, "eta": 8e-5}
 MANY = {"alpha": 0.015, "beta": 0.004, "gamma": 0.7}
 
 
-def rider(estimator="block-observer", every=1, observing=None, **rates):
+def rider(estimator="observer", every=1, observing=None, **rates):
     made = method("o-rider", every=every, **rates)
     return with_settings(made, estimator=estimator, observing=observing or {})
 
@@ -46,11 +46,11 @@ def errors(chosen, read_noise=0.0, seeds=SEEDS, steps=20000, **settings):
     ("estimator", "every", "rates", "read_noise", "w", "q"),
     [
         ("direction-observer", 1, FEW, 0.0, 0.00031, 0.00010),
-        ("block-observer", 16, FEW, 0.0, 0.00029, 0.00012),
-        ("block-observer", 64, FEW, 0.0, 0.00029, 0.00011),
-        ("block-observer", 64, FEW, 0.02, 0.0033, 0.0009),
-        ("block-observer", 16, MANY | {"eta": 4e-4}, 0.02, 0.00094, 0.00019),
-        ("block-observer", 64, MANY | {"eta": 2e-4}, 0.02, 0.00081, 0.00005),
+        ("observer", 16, FEW, 0.0, 0.00029, 0.00012),
+        ("observer", 64, FEW, 0.0, 0.00029, 0.00011),
+        ("observer", 64, FEW, 0.02, 0.0033, 0.0009),
+        ("observer", 16, MANY | {"eta": 4e-4}, 0.02, 0.00094, 0.00019),
+        ("observer", 64, MANY | {"eta": 2e-4}, 0.02, 0.00081, 0.00005),
     ],
 )
 def test_published_errors_are_reached(estimator, every, rates, read_noise, w, q):
@@ -82,7 +82,7 @@ def test_two_accumulators_do_with_read_noise_and_few_pulses():
 
 def test_a_chopper_is_neither_wanted_nor_harmful_to_the_reference():
     """Rare flips cost nothing; with one in ten P cannot collect the gradient, as in E-RIDER."""
-    calm = rider("block-observer", 64, eta=2e-4, **MANY)
+    calm = rider("observer", 64, eta=2e-4, **MANY)
     rare, often = (errors(with_settings(calm, chop={"probability": p}), 0.02) for p in (0.001, 0.1))
     assert rare[0] < 0.0016
     assert rare[1] < 0.0002
@@ -92,7 +92,7 @@ def test_a_chopper_is_neither_wanted_nor_harmful_to_the_reference():
 
 def test_columns_can_be_read_in_turn():
     """One of 64 columns at each step: as many reads of a cell as all of them every 64 steps."""
-    whole = rider("block-observer", 64, eta=2e-4, **MANY)
+    whole = rider("observer", 64, eta=2e-4, **MANY)
     turn = with_settings(whole, transfer=Transfer(by_column=True))
     w, q, _, reads = errors(turn, 0.02)
     np.testing.assert_allclose(reads, 1 / 64, rtol=0.01)
@@ -111,7 +111,7 @@ def test_columns_can_be_read_in_turn():
 def test_responses_that_are_not_lines(response, most):
     """Two lines over the range that the weight visits: the point is found, less well than on lines."""
     device = replace(default_device(), response=response)
-    made = rider("block-observer", 64, eta=2e-4, **MANY)
+    made = rider("observer", 64, eta=2e-4, **MANY)
     got = errors(made, 0.0, seeds=(200, 201), device=device)
     known = errors(method("rider"), 0.0, seeds=(200, 201), device=device)
     assert got[1] < most < known[1]
@@ -149,15 +149,14 @@ def test_beliefs_have_the_shape_of_p():
 def test_write_noise_counts_as_read_noise():
     """Write noise of 20 steps, known to the observer, does what a read noise of .02 does (within 40 %)."""
     device = replace(default_device(), write_noise=20.0)
-    chosen = rider("block-observer", 64, eta=2e-4, **MANY)
+    chosen = rider("observer", 64, eta=2e-4, **MANY)
     written, read = errors(chosen, 0.0, device=device), errors(chosen, 0.02)
     assert abs(written[1] / read[1] - 1) < 0.4
 
 
 def test_pulses_that_are_reported_are_worth_more_than_increments():
     plain, told = (
-        errors(rider("block-observer", 64, {"sent": sent}, **FEW), seeds=(200, 201, 202))
-        for sent in (False, True)
+        errors(rider("observer", 64, {"sent": sent}, **FEW), seeds=(200, 201, 202)) for sent in (False, True)
     )
     assert told[1] < 0.4 * plain[1]
 
@@ -165,7 +164,7 @@ def test_pulses_that_are_reported_are_worth_more_than_increments():
 def test_thousands_of_cells_in_tiles():
     """4096 separable weights: Q as on 64, and the same bytes for two threads."""
     made = problem("separable", ProblemSettings(size=4096, read_noise=0.02), seed=3)
-    chosen = rider("block-observer", 64, eta=2e-4, **MANY)
+    chosen = rider("observer", 64, eta=2e-4, **MANY)
     runs = [track(made, chosen, 8000, seed=1, threads=threads) for threads in (1, 2)]
     assert runs[0].tail()[2] < 0.0003
     np.testing.assert_array_equal(runs[0].reference, runs[1].reference)
@@ -174,7 +173,7 @@ def test_thousands_of_cells_in_tiles():
 @pytest.mark.parametrize("law", ["binomial", "poisson"])
 def test_the_count_law_is_known_to_the_observer(law):
     made = problem("quadratic", seed=200)
-    run = Tracker(made, rider("block-observer", 64, eta=2e-4, **MANY), seed=200, law=law)
+    run = Tracker(made, rider("observer", 64, eta=2e-4, **MANY), seed=200, law=law)
     run.run(20000)
     assert run.result.tail()[2] < 0.0001
 
