@@ -131,7 +131,7 @@ def _method(name: str) -> Method:
     if name == "e-rider":
         return method("e-rider")
     return with_settings(
-        method("o-rider"), estimator="block-observer" if name == "regression" else "observer"
+        method("o-rider"), estimator="observer" if name == "regression" else "adaptive-observer"
     )
 
 

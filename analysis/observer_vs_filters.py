@@ -31,7 +31,7 @@ BUDGETS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 TICKS = (0.3, 0.5, 1.0, 2.0, 4.0, 8.0)
 FORMS = {
     "e-rider": "E-RIDER (chopper, EMA)",
-    "block-observer": "O-RIDER, regression",
+    "observer": "O-RIDER, regression",
     "scalar-observer": "O-RIDER, known response",
     "predictor-observer": "O-RIDER, two accumulators",
 }

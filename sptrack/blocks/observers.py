@@ -24,7 +24,13 @@ Array = NDArray[Any]
 
 FORMS = ("adaptive", "block", "direction", "scalar", "predictor")
 _LAWS = {"rounded": ROUNDED, "binomial": BINOMIAL, "poisson": POISSON, "known": -1}
-OPERATIONS = {"adaptive": (9, 190), "block": (6, 225), "direction": (6, 120), "scalar": (6, 45), "predictor": (5, 5)}
+OPERATIONS = {
+    "adaptive": (9, 190),
+    "block": (6, 225),
+    "direction": (6, 120),
+    "scalar": (6, 45),
+    "predictor": (5, 5),
+}
 _LEAST_READ = 1e-3
 """Least std of a read, in pulses, that fixed gains are made for."""
 
