@@ -68,6 +68,7 @@ FILTERS: dict[str, type[Any]] = {
 """Filters and estimators by name; ``ba`` becomes sections."""
 OBSERVERS = {
     "observer": "block",
+    "adaptive-observer": "adaptive",
     "direction-observer": "direction",
     "scalar-observer": "scalar",
     "predictor-observer": "predictor",

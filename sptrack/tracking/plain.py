@@ -15,7 +15,8 @@ from sptrack.crossbar import Ledger
 from sptrack.errors import ParameterError
 from sptrack.kernels import objectives
 from sptrack.kernels.chains import run_chain, scratch_of
-from sptrack.kernels.observers import POINT, observe_cells, tell_cells
+from sptrack.kernels.observer_rows import POINT
+from sptrack.kernels.observers import observe_cells, tell_cells
 from sptrack.kernels.random import fill_normals, step_normals, stream_key
 from sptrack.tracking.methods import GIVEN, Method
 from sptrack.tracking.problems import Problem

@@ -20,7 +20,7 @@ from sptrack.kernels.objectives import gradient_address, gradient_scratch, is_se
 from sptrack.kernels.random import TILE, Draws, stream_key
 from sptrack.kernels.responses import LINEAR, callable_law
 from sptrack.tracking.methods import GIVEN, Method
-from sptrack.tracking.problems import Problem
+from sptrack.tracking.problems import Belief, Problem
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
 from sptrack.tracking.signs import chopper_signs, sign_groups
 from sptrack.values import as_seed, check_choice, check_number, real_array
@@ -233,7 +233,8 @@ class Tracker:
             fast = array.hidden.ravel()
             offset[1] -= array.moved.ravel()
             truth[1] += array.moved.ravel()
-        told, memory, start = kernel_reference(self.method, cells, self.problem.read_noise, initial, counts)
+        believed = self.problem.believed or Belief(cells, self.problem.read_noise)
+        told, memory, start = kernel_reference(self.method, *believed, initial, counts)
         rows = np.zeros((len(tracking_state.STATE_ROWS), n), np.float32)
         rows[tracking_state.MAIN], rows[tracking_state.FAST] = main, fast
         rows[tracking_state.REFERENCE] = rows[tracking_state.HELD] = start

@@ -77,6 +77,7 @@ KNOWN_CHOPPERS = {
 }
 OBSERVER_ZOO = [
     ObserverSettings(),
+    ObserverSettings(form="adaptive", forgetting=2e-4),
     ObserverSettings(form="direction", forgetting=1e-4, weight=3.0, sent=True),
     ObserverSettings(form="scalar", prior="population", limit=1.3, floor=0.1),
     ObserverSettings(form="predictor", forgetting=2e-4, drive=0.001, weight_bits=12, point_bits=9),

@@ -77,7 +77,8 @@ REFERENCES = {
         CustomFilter(update=two_pole, rows=2, parameters={"fast": 0.3, "slow": 0.1}), EMA(eta=0.5)
     ),
     "custom, not linear": CustomFilter(update=soft_limited, parameters={"rate": 0.2}),
-    "block observer": ObserverSettings(weight=1000.0),
+    "adaptive observer": ObserverSettings(form="adaptive", forgetting=1e-3),
+    "block observer": ObserverSettings(form="block", weight=1000.0),
     "direction observer": ObserverSettings(form="direction", weight=1000.0),
     "scalar observer": ObserverSettings(form="scalar", weight=1000.0, forgetting=1e-3),
     "predictor observer": ObserverSettings(form="predictor", forgetting=2e-3, sent=True),
