@@ -92,9 +92,9 @@ def run(
     Parameters
     ----------
     file
-        TOML file: [sweep] with command (track, calibrate, response, design, budget), design (grid, random,
-        sobol), samples, repeats, seed, paired; [set] with parameters of all cells; [vary] with the axes:
-        lists of values, or low, high, scale (linear, log), count.
+        TOML file: [sweep] with command (track, calibrate, response, design, budget, train), design (grid,
+        random, sobol), samples, repeats, seed, paired; [set] with parameters of all cells; [vary] with the
+        axes: lists of values, or low, high, scale (linear, log), count.
     out
         Folder of the sweep; default: the name of the file without its ending. A sweep that is there is gone
         on with if the file has all its cells: repeats, samples and values may be added.
