@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sptrack.errors import ParameterError
 from sptrack.fitting._filter import EXACT, Program
 from sptrack.fitting.coverage import Setting, simulated_readings
 from sptrack.fitting.estimate import estimate, pose, swift_estimate
@@ -137,3 +138,38 @@ def test_thinned_records_keep_their_pulses():
     assert cut.readings.size <= 1000
     assert cut.program.runs[-1] == 7
     assert thinned(many, 20000) is many
+
+
+def alternating(steps, count=200_000, read_noise=0.02, cycle_noise=0.5):
+    """Readings after each of alternating pulses on a soft-bounds cell from -0.6."""
+    rng, state, readings = np.random.default_rng(1), -0.6, np.empty(count)
+    factors, noise = 1 + cycle_noise * rng.normal(size=count), read_noise * rng.normal(size=count)
+    for k in range(count):
+        sign = 1 - 2 * (k % 2)
+        state += sign * steps[k % 2] * (1 - sign * state) * factors[k]
+        readings[k] = state + noise[k]
+    return PulseResponse(readings=readings, pulses=np.tile([1, -1], count // 2))
+
+
+def test_long_alternating_records_tell_symmetric_point_steps_and_noises():
+    """2 % of the readings: within 4 standard errors (95 % intervals over 3.92) of the truth."""
+    short = thinned(alternating((0.02, 0.016)), 4000)
+    assert short.readings.size == 4000
+    found = best_fit(short, "soft-bounds")
+    named, ends = found.named(), found.wald_intervals()
+    truth = {"symmetric_point": 1 / 9, "step_up": 0.02, "step_down": 0.016, "read_noise": 0.02}
+    for name, value in truth.items():
+        low, high = ends[name][0]
+        assert abs(named[name][0] - value) < 4 * (high - low) / 3.92, name
+        assert high - low < 0.25 * value + 0.05, name
+
+
+def test_a_record_whose_parts_move_against_the_pulses_is_refused_and_not_fitted_whole():
+    """Up pulses raise the readings, but not near the eight evenly spaced windows."""
+    count = 40_000
+    place = np.arange(count)
+    near = np.abs(place[:, None] - np.linspace(0, count, 8)).min(axis=1) < 500
+    readings = np.where(place % 2 == 0, np.where(near, -0.1, 1.0), 0.0)
+    response = PulseResponse(readings=readings, pulses=np.tile([1, -1], count // 2))
+    with pytest.raises(ParameterError, match="steps too small to be seen in 1,600 of 40,000 readings"):
+        thinned(response, 400)
