@@ -15,8 +15,8 @@ with Wilson intervals of +- 1.5 % (1000 repeats) and +- 4 % (200):
 - 200 repeats: piecewise falls short, step up and symmetric point 89.5 % [84, 93], with the truth on either
   side of the intervals; its noises are covered (93.5 and 94.5 %).
 - 200 repeats: cycle-dominated 92.5 to 96 %, its reading noise 90 % [85, 93] (an end is not found in 3 %).
-- 200 repeats: without cycle noise 95.5 to 98.5 %: readings that cannot show a cycle noise of 0.3 steps cannot tell it from
-  the read-dominated cell, and one interval has to serve both.
+- 200 repeats: without cycle noise 95.5 to 98.5 %: readings that cannot show a cycle noise of 0.3 steps cannot
+  tell it from the read-dominated cell, and one interval has to serve both.
 """  # noqa: D400
 
 import numpy as np
