@@ -8,10 +8,10 @@ connected net but for two: the learning rate is 0.2 and W gets a pulse for 0.03 
 since an epoch has 144 mini-batches here, 6000 on MNIST. A score is the mean test accuracy of the last ten of
 40 epochs; states are kept in ``runs/training_ablations`` of the working folder.
 
-Means of two runs, so that only large differences count: E-RIDER 84 %, of which it loses 14 points without the
-reference or with digital parts frozen; W frozen (82) and no residual pass (84) are not told apart from the whole,
-though without the residual pass it starts to learn six epochs later. AGAD 90 %, but 9 and 59 with W frozen: W is
-what learns. The true reference (86 and 92) is not told apart from the tracked one.
+Means of two runs, so that only large differences count: E-RIDER 84 %, of which it loses 14 points without
+the reference or with digital parts frozen; W frozen (82) and no residual pass (84) are not told apart from
+the whole, though without the residual pass it starts to learn six epochs later. AGAD 90 %, but 9 and 59 with
+W frozen: W is what learns. The true reference (86 and 92) is not told apart from the tracked one.
 """  # noqa: D400
 
 import tempfile

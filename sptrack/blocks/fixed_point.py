@@ -21,7 +21,7 @@ Real = NDArray[np.float64]
 Rounding = Literal["nearest", "floor", "zero"]
 
 _ROUND: dict[str, Any] = {"nearest": np.rint, "floor": np.floor, "zero": np.trunc}
-_MOST_BITS = 53
+_MAX_BITS = 53
 _POINTS = 4096
 
 
@@ -95,8 +95,8 @@ def fixed_point(block: Block, bits: int, *, rounding: Rounding = "nearest") -> F
         rounding.
     """
     check_whole("bits", bits, 2)
-    if bits > _MOST_BITS:
-        raise ParameterError(f"bits must be at most {_MOST_BITS}, the width of a float64, got {bits}")
+    if bits > _MAX_BITS:
+        raise ParameterError(f"bits must be at most {_MAX_BITS}, the width of a float64, got {bits}")
     check_choice("rounding", rounding, get_args(Rounding))
     exact = block.settled
     parts = exact.blocks if isinstance(exact, Chain) else (exact,)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PRIORS = ("flat", "population")
 BEYOND = 0.25
 """How far beyond the nominal bounds, in their distance, an adaptive observer looks for a symmetric point."""
-MOST_BITS = 22
+MAX_BITS = 22
 """Widest fixed-point numbers."""
 
 
@@ -84,8 +84,8 @@ class ObserverSettings:
             raise ParameterError("forgetting must be above 0 for a predictor, whose gains are fixed, got 0")
         for name in ("weight_bits", "point_bits"):
             check_whole(name, getattr(self, name), 0)
-            if getattr(self, name) > MOST_BITS:
-                raise ParameterError(f"{name} must be at most {MOST_BITS}, got {getattr(self, name)}")
+            if getattr(self, name) > MAX_BITS:
+                raise ParameterError(f"{name} must be at most {MAX_BITS}, got {getattr(self, name)}")
         for name in ("weight", "limit", "floor", "drive"):
             check_number(f"observer {name}", getattr(self, name), above=0)
 

@@ -20,7 +20,7 @@ from sptrack.cli._signals import EndingSignals, Terminated
 from sptrack.errors import one_line
 from sptrack.invocation import invoked_as
 
-BAD_INPUT, DEFECT = 2, 70
+BAD_INPUT, DEFECT, INCOMPLETE = 2, 70, 75
 _ASCII = str.maketrans({"±": "+-", "≤": "<=", "≥": ">=", "×": "x", "µ": "u", "…": "...", "─": "-", "━": "-"})
 
 app = App(
@@ -80,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: the command's own (0 when it returns None, 1 where a target is missed), 2 on bad input,
         too little memory or a refusing file system, 130 when interrupted, 143 when terminated, 141 when the
-        reader of stdout went away, 70 after a defect, whose traceback is printed.
+        reader of stdout went away, 70 after a defect, whose traceback is printed, 75 when a sweep misses
+        cells that the same command would compute.
     """
     _open_closed_streams()
     _tolerate_narrow_streams()

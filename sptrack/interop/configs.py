@@ -185,8 +185,8 @@ def from_aihwkit(source: Any) -> AnalogConfig:
     Returns
     -------
     AnalogConfig
-        Its ``missing`` names what has no equivalent. A mapping that is not given is not among it: how layers are
-        split and scaled is set in `sptrack.nn`.
+        Its ``missing`` names what has no equivalent. A mapping that is not given is not among it: layers are
+        split and scaled by `sptrack.nn`.
 
     Raises
     ------

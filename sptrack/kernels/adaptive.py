@@ -58,7 +58,7 @@ CELLS_TOLD, READS_TOLD = 4.0, 4.0
 READ_DOUBT = 15.0
 """Pulses that are added to the std of a read that is told: with too little at first a response is learned
 from noise, with too much it is learned a few reads later."""
-_LEAST_PULSE, _MOST_PULSE, _LEAST_SPREAD, _LEAST_LEFT, _LEAST_FACTOR = 0.2, 50.0, 0.02, 0.2, 1e-3
+_LEAST_PULSE, _MAX_PULSE, _LEAST_SPREAD, _LEAST_LEFT, _LEAST_FACTOR = 0.2, 50.0, 0.02, 0.2, 1e-3
 
 
 def entry(j: int, k: int) -> int:
@@ -84,7 +84,7 @@ def pooled_noise(told: Any, memory: Any, n: Any) -> Any:
         pulsing += memory[PULSING, i]
         pulse_weight += memory[PULSE_WEIGHT, i]
     variance, pulses = max(reading / weight, 0.0), pulsing / pulse_weight
-    return variance, min(max(pulses, _LEAST_PULSE), _MOST_PULSE)
+    return variance, min(max(pulses, _LEAST_PULSE), _MAX_PULSE)
 
 
 @tile_function

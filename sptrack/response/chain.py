@@ -42,7 +42,7 @@ Array = NDArray[Any]
 
 TERMS = ("bias of Q", "chopped gradient in Q", "noise in Q", "rms error of Q", "rms error of P")
 """Parts of the error that are predicted; the first and the last two are measured as well."""
-_SEGMENTS, _LEAST, _MOST_WAIT = (512, 4096), 8192, 20000
+_SEGMENTS, _LEAST, _MAX_WAIT = (512, 4096), 8192, 20000
 """Shortest and longest segment of the spectra, fewest steps recorded, most waited before, steps."""
 _POINTS, _STEPS_SHOWN, _SHIFT = 1200, 1500, 1e-3
 """Points of each half of the omega grid, steps shown, phase over which the delay is taken (rad)."""
@@ -115,9 +115,9 @@ def respond(low_pass: Block, driven: OpenLoop, digital: Digital | None = None) -
     prediction = loop.predict(known_filter(chosen), driven.chopper, read_noise=driven.reading_std)
     wait = chain_settling(loop, known_filter(chosen), tolerance=_TOLERANCE)
     longest = float(np.nanmax(wait))
-    settled = longest <= _MOST_WAIT
+    settled = longest <= _MAX_WAIT
     kept = _wait(chosen) + max(_LEAST, 8 * _segment(chosen))
-    record = driven.record(kept, skip=int(longest) if settled else _MOST_WAIT)
+    record = driven.record(kept, skip=int(longest) if settled else _MAX_WAIT)
     terms = _terms(loop, driven, chosen, prediction)
     q = chosen.process(record.error[:, np.isfinite(record.point)])[0][_wait(chosen) :]
     measured, ends = _measured(record, q, prediction, driven.reading_std)
@@ -199,7 +199,7 @@ def _chopper_quantities(chopper: SignSource, low_pass: Linear) -> tuple[Quantity
         _quantity("chopper_omega", place, "rad/step", "its strongest line, or the corner of its density"),
         _quantity("gain_there", decibel, "dB", "gain of the filter at that omega"),
         _quantity(
-            "chopped_share",
+            "chopped_fraction",
             sign_power(chopper, known_filter(low_pass)),
             "1",
             "share of the chopper's power that passes",
@@ -276,7 +276,7 @@ def _device_quantities(
 
 def _wait(low_pass: Linear) -> int:
     """Outputs of a filter from rest that are not used."""
-    return min(settling(low_pass, _TOLERANCE), _MOST_WAIT)
+    return min(settling(low_pass, _TOLERANCE), _MAX_WAIT)
 
 
 def _segment(low_pass: Linear) -> int:

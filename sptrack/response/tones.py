@@ -17,7 +17,7 @@ from sptrack.blocks import Chopper
 from sptrack.errors import ParameterError
 from sptrack.kernels.objectives import SEPARABLE
 from sptrack.spectrum import ToneResponse, Tones
-from sptrack.theory import GradientStatistics, linearise, passed_share
+from sptrack.theory import GradientStatistics, linearise, passed_fraction
 from sptrack.theory.tones import ToneGains, ToneLoop, pulsed_balance
 from sptrack.tracking import Method, Problem, Tracker
 from sptrack.tracking.run import Recording
@@ -75,7 +75,7 @@ def tone_loop(problem: Problem, method: Method) -> ToneLoop:
         )
     gradient = GradientStatistics(std=problem.gradient_noise)
     loop = linearise(problem.fast, alpha=method.alpha, gradient=gradient)
-    spread = np.sqrt(loop.white / (1 - loop.pole**2) * (1 + passed_share(loop.pole, method.eta)))
+    spread = np.sqrt(loop.white / (1 - loop.pole**2) * (1 + passed_fraction(loop.pole, method.eta)))
     optimum = np.asarray(problem.optimum, np.float64).reshape(problem.main.shape)
     here = optimum + (0.0 if problem.main.reference is None else problem.main.reference)
     rest = pulsed_balance(problem.main.F(here), problem.main.G(here), spread)

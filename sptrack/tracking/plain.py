@@ -286,7 +286,7 @@ class PlainTracker:
             self.main.apply(wanted, phase="transfer", **self._options)
             return
         level, number = self._buffer + wanted, np.zeros_like(wanted)
-        number[part] = np.clip(np.trunc(level / t.threshold), -t.most, t.most)[part]
+        number[part] = np.clip(np.trunc(level / t.threshold), -t.max_pulses, t.max_pulses)[part]
         kept = t.keep * level if t.forget else level - (1 - t.keep) * number * t.threshold
         self._buffer = np.where(number != 0, kept, level)
         whole = self._options | {"law": "rounded"}

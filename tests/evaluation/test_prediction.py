@@ -149,7 +149,7 @@ def test_the_share_that_passes_is_that_of_the_running_filter(low_pass, chopper):
     chosen = with_settings(method("e-rider"), reference=low_pass, chopper=chopper)
     signs = np.tile(chopper.pattern(), 2000 // chopper.period + 40)
     passed = low_pass.process(signs)[0][-10 * chopper.period :]
-    assert explain(problem(), chosen)["chopped_share"] == pytest.approx(
+    assert explain(problem(), chosen)["chopped_fraction"] == pytest.approx(
         np.mean(passed**2), rel=1e-6, abs=1e-9
     )
 

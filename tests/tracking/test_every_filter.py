@@ -103,7 +103,7 @@ TRANSFERS = {
     "every third": Transfer(every=3),
     "by column": Transfer(by_column=True),
     "by column, every second": Transfer(by_column=True, every=2),
-    "buffered": Transfer(threshold=0.002, keep=0.3, most=2),
+    "buffered": Transfer(threshold=0.002, keep=0.3, max_pulses=2),
     "buffered by column": Transfer(by_column=True, threshold=0.002, keep=0.6, forget=False),
 }
 COPIES = {"at flips": False, "at every step": True}
