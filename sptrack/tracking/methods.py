@@ -79,7 +79,7 @@ class Transfer:
         plain_fields(self)
         if self.every < 1 or self.max_pulses < 1:
             raise ParameterError(
-                f"transfer must have every >= 1 steps and max_pulses >= 1, got {self.every} and {self.max_pulses}"
+                f"transfer must have every, max_pulses >= 1, got {self.every}, {self.max_pulses}"
             )
         if not (np.isfinite(self.threshold) and self.threshold >= 0 and 0 <= self.keep <= 1):
             raise ParameterError(
