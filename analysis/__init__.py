@@ -8,11 +8,24 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from sptrack.errors import ParameterError, nearest
+from analysis._provenance import State, differences, redrawn, stamped, state_of, stored_options
+from sptrack.errors import ParameterError
 from sptrack.plotting.style import save_figure
-from sptrack.results import save
+from sptrack.results import load, save
+from sptrack.values import check_choice
 
-__all__ = ["GALLERY", "choose", "produce", "question", "small_folder", "study", "study_names"]
+__all__ = [
+    "GALLERY",
+    "choose",
+    "compare",
+    "draw",
+    "produce",
+    "question",
+    "small_folder",
+    "state",
+    "study",
+    "study_names",
+]
 
 GALLERY = Path("figures")
 """Where figures of full size go, below the working folder."""
@@ -32,9 +45,7 @@ def study(name: str) -> ModuleType:
     ParameterError
         If there is no study of that name; the nearest one is suggested.
     """
-    names = study_names()
-    if name not in names:
-        raise ParameterError(f"study {name!r}: one of {', '.join(names)} wanted{nearest(name, names)}")
+    check_choice("study", name, study_names())
     return import_module(f"{__name__}.{name}")
 
 
@@ -51,12 +62,12 @@ def choose(words: Iterable[str]) -> tuple[str, ...]:
     ParameterError
         If a word is neither "all" nor the name of a study.
     """
-    wanted = tuple(dict.fromkeys(words))
-    if "all" in wanted:
+    chosen = tuple(dict.fromkeys(words))
+    if "all" in chosen:
         return study_names()
-    for name in wanted:
+    for name in chosen:
         study(name)
-    return wanted
+    return chosen
 
 
 def small_folder() -> Path:
@@ -91,10 +102,57 @@ def produce(name: str, folder: Path, **options: Any) -> list[Path]:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise ParameterError(f"{folder}: cannot be made a folder ({error.strerror})") from error
-    data = module.run(**options)
-    files = [folder / f"{name}{suffix}" for suffix in (".nc", *PICTURES)]
-    save(data, files[0])
+    data = stamped(module.run(**options), name, options)
+    return _write(module, name, data, folder)
+
+
+def draw(name: str, folder: Path) -> list[Path]:
+    """Draw the picture of a study again from its stored data; returns the files. Errors as in `load`.
+
+    The data stay as they are, but for the hashes of the picture's sources where they carry a stamp.
+    """
+    module, stored = study(name), load(folder / f"{name}.nc")
+    data = redrawn(stored, name)
+    if data is stored:
+        return _draw(module, name, data, folder)
+    return _write(module, name, data, folder)
+
+
+def state(name: str, folder: Path) -> State:
+    """State of a stored figure: current, missing, not stamped, stale, or stale picture."""
+    study(name)
+    return state_of(name, folder, PICTURES)
+
+
+def compare(name: str, folder: Path, *, threads: int | None = None) -> list[str]:
+    """Run a study again with the options of its stored data and compare both.
+
+    Returns
+    -------
+    list of str
+        A line for each variable that departs by more than its tolerance: ``TOLERANCE`` of the study (mapping
+        of variables), else `analysis._provenance.TOLERANCE`, of the largest magnitude.
+
+    Raises
+    ------
+    ParameterError
+        No such study or file, or data without a stamp.
+    """
+    module = study(name)
+    stored, options = stored_options(name, folder)
+    fresh = module.run(**options, threads=threads)
+    return differences(stored, fresh, getattr(module, "TOLERANCE", {}))
+
+
+def _write(module: ModuleType, name: str, data: Any, folder: Path) -> list[Path]:
+    pictures = _draw(module, name, data, folder)
+    save(data, folder / f"{name}.nc")
+    return [folder / f"{name}.nc", *pictures]
+
+
+def _draw(module: ModuleType, name: str, data: Any, folder: Path) -> list[Path]:
+    pictures = [folder / f"{name}{suffix}" for suffix in PICTURES]
     figure = module.plot(data)
-    for picture in files[1:]:
+    for picture in pictures:
         save_figure(figure, picture)
-    return files
+    return pictures

@@ -1,4 +1,8 @@
-"""Command line of the studies: ``python -m analysis [list | all | NAME ...]``, from the repository's root."""
+"""Command line of the studies, from the repository's root.
+
+``python -m analysis [list | all | NAME ...]`` runs them, ``check`` compares figures with the sources that
+drew them, ``draw`` draws pictures again from stored data.
+"""
 
 import sys
 import time
@@ -7,10 +11,20 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
-from analysis import GALLERY, choose, produce, question, small_folder, study_names
+from analysis import (
+    GALLERY,
+    choose,
+    compare,
+    draw,
+    produce,
+    question,
+    small_folder,
+    state,
+    study_names,
+)
 from sptrack.errors import SptrackError, one_line
 
-BAD_INPUT = 2
+NOT_CURRENT, BAD_INPUT = 1, 2
 
 app = App(
     name="python -m analysis",
@@ -51,10 +65,53 @@ def studies(
         print(f"{name}: {' '.join(map(str, files))} ({time.perf_counter() - begin:.1f} s)", flush=True)
 
 
+@app.command
+def check(*names: str, out: Path = GALLERY, redraw: bool = False, threads: int | None = None) -> int:
+    """Say which figures are missing, not stamped or stale; the exit status is 1 if any is.
+
+    Parameters
+    ----------
+    names
+        Studies; all by default.
+    out
+        Folder of the figures.
+    redraw
+        Run the studies again too and compare with the stored data, within the tolerances that they state.
+    threads
+        Threads of the kernels; one per processor by default.
+    """
+    chosen = choose(names or ("all",))
+    status = 0
+    for name in chosen:
+        found = state(name, out)
+        print(f"{name:<26} {found.verdict}{': ' if found.detail else ''}{found.detail}", flush=True)
+        status |= found.verdict != "current"
+        if redraw and found.verdict not in ("missing", "not stamped"):
+            lines = compare(name, out, threads=threads)
+            print("\n".join(f"    {line}" for line in lines) or "    redraw agrees", flush=True)
+            status |= bool(lines)
+    return NOT_CURRENT if status else 0
+
+
+@app.command(name="draw")
+def pictures(*names: str, out: Path = GALLERY) -> None:
+    """Draw pictures again from their stored data.
+
+    Parameters
+    ----------
+    names
+        Studies, or "all".
+    out
+        Folder of the figures.
+    """
+    for name in choose(names):
+        print(f"{name}: {' '.join(map(str, draw(name, out)))}", flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; the exit status is 2 on bad input, with one line on stderr."""
     try:
-        app(
+        status = app(
             sys.argv[1:] if arguments is None else list(arguments),
             exit_on_error=False,
             print_error=False,
@@ -63,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CycloptsError, SptrackError) as error:
         print("analysis:", one_line(error), file=sys.stderr)
         return BAD_INPUT
-    return 0
+    return status or 0
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ from sptrack.devices import (
     sample_cells,
 )
 from sptrack.evaluation.validity import LoopRuns
+from sptrack.intervals import error_arms
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
-from sptrack.results import dataset, provenance
+from sptrack.results import dataset, provenance, read_provenance
 from sptrack.theory import GradientStatistics
 
 MEANS, STD, SHOWN = (0.1, 0.3, 0.6), 1.0, 0.3
@@ -167,7 +168,12 @@ def _line(ax: Axes, data: xr.Dataset, values: xr.DataArray, **style: Any) -> Non
 
 def _dots(ax: Axes, data: xr.Dataset, names: tuple[str, str], sign: float = 1.0, **style: Any) -> None:
     value, error = names
-    ax.errorbar(data["p"], sign * data[value], 1.96 * data[error], fmt="o", markersize=5, capsize=2, **style)
+    runs = read_provenance(data)["parameters"]["runs"]
+    rms = value == "rms_q_simulated"
+    arms = error_arms(
+        sign * data[value], data[error], repeats=runs // 2 if rms else runs, positive=value != "bias"
+    )
+    ax.errorbar(data["p"], sign * data[value], arms, fmt="o", markersize=5, capsize=2, **style)
 
 
 def _bias(ax: Axes, data: xr.Dataset) -> None:

@@ -89,10 +89,10 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     -------
     Dataset
         Over case, noise, steps (K) and seed: the fields of `sptrack.evaluation.rates.Rate` and ``total``;
-        over case and noise ``exponent`` of the seeds' geometric mean of the total, with ``_low``, ``_high``.
-        Over count law, floor case, granularity and seed: ``floor``, the total over the last tenth of a run
-        with noise 0.2. ``excess``, its mean over that of the finest granularity, and ``floor_exponent``, a
-        power law of that.
+        over case and noise ``exponent`` of the seeds' geometric mean of the total, with ``_low`` and
+        ``_high``. Over count law, floor case, granularity and seed: ``floor``, the total over the last tenth
+        of a run with noise 0.2. ``excess``, its mean over that of the finest granularity, and
+        ``floor_exponent``, a power law of that.
     """
     grid = SMALL if small else FULL
     seeds = range(seed, seed + grid.seeds)

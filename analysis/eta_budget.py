@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from sptrack.blocks import Chopper
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, sample_cells
 from sptrack.evaluation.validity import LoopRuns
+from sptrack.intervals import error_arms
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
-from sptrack.results import dataset, provenance
+from sptrack.results import dataset, provenance, read_provenance
 from sptrack.theory import GradientStatistics, error_after, optimal_eta
 
 GRADIENTS = ((0.3, 1.0), (1.0, 0.3))
@@ -99,13 +100,14 @@ def plot(dataset: xr.Dataset) -> Figure:
 
 
 def _errors(ax: Axes, data: xr.Dataset) -> None:
+    runs = read_provenance(data)["parameters"]["runs"]
     for j, steps in enumerate(data["steps"].values):
         chosen, colour = data.sel(steps=steps), COLOURS[j]
         ax.plot(data["eta"], chosen["rms_exact"], color=colour, label=f"K = {steps}, exact")
         ax.errorbar(
             chosen["eta_simulated"],
             chosen["rms_simulated"],
-            1.96 * chosen["rms_error"],
+            error_arms(chosen["rms_simulated"], chosen["rms_error"], repeats=runs, positive=True),
             fmt="o",
             markersize=4,
             capsize=2,

@@ -100,7 +100,7 @@ class _Bench(NamedTuple):
         problems = [_problem(granularity, one) for one in seeds]
         adapted = [_adapted(one, granularity) for one in methods]
         runs = [Run(p, m, s) for m in adapted for p, s in zip(problems, seeds, strict=True)]
-        found = first_passages(runs, targets, most=self.grid.steps, threads=self.threads)
+        found = first_passages(runs, targets, max_steps=self.grid.steps, threads=self.threads)
         return _tables(found, (len(methods), len(seeds), len(targets)))
 
 

@@ -17,7 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sptrack.evaluation.validity import FAMILIES, SIZES, TOLERANCE, validity_map
+from sptrack.intervals import error_arms
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.results import read_provenance
 
 CAUSES = {"noise": "gradient noise", "chopper": "rare flips"}
 SMALL_FAMILIES, SMALL_SIZES = ("linear-skewed", "power-2"), (0.1, 0.28)
@@ -54,6 +56,7 @@ def plot(dataset: xr.Dataset) -> Figure:
 
 
 def _ratios(ax: Axes, data: xr.Dataset) -> None:
+    runs = read_provenance(data)["parameters"]["runs"]
     ax.axhspan(1 - TOLERANCE, 1 + TOLERANCE, color="#dddddd", label="within 10 %")
     for j, drive in enumerate(data["drive"].values):
         for which, marker, shift in (("p", "o", 0.985), ("q", "s", 1.015)):
@@ -61,7 +64,9 @@ def _ratios(ax: Axes, data: xr.Dataset) -> None:
             ax.errorbar(
                 data["size"] * shift,
                 chosen[f"ratio_{which}"],
-                1.96 * chosen[f"ratio_{which}_error"],
+                error_arms(
+                    chosen[f"ratio_{which}"], chosen[f"ratio_{which}_error"], repeats=runs, positive=True
+                ),
                 fmt=marker,
                 color=COLOURS[j],
                 markersize=5,
@@ -85,13 +90,14 @@ def _ratios(ax: Axes, data: xr.Dataset) -> None:
 
 
 def _biases(ax: Axes, data: xr.Dataset) -> None:
+    runs = read_provenance(data)["parameters"]["runs"]
     for j, drive in enumerate(data["drive"].values):
         chosen, name = data.sel(drive=drive), CAUSES[drive]
         ax.plot(data["size"], chosen["bias_predicted"], color=COLOURS[j], label=f"bias, {name}, predicted")
         ax.errorbar(
             data["size"],
             chosen["bias"],
-            1.96 * chosen["bias_error"],
+            error_arms(chosen["bias"], chosen["bias_error"], repeats=runs),
             fmt="o",
             color=COLOURS[j],
             markersize=5,

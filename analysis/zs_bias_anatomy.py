@@ -29,8 +29,9 @@ from sptrack.devices import (
     sample_cells,
 )
 from sptrack.evaluation.verify import settled_offsets
+from sptrack.intervals import error_arms
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
-from sptrack.results import dataset, provenance
+from sptrack.results import dataset, provenance, read_provenance
 from sptrack.theory import cyclic_limits, small_step_moments, stationary_moments
 
 MODES = ("cyclic", "stochastic")
@@ -125,17 +126,17 @@ def plot(dataset: xr.Dataset) -> Figure:
 
 
 def _bias(ax: Axes, data: xr.Dataset, theory: str) -> None:
-    h = data["dw_min"]
+    h, runs = data["dw_min"], read_provenance(data)["parameters"]["runs"]
     kinds = (("cyclic", "up", 0, "^"), ("cyclic", "down", 1, "v"), ("stochastic", "down", 2, "o"))
     for mode, last, colour, marker in kinds:
         chosen = data.sel(mode=mode, last=last)
         text = f"alternating, after {last}" if mode == "cyclic" else "random"
         ax.plot(h, chosen["mean_theory_by_dw_min"] / h, color=COLOURS[colour], label=f"{text}, {theory}")
-        half = 1.96 * chosen["mean_error_by_dw_min"] / h
+        arms = error_arms(chosen["mean_by_dw_min"] / h, chosen["mean_error_by_dw_min"] / h, repeats=runs)
         ax.errorbar(
             h,
             chosen["mean_by_dw_min"] / h,
-            half,
+            arms,
             fmt=marker,
             color=COLOURS[colour],
             capsize=3,
@@ -147,15 +148,15 @@ def _bias(ax: Axes, data: xr.Dataset, theory: str) -> None:
 
 
 def _floor(ax: Axes, data: xr.Dataset, theory: str) -> None:
-    noise = data["cycle_noise"]
+    noise, runs = data["cycle_noise"], read_provenance(data)["parameters"]["runs"]
     for mode, text, colour, marker in (("cyclic", "alternating", 1, "v"), ("stochastic", "random", 2, "o")):
         chosen = data.sel(mode=mode, last="down")
-        half = 1.96 * chosen["std_error_by_cycle_noise"]
+        value, error = chosen["std_by_cycle_noise"], chosen["std_error_by_cycle_noise"]
         ax.plot(noise, chosen["std_theory_by_cycle_noise"], color=COLOURS[colour], label=f"{text}, {theory}")
         ax.errorbar(
             noise,
-            chosen["std_by_cycle_noise"],
-            half,
+            value,
+            error_arms(value, error, repeats=runs, positive=True),
             fmt=marker,
             color=COLOURS[colour],
             capsize=3,

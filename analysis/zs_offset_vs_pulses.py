@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells, Device, sample_cells
+from sptrack.intervals import NORMAL_QUANTILE, error_arms
 from sptrack.plotting.style import COLOURS, GREY, label, new_figure
 from sptrack.results import dataset, provenance, read_provenance
 from sptrack.theory import ArrayOffset, array_offset, stationary_moments, zero_shifting_moments
@@ -124,9 +125,10 @@ def _draw_errors(ax: Axes, part: xr.Dataset) -> None:
         one = part.sel(mode=mode)
         colour, line, marker, face = style
         ax.plot(one["curve_pulses"], abs(one["curve"]), line, color=colour, label=f"{mode}, exact moments")
-        interval = 1.96 * one["standard_error"]
+        size = abs(one["simulated"])  # the errors are exact
+        interval = error_arms(size, one["standard_error"], repeats=None, positive=True)
         ax.errorbar(
-            one["pulses"], abs(one["simulated"]), interval, fmt=marker, color=colour, capsize=3,
+            one["pulses"], size, interval, fmt=marker, color=colour, capsize=3,
             markerfacecolor=face, markersize=9 if face else 4, label=f"{mode}, simulated (95 %)",
         )  # fmt: skip
     target = part["target"].item()
@@ -146,7 +148,7 @@ def _draw_floors(ax: Axes, data: xr.Dataset) -> None:
 
 
 def _draw_deviation(ax: Axes, part: xr.Dataset) -> None:
-    ax.axhspan(-1.96, 1.96, color="#eeeeee")
+    ax.axhspan(-NORMAL_QUANTILE, NORMAL_QUANTILE, color="#eeeeee")
     for shift, (mode, (colour, _, marker, face)) in zip((0.97, 1.03), _STYLES.items(), strict=True):
         one = part.sel(mode=mode)
         deviation = (one["simulated"] - one["exact"]) / one["standard_error"]

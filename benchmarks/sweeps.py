@@ -29,8 +29,10 @@ SERIAL, DASK = 5.0, 20.0
 """Milliseconds that a cell may cost beside its computation."""
 FLAT = 1000.0
 """Bytes per cell by which memory may grow."""
-_SKIPPED = 0.2
-"""Share of a run, at its begin, in which memory still fills."""
+_FILLING = 2500
+"""Cells at the begin in which memory still fills: Python keeps up to 2000 freed tuples of every length."""
+_LATE = 5000
+"""Cells of the run in which the slope of memory is measured."""
 _BLOCKS = 20
 
 
@@ -97,9 +99,9 @@ def command_of_no_work() -> Iterator[str]:
         del COMMANDS["nothing"]
 
 
-def slope(values: np.ndarray) -> tuple[float, float]:
-    """Slope of a sequence per place, and half its 95 % interval, from means of 20 blocks."""
-    late = values[int(_SKIPPED * len(values)) :]
+def slope(values: np.ndarray, skipped: int = 0) -> tuple[float, float]:
+    """Slope of a sequence per place, and half its 95 % interval: means of 20 blocks, some places skipped."""
+    late = values[skipped:]
     blocks = np.array([block.mean() for block in np.array_split(late, _BLOCKS)])
     place = (np.arange(_BLOCKS) - (_BLOCKS - 1) / 2) * len(late) / _BLOCKS
     found = float(place @ blocks / (place @ place))
@@ -114,11 +116,11 @@ def rows(cells: int = CELLS) -> Iterator[Row]:
         empty = course(plan(cells, 200, name), Serial())
     yield Row(f"serial, {cells} cells of no work", 1e3 * empty.whole / cells, "ms/cell", SERIAL, True)
     yield Row("serial, cells of no work: CPU", 1e3 * empty.cpu / cells, "ms/cell")
-    few = max(cells // 5, 40)
+    few = max(min(cells, _LATE), 40)
     serial = course(plan(few, 200), Serial())
     yield Row(f"serial, {few} cells of track, 200 steps: CPU", 1e3 * serial.cpu / few, "ms/cell")
     for name, found in (("no work", empty), ("track", serial)):
-        grown, half = slope(found.memory)
+        grown, half = slope(found.memory, min(_FILLING, len(found.memory) // 2))
         yield Row(f"serial, {name}: memory, slope", grown, "bytes/cell", FLAT, True)
         yield Row(f"serial, {name}: memory, half its 95 % interval", half, "bytes/cell")
     found = course(plan(cells, 200), Dask(workers=2))
@@ -126,7 +128,7 @@ def rows(cells: int = CELLS) -> Iterator[Row]:
     yield Row(f"dask, 2 workers, {cells} cells of track", 1e3 * found.per_cell, "ms/cell")
     yield Row("dask: beside the computation", 1e3 * beside, "ms/cell", DASK, True)
     yield Row("dask: CPU of client and scheduler", 1e3 * found.cpu / cells, "ms/cell")
-    grown, half = slope(found.memory)
+    grown, half = slope(found.memory, min(_FILLING, len(found.memory) // 2))
     yield Row("dask: memory of client and scheduler, slope", grown, "bytes/cell")
     yield Row("dask: memory, half its 95 % interval", half, "bytes/cell")
     yield from scaling()

@@ -45,6 +45,7 @@ MODULES = (
     "sptrack.tuning",
     "sptrack.response",
     "sptrack.tiles",
+    "sptrack.interop",
     *(("sptrack.nn",) if find_spec("torch") else ()),
     "sptrack.sweep",
     "sptrack.report",

@@ -15,6 +15,10 @@ Interval = tuple[float, float]
 RESAMPLES = 200
 NORMAL_ABOVE = 4096
 _LEVEL = 0.95
+NORMAL_QUANTILE = float(ndtri(0.5 + _LEVEL / 2))
+"""Half of the 95 % interval of a normal law of variance 1."""
+_SMALL, _DECIMALS = -4, 5
+"""Exponents of ten from which values, and decimals up to which arms, are written without an exponent."""
 _SKEW = 1.25
 """An interval whose longer arm is at most so many times the shorter one is written with +-."""
 
@@ -78,12 +82,53 @@ def positive_interval(values: ArrayLike, *, expected: ArrayLike = 0.0, axis: int
     return np.stack([mean * np.exp(-share), mean * np.exp(share)], axis=-1)
 
 
-def interval_text(value: float, low: float, high: float, *, digits: int = 3) -> str:
-    """A value with its interval, as "0.284 ± 0.008", or "0.284 (0.1 .. 0.8)" where the arms differ much."""
+def error_arms(values: ArrayLike, errors: ArrayLike, *, repeats: int | None, positive: bool = False) -> Array:
+    """Lengths of the 95 % interval below and above means of which only standard errors are kept.
+
+    Parameters
+    ----------
+    values, errors : array_like
+        Means and their standard errors, of one shape.
+    repeats : int or None
+        Independent values behind each error, at least 2: Student's t with one degree of freedom less. None:
+        the errors are known, not estimated, and the quantile is that of the normal law.
+    positive : bool
+        Whether the mean cannot be negative: ends on the scale of the logarithm, as in `positive_interval`;
+        both are 0 for a mean of 0.
+
+    Returns
+    -------
+    array [2, ...]
+        As `matplotlib.axes.Axes.errorbar` takes them, above or equal 0.
+    """
+    x, error = np.broadcast_arrays(real_array(values, "values"), real_array(errors, "errors"))
+    half = error * (NORMAL_QUANTILE if repeats is None else stdtrit(repeats - 1, 0.5 + _LEVEL / 2))
+    if not positive:
+        return np.stack([half, half])
+    share = np.divide(half, x, out=np.zeros(half.shape), where=x > 0)
+    return np.stack([-x * np.expm1(-share), x * np.expm1(share)])
+
+
+def interval_text(value: float, low: float, high: float) -> str:
+    """A value in the digits that its interval leaves: "0.2840 ± 0.0008", "(1.02 ± 0.02)e-05".
+
+    "0.284 (0.1 .. 0.8)" where the arms differ much.
+    """
     arms = sorted((value - low, high - value))
-    if arms[1] <= _SKEW * arms[0] or arms[1] == 0:
-        return f"{value:.{digits}g} ± {arms[1]:.1g}"
-    return f"{value:.{digits}g} ({low:.2g} .. {high:.2g})"
+    if arms[1] == 0 or not math.isfinite(value + arms[1]):
+        return f"{value:.3g}" if arms[1] == 0 else f"{value:.3g} ({low:.2g} .. {high:.2g})"
+    place = math.floor(math.log10(float(f"{arms[1]:.0e}")))
+    size = math.floor(math.log10(abs(value))) if value else place
+    if arms[1] > _SKEW * arms[0]:
+        if not -_DECIMALS < place < _DECIMALS:
+            return f"{value:.3g} ({low:.2g} .. {high:.2g})"
+        decimals = max(0, 1 - place)
+        return f"{value:,.{decimals}f} ({low:,.{decimals}f} .. {high:,.{decimals}f})"
+    if size >= _SMALL or place >= -_DECIMALS:
+        decimals = max(0, -place)
+        return f"{value:,.{decimals}f} ± {arms[1]:,.{decimals}f}"
+    decimals = max(0, size - place)
+    return f"({value / 10.0**size:.{decimals}f} ± {arms[1] / 10.0**size:.{decimals}f})e{size:+03d}"
 
 
 def summarise(estimate: Array, truth: Array) -> dict[str, tuple[float, Interval]]:

@@ -78,9 +78,11 @@ def test_a_figure_is_redrawn_from_its_file_alone(tmp_path, monkeypatch, offsets)
     data, *pictures = analysis.produce("zs_offset_vs_pulses", tmp_path / "out")
     before = [picture.read_bytes() for picture in pictures]
     kept = load(data)
-    assert kept.identical(offsets)
+    assert kept.equals(offsets)
     monkeypatch.setattr(zs_offset_vs_pulses, "run", lambda **options: kept)
     analysis.produce("zs_offset_vs_pulses", tmp_path / "out")
+    assert [picture.read_bytes() for picture in pictures] == before
+    analysis.draw("zs_offset_vs_pulses", tmp_path / "out")
     assert [picture.read_bytes() for picture in pictures] == before
 
 
@@ -88,7 +90,7 @@ def test_the_command_runs_as_a_module():
     words = [sys.executable, "-m", "analysis", "no_such_study"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("analysis: study 'no_such_study'")
+    assert done.stderr.startswith("analysis: unknown study 'no_such_study'")
 
 
 def test_simulated_offsets_agree_with_exact_moments(offsets):

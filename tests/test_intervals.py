@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from sptrack.intervals import (
     NORMAL_ABOVE,
+    error_arms,
     interval_text,
     positive_interval,
     student_interval,
@@ -109,5 +110,25 @@ def test_positive_intervals_cover_the_mean_in_95_percent(draw, truth):
 
 def test_intervals_as_text():
     assert interval_text(0.284, 0.276, 0.292) == "0.284 ± 0.008"
-    assert interval_text(2.0, 0.5, 8.0) == "2 (0.5 .. 8)"
-    assert interval_text(1.0, 1.0, 1.0) == "1 ± 0"
+    assert interval_text(2.0, 0.5, 8.0) == "2.0 (0.5 .. 8.0)"
+    assert interval_text(1.0, 1.0, 1.0) == "1"
+    assert interval_text(0.284, 0.2832, 0.2848) == "0.2840 ± 0.0008"
+    assert interval_text(34771.2, 34760.0, 34782.4) == "34,771 ± 11"
+    assert interval_text(1.02e-5, 1.0e-5, 1.04e-5) == "(1.02 ± 0.02)e-05"
+    assert interval_text(-3e-7, -1.3e-6, 7e-7) == "(-3 ± 10)e-07"
+    assert interval_text(0.188, 0.178, 0.197) == "0.19 ± 0.01"
+    assert interval_text(0.399, 0.379, 0.412) == "0.399 (0.379 .. 0.412)"
+    assert interval_text(0.0, -0.5, 0.5) == "0.0 ± 0.5"
+    assert interval_text(float("nan"), 0.0, 1.0) == "nan (0 .. 1)"
+
+
+def test_arms_from_standard_errors_are_those_of_the_values():
+    values = np.random.default_rng(0).gamma(2.0, size=(4, 6))
+    mean, error = values.mean(axis=1), values.std(axis=1, ddof=1) / np.sqrt(6)
+    signed = error_arms(mean, error, repeats=6)
+    low, high = student_interval(values).T
+    np.testing.assert_allclose(signed, [mean - low, high - mean])
+    low, high = positive_interval(values).T
+    np.testing.assert_allclose(error_arms(mean, error, repeats=6, positive=True), [mean - low, high - mean])
+    np.testing.assert_allclose(error_arms(0.0, 1.0, repeats=None), 1.959964, rtol=1e-6)
+    assert (error_arms([0.1, 0.0], [1.0, 1.0], repeats=None, positive=True)[0] <= [0.1, 0.0]).all()

@@ -104,10 +104,11 @@ def test_the_commands_of_the_table_exist(line, capsys):
             assert word in shown
 
 
-def test_the_text_shown_is_what_the_first_command_prints(capsys):
+def test_the_text_shown_is_what_the_first_command_prints(capsys, monkeypatch):
     """Whole, line by line; numbers agree to 1 %: the last digits may differ between processors."""
     number = r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?"
     shown = next(text for language, text in blocks(README) if language == "text")
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["calibrate", "--quiet"]) == 0
     printed = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     expected = [line.strip() for line in shown.splitlines() if line.strip()]

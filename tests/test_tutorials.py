@@ -37,6 +37,16 @@ def test_commands_of_a_tutorial_print_what_is_shown(name, tmp_path, monkeypatch,
             assert line == "..." or words(line) in printed, f"{command}: {line!r} is not printed"
 
 
+@pytest.mark.compiled
+def test_the_page_on_measures_prints_what_it_says(capsys):
+    page = (FOLDER.parent / "howto" / "measures.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 5
+    for block in blocks:
+        exec(block, {})  # noqa: S102
+        assert capsys.readouterr().out.splitlines() == re.findall(r"^(?:.*\)  )?# (.*)$", block, re.MULTILINE)
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.md")), ids=lambda path: path.stem)
 def test_tutorials_name_files_that_are_there(path):
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):

@@ -24,10 +24,13 @@ from sptrack.blocks.filters import (
     LastSample,
     SteadyKalman,
 )
+from sptrack.blocks.fixed_point import FixedPoint, fixed_point
 from sptrack.blocks.linear import enbw, group_delay, impulse_response, settling, step_response
+from sptrack.blocks.loop import TrackingLoop, first_order
 from sptrack.blocks.observers import DriveErrors, FixedGains, InputAwareObserver, Observed, PointLimits
 from sptrack.blocks.responses import ResponsePrior
 from sptrack.blocks.settings import ObserverSettings
+from sptrack.blocks.times import FilterTimes, corner, filter_times, pole_radius
 
 __all__ = [
     "CIC",
@@ -42,8 +45,10 @@ __all__ = [
     "CustomFilter",
     "Demodulator",
     "DriveErrors",
+    "FilterTimes",
     "Filtered",
     "Fixed",
+    "FixedPoint",
     "FixedGains",
     "GrowingBoxcar",
     "InputAwareObserver",
@@ -64,9 +69,15 @@ __all__ = [
     "SpectralLines",
     "State",
     "SteadyKalman",
+    "TrackingLoop",
+    "corner",
     "enbw",
+    "filter_times",
+    "first_order",
+    "fixed_point",
     "group_delay",
     "impulse_response",
+    "pole_radius",
     "settling",
     "step_response",
 ]

@@ -17,6 +17,7 @@ from scipy.special import betaincc
 from sptrack.blocks.block import Block, LinearBlock
 from sptrack.blocks.chain import Chain
 from sptrack.blocks.filters import CIC, EMA, FIR, SOS, Boxcar, LastSample, SteadyKalman, boxcar_response
+from sptrack.blocks.loop import TrackingLoop
 from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.values import check_number, check_whole, real_array
 
@@ -26,37 +27,38 @@ _TAIL = 1e-12
 _SHORTEST, _LONGEST = 64, 1 << 22
 
 
-def _parts(block: Block) -> tuple[LinearBlock, ...]:
-    """The blocks of a chain, or the block alone (ParameterError if one is not linear)."""
-    parts = block.blocks if isinstance(block, Chain) else (block,)
-    for part in parts:
+def parts_of(block: Block) -> tuple[LinearBlock, ...]:
+    """The blocks of a chain, or the block alone, loops as sections (ParameterError if one is not linear)."""
+    parts: list[LinearBlock] = []
+    for part in block.blocks if isinstance(block, Chain) else (block,):
         if not isinstance(part, LinearBlock):
             raise ParameterError(f"{part} must be a linear, time-invariant block")
         _ = part.settled
-    return parts  # type: ignore[return-value]
+        parts.append(part.sections if isinstance(part, TrackingLoop) else part)
+    return tuple(parts)
 
 
-def _cascade(block: Block) -> tuple[float, int] | None:
+def cascade_of(block: Block) -> tuple[float, int] | None:
     """Rate and order of a cascade of equal one-pole averages."""
     if isinstance(block, SteadyKalman):
         return block.gain, 1
     return (block.eta, block.order) if isinstance(block, EMA) else None
 
 
-def _averages(block: Block) -> tuple[int, int] | None:
+def averages_of(block: Block) -> tuple[int, int] | None:
     """Length and order of a cascade of equal moving averages."""
     if isinstance(block, Boxcar):
         return block.length, 1
     return (block.length, block.order) if isinstance(block, CIC) else None
 
 
-def _taps(part: LinearBlock) -> Real | None:
+def taps_of(part: LinearBlock) -> Real | None:
     """The finite impulse response of a block; None where it is infinite, or not known to end."""
     if isinstance(part, FIR):
         return part.taps
     if isinstance(part, LastSample):
         return np.ones(1)
-    averages = _averages(part)
+    averages = averages_of(part)
     if averages is None:
         return None
     length, order = averages
@@ -69,7 +71,7 @@ def _taps(part: LinearBlock) -> Real | None:
 
 def _pole(part: LinearBlock) -> float:
     """Largest magnitude of a pole, 0 for none or where they are not known."""
-    cascade = _cascade(part)
+    cascade = cascade_of(part)
     if cascade is not None:
         return 1 - cascade[0]
     if isinstance(part, SOS):
@@ -112,7 +114,7 @@ def impulse_response(block: Block) -> Real:
     ConvergenceError
         No decay within 4 million samples (an integrator, a pole outside the unit circle or close to it).
     """
-    _refuse_slow(block, _parts(block))
+    _refuse_slow(block, parts_of(block))
     length = _SHORTEST + 2 * len(block.init().memory)
     y, state = block.process(np.eye(1, length)[0])
     while not _decayed(y):
@@ -131,14 +133,14 @@ def step_response(block: Block, count: int) -> Real:
     ParameterError
         A block that is not linear or changes with time, or a negative count.
     """
-    _parts(block)
+    parts_of(block)
     check_whole("count", count, 0)
     return block.process(np.ones(count))[0]
 
 
 def _response(block: Block, parts: tuple[LinearBlock, ...]) -> Real:
     """Impulse response: as it stands where it is finite, else to where it has decayed."""
-    taps = [_taps(part) for part in parts]
+    taps = [taps_of(part) for part in parts]
     if len(taps) == 1 and taps[0] is not None:
         return taps[0]
     return impulse_response(block)
@@ -166,9 +168,9 @@ def enbw(block: Block) -> float:
     ParameterError, ConvergenceError
         As `impulse_response`; no gain at omega = 0.
     """
-    parts = _parts(block)
+    parts = parts_of(block)
     if len(parts) == 1:
-        cascade, averages = _cascade(parts[0]), _averages(parts[0])
+        cascade, averages = cascade_of(parts[0]), averages_of(parts[0])
         if cascade is not None:
             eta, n = cascade
             total = sum((comb(n - 1, j) * (1 - eta) ** j) ** 2 for j in range(n))
@@ -216,9 +218,9 @@ def settling(block: Block, tolerance: float = 0.01) -> int:
         As `enbw`; a tolerance outside its range.
     """
     check_number("tolerance", tolerance, least=1e-9, below=1)
-    parts = _parts(block)
+    parts = parts_of(block)
     if len(parts) == 1:
-        cascade, averages = _cascade(parts[0]), _averages(parts[0])
+        cascade, averages = cascade_of(parts[0]), averages_of(parts[0])
         if cascade is not None:
             return _cascade_settling(*cascade, tolerance)
         if averages is not None and averages[1] == 1:
@@ -256,13 +258,13 @@ def group_delay(block: Block, omega: ArrayLike = 0.0) -> Real:
         As `impulse_response`.
     """
     at = real_array(omega, "omega")
-    return np.asarray(sum((_delay(part, at) for part in _parts(block)), np.zeros(at.shape)))
+    return np.asarray(sum((_delay(part, at) for part in parts_of(block)), np.zeros(at.shape)))
 
 
 def _delay(part: LinearBlock, omega: Real) -> Real:
     """Group delay of one block."""
     z = np.exp(-1j * omega)
-    cascade, averages = _cascade(part), _averages(part)
+    cascade, averages = cascade_of(part), averages_of(part)
     if cascade is not None:
         eta, order = cascade
         return np.asarray(order * np.real((1 - eta) * z / (eta + (1 - eta) * (1 - z))))

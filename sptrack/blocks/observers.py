@@ -16,15 +16,21 @@ from sptrack.blocks.block import Shape, State, as_samples, as_shape, frozen, ref
 from sptrack.blocks.responses import ResponsePrior
 from sptrack.devices.counts import COUNTS, mean_count_variance
 from sptrack.errors import ParameterError
-from sptrack.kernels import observers
+from sptrack.kernels import adaptive, observer_rows, observers
 from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
 from sptrack.values import check_choice, check_number, check_whole, integer_array, real_array
 
 Array = NDArray[Any]
 
-FORMS = ("block", "direction", "scalar", "predictor")
+FORMS = ("adaptive", "block", "direction", "scalar", "predictor")
 _LAWS = {"rounded": ROUNDED, "binomial": BINOMIAL, "poisson": POISSON, "known": -1}
-OPERATIONS = {"block": (6, 225), "direction": (6, 120), "scalar": (6, 45), "predictor": (5, 5)}
+OPERATIONS = {
+    "adaptive": (9, 190),
+    "block": (6, 225),
+    "direction": (6, 120),
+    "scalar": (6, 45),
+    "predictor": (5, 5),
+}
 _LEAST_READ = 1e-3
 """Least std of a read, in pulses, that fixed gains are made for."""
 
@@ -150,7 +156,9 @@ class InputAwareObserver:
     errors : DriveErrors
         Reading and pulse noise.
     form : str
-        "block": level and slopes of F and G by one regression per stretch between reads; "direction": up and
+        "adaptive": level and slopes of F and G by a Kalman filter per cell, noise and priors by all cells
+        that are read together (`sptrack.kernels.adaptive`); "block": the same by one regression per stretch
+        between reads; "direction": up and
         down response by a regression each, for reads at every step; "scalar": the symmetric point alone, with
         the prior's F and slope of G; "predictor": the same with fixed gains, two accumulators a cell.
     every : int
@@ -204,10 +212,10 @@ class InputAwareObserver:
     def operations(self) -> tuple[int, int]:
         """Digital operations per cell: of a step, and of a read.
 
-        A block observer takes 16 decays, 14 sums of products and a 4 x 4 Cholesky solution with its variance,
-        a direction observer 12 decays, 5 sums and two 2 x 2 solutions, a scalar observer a handful, a
-        predictor two products and two sums; a step adds to N, A and the variance of the counts, or moves the
-        expected weight.
+        An adaptive observer takes a 5 x 5 Kalman filter and four changes of rank one, a block observer 16
+        decays, 14 sums of products and a 4 x 4 Cholesky solution with its variance, a direction observer 12
+        decays, 5 sums and two 2 x 2 solutions, a scalar observer a handful, a predictor two products and two
+        sums; a step adds to N, A and the variance of the counts, or moves the expected weight.
         """
         return OPERATIONS[self.form]
 
@@ -251,6 +259,8 @@ class InputAwareObserver:
             return self.prior.rows()
         if self.form == "direction":
             return self.prior.direction_rows()
+        if self.form == "adaptive":
+            return np.concatenate(self.prior.lines())
         return self.prior.point_information * np.array([1.0, self.prior.point])
 
     def steady_gains(self) -> tuple[float, float, float]:
@@ -298,13 +308,18 @@ class InputAwareObserver:
             An empty shape.
         """
         memory = np.zeros((self.slots, *as_shape(shape)))
-        memory[observers.POINT] = np.clip(self.prior.point, self.limits.low, self.limits.high)
-        memory[observers.VARIANCE] = 1 / self.prior.point_information
-        memory[observers.SHARE] = 1
+        memory[observer_rows.POINT] = np.clip(self.prior.point, self.limits.low, self.limits.high)
+        memory[observer_rows.VARIANCE] = 1 / self.prior.point_information
+        memory[observer_rows.SHARE] = 1
         if self.form == "predictor":
-            memory[observers.SHARE] = 0
+            memory[observer_rows.SHARE] = 0
         else:
-            memory[observers.LEVEL], memory[observers.SLOPE] = self.prior.level, self.prior.slope
+            memory[observer_rows.LEVEL], memory[observer_rows.SLOPE] = self.prior.level, self.prior.slope
+        if self.form == "adaptive":
+            for k, (mean, variance) in enumerate(zip(*self.prior.lines(), strict=True)):
+                memory[adaptive.LINES + k] = memory[adaptive.PRIOR + k] = mean
+                memory[adaptive.PRIOR + 4 + k] = variance
+                memory[adaptive.COVARIANCE + adaptive.entry(k + 1, k + 1)] = variance
         return State(0, frozen(memory))
 
     def step(

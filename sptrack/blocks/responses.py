@@ -131,6 +131,21 @@ class ResponsePrior:
         return cls.of([f0, 0.0, 0.0, g1], weight * np.eye(4))
 
     @classmethod
+    def wide(cls, device: Device, weight: float = 1.0) -> ResponsePrior:
+        """Nominal level and slope within 40 %, symmetric point in the middle within a quarter of the range.
+
+        These are stds; F' 0 within half of the level per half range; ``weight`` multiplies the information.
+        """
+        f0, g1 = nominal_response(device)
+        response = device.response
+        centre, half = (response.w_max + response.w_min) / 2, (response.w_max - response.w_min) / 2
+        spread = np.array([0.4 * f0, 0.5 * f0 / half, 0.5 * half * g1, 0.4 * g1])
+        turn = np.eye(4)
+        turn[0, 1] = turn[2, 3] = -centre
+        covariance = turn @ np.diag(spread**2) @ turn.T
+        return cls.of([f0, 0.0, -g1 * centre, g1], weight * np.linalg.inv(covariance))
+
+    @classmethod
     def population(cls, device: Device, weight: float = 1.0) -> ResponsePrior:
         """Mean and covariance over cells drawn from the device; ``weight`` multiplies the information."""
         line = np.stack(response_line(sample_cells(device, POPULATION, seed=_POPULATION_SEED)))
@@ -157,6 +172,12 @@ class ResponsePrior:
         """Inverse variance of the symmetric point, (g0, g1) moving it by -(1, point)/slope."""
         lean = np.array([0.0, 0.0, 1.0, self.point]) / self.slope
         return float(1 / (lean @ np.linalg.inv(np.asarray(self.information)) @ lean))
+
+    def lines(self) -> tuple[Array, Array]:
+        """Mean and variance [4] of (g0, f0, g1, f1), the order of an adaptive observer."""
+        order = [2, 0, 3, 1]
+        covariance = np.linalg.inv(np.asarray(self.information))
+        return np.asarray(self.mean)[order], np.diag(covariance)[order]
 
     def rows(self) -> Array:
         """Numbers [18] of a `BlockObserver`."""

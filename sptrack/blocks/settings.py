@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from sptrack.devices import Cells
 
 PRIORS = ("flat", "population")
-MOST_BITS = 22
+BEYOND = 0.25
+"""How far beyond the nominal bounds, in their distance, an adaptive observer looks for a symmetric point."""
+MAX_BITS = 22
 """Widest fixed-point numbers."""
 
 
@@ -33,7 +35,7 @@ class ObserverSettings:
     Parameters
     ----------
     form : str
-        "block", "direction", "scalar" or "predictor", see `InputAwareObserver`.
+        "adaptive", "block", "direction", "scalar" or "predictor", see `InputAwareObserver`.
     forgetting : float
         Share of what is known that is forgotten per step, 0 <= forgetting < 1; above 0 for a predictor.
     prior : str
@@ -42,7 +44,8 @@ class ObserverSettings:
     weight : float
         Pulses that the flat prior is worth, per parameter; factor on the information of a population's.
     limit : float
-        Estimates stay within this fraction of the nominal bounds.
+        Estimates stay within this fraction of the nominal bounds. An adaptive observer knows of none:
+        estimates may lie half a range beyond them.
     floor : float
         Least slope of G used, as a fraction of the nominal one.
     sent : bool
@@ -81,8 +84,8 @@ class ObserverSettings:
             raise ParameterError("forgetting must be above 0 for a predictor, whose gains are fixed, got 0")
         for name in ("weight_bits", "point_bits"):
             check_whole(name, getattr(self, name), 0)
-            if getattr(self, name) > MOST_BITS:
-                raise ParameterError(f"{name} must be at most {MOST_BITS}, got {getattr(self, name)}")
+            if getattr(self, name) > MAX_BITS:
+                raise ParameterError(f"{name} must be at most {MAX_BITS}, got {getattr(self, name)}")
         for name in ("weight", "limit", "floor", "drive"):
             check_number(f"observer {name}", getattr(self, name), above=0)
 
@@ -120,7 +123,8 @@ class ObserverSettings:
         device, dw = cells.device, cells.dw_min
         response = device.response
         pulse, relative = pulse_noise(cells)
-        prior = ResponsePrior.population if self.prior == "population" else ResponsePrior.flat
+        flat = ResponsePrior.wide if self.form == "adaptive" else ResponsePrior.flat
+        prior = ResponsePrior.population if self.prior == "population" else flat
         errors = DriveErrors(
             read_noise=math.hypot(read_noise, device.write_noise * dw),
             pulse=pulse,
@@ -130,6 +134,9 @@ class ObserverSettings:
         )
         floor = self.floor * nominal_response(device)[1]
         low, high = self.limit * response.w_min, self.limit * response.w_max
+        if self.form == "adaptive":
+            reach = BEYOND * (response.w_max - response.w_min)
+            low, high = response.w_min - reach, response.w_max + reach
         return InputAwareObserver(
             dw_min=dw,
             prior=prior(device, self.weight),

@@ -7,6 +7,7 @@ A text is a name and settings, ``name:key=value,key=value``; filters in a row ar
     cic:length=64+boxcar:length=10   mls:register=7
     sos:file=elliptic.json           none
     fir:file=taps.csv                observer:form=block,forgetting=2e-4
+    loop:bandwidth=0.01,damping=0.7
 
 A table has the name under ``kind`` and the same keys; a list of tables is a row of filters. Keys are the
 fields of the block. Coefficients are lists of numbers (``sos``: rows of six, ``taps``, ``b`` and ``a``) or
@@ -41,6 +42,7 @@ from sptrack.blocks.filters import (
     LastSample,
     SteadyKalman,
 )
+from sptrack.blocks.loop import TrackingLoop
 from sptrack.blocks.settings import ObserverSettings
 from sptrack.errors import ParameterError, nearest, one_line
 from sptrack.values import plain_item
@@ -58,6 +60,7 @@ FILTERS: dict[str, type[Any]] = {
     "sos": SOS,
     "ba": SOS,
     "fir": FIR,
+    "loop": TrackingLoop,
     "last": LastSample,
     "period-mean": PeriodMean,
     "fixed": Fixed,
@@ -65,6 +68,7 @@ FILTERS: dict[str, type[Any]] = {
 """Filters and estimators by name; ``ba`` becomes sections."""
 OBSERVERS = {
     "observer": "block",
+    "adaptive-observer": "adaptive",
     "direction-observer": "direction",
     "scalar-observer": "scalar",
     "predictor-observer": "predictor",

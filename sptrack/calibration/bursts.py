@@ -48,7 +48,7 @@ _PROBE = 32
 """A stage over the pulses that show how large the steps are."""
 _FIRST_REACH = 0.8
 """Distance that the first burst carries the median cell, in units of half the nominal range."""
-_MOST_PAIRS = 100
+_MAX_PAIRS = 100
 _TINY = 1e-6
 
 
@@ -176,7 +176,7 @@ class BurstFit:
                 run.weights(fit.points),
                 uncertainty=run.half * fit.sigma.reshape(array.shape),
                 placement=run.placement(),
-                prior_share=float(np.mean(fit.prior_share)),
+                prior_fraction=float(np.mean(fit.prior_fraction)),
             )
             if done:
                 break
@@ -261,7 +261,7 @@ class _Run:
         step, reach = self._step, _FIRST_REACH
         if self._fit is not None:
             step, reach = float(np.median(np.exp(self._fit.theta[:2]))), self.settings.reach
-        return max(1, min(_MOST_PAIRS, math.ceil(0.5 * left * step / reach)))
+        return max(1, min(_MAX_PAIRS, math.ceil(0.5 * left * step / reach)))
 
     def _burst(self, left: float) -> float:
         return left / (2 * self._pairs(left))

@@ -40,7 +40,7 @@ class Estimates(NamedTuple):
         Standard error that the method itself states for each cell, weight units.
     placement : array [n] or None
         Pulses per cell, on average, that would still bring the cells to their points; None: they are there.
-    prior_share : array [n] or None
+    prior_fraction : array [n] or None
         Share of the estimates that comes from a prior and not from reads, 0 to 1, mean over cells.
     method : str
         Name of the calibrator.
@@ -54,7 +54,7 @@ class Estimates(NamedTuple):
     reads: Array | None = None
     uncertainty: Array | None = None
     placement: Array | None = None
-    prior_share: Array | None = None
+    prior_fraction: Array | None = None
     method: str = "zero-shifting"
 
     @property
@@ -235,12 +235,12 @@ class Record:
         *,
         uncertainty: Array | None = None,
         placement: float | None = None,
-        prior_share: float | None = None,
+        prior_fraction: float | None = None,
     ) -> bool:
         """Note an estimate [R, C]; True if the stop rule wants to end."""
         pulses = int(np.ceil(self._driver.pulses - 1e-9))
         row = {"pulses": pulses, "reads": self._driver.reads, "points": point, "uncertainty": uncertainty}
-        self._rows.append(row | {"placement": placement, "prior_share": prior_share})
+        self._rows.append(row | {"placement": placement, "prior_fraction": prior_fraction})
         if self._stop is None or len(self._rows) < 2:
             return False
         return bool(self._stop(pulses, point, self._rows[-2]["points"]))
@@ -261,6 +261,6 @@ class Record:
             np.array([row["reads"] for row in self._rows], np.int64),
             column("uncertainty"),
             column("placement"),
-            column("prior_share"),
+            column("prior_fraction"),
             self._method,
         )

@@ -193,7 +193,7 @@ class ObserverFit:
                 watch.middle + watch.half * points.reshape(array.shape),
                 uncertainty=watch.half * sigma.reshape(array.shape),
                 placement=watch.placement(points),
-                prior_share=share,
+                prior_fraction=share,
             )
             if done:
                 stopped = count != counts[-1]

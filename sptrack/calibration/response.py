@@ -37,7 +37,7 @@ _FLOOR = 1e-6
 _CHUNK = 1 << 14
 _STEPS = (1e-9, 0.5)
 _BOUNDS = (0.04, 25.0)
-_MOST_LOSS = 0.9
+_MAX_LOSS = 0.9
 _POPULATION = (64, 64)
 
 
@@ -155,20 +155,20 @@ class Fit(NamedTuple):
         Symmetric points.
     sigma : array [cells]
         Their standard errors.
-    prior_share : array [cells]
+    prior_fraction : array [cells]
         Share of their variance that the prior's information stands for, 0 to 1.
     """
 
     theta: Array
     points: Array
     sigma: Array
-    prior_share: Array
+    prior_fraction: Array
 
 
 def _losses(theta: Array) -> tuple[Array, Array]:
     """u/t and d/b, the shares of the way to the bound ahead that one pulse goes; below 1."""
     up, down = np.exp(theta[0] - theta[2]), np.exp(theta[1] - theta[3])
-    return np.where(up.real < _MOST_LOSS, up, _MOST_LOSS), np.where(down.real < _MOST_LOSS, down, _MOST_LOSS)
+    return np.where(up.real < _MAX_LOSS, up, _MAX_LOSS), np.where(down.real < _MAX_LOSS, down, _MAX_LOSS)
 
 
 def _means(theta: Array, counts: Array) -> list[Array]:

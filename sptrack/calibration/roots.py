@@ -122,7 +122,7 @@ class RootFinding:
                 search.weights(search.points),
                 uncertainty=search.half * search.sigma.reshape(array.shape),
                 placement=float(np.mean(np.abs(search.pulses_to(search.points)))),
-                prior_share=float(np.mean(search.share)),
+                prior_fraction=float(np.mean(search.share)),
             )
             if done:
                 break

@@ -13,72 +13,56 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from sptrack import SptrackError, __version__
 from sptrack.cli._signals import EndingSignals, Terminated
 from sptrack.errors import one_line
 from sptrack.invocation import invoked_as
 
-BAD_INPUT, DEFECT = 2, 70
+BAD_INPUT, DEFECT, INCOMPLETE = 2, 70, 75
 _ASCII = str.maketrans({"±": "+-", "≤": "<=", "≥": ">=", "×": "x", "µ": "u", "…": "...", "─": "-", "━": "-"})
 
 app = App(
     name="sptrack",
     version=__version__,
-    help="Signal processing for analog reference tracking: symmetric points of resistive crossbar cells.",
+    help="Signal processing for analog reference tracking: symmetric points of resistive crossbar cells.\n\n"
+    "Start with sptrack calibrate: it finds the symmetric points of a default device, in seconds. "
+    "sptrack COMMAND --help tells the options of a command.",
     default_parameter=Parameter(negative=""),
     suppress_keyboard_interrupt=False,
 )
-app.command(
-    "sptrack.cli.budget:budget",
-    name="budget",
-    help="What limits the symmetric points that a method tracks, source by source.",
-)
-app.command(
-    "sptrack.cli.calibrate:calibrate",
-    name="calibrate",
-    help="Find symmetric points by zero-shifting and certify them.",
-)
-app.command(
-    "sptrack.cli.design:design",
-    name="design",
-    help="Choose filter, chopper and rates for requirements, and simulate the choice.",
-)
-app.command("sptrack.cli.devices:devices", name="devices", help="List devices, or show one.")
-app.command("sptrack.cli.doctor:doctor", name="doctor", help="Report what this installation offers.")
-app.command(
-    "sptrack.cli.explain:explain",
-    name="explain",
-    help="What the settings of a method amount to, with warnings.",
-)
-app.command("sptrack.cli.fit:fit", name="fit", help="Fit measured pulse responses of one or many cells.")
-app.command("sptrack.cli.report:report", name="report", help="Make one HTML page of a result folder.")
-app.command(
-    "sptrack.cli.response:response",
-    name="response",
-    help="What a filter and a chopper pass, and what error that leaves.",
-)
-app.command(
-    "sptrack.cli.sweep:sweep", name="sweep", help="Run a command over a grid or sample of its parameters."
-)
-app.command(
-    "sptrack.cli.train:train",
-    name="train",
-    help="Train a neural network on analog arrays and compare methods.",
-)
-app.command("sptrack.cli.track:track", name="track", help="Run methods on a problem and compare them.")
-app.command(
-    "sptrack.cli.tune:tune", name="tune", help="Tune the settings of a method, scored on held-out problems."
-)
-app.command(
-    "sptrack.cli.verify:verify", name="verify", help="Hold the bounds on zero-shifting against simulation."
-)
-app.command(
-    "sptrack.cli.warmup:warmup",
-    name="warmup",
-    help="Compile all kernels now, so that no command has to wait.",
-)
+_COMMANDS = {
+    "Devices": {
+        "devices": "List devices, or show one.",
+        "fit": "Fit a device to measured pulse responses of one or many cells.",
+    },
+    "Symmetric points before training": {
+        "calibrate": "Find the symmetric point of every cell and certify the result.",
+        "verify": "Check the bounds on zero-shifting by simulation.",
+    },
+    "Filters and choppers": {
+        "design": "Choose filter, chopper and rates for requirements, and simulate the choice.",
+        "response": "Show the response of a filter and a chopper, and the error that remains.",
+        "explain": "Explain what the settings of a method amount to, with warnings.",
+    },
+    "Tracking during training": {
+        "track": "Run methods on a problem and compare them.",
+        "tune": "Tune the settings of a method, scored on held-out problems.",
+        "budget": "Split the error of the tracked symmetric points by its sources.",
+        "train": "Train a neural network on analog arrays and compare methods.",
+    },
+    "Many runs, reports, installation": {
+        "sweep": "Run a command over a grid or sample of its parameters.",
+        "report": "Make one HTML page of a result folder.",
+        "doctor": "Report what this installation offers.",
+        "warmup": "Compile all kernels now, so that no command has to wait.",
+    },
+}
+for _place, (_group, _helps) in enumerate(_COMMANDS.items()):
+    _shown = Group(_group, sort_key=_place)
+    for _name, _help in _helps.items():
+        app.command(f"sptrack.cli.{_name}:{_name}", name=_name, help=_help, group=_shown)
 
 app.register_install_completion_command(help="Install completion for bash, zsh or fish, and say where.")
 
@@ -96,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: the command's own (0 when it returns None, 1 where a target is missed), 2 on bad input,
         too little memory or a refusing file system, 130 when interrupted, 143 when terminated, 141 when the
-        reader of stdout went away, 70 after a defect, whose traceback is printed.
+        reader of stdout went away, 70 after a defect, whose traceback is printed, 75 when a sweep misses
+        cells that the same command would compute.
     """
     _open_closed_streams()
     _tolerate_narrow_streams()
@@ -119,7 +104,7 @@ def _status(arguments: Sequence[str]) -> int:
     except (CycloptsError, SptrackError) as error:
         return _fail(str(error), BAD_INPUT)
     except MemoryError as error:
-        return _fail(f"not enough memory: {error or 'fewer cells wanted'}", BAD_INPUT)
+        return _fail(f"not enough memory: {error or 'use fewer cells'}", BAD_INPUT)
     except BrokenPipeError:
         # what Python still holds for stdout must not be flushed into the closed pipe at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

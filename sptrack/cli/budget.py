@@ -11,13 +11,23 @@ from cyclopts import Parameter
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
+from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.evaluation.budget import budget_rows, error_budget
+from sptrack.intervals import interval_text
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_FILE_WIDTH = 120
+_REMEDIES = {
+    "chopper": "a periodic chopper (--chopper periodic:half_period=N) flips at regular intervals",
+    "leakage": "a narrower filter (--filter ema:eta=...) passes less of the chopped gradient",
+    "read-noise": "more reads, or a narrower filter (--filter ema:eta=...)",
+    "granularity": "a smaller rate alpha, or a device with finer steps",
+    "cycle-noise": "a smaller rate alpha averages over more pulses",
+    "spread": "an observer (--method o-rider) learns each cell's own response",
+}
+"""What reduces a source of the error."""
 
 
 @Parameter(name="*")
@@ -117,36 +127,43 @@ def budget(
 
 
 def _print(rows: dict[str, Any], title: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    to, total = console(), rows["total"]
+    sources = sorted(rows["sources"], key=lambda row: -row["saved"])
+    show_verdict(to, *_verdict(sources, rows))
+    columns = (
+        Column("source", left=True),
+        Column("saves if off (95 %)"),
+        Column("share"),
+        Column("adds if alone (95 %)", 2),
+        Column("share", 3),
+        Column("off means", 1, wraps=True),
+    )
+    body = [[row["source"], *_two(row, "saved", "added", total), row["off"]] for row in sources]
+    body += [
+        ["remainder", *_two(rows, "saved_remainder", "added_remainder", total), "interaction"],
+        ["floor", *_two(rows, "floor", "floor", total), "all of them off"],
+        ["total", *_two(rows, "total", "total", total), "all of them on"],
+    ]
+    show_table(to, f"Error budget: {title}", columns, body)
+    show_lines(to, ["Mean (Q - SP)² over the cells and the last tenth of the steps, weight units squared."])
+    show_next(to, _REMEDIES.get(sources[0]["source"], "sptrack design finds settings for a required error"))
 
-    table = Table(title=f"Error budget: {title}", box=box.SIMPLE_HEAD)
-    table.add_column("source")
-    for heading in ("saves if off (95 %)", "share", "adds if alone (95 %)", "share"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("off means")
-    total = rows["total"]
-    for row in sorted(rows["sources"], key=lambda row: -row["saved"]):
-        table.add_row(row["source"], *_two(row, "saved", "added", total), row["off"])
-    table.add_row("remainder", *_two(rows, "saved_remainder", "added_remainder", total), "interaction")
-    table.add_row("floor", *_two(rows, "floor", "floor", total), "all of them off")
-    table.add_row("total", *_two(rows, "total", "total", total), "all of them on")
-    console = Console()
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    console.print(table)
-    text = "Mean (Q - SP)² over the cells and the last tenth of the steps, weight units squared; "
-    text += f"RMS {total**0.5:.3g} weight units."
-    console.print(text, highlight=False)
+
+def _verdict(sources: list[dict[str, Any]], rows: dict[str, Any]) -> tuple[str, str, bool | None]:
+    """Word, reason and meaning: the largest source, if its interval is above zero."""
+    first, total = sources[0], rows["total"]
+    rms = f"of the mean squared error of Q, rms {total**0.5:.3g} weight units"
+    share = f"{100 * first['saved'] / total:.0f} %" if total > 0 else "nothing"
+    if first["saved_ci"][0] > 0:
+        return "LARGEST SOURCE", f"{first['source']}: without it {share} {rms}, would go", True
+    return "NOT RESOLVED", f"{first['source']} is the largest source with {share} {rms}; add --seeds", None
 
 
 def _two(row: dict[str, Any], left: str, right: str, total: float) -> list[str]:
     cells = []
     for key in (left, right):
-        half = 0.5 * (row[f"{key}_ci"][1] - row[f"{key}_ci"][0])
         share = f"{100 * row[key] / total:.0f} %" if total > 0 else "-"
-        cells += [f"{row[key]:.3g} ± {half:.1g}", share]
+        cells += [interval_text(row[key], *row[f"{key}_ci"]), share]
     return cells
 
 

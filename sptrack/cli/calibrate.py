@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -17,9 +17,11 @@ from sptrack.calibration.zero_shifting import PROGRAMS
 from sptrack.cli._figures import load_ahead, write_figures
 from sptrack.cli._input import ArrayInput
 from sptrack.cli._progress import progress_bar
+from sptrack.cli._show import Column, console, show_next, show_pairs, show_table, show_verdict
 from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells
+from sptrack.devices.device import ReadingScale
 from sptrack.errors import ParameterError, nearest
 from sptrack.evaluation.certificate import (
     PLAIN,
@@ -34,9 +36,6 @@ from sptrack.evaluation.certificate import (
 from sptrack.evaluation.recommendation import Candidate, recommend
 from sptrack.intervals import interval_text
 from sptrack.results import json_text, output_folder, save, write_atomic
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 _PILOT = 64
 _LONG = 60.0
@@ -173,7 +172,7 @@ def calibrate(
     if output.json:
         print(json_text(result.certificate), end="")
     else:
-        _print(result.certificate)
+        _print(result.certificate, cells.device.scale, method.method == "auto", output.out)
     return 1 if target is not None and not result.certificate.met else 0
 
 
@@ -226,33 +225,42 @@ def _announce(bar: Crossbar, schedule: tuple[int, ...], mode: str) -> None:
         print(f"about {seconds / 60:.0f} minutes and {gigabytes:.1f} GB of memory", file=sys.stderr)
 
 
-def _print(certificate: Certificate) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    c = certificate
-    rows, columns = c.cells
-    console = Console()
+def _print(c: Certificate, unit: ReadingScale | None, auto: bool, out: Path | None) -> None:
+    to = console()
+    show_verdict(to, "TARGET MET" if c.met else "TARGET MISSED", c.verdict, good=c.met)
     if c.candidates:
-        console.print(_candidates(c.candidates))
-    title = f"{c.device}, {rows} x {columns} cells, {method_title(c)}"
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    for heading in ("pulses", "RMS error (95 %)", "theory", "median", "mean offset", "std offset"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for k, pulses in enumerate(c.pulses):
-        half = 0.5 * (c.rms_error_ci[k][1] - c.rms_error_ci[k][0])
-        table.add_row(
-            str(pulses),
-            f"{c.rms_error[k]:.4g} ± {half:.1g}",
-            "-" if c.rms_theory is None else f"{c.rms_theory[k]:.4g}",
-            f"{c.median_error[k]:.4g}",
-            f"{c.mean_offset[k]:+.4g}",
-            f"{c.std_offset[k]:+.4g}",
+        columns = (
+            Column("method", left=True),
+            Column("pulses"),
+            Column("reads", 2),
+            Column("placement", 3),
+            Column("cost"),
+            Column("RMS error (95 %)"),
+            Column("median", 4),
         )
-    console.print(table)
-    for line in _summary(c):
-        console.print(line, highlight=False, soft_wrap=True)
+        show_table(
+            to, "calibrators for this device, cheapest first", columns, [*map(_candidate, c.candidates)]
+        )
+    columns = (
+        Column("pulses"),
+        Column("RMS error (95 %)"),
+        *((Column("theory"),) if c.rms_theory is not None else ()),
+        Column("median", 1),
+        Column("mean offset", 2),
+        Column("std offset", 3),
+    )
+    rows, columns_of_cells = c.cells
+    show_table(to, f"{c.device}, {rows} x {columns_of_cells} cells, {method_title(c)}", columns, [*_rows(c)])
+    show_pairs(to, _summary(c, unit))
+    show_next(to, _advice(c, auto, out))
+
+
+def _rows(c: Certificate) -> Iterator[list[str]]:
+    for k, pulses in enumerate(c.pulses):
+        theory = [] if c.rms_theory is None else [f"{c.rms_theory[k]:.4g}"]
+        offsets = (f"{value[k]:+.3g}" for value in (c.mean_offset, c.std_offset))
+        error = interval_text(c.rms_error[k], *c.rms_error_ci[k])
+        yield [f"{pulses:,}", error, *theory, f"{c.median_error[k]:.3g}", *offsets]
 
 
 def method_title(c: Certificate) -> str:
@@ -260,42 +268,41 @@ def method_title(c: Certificate) -> str:
     return f"{c.mode} zero-shifting" if c.method in PLAIN else c.method
 
 
-def _candidates(rows: list[Candidate]) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    title = "calibrators for this device, cheapest first"
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("method", no_wrap=True)
-    for heading in ("pulses", "reads", "placement", "cost", "RMS error (95 %)", "median"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            row.method,
-            str(row.pulses),
-            str(row.reads),
-            f"{row.placement:.0f}",
-            f"{row.cost:.0f}" if row.met else "missed",
-            interval_text(row.rms, *row.rms_ci),
-            f"{row.median:.3g}",
-        )
-    return table
+def _candidate(row: Candidate) -> list[str]:
+    cost = f"{row.cost:,.0f}" if row.met else "missed"
+    error = interval_text(row.rms, *row.rms_ci)
+    numbers = (f"{row.pulses:,}", f"{row.reads}", f"{row.placement:,.0f}", cost, error, f"{row.median:.2g}")
+    return [row.method, *numbers]
 
 
-def _summary(c: Certificate) -> Iterator[str]:
-    def number(value: int | float | None) -> str:
-        return "-" if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
-
+def _summary(c: Certificate, unit: ReadingScale | None) -> Iterator[tuple[str, str]]:
+    if unit is not None and unit.unit:
+        low, high = (unit.size(end) for end in c.rms_error_ci[-1])
+        error = interval_text(unit.size(c.rms_error[-1]), low, high)
+        yield f"in {unit.unit}", f"RMS error {error}, target {unit.size(c.target):.4g}"
     if c.method not in PLAIN:
-        yield f"reads of each cell      {number(c.reads[-1])}, placement {c.placement[-1]:,.0f} pulses"
-    yield f"pulses for the target   theory {number(c.pulses_needed_theory)} ({c.theory})"
-    yield f"                        measured {number(c.pulses_needed_measured)}"
-    yield f"error floor             {number(c.floor)} weight units"
-    cost = "" if c.cost is None else f", cost {number(c.cost)} pulse units per cell"
-    yield f"recommended             {number(c.recommended_pulses)} pulses{cost}"
+        yield "reads", f"{c.reads[-1]:,} of each cell, placement {c.placement[-1]:,.0f} pulses"
+    if c.pulses_needed_theory is not None:
+        yield "pulses needed", f"{c.pulses_needed_theory:,} by theory ({c.theory})"
+    if c.pulses_needed_measured is not None:
+        yield "pulses needed", f"{c.pulses_needed_measured:,} in this simulation"
+    if c.recommended_pulses is not None:
+        cost = "" if c.cost is None else f", cost {c.cost:,.0f} pulse units per cell"
+        yield "recommended", f"{c.recommended_pulses:,} pulses{cost}"
+    if c.floor is not None:
+        yield "error floor", f"{c.floor:.4g} weight units remain however many pulses are applied"
     for note in c.notes:
-        yield f"note                    {note}"
-    yield f"verdict                 {c.verdict}"
+        yield "note", note
+
+
+def _advice(c: Certificate, auto: bool, out: Path | None) -> str:
+    if not auto and c.method in PLAIN:
+        return "--method auto compares cheaper calibrators for this device"
+    if not c.met and c.recommended_pulses is not None:
+        return f"--pulses {c.recommended_pulses}"
+    if out is None:
+        return "--out DIR writes certificate, map of symmetric points and figures"
+    return f"sptrack report {out} makes one page of it"
 
 
 def _write(result: Calibration, folder: Path, seed: int) -> None:

@@ -10,15 +10,17 @@ from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
+from sptrack.cli._show import Column, console, show_next, show_pairs, show_table, show_verdict
 from sptrack.intervals import interval_text
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 if TYPE_CHECKING:
     from sptrack.design import Design
     from sptrack.design.checking import Row
+    from sptrack.design.choice import Conflict
+    from sptrack.design.specification import Specification
 
 MISSED = 1
-_FILE_WIDTH = 100
 
 
 @Parameter(name="*")
@@ -124,27 +126,28 @@ def report(made: "Design") -> dict[str, Any]:
         "enbw": chosen.enbw,
         "quantities": [asdict(row) for row in made.check.rows],
         "misses": [miss._asdict() for miss in made.misses],
+        "conflicts": [one._asdict() for one in made.conflicts],
         "training": made.check.training,
         "warnings": list(made.warnings),
     }
 
 
 def _print(made: "Design") -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from sptrack.design.specification import UNITS
 
-    spec, told = made.search.specification, report(made)
-    title = f"{told['device']}, {spec.steps} steps: {told['estimator']}, chopper {told['chopper']}"
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    for heading in ("quantity", "limit", "predicted", "measured (95 %)", "margin", "verdict", "unit"):
-        table.add_column(
-            heading, justify="left" if heading in ("quantity", "unit") else "right", no_wrap=True
-        )
-    for row in made.check.rows:
-        table.add_row(
+    spec, told, to = made.search.specification, report(made), console()
+    show_verdict(to, *_verdict(made))
+    columns = (
+        Column("quantity", left=True),
+        Column("limit"),
+        Column("predicted", 1),
+        Column("simulated (95 %)"),
+        Column("margin", 3),
+        Column("verdict"),
+        Column("unit", 2, left=True),
+    )
+    rows = [
+        [
             row.name,
             "-" if row.limit is None else f"{row.limit:g}",
             f"{row.predicted:.4g}",
@@ -152,20 +155,71 @@ def _print(made: "Design") -> None:
             "-" if row.margin is None else f"{row.margin:.2f}",
             row.verdict,
             UNITS[row.name],
-        )
-    console = Console()
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    console.print(table)
-    lines = [
-        f"alpha {told['alpha']:.4g}, eta {told['eta']:.4g}, gamma {told['gamma']:.3g}, beta "
-        f"{told['beta']:.4g}; {_bandwidth(made)}",
-        f"trained on the quadratic problem: |W - W*|² {told['training']['w']:.3g} "
-        f"(untrained {told['training']['untrained']:.3g}), |Q - SP|² {told['training']['q']:.3g}",
-        *(_miss(miss) for miss in made.misses),
-        *(f"warning: {text}" for text in made.warnings),
+        ]
+        for row in made.check.rows
     ]
-    console.print("\n".join(lines), highlight=False)
+    title = f"{told['device']}, {spec.steps:,} steps: {told['estimator']}, chopper {told['chopper']}"
+    show_table(to, title, columns, rows)
+    settings = f"alpha {told['alpha']:.4g}, eta {told['eta']:.4g}, gamma {told['gamma']:.3g}, "
+    training = told["training"]
+    pairs = [
+        ("settings", f"{settings}beta {told['beta']:.4g}; {_bandwidth(made)}"),
+        (
+            "training",
+            f"on the quadratic problem: |W - W*|² {training['w']:.3g} (untrained "
+            f"{training['untrained']:.3g}), "
+            f"|Q - SP|² {training['q']:.3g}",
+        ),
+        *(("in the way", _conflict(one, spec)) for one in made.conflicts[1:]),
+        *(("in the way", _miss(miss)) for miss in made.misses if not made.conflicts),
+        *(("warning", text) for text in made.warnings),
+    ]
+    show_pairs(to, pairs)
+    show_next(to, _advice(made))
+
+
+def _verdict(made: "Design") -> tuple[str, str, bool | None]:
+    """Word, reason and meaning."""
+    spec = made.search.specification
+    limits = ", ".join(f"{name} {limit:g}" for name, limit in spec.requirements.limits.items())
+    if made.met:
+        return "REQUIREMENTS MET", f"{limits}: simulated with {made.check.seeds} noises", True
+    if made.search.feasible and not made.misses:
+        rows = [row for row in made.check.rows if row.verdict in ("missed", "uncertain")]
+        names = ", ".join(f"{row.name} {_measured(row)} against {row.limit:g}" for row in rows)
+        return "NOT SHOWN", f"predicted to hold, but simulated {names}", None
+    if made.conflicts:
+        return "NOT FEASIBLE", _conflict(made.conflicts[0], spec), False
+    return "NOT FEASIBLE", f"{limits} exclude each other together, though no two of them do", False
+
+
+def _conflict(found: "Conflict", spec: "Specification") -> str:
+    """A limit out of reach, or two that exclude each other, and what is feasible instead."""
+    from sptrack.design.specification import UNITS
+
+    limits = spec.requirements.limits
+    names = [f"{name} {limits[name]:g}" for name in found.names]
+    ways = [
+        f"{name} {_amount(value)} {UNITS[name]}".removesuffix(" 1")
+        for name, value in zip(found.names, found.reachable, strict=True)
+        if not math.isnan(value)
+    ]
+    if len(names) == 1:
+        return f"{names[0]} is out of reach" + (f"; nearest is {ways[0]}" if ways else ": it is never met")
+    met = f"; meet them with {' or '.join(ways)}" if ways else ""
+    return f"{' and '.join(names)} conflict{met}"
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _advice(made: "Design") -> str:
+    if not made.met and made.search.feasible and not made.misses:
+        return "add --seeds for narrower intervals, or raise --margin"
+    if not made.met:
+        return "relax one of the limits above, or --out DIR draws the trade-offs (pareto.png)"
+    return "--out DIR writes design.toml, for sptrack track --config DIR/design.toml"
 
 
 def _measured(row: "Row") -> str:
@@ -175,7 +229,7 @@ def _measured(row: "Row") -> str:
     low, high = row.interval
     if math.isinf(high):
         return f"> {row.measured:.4g}"
-    return f"{row.measured:.4g}" if low == high else interval_text(row.measured, low, high, digits=4)
+    return f"{row.measured:.4g}" if low == high else interval_text(row.measured, low, high)
 
 
 def _bandwidth(made: "Design") -> str:

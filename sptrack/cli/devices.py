@@ -7,6 +7,7 @@ from typing import Any
 
 from cyclopts import App
 
+from sptrack.cli._show import Column, console, show_next, show_table
 from sptrack.devices.config import device_named, device_to_mapping, device_to_toml
 from sptrack.devices.device import Device, Fit, Reference
 from sptrack.devices.presets import preset, preset_names
@@ -17,7 +18,16 @@ from sptrack.results import json_text
 devices = App(name="devices", help="List devices, or show one: parameters, symmetric points, pictures.")
 
 _CELLS = "64x64"
-_HEADINGS = ("name", "family", "states", "dw_min", "SP mean", "SP std", "cycle noise", "source")
+_COLUMNS = (
+    Column("name", left=True),
+    Column("family", 1, left=True),
+    Column("states"),
+    Column("dw_min", 5),
+    Column("SP mean"),
+    Column("SP std", 3),
+    Column("cycle noise", 4),
+    Column("source", 2, wraps=True),
+)
 
 
 @devices.command(name="list")
@@ -33,10 +43,9 @@ def list_devices(*, json: bool = False) -> None:
     if json:
         print(json_text(entries), end="")
         return
-    rows = [_HEADINGS, *(_row(entry) for entry in entries)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(_HEADINGS))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    to = console()
+    show_table(to, f"symmetric points (SP) of {_CELLS} cells, weight units", _COLUMNS, [*map(_row, entries)])
+    show_next(to, "sptrack devices show NAME; sptrack calibrate --device NAME")
 
 
 @devices.command(name="show")

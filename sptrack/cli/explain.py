@@ -1,6 +1,7 @@
 """`sptrack explain`: rates, times and errors that the settings of a method amount to."""
 
 from sptrack.cli._setup import SetupInput, chosen_methods
+from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.evaluation.explain import Explanation
 from sptrack.evaluation.explain import explain as explanation_of
 from sptrack.results import json_text
@@ -31,10 +32,24 @@ def explain(*, setup: SetupInput = _SETUP, steps: int = 20000, json: bool = Fals
 
 
 def _print(made: Explanation) -> None:
-    print(f"{made.method} on {made.problem}, device {made.device}; means over the cells")
+    to = console()
+    where = f"{made.method} on {made.problem}, device {made.device}"
+    if made.warnings:
+        many = "one warning" if len(made.warnings) == 1 else f"{len(made.warnings)} warnings"
+        show_verdict(to, "WARNING", f"{where}: {many}, below", good=None)
+    else:
+        show_verdict(to, "NO WARNINGS", f"{where}: stable, within the range of the linear theory", good=True)
+    show_lines(to, (f"warning: {warning}" for warning in made.warnings))
+    columns = (
+        Column("quantity", left=True),
+        Column("value"),
+        Column("unit", 1, left=True),
+        Column("meaning", wraps=True),
+    )
+    rows = []
     for item in made.quantities:
         digits = 6 if item.name.startswith("loop_pole") else 4
         value = "-" if item.value is None else f"{item.value:.{digits}g}"
-        print(f"  {item.name:<22} {value:>10} {item.unit:<13} {item.meaning}")
-    for warning in made.warnings:
-        print(f"warning: {warning}")
+        rows.append([item.name, value, "" if item.unit == "1" else item.unit, item.meaning])
+    show_table(to, "means over the cells, by formulas alone", columns, rows)
+    show_next(to, "sptrack track runs it; sptrack design finds settings for a required error")

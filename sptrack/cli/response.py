@@ -1,5 +1,6 @@
 """`sptrack response`: effect of a filter and a chopper on a gradient, on the cells of a device."""
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
+from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.errors import ParameterError
 from sptrack.intervals import interval_text
 from sptrack.results import json_text, output_folder, save, write_atomic
+from sptrack.values import check_choice
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sptrack.response import ChainResponse, OpenLoop
 
-_FILE_WIDTH = 118
+_LINES = 8
+"""Lines of the chopper that are printed."""
 _ROW_OF = {"bias of Q": "bias", "rms error of Q": "reference_rms", "rms error of P": "fast_rms"}
 """Quantity beside which a measured term of the error stands."""
 
@@ -77,13 +83,34 @@ class GradientInput:
     seed: int = 0
 
 
-_CHAIN, _GRADIENT = ChainInput(), GradientInput()
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitalInput:
+    """Digital side of the reference.
+
+    Parameters
+    ----------
+    decimate
+        Steps between reads of the filtered reference: which lines of the chopper fold where.
+    coefficient_bits
+        Word length of the filter's coefficients, 2 to 53; 0: exact.
+    rounding
+        Rounding of the coefficients: nearest, floor or zero.
+    """
+
+    decimate: int = 1
+    coefficient_bits: int = 0
+    rounding: str = "nearest"
+
+
+_CHAIN, _GRADIENT, _DIGITAL = ChainInput(), GradientInput(), DigitalInput()
 
 
 def response(
     *,
     chain: ChainInput = _CHAIN,
     gradient: GradientInput = _GRADIENT,
+    digital: DigitalInput = _DIGITAL,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -95,16 +122,25 @@ def response(
         Filter, chopper, device, file.
     gradient
         Its mean and noise, or a recording of it; rate, seed.
+    digital
+        Decimation and word length.
     out
-        Folder for response.json, response.nc, response.png and response.svg.
+        Folder for response.json, response.nc and the figures response and measures (.png, .svg).
     json
         Print JSON alone.
     """
-    from sptrack.response import respond
+    from sptrack.response import Digital, respond
 
     low_pass, driven = _assemble(chain, gradient)
-    made = respond(low_pass, driven)
-    told = {"quantities": made.quantities, "errors": _rows(made), "warnings": made.warnings}
+    check_choice("rounding", digital.rounding, ("nearest", "floor", "zero"))
+    side = Digital(every=digital.decimate, bits=digital.coefficient_bits, rounding=digital.rounding)  # type: ignore[arg-type]
+    made = respond(low_pass, driven, side)
+    told = {
+        "quantities": made.quantities,
+        "errors": _rows(made),
+        "aliases": _aliases(made),
+        "warnings": made.warnings,
+    }
     if out is not None:
         with output_folder(out) as folder:
             _write(made, told, folder)
@@ -112,7 +148,7 @@ def response(
     if json:
         print(json_text(told), end="")
     else:
-        _print(made, f"{low_pass}, {driven.chopper}")
+        _print(made, f"{low_pass}, {driven.chopper}", side.every)
 
 
 def _assemble(chain: ChainInput, gradient: GradientInput) -> tuple[Any, "OpenLoop"]:
@@ -164,27 +200,62 @@ def _rows(made: "ChainResponse") -> list[dict[str, Any]]:
     ]
 
 
-def _print(made: "ChainResponse", title: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def _aliases(made: "ChainResponse") -> list[dict[str, float]]:
+    """Lines of the chopper behind filter and decimation, strongest first."""
+    names = ("folded_line", "folded_alias", "folded_decibels", "folded_level")
+    values = zip(*(made.data[name].values.tolist() for name in names), strict=True)
+    rows = [dict(zip(("omega", "alias", "decibels", "level"), row, strict=True)) for row in values]
+    return sorted(rows, key=lambda row: -row["level"])
 
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    table.add_column("quantity", no_wrap=True)
-    for heading in ("predicted", "measured (95 %)"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    table.add_column("meaning")
-    measured = {_ROW_OF[row["term"]]: _estimate(row) for row in _rows(made) if row["term"] in _ROW_OF}
+
+def _show_aliases(to: "Console", made: "ChainResponse", every: int) -> None:
+    """Table of the strongest lines (the budget of a density is among the quantities)."""
+    rows = _aliases(made)
+    if every == 1 or not rows:
+        return
+    columns = (
+        Column("line (rad/step)", 2),
+        Column("appears at (rad/read)"),
+        Column("dB of chopped P", 1),
+        Column("rms (weight units)"),
+    )
+    names = ("omega", "alias", "decibels", "level")
+    title = f"chopper lines read every {every} steps, {min(len(rows), _LINES)} of {len(rows)}"
+    show_table(to, title, columns, [[f"{row[name]:.4g}" for name in names] for row in rows[:_LINES]])
+
+
+def _print(made: "ChainResponse", title: str, every: int) -> None:
+    to = console()
+    show_verdict(to, *_verdict(made))
+    columns = (
+        Column("quantity", left=True),
+        Column("predicted"),
+        Column("simulated (95 %)"),
+        Column("unit", 1, left=True),
+        Column("meaning", 2, wraps=True),
+    )
+    simulated = {_ROW_OF[row["term"]]: _estimate(row) for row in _rows(made) if row["term"] in _ROW_OF}
+    rows = []
     for item in made.quantities:
         value = "-" if item.value is None else f"{item.value:.4g}"
-        table.add_row(item.name, value, measured.get(item.name, ""), item.unit, item.meaning)
-    console = Console()
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    console.print(table)
-    for warning in made.warnings:
-        print(f"warning: {warning}")
+        unit = "" if item.unit == "1" else item.unit
+        rows.append([item.name, value, simulated.get(item.name, ""), unit, item.meaning])
+    show_table(to, title, columns, rows)
+    _show_aliases(to, made, every)
+    show_lines(to, (f"warning: {warning}" for warning in made.warnings))
+    show_next(to, "--out DIR draws response, spectra and error; sptrack design picks filter and chopper")
+
+
+def _verdict(made: "ChainResponse") -> tuple[str, str, bool | None]:
+    """Word, reason and meaning: the rms error of Q, predicted beside simulated."""
+    (row,) = [row for row in _rows(made) if row["term"] == "rms error of Q"]
+    predicted, (low, high) = row["predicted"], row["measured_ci"]
+    if math.isnan(row["measured"]):
+        return "PREDICTED", f"rms error of Q {predicted:.3g} weight units; not simulated", None
+    text = f"rms error of Q {_estimate(row)} weight units simulated, {predicted:.3g} predicted"
+    if low <= predicted <= high:
+        return "AGREES", text, True
+    return "DIFFERS", text, None
 
 
 def _estimate(row: Mapping[str, Any]) -> str:
@@ -196,4 +267,9 @@ def _estimate(row: Mapping[str, Any]) -> str:
 def _write(made: "ChainResponse", told: Mapping[str, Any], folder: Path) -> None:
     write_atomic(folder / "response.json", json_text(told))
     save(made.data, folder / "response.nc")
-    write_figures(folder, made.data, response="sptrack.plotting.response:response_figure")
+    write_figures(
+        folder,
+        made.data,
+        response="sptrack.plotting.response:response_figure",
+        measures="sptrack.plotting.measures:measures_figure",
+    )

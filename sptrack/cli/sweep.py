@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App, Parameter
 
+from sptrack.cli._app import BAD_INPUT, INCOMPLETE
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import Progress, progress_bar
 from sptrack.errors import ParameterError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 sweep = App(name="sweep", help="Run a command over a grid or sample of its parameters.")
 
-INCOMPLETE = 1
 _EVERY = 30.0
 _ROWS = 20
 _FILE_WIDTH = 118
@@ -92,9 +92,9 @@ def run(
     Parameters
     ----------
     file
-        TOML file: [sweep] with command (track, calibrate, response, design, budget), design (grid, random,
-        sobol), samples, repeats, seed, paired; [set] with parameters of all cells; [vary] with the axes:
-        lists of values, or low, high, scale (linear, log), count.
+        TOML file: [sweep] with command (track, calibrate, response, design, budget, train), design (grid,
+        random, sobol), samples, repeats, seed, paired; [set] with parameters of all cells; [vary] with the
+        axes: lists of values, or low, high, scale (linear, log), count.
     out
         Folder of the sweep; default: the name of the file without its ending. A sweep that is there is gone
         on with if the file has all its cells: repeats, samples and values may be added.
@@ -265,8 +265,8 @@ def _dashboard(link: str) -> None:
 
 
 def _finish(report: "Report", *, netcdf: bool, json: bool, quiet: bool) -> int:
-    """Dataset and table; the status says whether cells are missing or refused."""
-    from sptrack.sweep.results import DONE, collect, quantities, sweep_rows
+    """Dataset and table; the status says whether cells are missing, or else refused."""
+    from sptrack.sweep.results import DONE, MISSING, collect, quantities, sweep_rows
 
     data = collect(report.folder, netcdf=netcdf)
     rows = sweep_rows(data)
@@ -283,7 +283,9 @@ def _finish(report: "Report", *, netcdf: bool, json: bool, quiet: bool) -> int:
         if quantities(data):
             _print(data, rows, report.folder)
         _tell_refused(report.folder, total - done)
-    return INCOMPLETE if done < len(report.folder) else 0
+    if (data["state"] == MISSING).any():
+        return INCOMPLETE
+    return BAD_INPUT if done < len(report.folder) else 0
 
 
 def _tell_failed(report: "Report") -> None:

@@ -12,6 +12,7 @@ from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods, keep_their_own
+from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.errors import ParameterError
 from sptrack.evaluation.prediction import predict_reference
 from sptrack.intervals import interval_text
@@ -25,7 +26,6 @@ from sptrack.tracking.problems import RECORDED, problem
 if TYPE_CHECKING:
     import xarray as xr
 
-_FILE_WIDTH = 120
 _SPENT = ("pulses", "reads", "programs", "cost", "cost_digital")
 
 
@@ -165,37 +165,66 @@ def _run(setup: Setup, methods: tuple[Method, ...], amount: Amount, output: Outp
 
 
 def _print(rows: list[dict[str, Any]], setup: Setup, amount: Amount) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    title = f"{setup.problem}, {setup.settings.size} weights, {amount.steps} steps, {amount.seeds} seeds"
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    table.add_column("method", no_wrap=True, min_width=max(len(row["method"]) for row in rows))
-    headings = ("|W - W*|² (95 %)", "|Q - SP|² (95 %)", "predicted", *_SPENT[:4], "digital")
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap="%" not in heading)
+    to = console()
+    show_verdict(to, *_verdict(rows))
+    columns = (
+        Column("method", left=True),
+        Column("|W - W*|² (95 %)"),
+        Column("|Q - SP|² (95 %)", 1),
+        Column("predicted", 3),
+        Column("pulses"),
+        Column("reads", 5),
+        Column("programs", 6),
+        Column("cost", 2),
+        Column("digital", 7),
+    )
+    body = []
     for row in rows:
         counts = [row[name] / setup.settings.size for name in _SPENT]
-        table.add_row(
-            row["method"],
-            *(_estimate(row[name], row[f"{name}_ci"]) for name in ("w_mse", "sp_mse")),
-            _estimate(row["sp_mse_predicted"], None),
-            *(f"{count:,.0f}" for count in counts),
-        )
-    console = Console()
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    console.print(table)
+        errors = (_estimate(row[name], row[f"{name}_ci"]) for name in ("w_mse", "sp_mse"))
+        predicted = _estimate(row["sp_mse_predicted"], None)
+        body.append([row["method"], *errors, predicted, *(f"{count:,.0f}" for count in counts)])
+    title = f"{setup.problem}, {setup.settings.size} weights, {amount.steps:,} steps, {amount.seeds} seeds"
+    show_table(to, title, columns, body)
     text = "Squared errors (weight units squared, mean over the weights) over the last tenth of the steps; "
     text += "predicted: |Q - SP|² by linear theory with W at rest at its optimum; "
     text += "pulses, reads, programs and cost per cell of the problem, W and P together. "
     text += "Programs are renewals of an analog copy of the reference; digital: cost where hardware "
     text += "subtracts it digitally and programs nothing."
-    console.print(text, highlight=False)
-    for row in rows:
-        if row["not_predicted"] and row["sp_mse"] is not None:
-            console.print(f"{row['method']} not predicted: {row['not_predicted']}.", highlight=False)
+    unpredicted = [row for row in rows if row["not_predicted"] and row["sp_mse"] is not None]
+    lines = [f"{row['method']} not predicted: {row['not_predicted']}." for row in unpredicted]
+    show_lines(to, [text, *lines])
+    show_next(to, _advice(rows))
+
+
+def _verdict(rows: list[dict[str, Any]]) -> tuple[str, str, bool | None]:
+    """Word, reason and meaning: the method with the smallest error of W, where the intervals tell."""
+    ranked = sorted(rows, key=lambda row: row["w_mse"])
+    best = ranked[0]
+    told = f"{best['method']} reaches |W - W*|² {_estimate(best['w_mse'], best['w_mse_ci'])}"
+    if len(rows) == 1:
+        return "TRACKED", told, None
+    second = ranked[1]
+    if best["w_mse_ci"][1] >= second["w_mse_ci"][0]:
+        near = [row["method"] for row in ranked[1:] if best["w_mse_ci"][1] >= row["w_mse_ci"][0]]
+        return "NOT RESOLVED", f"{told}; its interval overlaps with {', '.join(near)}", None
+    cheapest = min(rows, key=lambda row: row["cost"])
+    price = "and is the cheapest" if cheapest is best else f"cheapest: {cheapest['method']}"
+    return (
+        "BEST",
+        f"{told}, {second['w_mse'] / best['w_mse']:.3g} times below {second['method']}; {price}",
+        True,
+    )
+
+
+def _advice(rows: list[dict[str, Any]]) -> str:
+    if len(rows) == 1:
+        return (
+            "--compare NAME NAME sets methods side by side; sptrack explain tells what the settings amount to"
+        )
+    if _verdict(rows)[2] is None:
+        return "add --seeds until the intervals part"
+    return "sptrack tune searches better settings; sptrack budget splits the error by its sources"
 
 
 def _estimate(value: float | None, ends: list[float] | None) -> str:

@@ -1,48 +1,30 @@
 """`sptrack train`: nets trained on tracked arrays."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sptrack.blocks import Block
-from sptrack.blocks.spec import chopper_from, reference_from
 from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
-from sptrack.devices.config import device_from_mapping, device_named, read_toml
-from sptrack.errors import ParameterError, nearest
+from sptrack.devices.config import read_toml
+from sptrack.errors import ParameterError
 from sptrack.results import json_text, save, write_atomic
 
 if TYPE_CHECKING:
     from sptrack.nn.training import Trainer, TrainSettings
-    from sptrack.tiles import TileSettings
-
-_TABLES = ("tile", "filter", "chopper", "device")
-_TILE = (
-    "fast_lr",
-    "transfer_lr",
-    "scale_transfer_lr",
-    "gamma",
-    "residual",
-    "hold",
-    "calibration",
-    "reference",
-    "auto_granularity",
-    "momentum",
-)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetInput:
-    """What is trained.
+    """Net, data and device.
 
     Parameters
     ----------
@@ -77,7 +59,7 @@ class NetInput:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainAmount:
-    """How much is trained.
+    """Epochs, batch, rate and seeds.
 
     Parameters
     ----------
@@ -161,12 +143,12 @@ def train(
         raise ParameterError("--resume needs --out with the folder of the interrupted run")
     if amount.epochs < 1:
         raise ParameterError(f"epochs must be at least 1, got {amount.epochs}")
-    from sptrack.nn.data import load_images
+    from sptrack.nn.config import images_named
     from sptrack.nn.training import Trainer, curves
 
     names = compare or (method or "e-rider",)
     asked = {name: _settings(name, net, amount) for name in names}
-    images = load_images(_folder(net.data))
+    images = images_named(net.data)
     with kept_folder(output.out) as folder, _interrupts() as interrupted:
         runs: dict[str, Trainer] = {}
         for name, settings in asked.items():
@@ -188,73 +170,19 @@ def train(
     return 0
 
 
-def _folder(data: str) -> str:
-    if data != "mnist":
-        return data
-    place = os.environ.get("SPTRACK_DATA")
-    if not place:
-        raise ParameterError("data mnist: set SPTRACK_DATA to the folder that holds mnist/, or pass its path")
-    return str(Path(place) / "mnist")
-
-
 def _settings(name: str, net: NetInput, amount: TrainAmount) -> "TrainSettings":
     """Settings of one run from method, file and options, the later ones first."""
-    from sptrack.nn.training import TrainSettings, published_device, published_settings
+    from sptrack.nn.config import TABLES, train_settings
 
     tables = {} if net.config is None else read_toml(net.config)
     for key, value in tables.items():
-        if key not in _TABLES or not isinstance(value, dict):
-            raise ParameterError(f"{net.config}: table {key!r} must be one of {', '.join(_TABLES)}")
-    settings, lr = published_settings(name, net.net)
-    if "tile" in tables:
-        settings = _with_tile(settings, tables["tile"], str(net.config))
-    reference = net.filter if net.filter is not None else tables.get("filter")
-    if reference is not None:
-        found = reference_from(reference, "filter")
-        if not isinstance(found, Block):
-            raise ParameterError("filter of a net must be a filter or estimator, got an observer")
-        settings = replace(settings, reference=found)
-    chopper = net.chopper if net.chopper is not None else tables.get("chopper")
-    if chopper is not None:
-        settings = replace(settings, chopper=chopper_from(chopper, "chopper"))
-    device = None
-    if net.device is not None:
-        device = device_named(net.device)
-    elif "device" in tables:
-        device = device_from_mapping(tables["device"], f"{net.config}: device")
-    return TrainSettings(
-        net=net.net,
-        settings=settings,
-        device=published_device(net.ref_mean, net.ref_std, device),
-        lr=lr if amount.lr is None else amount.lr,
-        batch=amount.batch,
-        per_sample=net.data == "digits" if amount.per_sample is None else amount.per_sample,
-        seed=amount.seed,
-        device_seed=amount.device_seed,
-    )
-
-
-def _with_tile(settings: "TileSettings", table: dict[str, Any], where: str) -> "TileSettings":
-    """Settings with the keys of a table [tile]."""
-    for key in table:
-        if key not in _TILE:
-            raise ParameterError(f"{where}: unknown key {key!r} in [tile]{nearest(key, _TILE)}")
-    direct = ("gamma", "residual", "hold", "calibration", "reference")
-    own = {key: table[key] for key in direct if key in table}
-    fast = {"rate": table["fast_lr"]} if "fast_lr" in table else {}
-    spelled = {"transfer_lr": "rate", "scale_transfer_lr": "scaled"}
-    transfer = {new: table[old] for old, new in spelled.items() if old in table}
-    kept = {key: table[key] for key in ("auto_granularity", "momentum") if key in table}
-    if kept and settings.buffer is None:
-        raise ParameterError(f"{where}: {', '.join(kept)} in [tile]: method {settings.name} has no buffer")
-    if kept and settings.buffer is not None:
-        own["buffer"] = replace(settings.buffer, **kept)
-    try:
-        own["fast"] = replace(settings.fast, **fast)
-        own["transfer"] = replace(settings.transfer, **transfer)
-        return replace(settings, **own)
-    except TypeError as error:
-        raise ParameterError(f"{where}: [tile] holds a value of the wrong kind ({error})") from error
+        if key not in TABLES or not isinstance(value, dict):
+            raise ParameterError(f"{net.config}: table {key!r} must be one of {', '.join(TABLES)}")
+    names = ("net", "data", "device", "ref_mean", "ref_std", "filter", "chopper")
+    options = {key: getattr(net, key) for key in names}
+    options |= {key: getattr(amount, key) for key in ("lr", "batch", "per_sample", "seed", "device_seed")}
+    given = {key: value for key, value in options.items() if value is not None}
+    return train_settings(tables | given | {"method": name}, str(net.config or "train"))
 
 
 def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput, interrupted: list[bool]) -> bool:

@@ -1,6 +1,7 @@
 """`sptrack tune`: settings of a method tuned on a problem, start and best compared on held-out problems."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +12,7 @@ from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
+from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.devices.config import read_toml
 from sptrack.errors import ParameterError
 from sptrack.results import json_text, save, write_atomic
@@ -22,8 +24,8 @@ from sptrack.tuning.space import parse_space
 
 if TYPE_CHECKING:
     import xarray as xr
+    from rich.console import Console
 
-_FILE_WIDTH = 110
 _JOURNAL = "tune.journal"
 
 
@@ -205,70 +207,86 @@ def _designed(loaded: Setup, steps: int) -> tuple[Method, str]:
 
 
 def _print(record: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
     (chosen,) = [one for one in record["candidates"] if one["trial"] == record["chosen"]]
+    to = console()
+    show_verdict(to, *_verdict(record, chosen))
     if len(record["objectives"]) > 1:
-        console.print(_front_table(record))
-    console.print(_settings_table(record, chosen))
-    console.print(_scores_table(record, chosen))
-    for line in _sentences(record, chosen):
-        console.print(line, highlight=False)
-
-
-def _table(title: str, headings: tuple[str, ...]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    table.add_column(headings[0])
-    for heading in headings[1:]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
-def _settings_table(record: dict[str, Any], chosen: dict[str, Any]) -> Any:
-    title = f"{record['method']} on {record['problem']}, {record['steps']} steps: trial {chosen['trial']}"
-    table = _table(title, ("setting", "start", "tuned", "tuned / start"))
+        _show_front(to, record)
+    columns = (Column("setting", left=True), Column("start"), Column("tuned"), Column("tuned / start", 1))
+    rows = []
     for name, values in chosen["settings"].items():
         ratio = "-" if values["moved"] is None else f"{values['moved']:.3g}"
-        table.add_row(name, _text(values["start"]), _text(values["tuned"]), ratio)
-    return table
+        rows.append([name, _text(values["start"]), _text(values["tuned"]), ratio])
+    title = f"{record['method']} on {record['problem']}, {record['steps']:,} steps: trial {chosen['trial']}"
+    show_table(to, title, columns, rows)
+    scored = (
+        Column("score", left=True),
+        Column("start", 1),
+        Column("tuned"),
+        Column("difference", 3),
+        Column("95 % interval"),
+        Column("tuned is"),
+        Column("on tuning seeds", 4),
+    )
+    show_table(
+        to,
+        f"means over {len(record['held_out_seeds'])} held-out problems",
+        scored,
+        [*_scores(record, chosen)],
+    )
+    show_lines(to, _sentences(record, chosen))
+    show_next(to, _advice(record))
 
 
-def _scores_table(record: dict[str, Any], chosen: dict[str, Any]) -> Any:
-    title = f"means over {len(record['held_out_seeds'])} held-out problems"
-    headings = ("score", "start", "tuned", "difference", "95 % interval", "tuned is", "on tuning seeds")
-    table = _table(title, headings)
+def _verdict(record: dict[str, Any], chosen: dict[str, Any]) -> tuple[str, str, bool | None]:
+    """Word, reason and meaning, by the objectives on the held-out problems."""
+    says = {name: chosen["scores"][name]["verdict"] for name in record["objectives"]}
+    parts = []
+    for name in record["objectives"]:
+        one = chosen["scores"][name]
+        parts.append(f"{name} {one['start']:.3g} -> {one['tuned']:.3g}")
+    text = f"{', '.join(parts)} on {len(record['held_out_seeds'])} held-out problems"
+    if "worse" in says.values():
+        return "WORSE", text, False
+    if "better" in says.values():
+        return "BETTER", text, True
+    return "NO GAIN SHOWN", text, None
+
+
+def _advice(record: dict[str, Any]) -> str:
+    if record["trials"]["running"]:
+        return "call again when the other workers are done"
+    return "--out DIR writes best.toml, for sptrack track --config DIR/best.toml; more --trials search on"
+
+
+def _scores(record: dict[str, Any], chosen: dict[str, Any]) -> Iterator[list[str]]:
     for name, values in chosen["scores"].items():
         low, high = values["difference_ci"]
-        table.add_row(
+        yield [
             f"{name} *" if name in record["objectives"] else name,
             *(f"{values[key]:.4g}" for key in ("start", "tuned")),
             f"{values['difference']:+.3g}",
             f"{low:+.3g} .. {high:+.3g}",
             values["verdict"],
             f"{values['tuning']:.4g}",
-        )
-    return table
+        ]
 
 
-def _front_table(record: dict[str, Any]) -> Any:
-    names = record["objectives"]
-    headings = ("trial", *names, *record["start"]["settings"])
-    table = _table("start and front, means over held-out problems; <: taken", headings)
+def _show_front(to: "Console", record: dict[str, Any]) -> None:
+    names, settings = record["objectives"], record["start"]["settings"]
+    columns = (
+        Column("trial", left=True),
+        *(Column(name) for name in names),
+        *(Column(name, 1 + k) for k, name in enumerate(settings)),
+    )
     first = record["candidates"][0]["scores"]
-    settings = record["start"]["settings"]
-    table.add_row("start", *(f"{first[n]['start']:.4g}" for n in names), *map(_text, settings.values()))
+    rows = [["start", *(f"{first[n]['start']:.4g}" for n in names), *map(_text, settings.values())]]
     for one in record["candidates"]:
         scores = [f"{one['scores'][name]['tuned']:.4g}" for name in names]
         tuned = [_text(values["tuned"]) for values in one["settings"].values()]
         mark = " <" if one["trial"] == record["chosen"] else ""
-        table.add_row(f"{one['trial']}{mark}", *scores, *tuned)
-    return table
+        rows.append([f"{one['trial']}{mark}", *scores, *tuned])
+    show_table(to, "start and front, means over held-out problems; <: taken", columns, rows)
 
 
 def _sentences(record: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
@@ -280,8 +298,6 @@ def _sentences(record: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
     for name in record["objectives"]:
         values = chosen["scores"][name]
         lines.append(f"{name}: {_SAYS[values['verdict']]}")
-    if record["trials"]["running"]:
-        lines.append("Other workers are still at trials: call again when they are done.")
     return lines
 
 

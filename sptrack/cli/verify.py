@@ -9,11 +9,11 @@ from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
+from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.evaluation.verify import Report, Row, report_dataset
 from sptrack.evaluation.verify import verify as run_verification
+from sptrack.intervals import interval_text
 from sptrack.results import json_text, output_folder, save, write_atomic
-
-_FILE_WIDTH = 110
 
 
 def verify(
@@ -26,7 +26,7 @@ def verify(
     json: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Hold the four bounds on zero-shifting against simulation; exit status 1 if a corrected one fails.
+    """Check the four bounds on zero-shifting by simulation; exit status 1 if a corrected one fails.
 
     Parameters
     ----------
@@ -60,48 +60,50 @@ def verify(
 
 
 def _print(report: Report) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Bounds against simulation: the tightest row of each group", box=box.SIMPLE_HEAD)
-    for heading in ("device", "bound"):
-        table.add_column(heading)
-    for heading in ("dw", "pulses", "measured", "bound", "ratio", "loosest", "holds"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    shown = ""
+    to = console()
+    checked = sum(row.form == "corrected" for row in report.rows)
+    held = checked - len(report.violations)
+    text = f"{held} of {checked} corrected bounds hold within 3 standard errors of the simulation"
+    show_verdict(to, "BOUND BROKEN" if report.violations else "BOUNDS HOLD", text, good=not report.violations)
+    columns = (
+        Column("device", left=True),
+        Column("bound", left=True),
+        Column("dw", 1),
+        Column("pulses"),
+        Column("simulated"),
+        Column("bound"),
+        Column("ratio", 2),
+        Column("loosest", 4),
+        Column("holds", 3),
+    )
+    table, shown = [], ""
     for group in report.groups():
         rows = [report.rows[k] for k in group]
         tight, error = rows[0], report.standard_errors[group[0]]
-        measured = f"{tight.measured:.3g}" + (f" ± {error:.0e}" if tight.samples > 1 else "")
+        simulated = f"{tight.measured:.3g}"
+        if tight.samples > 1:
+            simulated = interval_text(tight.measured, tight.measured - error, tight.measured + error)
         name = "" if tight.device == shown else tight.device
-        table.add_row(
-            *(name, _named(tight), f"{tight.dw:.3g}", str(tight.pulses), measured),
-            *(f"{tight.bound_value:.3g}", f"{tight.ratio:.3g}", f"{rows[-1].ratio:.2g}"),
-            f"{sum(row.holds for row in rows)}/{len(rows)}",
-        )
+        numbers = (f"{tight.dw:.3g}", f"{tight.pulses:,}", simulated, f"{tight.bound_value:.4g}")
+        ratios = (f"{tight.ratio:.3g}", f"{rows[-1].ratio:.2g}", f"{sum(r.holds for r in rows)}/{len(rows)}")
+        table.append([name, _named(tight), *numbers, *ratios])
         shown = tight.device
-    console = Console()
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    console.print(table)
-    for line in (*report.notes, *_verdict(report)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    show_table(to, "bounds and simulation (± standard error): the tightest row of each group", columns, table)
+    show_lines(to, (*report.notes, *_failures(report)))
+    show_next(to, "--printed shows the bounds as published beside them; --out DIR draws every row")
 
 
 def _named(row: Row) -> str:
     return row.bound if row.form == "corrected" else f"{row.bound} printed"
 
 
-def _verdict(report: Report) -> Iterator[str]:
+def _failures(report: Report) -> Iterator[str]:
     for row in report.rows:
         if not row.holds:
             yield (
-                f"fails: {_named(row)}, {row.device}, dw {row.dw:g}, {row.pulses} pulses: "
-                f"measured {row.measured:.4g}, bound {row.bound_value:.4g}"
+                f"fails: {_named(row)}, {row.device}, dw {row.dw:g}, {row.pulses:,} pulses: "
+                f"simulated {row.measured:.4g}, bound {row.bound_value:.4g}"
             )
-    checked = sum(row.form == "corrected" for row in report.rows)
-    yield f"corrected bounds: {checked - len(report.violations)} of {checked} hold within 3 standard errors"
 
 
 def _write(report: Report, out: Path) -> None:

@@ -25,11 +25,11 @@ Array = NDArray[Any]
 
 COUNT_LAWS = {"rounded": count_laws.ROUNDED, "binomial": count_laws.BINOMIAL, "poisson": count_laws.POISSON}
 APPLICATIONS = ("sequential", "burst")
-MOST_SLOTS = 1000
+MAX_SLOTS = 1000
 """Longest train of the binomial count law (its probabilities are summed from (1 - p)**slots on)."""
-MOST_PULSES = 10**8
+MAX_PULSES = 10**8
 """Most pulses that one increment may ask of a cell."""
-MOST_STEPS = 10**8
+MAX_STEPS = 10**8
 """Most steps of one rest."""
 
 
@@ -283,12 +283,12 @@ class Crossbar:
             raise ParameterError(
                 f"application 'burst' on {family}: the closed form exists for linear families only"
             )
-        check_number("slots", slots, least=1, most=MOST_SLOTS)
+        check_number("slots", slots, least=1, most=MAX_SLOTS)
         wanted = inputs.over_cells(increment, "increment", self.shape).ravel()
         largest = float(np.abs(wanted).max()) / self.cells.dw_min
-        if largest > MOST_PULSES:
+        if largest > MAX_PULSES:
             raise ParameterError(
-                f"increment must ask for at most {MOST_PULSES} pulses of a cell, got {largest:.4g}"
+                f"increment must ask for at most {MAX_PULSES} pulses of a cell, got {largest:.4g}"
             )
         draws = self._event("count")
         counts = np.empty(self.cells.size, np.int32)
@@ -354,7 +354,7 @@ class Crossbar:
         ParameterError
             A negative number, or more than 1e8.
         """
-        check_number("steps", steps, least=0, most=MOST_STEPS)
+        check_number("steps", steps, least=0, most=MAX_STEPS)
         before = self._weight.copy()
         self._curves.by_steps(self._weight, self._clock["time"], int(steps))
         self._clock["time"] += int(steps)

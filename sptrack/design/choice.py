@@ -1,7 +1,9 @@
 """From a specification to a design: the cheapest setting that meets it with margin, or the nearest one."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -250,6 +252,56 @@ def misses(
         beyond = spec.requirements.excess(name, own[name]) > 1
         if beyond or (meeting and spec.requirements.excess(name, reachable) > 1):
             out.append(Miss(name, limit, reachable, own[name]))
+    return tuple(out)
+
+
+class Conflict(NamedTuple):
+    """Two requirements that no setting meets together, or one that none meets at all.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The requirements, one or two.
+    reachable : tuple of float
+        Best value of each among the settings that meet the other (of one alone: among all); NaN if none does.
+    """
+
+    names: tuple[str, ...]
+    reachable: tuple[float, ...]
+
+
+def conflicts(
+    spec: Specification,
+    found: Iterable[Candidate],
+    nearest: Candidate,
+    correction: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[Conflict, ...]:
+    """Requirements that are out of reach, then pairs that exclude each other though each is within reach.
+
+    ``correction`` multiplies the predictions, as in `pick`.
+    """
+    needs, limits = spec.requirements, tuple(spec.requirements.limits)
+    known = [
+        {name: one.values[name] * correction.get(name, 1.0) for name in limits} for one in (*found, nearest)
+    ]
+
+    def best(name: str, others: tuple[str, ...]) -> float:
+        meeting = [
+            one[name] for one in known if all(needs.excess(other, one[other]) <= 1 for other in others)
+        ]
+        reachable = [value for value in meeting if math.isfinite(value)]
+        return (max if name == "signal" else min)(reachable, default=math.nan)
+
+    def beyond(name: str, value: float) -> bool:
+        return not needs.excess(name, value) <= 1
+
+    alone = {name: best(name, ()) for name in limits}
+    out = [Conflict((name,), (value,)) for name, value in alone.items() if beyond(name, value)]
+    within = [name for name in limits if not beyond(name, alone[name])]
+    for first, second in combinations(within, 2):
+        reached = best(first, (second,))
+        if beyond(first, reached):
+            out.append(Conflict((first, second), (reached, best(second, (first,)))))
     return tuple(out)
 
 

@@ -1,13 +1,13 @@
 """A specification in, a design that has been held against simulation out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sptrack.cost import CostModel
 from sptrack.design.candidates import Candidate
 from sptrack.design.checking import MISSED, UNCERTAIN, Check, check, enough_seeds
-from sptrack.design.choice import MARGINED, Miss, Search, misses, pick, search
+from sptrack.design.choice import MARGINED, Conflict, Miss, Search, conflicts, misses, pick, search
 from sptrack.design.specification import Specification
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Design:
         Designs that were simulated.
     misses : tuple of Miss
         What is in the way where no setting meets everything, predictions corrected by what was measured.
+    conflicts : tuple of Conflict
+        Requirements that are out of reach and pairs that exclude each other, by the same predictions.
     """
 
     search: Search
@@ -44,6 +46,7 @@ class Design:
     check: Check
     attempts: int
     misses: tuple[Miss, ...]
+    conflicts: tuple[Conflict, ...] = ()
 
     def labelled(self) -> "xr.Dataset":
         """The design as a dataset, see `sptrack.design.design_dataset`."""
@@ -117,8 +120,11 @@ def design(
         follower = follow(f"simulation {attempts}")
         held = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follower)
         correction = _corrections(held, correction)
-    in_the_way = () if held.met else misses(spec, found.candidates, chosen, correction)
-    return Design(search=found, chosen=chosen, check=held, attempts=attempts, misses=in_the_way)
+    made = Design(search=found, chosen=chosen, check=held, attempts=attempts, misses=())
+    if held.met:
+        return made
+    among = (spec, found.candidates, chosen, correction)
+    return replace(made, misses=misses(*among), conflicts=conflicts(*among))
 
 
 def _corrections(held: Check, before: Mapping[str, float]) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import sos2tf, tf2sos
 
-from sptrack.blocks import CIC, EMA, FIR, SOS, Block, Boxcar, Chain, SteadyKalman
+from sptrack.blocks import CIC, EMA, FIR, SOS, Block, Boxcar, Chain, SteadyKalman, TrackingLoop
 from sptrack.design.candidates import Candidate
 from sptrack.design.specification import Specification
 from sptrack.errors import ParameterError
@@ -71,6 +71,8 @@ def _coefficients(block: Block) -> tuple[Real, Real]:
         eta, order = (block.eta, block.order) if isinstance(block, EMA) else (block.gain, 1)
         below = _power(np.array([1.0, eta - 1.0]), order)
         return np.append(eta**order, np.zeros(order)), below
+    if isinstance(block, TrackingLoop):
+        block = block.sections
     if isinstance(block, SOS):
         b, a = sos2tf(block.sos)
         return b, a

@@ -11,7 +11,7 @@ from sptrack.values import check_number, plain_fields
 
 MAX_ASYMMETRY = 0.95
 """|r| is clipped at this share of the gain g, so that both scales g + r and g - r stay positive."""
-MOST_DRIFT = 0.1
+MAX_DRIFT = 0.1
 """Fastest drift of a response curve, weight units per pulse or step."""
 
 
@@ -175,8 +175,8 @@ class Drift:
         _at_least_zero(**{"drift.walk": self.walk})
         for name in ("per_pulse", "per_pulse_std", "per_step", "per_step_std", "walk"):
             value = getattr(self, name)
-            if abs(value) > MOST_DRIFT:
-                raise ParameterError(f"drift.{name} must be at most {MOST_DRIFT:g} in size, got {value}")
+            if abs(value) > MAX_DRIFT:
+                raise ParameterError(f"drift.{name} must be at most {MAX_DRIFT:g} in size, got {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

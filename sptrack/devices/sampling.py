@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.devices.cells import Cells, DriftRates, build_law
 from sptrack.devices.device import (
     MAX_ASYMMETRY,
-    MOST_DRIFT,
+    MAX_DRIFT,
     Asymmetry,
     Device,
     OneSidedAsymmetry,
@@ -210,7 +210,7 @@ def _drift(device: Device, draw: Any, scales: Array, shape: tuple[int, int]) -> 
 
     def rate(stream: str, mean: float, std: float) -> Array:
         drawn = mean + std * draw(stream) if std else np.full(free.size, mean)
-        return np.asarray(np.clip(drawn, -MOST_DRIFT, MOST_DRIFT).reshape(shape) * free)
+        return np.asarray(np.clip(drawn, -MAX_DRIFT, MAX_DRIFT).reshape(shape) * free)
 
     return DriftRates(
         rate("drift-pulse", drift.per_pulse, drift.per_pulse_std),

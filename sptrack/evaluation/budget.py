@@ -90,7 +90,9 @@ def _finer(setup: _Setup) -> _Setup:
     )  # fmt: skip
     changed = replace(
         method,
-        transfer=replace(transfer, threshold=transfer.threshold / FINER, most=transfer.most * FINER),
+        transfer=replace(
+            transfer, threshold=transfer.threshold / FINER, max_pulses=transfer.max_pulses * FINER
+        ),
         pulses=method.pulses * FINER,
         reference=_finer_reference(method.reference),
     )

@@ -16,7 +16,7 @@ from sptrack.devices.statistics import overshooting
 from sptrack.errors import ParameterError
 from sptrack.evaluation.recommendation import Candidate
 from sptrack.evaluation.scaling import crossing
-from sptrack.intervals import Interval, summarise
+from sptrack.intervals import Interval, interval_text, summarise
 from sptrack.results import Arrays, arrays, json_text, provenance
 from sptrack.theory import (
     ZeroShiftingCourse,
@@ -461,13 +461,13 @@ def _verdict(
     recommended: int | None,
     floor: float | None,
 ) -> str:
-    rms, (low, high) = last
-    text = f"RMS error {rms:.4g} [{low:.4g}, {high:.4g}] after {pulses} pulses: target {target:.4g} "
+    rms = interval_text(last[0], *last[1])
+    text = f"RMS error {rms} {'<=' if met else '>'} {target:.4g} after {pulses:,} pulses"
     if met:
-        return text + f"met; {recommended} pulses recommended" if recommended else text + "met"
+        return f"{text}; use {recommended:,} pulses per cell" if recommended else text
     if floor is not None and floor > target:
-        return text + f"missed, and out of reach: {floor:.4g} is left after ever more pulses"
-    return text + (f"missed; theory asks for {recommended} pulses" if recommended else "missed")
+        return f"{text}: out of reach, {floor:.4g} remains however many pulses are applied"
+    return f"{text}; theory needs {recommended:,} pulses per cell" if recommended else text
 
 
 def _notes(cells: Cells, live: Array, overshoot: Array, estimates: Estimates) -> list[str]:

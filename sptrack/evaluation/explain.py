@@ -37,12 +37,12 @@ from sptrack.theory import (
     mean_size,
     moving_gain,
     observer_gain,
-    passed_share_periodic,
+    passed_fraction_periodic,
     periodic_gain,
     telegraph_gain,
 )
 from sptrack.theory.chopping import Filter, FilterShare, demodulated_gain, sign_power
-from sptrack.theory.observer import MOST_DECAY
+from sptrack.theory.observer import MAX_DECAY
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
 
@@ -50,9 +50,9 @@ Array = NDArray[Any]
 
 FAST_FILTER = 0.9
 """Share of the chopper's power that a filter passes, above which it is called faster than the chopper."""
-MOST_PRIOR = 0.5
+MAX_PRIOR = 0.5
 """Share of an observer's information that may be its prior's, above which it is called unexcited."""
-MOST_READING = 2.0
+MAX_READING = 2.0
 """Variance from an observer's reads over that from pulses, above which other reads are advised."""
 
 
@@ -219,7 +219,7 @@ def _filter(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
         out.append(_quantity("reference_error", float(np.sqrt(found.mse)), "weight units",
                              "rms error of Q, W at its optimum: noise, reads, bias"))  # fmt: skip
     if method.chopper is not None:
-        out.append(_quantity("chopped_share", _chopped_share(method, low_pass, interval), "1",
+        out.append(_quantity("chopped_fraction", _chopped_fraction(method, low_pass, interval), "1",
                              "share of the chopper's power that the filter passes"))  # fmt: skip
     return out
 
@@ -269,13 +269,13 @@ def _observer_warnings(values: Mapping[str, float | None]) -> list[str]:
         return ["no excitation: no drive at the optimum, the observer says what its prior says"]
     out, advised = [], values["observer_every"] or 1.0
     share, reading, decay = (values[f"observer_{name}"] or 0.0 for name in ("share", "reading", "decay"))
-    if share > MOST_PRIOR:
+    if share > MAX_PRIOR:
         out.append(f"no excitation: {100 * share:.0f} % of what the observer says is its prior")
-    if reading > MOST_READING:
+    if reading > MAX_READING:
         out.append(f"read noise adds {reading:.2g} times the variance of the pulses: read every "
                    f"{advised:.0f} steps")  # fmt: skip
-    if decay > 2 * MOST_DECAY:
-        most = max(1.0, MOST_DECAY / decay / (values["reads_per_step"] or 1.0))
+    if decay > 2 * MAX_DECAY:
+        most = max(1.0, MAX_DECAY / decay / (values["reads_per_step"] or 1.0))
         out.append(f"reads too rare: {decay:.2g} times the way back to the SP between two: read every "
                    f"{most:.0f} steps")  # fmt: skip
     return out
@@ -361,7 +361,7 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
         out.append("filter reference without a chopper: W - (beta/eta) Q is conserved by an ideal W, so W "
                    "cannot reach the optimum and Q the symmetric point")  # fmt: skip
         out += _premise_warning(values)
-    share = values.get("chopped_share") or 0.0
+    share = values.get("chopped_fraction") or 0.0
     if share > FAST_FILTER:
         out.append(f"filter faster than the chopper: {100 * share:.0f} % of the chopper's power passes "
                    "(lower eta or raise p)")  # fmt: skip
@@ -413,12 +413,12 @@ def _demodulated_gain(problem: Problem, method: Method, pole: float) -> float:
     return float(telegraph_gain(pole, 1 - 2 / half))
 
 
-def _chopped_share(method: Method, low_pass: Filter, interval: int) -> float | None:
+def _chopped_fraction(method: Method, low_pass: Filter, interval: int) -> float | None:
     """Share of the chopper's power that passes the filter, which takes one sample per read."""
     chopper = method.chopper
     if isinstance(chopper, PeriodicChopper) and chopper.duty == 0.5 and isinstance(low_pass, float):
         between = 1 if chopper.clock == "read" else interval
-        return passed_share_periodic(chopper.half_period / between, low_pass)
+        return passed_fraction_periodic(chopper.half_period / between, low_pass)
     try:
         signs = chopper_of_reads(method, interval)
     except ParameterError:

@@ -56,8 +56,8 @@ class Run(NamedTuple):
     seed: int
 
 
-def first_passage(run: Run, targets: Sequence[float], *, most: int) -> Passage:
-    """Run a method until its weights have met every target, or for ``most`` steps.
+def first_passage(run: Run, targets: Sequence[float], *, max_steps: int) -> Passage:
+    """Run a method until its weights have met every target, or for ``max_steps`` steps.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def first_passage(run: Run, targets: Sequence[float], *, most: int) -> Passage:
         Problem, method and seed, as in `Tracker`.
     targets : sequence of float
         Largest mean over the cells and over 200 steps of (W - W*)^2, weight units squared, above 0.
-    most : int
+    max_steps : int
         Steps after which to give up, a multiple of 200.
 
     Raises
@@ -75,11 +75,11 @@ def first_passage(run: Run, targets: Sequence[float], *, most: int) -> Passage:
     """
     if not targets or not all(target > 0 for target in targets):
         raise ParameterError(f"targets must be one or more numbers > 0, got {list(targets)}")
-    if most < WINDOW or most % WINDOW:
-        raise ParameterError(f"most must be a positive multiple of {WINDOW} steps, got {most}")
+    if max_steps < WINDOW or max_steps % WINDOW:
+        raise ParameterError(f"max_steps must be a positive multiple of {WINDOW} steps, got {max_steps}")
     tracker = Tracker(run.problem, run.method, seed=run.seed)
     spent, aims = np.full((4, len(targets)), np.nan), np.asarray(targets, np.float64)
-    while tracker.step < most and np.isnan(spent[0]).any():
+    while tracker.step < max_steps and np.isnan(spent[0]).any():
         tracker.run(WINDOW, samples=1)
         new = np.isnan(spent[0]) & (tracker.result.errors[-1, 0] <= aims)
         counts = [tracker.ledger.total(name) / run.problem.fast.size for name in _COUNTED]
@@ -88,11 +88,11 @@ def first_passage(run: Run, targets: Sequence[float], *, most: int) -> Passage:
 
 
 def first_passages(
-    runs: Sequence[Run], targets: Sequence[float], *, most: int, threads: int | None = None
+    runs: Sequence[Run], targets: Sequence[float], *, max_steps: int, threads: int | None = None
 ) -> list[Passage]:
     """`first_passage` of many runs, so many at a time; the result does not depend on ``threads``."""
     with ThreadPoolExecutor(thread_count(threads), thread_name_prefix="sptrack") as pool:
-        return list(pool.map(lambda run: first_passage(run, targets, most=most), runs))
+        return list(pool.map(lambda run: first_passage(run, targets, max_steps=max_steps), runs))
 
 
 def fewest_pulses(problem: Problem, target: float) -> float:

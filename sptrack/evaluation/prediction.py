@@ -13,6 +13,8 @@ from sptrack.blocks import (
     PeriodMean,
     SignSource,
     SteadyKalman,
+    TrackingLoop,
+    first_order,
     group_delay,
 )
 from sptrack.blocks.responses import response_line
@@ -79,9 +81,14 @@ def known_filter(low_pass: Linear) -> Filter:
 
 
 def equivalent_rate(method: Method) -> float:
-    """Rate of the exponential moving average with the mean delay of the reference; 0 where there is none."""
+    """Rate of the exponential moving average with the mean delay of the reference; 0 where there is none.
+
+    A loop of second order has no delay: its rate is that of the average with the same noise bandwidth.
+    """
     if method.eta > 0 or method.filter is None:
         return method.eta
+    if isinstance(method.filter, TrackingLoop):
+        return first_order(method.filter.bandwidth).eta
     try:
         return float(1 / (1 + group_delay(linear_reference(method))))
     except (ConvergenceError, ParameterError):

@@ -23,6 +23,7 @@ from sptrack.blocks import (
     PeriodicChopper,
     SignSource,
     SteadyKalman,
+    TrackingLoop,
 )
 from sptrack.devices.constants import response_constants, working_interval
 from sptrack.errors import ParameterError
@@ -147,6 +148,8 @@ def faster(block: Block, factor: float) -> Block:
         return Chain(*(faster(part, factor) for part in block.blocks))
     if isinstance(block, Boxcar | CIC):
         return replace(block, length=max(1, round(block.length / factor)))
+    if isinstance(block, TrackingLoop):
+        return replace(block, bandwidth=min(factor * block.bandwidth, 0.5))
     if isinstance(block, Kalman | SteadyKalman):
         return replace(block, drift_std=factor * block.drift_std)
     return cast("Block", with_rate(block, min(factor * rate_of(block), 1.0)))

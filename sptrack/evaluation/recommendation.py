@@ -22,7 +22,7 @@ PILOT = (20, 20)
 _READS = (1, 6, 13, 24, 48, 96, 192)
 _GROWTH = 1.6
 _WORSE = 2.0
-_SHORTEST, _MOST = 0.1, 8.0
+_SHORTEST, _MAX = 0.1, 8.0
 """Fewest and most pulses tried, in numbers of states of the device."""
 
 Progress = Callable[[int, int], None]
@@ -232,7 +232,7 @@ class _Search:
         """
         pulses = max(_SHORTEST * self.cells.device.states, 4.0 * reads, 64.0)
         missed = best = self._trial(method, pulses, reads)
-        while not best.met and best.cost < dearest and pulses < _MOST * self.cells.device.states:
+        while not best.met and best.cost < dearest and pulses < _MAX * self.cells.device.states:
             pulses *= _GROWTH
             found = self._trial(method, pulses, reads)
             if found.rms > _WORSE * best.rms:

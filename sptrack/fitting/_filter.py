@@ -22,6 +22,8 @@ SOFT_BOUNDS, POW_STEP, EXP_STEP, SOFT_EXPONENTIAL, LINEAR_STEP, PIECEWISE = rang
 EXACT = 40
 """Most pulses between two readings that are followed one by one."""
 _GROUPS = 8
+_NARROW = 1e-3
+"""Std of the state, over the step at the origin, above which its scatter matters at a hard bound."""
 _FAR = 1e6
 """Where states of an unstable trial law are stopped, so that its likelihood is low but finite."""
 
@@ -52,8 +54,24 @@ class Program(NamedTuple):
 
 
 @inline
-def _step(shape: Any, c: Any, x: Any) -> Any:
-    """Size of the mean step at x and its derivative by x."""
+def _bounded(c: Any, x: Any, var: Any) -> Any:
+    """Step at a hard bound, of a state with scatter: probability and density of free steps, std, distance.
+
+    The gap between a free step a (1 - g x) and what the bound leaves of it, B - x, is normal. The distance is
+    its mean over its std, which is 0 where the state is known too well for the scatter to matter.
+    """
+    gap = c[0] * (1.0 - c[1] * x) - (1.0 / c[2] - x)
+    if var <= (_NARROW * c[0]) ** 2:
+        return (1.0 if gap < 0.0 else 0.0), 0.0, 0.0, 0.0
+    std = max(abs(1.0 - c[0] * c[1]), 1e-12) * math.sqrt(var)
+    distance = gap / std
+    density = math.exp(-0.5 * distance * distance) / math.sqrt(2.0 * math.pi)
+    return 0.5 * math.erfc(distance / math.sqrt(2.0)), density, std, distance
+
+
+@inline
+def _step(shape: Any, c: Any, x: Any, var: Any) -> Any:
+    """Size of the mean step at x and its derivative by x; of a hard bound, means over x of variance var."""
     if shape.kind == SOFT_BOUNDS:
         return c[0] * (1.0 - c[1] * x), -c[0] * c[1]
     if shape.kind == POW_STEP:
@@ -70,8 +88,9 @@ def _step(shape: Any, c: Any, x: Any) -> Any:
         fallen = math.exp(-c[2] * min(max(x, -1.0 / c[1]), 1.0 / c[1]))
         return scale * (fallen - end), -scale * c[2] * fallen
     if shape.kind == LINEAR_STEP:
+        free, density, std, _ = _bounded(c, x, var)
         size, room = c[0] * (1.0 - c[1] * x), 1.0 / c[2] - x
-        return (size, -c[0] * c[1]) if size < room else (room, -1.0)
+        return free * size + (1.0 - free) * room - density * std, -free * c[0] * c[1] - (1.0 - free)
     last = c.size - 1
     place = (x + shape.half) / (2.0 * shape.half) * last
     inside = min(max(place, 0.0), float(last))
@@ -86,7 +105,7 @@ def law_steps(shape: Any, coefficients: Any, x: Any, out: Any) -> None:
     """Steps ``out`` [B, n] of one direction's coefficients [B, c] at the distances ``x`` [B, n]."""
     for b in range(x.shape[0]):
         for k in range(x.shape[1]):
-            out[b, k] = _step(shape, coefficients[b], x[b, k])[0]
+            out[b, k] = _step(shape, coefficients[b], x[b, k], 0.0)[0]
 
 
 @inline
@@ -117,7 +136,7 @@ def _pulses(shape: Any, c: Any, count: Any, cycle: Any, moments: Any) -> Any:
     side = 0 if count > 0 else 1
     parts, pulses = _parts(count)
     for _ in range(parts):
-        size, slope = _step(shape, c[side], sign * w)
+        size, slope = _step(shape, c[side], sign * w, var_w)
         spread = cycle * (size * size + slope * slope * var_w)
         factor = 1.0 + slope
         if pulses > 1.0:
@@ -174,8 +193,36 @@ def filter_readings(shape: Any, at: Any, program: Any, readings: Any, innovation
 
 
 @inline
-def _step_derivatives(shape: Any, c: Any, x: Any, size: Any, slope: Any, df: Any, dg: Any) -> Any:
-    """Derivative of the slope by x; in df, dg those of size and slope by the logarithms of coefficients."""
+def _bounded_derivatives(c: Any, x: Any, var: Any, df: Any, dg: Any) -> Any:
+    """`_step_derivatives` of a law with a hard bound."""
+    free, density, std, distance = _bounded(c, x, var)
+    held, fall, left = 1.0 - free, c[0] * c[1], 1.0 - c[0] * c[1]
+    widen = -math.copysign(fall * math.sqrt(var), left) if std > 0.0 else 0.0
+    turn = left * density / std if std > 0.0 else 0.0
+    for i, change in enumerate((c[0] * (1.0 - c[1] * x), -fall * x)):
+        df[i] = free * change - density * widen
+        dg[i] = -free * fall - turn * (change - distance * widen)
+    df[2] = -held / c[2]
+    dg[2] = -turn / c[2]
+    if std == 0.0:
+        return 0.0, 0.0, 0.0
+    return -turn * left, -0.5 * density * std / var, 0.5 * left * density * distance / var
+
+
+@inline
+def _step_derivatives(shape: Any, c: Any, x: Any, var: Any, size: Any, slope: Any, df: Any, dg: Any) -> Any:
+    """Derivative of the slope by x, of size and slope by the variance of x.
+
+    Into df and dg go those of size and slope by the logarithms of coefficients.
+    """
+    if shape.kind == LINEAR_STEP:
+        return _bounded_derivatives(c, x, var, df, dg)
+    return _derivatives_at(shape, c, x, size, slope, df, dg), 0.0, 0.0
+
+
+@inline
+def _derivatives_at(shape: Any, c: Any, x: Any, size: Any, slope: Any, df: Any, dg: Any) -> Any:
+    """Derivative of the slope by x, and df, dg as in `_step_derivatives`, of laws taken at x alone."""
     df[:] = 0.0
     dg[:] = 0.0
     if shape.kind == PIECEWISE:
@@ -187,9 +234,8 @@ def _step_derivatives(shape: Any, c: Any, x: Any, size: Any, slope: Any, df: Any
         df[left], df[left + 1] = c[left] * (1.0 - share), c[left + 1] * share
         dg[left], dg[left + 1] = -c[left] * rate, c[left + 1] * rate
         return 0.0
-    if slope == -1.0 and (shape.kind == LINEAR_STEP or shape.kind == POW_STEP):
-        bound = 1 if shape.kind == POW_STEP else 2
-        df[bound] = -1.0 / c[bound]
+    if slope == -1.0 and shape.kind == POW_STEP:
+        df[1] = -1.0 / c[1]
         return 0.0
     df[0], dg[0] = size, slope
     if shape.kind == POW_STEP:
@@ -309,11 +355,13 @@ def accumulate(shape: Any, at: Any, program: Any, readings: Any, noisy: Any, sum
                 c = at.coefficients[b, side]
                 parts, pulses = _parts(count)
                 for _ in range(parts):
-                    size, slope = _step(shape, c, sign * w)
-                    curve = sign * _step_derivatives(shape, c, sign * w, size, slope, df, dg)
+                    size, slope = _step(shape, c, sign * w, var_w)
+                    curve, size_by, slope_by = _step_derivatives(
+                        shape, c, sign * w, var_w, size, slope, df, dg
+                    )
                     for j in range(q):
-                        dsize[j] = sign * slope * tw[j]
-                        dslope[j] = curve * tw[j]
+                        dsize[j] = sign * slope * tw[j] + size_by * tp[j]
+                        dslope[j] = sign * curve * tw[j] + slope_by * tp[j]
                     for i in range(width):
                         dsize[own + i] += df[i]
                         dslope[own + i] += dg[i]

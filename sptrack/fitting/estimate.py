@@ -48,7 +48,7 @@ CYCLE_LIMITS = np.log([1e-2, 1e3])
 _CALIBRATED = ("symmetric_point", "step_up", "step_down", "tau_max", "tau_min", "w_max", "w_min")
 SIGNED = ("tau", "w_", "symmetric")
 """Beginnings of the names of parameters that may be negative."""
-_MOST_LOG = 600.0
+_MAX_LOG = 600.0
 _NOISE_DEPTH = 6.0
 _FEWEST_FOR_SLOW = 40
 _PLAIN_ROOT = 1.96
@@ -155,7 +155,7 @@ class Estimates:
             half = _PLAIN_ROOT * np.sqrt(np.maximum(np.sum(slope * along, axis=1), 0.0))
             centre = function(self.theta)
             ends = np.stack([centre - half, centre + half], axis=1)
-            found[name] = ends if name.startswith(SIGNED) else np.exp(np.clip(ends, -_MOST_LOG, _MOST_LOG))
+            found[name] = ends if name.startswith(SIGNED) else np.exp(np.clip(ends, -_MAX_LOG, _MAX_LOG))
         return found
 
     def _function(self, name: str) -> Function:

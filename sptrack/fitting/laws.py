@@ -110,7 +110,8 @@ class Law:
         elif self.family in ("exp-step", "soft-exponential"):
             begin[:, 2], ends[0, :, 2], ends[1, :, 2] = np.log(np.array([0.3, 0.05, 8.0]) / span)
         elif self.family == "linear-step":
-            begin[:, 2], ends[0, :, 2], ends[1, :, 2] = np.log(np.array([1.5, 0.5, 4.0]) / span)
+            # inside the visited range: a bound that no state reaches has no slope, and would stay
+            begin[:, 2], ends[0, :, 2], ends[1, :, 2] = np.log(np.array([2.1, 0.5, 4.0]) / span)
         return begin, ends
 
     def steps(self, coefficients: Floats, weights: Floats) -> Floats:

@@ -34,7 +34,7 @@ from sptrack.fitting.vocabulary import named_direction
 __all__ = ["StepTables", "is_lookup", "read_lookup", "table_device"]
 
 _NODES = 65
-_MOST_OFFSET = 100.0
+_MAX_OFFSET = 100.0
 
 Floats = NDArray[np.float64]
 
@@ -311,7 +311,7 @@ def table_device(tables: StepTables) -> Device:
     if not dw_min > 0.0:
         raise ParameterError(f"{quoted(tables.name)}: the mean steps vanish in the middle of the range")
     slope, level = np.polyfit(mean.ravel(), deviation.ravel(), 1)
-    largest = _MOST_OFFSET * float(mean.max())
+    largest = _MAX_OFFSET * float(mean.max())
     offset = float(np.clip(level / slope, 0.0, largest)) if slope > 0.0 else largest
     sigma = float(deviation.mean() / (mean.mean() + offset))
     point = 2.0 * (tables.symmetric_point - low) / (high - low) - 1.0

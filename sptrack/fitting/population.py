@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _DRAWS = 200
-_MOST, _MOST_OF_MANY = 4000, 1000
+_MAX, _MAX_OF_MANY = 4000, 1000
 _CHOSEN_ON, _IN_FULL = 4, 12
 _FIT_UNITS = 6
 _BATCH = 100
@@ -151,7 +151,7 @@ def fit_responses(
         The fit of a cell did not converge.
     """
     given, notes = measurement.cells, []
-    most = _MOST if len(given) <= _IN_FULL else _MOST_OF_MANY
+    most = _MAX if len(given) <= _IN_FULL else _MAX_OF_MANY
     cells = tuple(thinned(cell, most) for cell in given)
     kept, all_ = (sum(int(np.sum(~np.isnan(cell.readings))) for cell in group) for group in (cells, given))
     if kept < all_:

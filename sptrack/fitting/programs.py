@@ -16,7 +16,7 @@ _FORM = 'such as "up:200 down:200 x3 alternating:400"'
 _REVERSAL = 0.3
 _SWEEP = 0.5
 _SNAP = 0.05
-_MOST = 10_000_000
+_MAX = 10_000_000
 
 
 def parse_program(text: str) -> NDArray[np.int64]:
@@ -40,8 +40,8 @@ def parse_program(text: str) -> NDArray[np.int64]:
         match = re.fullmatch(r"(up|down|none|read|alternating|alt):(\d+)", part.lower())
         if match is not None:
             kind, count = match[1], int(match[2])
-            if sum(one.size for one in whole + group) + count > _MOST:
-                raise ParameterError(f"program {quoted(text)}: more than {_MOST} pulses")
+            if sum(one.size for one in whole + group) + count > _MAX:
+                raise ParameterError(f"program {quoted(text)}: more than {_MAX} pulses")
             one = np.full(count, {"up": 1, "down": -1}.get(kind, 0), np.int64)
             if kind.startswith("alt"):
                 one[0::2], one[1::2] = 1, -1
@@ -54,8 +54,8 @@ def parse_program(text: str) -> NDArray[np.int64]:
                 f"program part {quoted(part)} must be up:N, down:N, none:N, alternating:N or xK, {_FORM}"
             )
     made = np.concatenate([*whole, *group])
-    if made.size > _MOST:
-        raise ParameterError(f"program {quoted(text)}: more than {_MOST} pulses")
+    if made.size > _MAX:
+        raise ParameterError(f"program {quoted(text)}: more than {_MAX} pulses")
     return made
 
 

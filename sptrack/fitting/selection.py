@@ -21,6 +21,8 @@ __all__ = ["FamilyScore", "Selection", "fold_numbers", "held_out_scores", "selec
 FOLDS = 10
 _FIRST = 3
 _NEAR = 0.01
+_TOLERANCE = 1e-3
+"""Gain in log-likelihood below which a search ends: smaller differences of a score mean nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ def held_out_scores(response: PulseResponse, fitted: Estimates) -> Floats:
     problem = fitted.problem.rows(np.zeros(used.size, np.intp))
     training = np.where(folds == used[:, None], np.nan, problem.readings)
     without = problem._replace(readings=training)
-    found = maximise(without, np.repeat(fitted.theta, used.size, axis=0), tolerance=1e-3)
+    found = maximise(without, np.repeat(fitted.theta, used.size, axis=0), tolerance=_TOLERANCE)
     error, variance = (part[:, 0] for part in innovations(problem, found.theta[:, None]))
     density = -0.5 * (np.log(variance) + error * error / variance)
     return np.asarray(np.sum(np.where((folds == used[:, None]) & (error != 0.0), density, 0.0), axis=1))
@@ -201,6 +203,7 @@ def _choose(table: dict[str, list[Floats]], sizes: dict[str, int], readings: int
                 error=spread / readings,
             )
         )
-    near = [score for score in scores if score.behind <= score.error]
+    equal = _TOLERANCE * FOLDS / readings
+    near = [score for score in scores if score.behind <= max(score.error, equal)]
     chosen = min(near, key=lambda score: (score.coefficients, score.behind))
     return Selection(scores=tuple(scores), chosen=chosen.family, failed={})

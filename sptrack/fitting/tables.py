@@ -36,7 +36,7 @@ __all__ = ["Dialect", "Table", "read_table", "to_numbers"]
 
 _SAMPLE = 400
 _SMALL = 20
-_MOST_ROWS = 64
+_MAX_ROWS = 64
 _SEPARATORS = {"tab": "\t", "semicolon": ";", "bar": "|", "comma": ",", "blanks": " "}
 _COMMENT = re.compile(r"\s*(#|%|!|//)")
 
@@ -269,7 +269,7 @@ def _analyser_lines(kept: list[str], rows: list[int]) -> tuple[list[str], list[i
 
 def _exchanged(kept: Sequence[str], separator: str) -> tuple[list[list[str]], list[list[str]]] | None:
     """Rows and columns exchanged, and rows that do not belong to it; None unless each row is a quantity."""
-    if not 1 < len(kept) <= _MOST_ROWS:
+    if not 1 < len(kept) <= _MAX_ROWS:
         return None
     rows = [_split(line, separator) for line in kept]
     width = max(map(len, rows))

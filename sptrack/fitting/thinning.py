@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from sptrack.errors import ParameterError
 from sptrack.fitting.readings import FEWEST_READINGS, PulseResponse
 
 __all__ = ["thinned"]
 
 _STRETCHES = 8
 _WINDOWS = 8
+_MORE = 4
 
 
 def thinned(response: PulseResponse, most: int) -> PulseResponse:
@@ -28,12 +30,28 @@ def thinned(response: PulseResponse, most: int) -> PulseResponse:
     response : PulseResponse
         Readings of one cell.
     most : int
-        Readings wanted at the most.
+        Largest number of readings; four times as many where fewer do not show the directions of the
+        steps.
+
+    Raises
+    ------
+    ParameterError
+        Even these do not show them.
     """
     if response.readings.size <= most:
         return response
     shorter = _every(response, most)
-    return shorter if shorter.readings.size <= 1.1 * most else _windows(shorter, most)
+    if shorter.readings.size <= 1.1 * most:
+        return shorter
+    for part in (most, _MORE * most):
+        try:
+            return _windows(shorter, part)
+        except ParameterError as error:
+            reason = error
+    raise ParameterError(
+        f"{reason}; steps too small to be seen in {part:,} of {response.readings.size:,} readings: "
+        "give more pulses in one direction between readings"
+    )
 
 
 def _every(response: PulseResponse, most: int) -> PulseResponse:
@@ -65,6 +83,8 @@ def _every(response: PulseResponse, most: int) -> PulseResponse:
 def _windows(response: PulseResponse, most: int) -> PulseResponse:
     """Evenly spaced windows of a response; fewer and longer ones until both directions stand in them."""
     size = response.readings.size
+    if size <= most:
+        return response
     for count in range(_WINDOWS, 0, -1):
         length = most // count
         edges = np.linspace(0, size - length, count).astype(np.intp)
@@ -76,15 +96,10 @@ def _windows(response: PulseResponse, most: int) -> PulseResponse:
         seen = ~np.isnan(response.readings[kept])
         if min(np.sum(seen & (pulses > 0)), np.sum(seen & (pulses < 0))) >= FEWEST_READINGS:
             break
-    else:
-        return response
-    try:
-        return replace(
-            response,
-            readings=response.readings[kept],
-            pulses=pulses,
-            runs=code,
-            rows=np.asarray(response.rows)[kept],
-        )
-    except ValueError:
-        return response
+    return replace(
+        response,
+        readings=response.readings[kept],
+        pulses=pulses,
+        runs=code,
+        rows=np.asarray(response.rows)[kept],
+    )

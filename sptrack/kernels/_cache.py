@@ -73,6 +73,8 @@ FOUND: set[Path] = set()
 """Files of machine code that this process has read."""
 MADE: set[Path] = set()
 """Files of machine code that this process has compiled, written or not."""
+BEFORE_COMPILING: list[Callable[[], None]] = []
+"""Called, and removed, before this process first compiles a kernel: to tell whoever waits."""
 
 
 def whole(path: Path) -> memoryview | None:
@@ -119,6 +121,12 @@ class KernelCache(_Cache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Machine code for the argument types ``sig``, None if there is none that is whole."""
+        found = self._load(sig, target_context)
+        while found is None and BEFORE_COMPILING:
+            BEFORE_COMPILING.pop()()
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         target_context.refresh()
         if not self._enabled or self._identity is None:
             return None

@@ -23,18 +23,29 @@ from numba import typeof, types
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import inline, kernel, tile_function
+from sptrack.kernels.adaptive import ROWS, expect_adaptive, observe_adaptive_tile
 from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
+from sptrack.kernels.observer_rows import (
+    COUNT,
+    LEVEL,
+    OWN,
+    POINT,
+    PREDICTED,
+    READ,
+    SEEN,
+    SHARE,
+    SIZE,
+    SLOPE,
+    SUM,
+    VARIANCE,
+)
 from sptrack.kernels.pointers import address, call
 
 Array = NDArray[Any]
 
-POINT, VARIANCE, SHARE, SEEN, READ, SUM, SIZE, COUNT, LEVEL, SLOPE, LEVER, SQUARED, NOISY, INFORMATION = (
-    range(14)
-)
-"""Rows of a memory: symmetric point, its variance, the prior's share of the information on it; whether there
-was a read, and the last one; N, A, the variance of the number of pulses; F and G' at the symmetric point;
-weight of the last change, variance of the sum of all, information taken off; then the information itself."""
-PREDICTED = READ
+LEVER, SQUARED, NOISY, INFORMATION = OWN, OWN + 1, OWN + 2, OWN + 3
+"""Further rows of a regression: weight of the last change, variance of the sum of all, information taken off;
+then the information itself."""
 
 
 class Limits(NamedTuple):
@@ -72,7 +83,8 @@ class Observer(NamedTuple):
     information on (f0, f1, g0, g1), row by row, that matrix times the prior's mean, and its pivots (squared
     diagonal of its Cholesky factor), below which no pivot of a sum with the prior can fall; `DIRECTION` per
     direction the information on intercept and slope (three entries), that times the mean (two), the second
-    pivot; `SCALAR` information on the symmetric point, and that times its mean. ``f0`` and ``g1``: known F
+    pivot; `SCALAR` information on the symmetric point, and that times its mean; `ADAPTIVE` mean, then
+    variance, of (g0, f0, g1, f1). ``f0`` and ``g1``: known F
     and slope of G (`SCALAR`, `PREDICTOR`).
 
     A predictor moves its expected weight p by D ``f0`` - |D| ``g1`` (p - symmetric point) at each increment
@@ -353,7 +365,8 @@ def _observe_predicted(observer: Any, memory: Any, i: Any, read: Any) -> None:
     memory[VARIANCE, i] = observer.variance
 
 
-def collect_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+@inline
+def _collect(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
     """Add a step's increments ``wanted`` or ``pulses`` sent to N and A of the first n cells."""
     noise = observer.noise
     for i in range(n):
@@ -372,6 +385,20 @@ def collect_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -
     elif noise.law == POISSON:
         for i in range(n):
             memory[COUNT, i] += abs(wanted[i]) / observer.dw_min
+
+
+def collect_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+    """Add a step's increments to N and A of the first n cells."""
+    _collect(observer, memory, wanted, pulses, n)
+
+
+def expect_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+    """Move the expected weights of an adaptive observer by a step's increments, and add these up."""
+    _collect(observer, memory, wanted, pulses, n)
+    for i in range(n):
+        expect_adaptive(
+            observer.limits, memory, i, observer.dw_min * pulses[i] if observer.sent != 0 else wanted[i]
+        )
 
 
 def predict_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
@@ -407,8 +434,9 @@ def observe_predicted_tile(observer: Any, memory: Any, reads: Any, n: Any) -> No
         _observe_predicted(observer, memory, i, reads[i])
 
 
-BLOCK, DIRECTION, SCALAR, PREDICTOR = "block", "direction", "scalar", "predictor"
+ADAPTIVE, BLOCK, DIRECTION, SCALAR, PREDICTOR = "adaptive", "block", "direction", "scalar", "predictor"
 SLOTS = {
+    ADAPTIVE: ROWS,
     BLOCK: INFORMATION + 14,
     DIRECTION: INFORMATION + 10,
     SCALAR: INFORMATION + 1,
@@ -416,6 +444,7 @@ SLOTS = {
 }
 """Rows of memory by form; a predictor keeps the expected weight where the others keep the last read."""
 _TILES = {
+    ADAPTIVE: (expect_tile, observe_adaptive_tile),
     BLOCK: (collect_tile, observe_block_tile),
     DIRECTION: (collect_tile, observe_direction_tile),
     SCALAR: (collect_tile, observe_scalar_tile),

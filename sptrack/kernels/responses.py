@@ -26,7 +26,7 @@ UP, DOWN, LOWER, UPPER = 0, 1, 2, 3
 
 STEP_ROWS = 4
 """Rows of scratch of `mean_steps`."""
-MOST_SCANNED = 9
+MAX_SCANNED = 9
 """Most nodes of a piecewise law that are passed one by one."""
 
 LINEAR, EXP, POW, PIECEWISE, CUSTOM = range(5)
@@ -189,7 +189,7 @@ def callable_law(law: Law) -> Law:
     Addresses are good in this process only: kernels get them at every call, nothing keeps them.
     """
     if law.kind == PIECEWISE:
-        few = law.cell.shape[0] <= NODES + 2 * MOST_SCANNED
+        few = law.cell.shape[0] <= NODES + 2 * MAX_SCANNED
         function = _scanned if few else _interpolated
     else:
         function = _TILES[law.kind]

@@ -23,7 +23,7 @@ from sptrack.kernels._jit import kernel, tile_function
 from sptrack.kernels.counts import counts_tile, event_words
 from sptrack.kernels.drift import after_pulses, after_step
 from sptrack.kernels.objectives import gradient
-from sptrack.kernels.observers import POINT as OBSERVED
+from sptrack.kernels.observer_rows import POINT as OBSERVED
 from sptrack.kernels.observers import observe, tell_drive
 from sptrack.kernels.pointers import address, call
 from sptrack.kernels.random import Draws, renew_normals

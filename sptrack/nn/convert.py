@@ -12,7 +12,7 @@ from sptrack.tiles import TileSettings, algorithm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetConfig:
-    """What the layers of a net become.
+    """Algorithm, device and seeds of the layers of a net.
 
     Parameters
     ----------

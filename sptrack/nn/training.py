@@ -89,6 +89,8 @@ class TrainSettings:
     per_sample : bool
         Each image updates the arrays by its own gradient; else by its part of the gradient of the mean loss,
         which is ``batch`` times smaller. Digital parameters follow the mean either way.
+    digital : bool
+        Biases and the output scalars of the tiles learn; else they stay as they start.
     seed, device_seed : int
         Root seeds of start weights, order and noise, and of the cells.
     """
@@ -99,6 +101,7 @@ class TrainSettings:
     lr: float = 0.05
     batch: int = 10
     per_sample: bool = False
+    digital: bool = True
     seed: int = 0
     device_seed: int = 0
 
@@ -141,6 +144,7 @@ class Trainer:
         if not self.layers:
             raise ParameterError(f"net {settings.net} has no linear or convolution layer to make analog")
         self.layers[0].propagates = False
+        self.model.requires_grad_(settings.digital)
         self.optimizer = AnalogSGD(self.model, lr=settings.lr)
         self.history: list[dict[str, float]] = []
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0

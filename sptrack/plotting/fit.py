@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from sptrack.errors import ConvergenceError
 from sptrack.fitting import Measurement, ResponseFit, not_identified, step_curves
 from sptrack.fitting.lookup import StepTables
+from sptrack.intervals import NORMAL_QUANTILE
 from sptrack.plotting.style import COLOURS, GREY, headline, house_style, label, new_figure
 from sptrack.results import dataset, json_text, provenance
 
 _SHOWN = 6
-_HALF_WIDTH = 1.96
 _COLOURED = 0.01
 _LINE, _LINES = 92, 7
 
@@ -154,7 +154,7 @@ def plot_response(ax: Axes, data: xr.Dataset, shown: int) -> Axes:
     names = ("predicted", "deviation", "mean")
     broken = {name: np.insert(part[name].values, breaks, np.nan) for name in names}
     along = np.insert(x.astype(float), breaks, np.nan)
-    reach = _HALF_WIDTH * broken["deviation"]
+    reach = NORMAL_QUANTILE * broken["deviation"]
     ax.fill_between(
         along,
         broken["predicted"] - reach,
@@ -177,7 +177,7 @@ def plot_residuals(ax: Axes, data: xr.Dataset, shown: int) -> Axes:
     part = data.where(data["cell_number"] < shown, drop=True)
     x = np.arange(1, part.sizes["reading"] + 1)
     ax.plot(x, part["residual"], ".", color=GREY, markersize=3)
-    for level in (-_HALF_WIDTH, _HALF_WIDTH):
+    for level in (-NORMAL_QUANTILE, NORMAL_QUANTILE):
         ax.axhline(level, color=COLOURS[1], linewidth=0.8, linestyle="--")
     ax.set_ylim(-4.5, 4.5)
     return label(ax, "Residuals: 95 % between the dashed lines", "reading", "residual / std")

@@ -16,7 +16,8 @@ from sptrack.blocks import (
     Block,
     Chopper,
     SignSource,
-    enbw,
+    corner,
+    filter_times,
     group_delay,
     settling,
 )
@@ -26,6 +27,7 @@ from sptrack.errors import ParameterError
 from sptrack.evaluation.explain import Quantity
 from sptrack.evaluation.prediction import Linear, known_filter
 from sptrack.intervals import positive_interval, student_interval
+from sptrack.response.measures import Digital, measure
 from sptrack.response.open_loop import OpenLoop, Record
 from sptrack.results import dataset, provenance
 from sptrack.spectrum import Spectrum, Welch
@@ -40,7 +42,7 @@ Array = NDArray[Any]
 
 TERMS = ("bias of Q", "chopped gradient in Q", "noise in Q", "rms error of Q", "rms error of P")
 """Parts of the error that are predicted; the first and the last two are measured as well."""
-_SEGMENTS, _LEAST, _MOST_WAIT = (512, 4096), 8192, 20000
+_SEGMENTS, _LEAST, _MAX_WAIT = (512, 4096), 8192, 20000
 """Shortest and longest segment of the spectra, fewest steps recorded, most waited before, steps."""
 _POINTS, _STEPS_SHOWN, _SHIFT = 1200, 1500, 1e-3
 """Points of each half of the omega grid, steps shown, phase over which the delay is taken (rad)."""
@@ -61,7 +63,12 @@ class ChainResponse:
         Curves: ``magnitude``, ``phase``, ``group_delay`` over omega; ``step_response`` over sample; densities
         of the chopped gradient and of what passes (``chopped``, ``passed``, each with ``_low``, ``_high``,
         ``_expected``) over bin, two-sided, per cycle per step; ``line_power`` over line; ``predicted``,
-        ``measured``, ``measured_ci`` (95 %, over ``end``) over term, weight units.
+        ``measured``, ``measured_ci`` (95 %, over ``end``) over term, weight units. Of Q - w*: ``allan`` with
+        ``_low``, ``_high``, ``_expected`` over averages, held spectra ``held_maximum``, ``held_minimum``,
+        ``held_mean`` over bin, ``held_levels`` and ``held_expected`` (law of Gaussian noise) over percentile
+        and bin. Aliases of the chopper ``folded_alias``, ``folded_level``, ``folded_decibels`` over
+        folded_line; ``magnitude_fixed`` and ``fixed_error`` (of the complex gain)
+        over omega where coefficients are rounded.
     """
 
     quantities: tuple[Quantity, ...]
@@ -76,7 +83,7 @@ class ChainResponse:
         raise KeyError(name)
 
 
-def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
+def respond(low_pass: Block, driven: OpenLoop, digital: Digital | None = None) -> ChainResponse:
     """Figures of merit, curves and measured spectra of a filter behind chopped cells.
 
     Parameters
@@ -85,6 +92,8 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
         Filter with a gain at omega = 0, one sample a step.
     driven : OpenLoop
         Chopper, cells and gradient.
+    digital : Digital, optional
+        Decimation and word length; default: a read each step, exact coefficients.
 
     Returns
     -------
@@ -106,23 +115,29 @@ def respond(low_pass: Block, driven: OpenLoop) -> ChainResponse:
     prediction = loop.predict(known_filter(chosen), driven.chopper, read_noise=driven.reading_std)
     wait = chain_settling(loop, known_filter(chosen), tolerance=_TOLERANCE)
     longest = float(np.nanmax(wait))
-    settled = longest <= _MOST_WAIT
+    settled = longest <= _MAX_WAIT
     kept = _wait(chosen) + max(_LEAST, 8 * _segment(chosen))
-    record = driven.record(kept, skip=int(longest) if settled else _MOST_WAIT)
+    record = driven.record(kept, skip=int(longest) if settled else _MAX_WAIT)
     terms = _terms(loop, driven, chosen, prediction)
-    measured, ends = _measured(record, chosen, prediction, driven.reading_std)
+    q = chosen.process(record.error[:, np.isfinite(record.point)])[0][_wait(chosen) :]
+    measured, ends = _measured(record, q, prediction, driven.reading_std)
     if not settled:
         measured[:], ends[:] = np.nan, np.nan
     told = () if driven.recording is None else driven.recording.warnings_over(driven.cells.size)
     late = f"settling takes {longest:.3g} steps: the errors were not measured, only predicted"
+    welch, omega = Welch(segment=_segment(chosen), centre="none"), _grid(chosen)
+    side = digital or Digital()
+    added = measure(chosen, driven, q, side, welch=welch, omega=omega)
+    data = _dataset(chosen, driven, record, side, {"predicted": terms, "measured": measured, "ends": ends})
     return ChainResponse(
         quantities=(
             *_filter_quantities(chosen),
             *_chopper_quantities(driven.chopper, chosen),
             *_device_quantities(loop, driven, prediction, terms, float(np.nanmean(wait))),
+            *added.quantities,
         ),
-        warnings=(*prediction.warnings, *(() if settled else (late,)), *told),
-        data=_dataset(chosen, driven, record, {"predicted": terms, "measured": measured, "ends": ends}),
+        warnings=(*prediction.warnings, *(() if settled else (late,)), *told, *added.warnings),
+        data=data.assign(added.variables).assign_coords(added.coordinates),
     )
 
 
@@ -137,28 +152,8 @@ def _quantity(name: str, value: float | None, unit: str, meaning: str) -> Quanti
     return Quantity(name=name, value=known, unit=unit, meaning=meaning)
 
 
-def corner(low_pass: Linear) -> float | None:
-    """Lowest omega (rad per sample) at which the power falls to half of that at omega = 0; None if none.
-
-    Found on a logarithmic grid of 2000 points from 1e-6 to pi, and by bisection between two of them.
-    """
-    half = np.abs(low_pass.frequency_response(np.zeros(1)))[0] ** 2 / 2
-    grid = np.geomspace(1e-6, np.pi, 2000)
-    below = np.flatnonzero(np.abs(low_pass.frequency_response(grid)) ** 2 < half)
-    if below.size == 0:
-        return None
-    low, high = (grid[below[0] - 1] if below[0] else 0.0), grid[below[0]]
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (
-            (low, middle)
-            if np.abs(low_pass.frequency_response(np.array([middle])))[0] ** 2 < half
-            else (middle, high)
-        )
-    return float(high)
-
-
 def _filter_quantities(low_pass: Linear) -> tuple[Quantity, ...]:
+    times = filter_times(low_pass)
     return (
         _quantity(
             "dc_gain",
@@ -166,15 +161,14 @@ def _filter_quantities(low_pass: Linear) -> tuple[Quantity, ...]:
             "1",
             "gain of the filter at omega = 0",
         ),
-        _quantity("corner", corner(low_pass), "rad/step", "omega at which it passes half the power (-3 dB)"),
-        _quantity("enbw", enbw(low_pass), "cycles/step", "equivalent noise bandwidth, two-sided"),
-        _quantity("group_delay", float(group_delay(low_pass)), "steps", "group delay at omega = 0"),
-        _quantity(
-            "settling",
-            settling(low_pass, _TOLERANCE),
-            "steps",
-            "its step response is within 1 % after so many",
-        ),
+        _quantity("order", times.order, "1", "degree of its transfer function"),
+        _quantity("stage_time", times.stage_time, "steps", "time constant of each stage (slowest pole)"),
+        _quantity("corner", times.corner, "rad/step", "omega at which it passes half the power (-3 dB)"),
+        _quantity("corner_time", times.corner_time, "steps", "1 / corner: time constant of the whole filter"),
+        _quantity("enbw", times.enbw, "cycles/step", "equivalent noise bandwidth, two-sided"),
+        _quantity("noise_time", times.noise_time, "steps", "time constant of the EMA with that bandwidth"),
+        _quantity("group_delay", times.delay, "steps", "group delay at omega = 0"),
+        _quantity("settling", times.settling, "steps", "its step response is within 1 % after so many"),
     )
 
 
@@ -205,7 +199,7 @@ def _chopper_quantities(chopper: SignSource, low_pass: Linear) -> tuple[Quantity
         _quantity("chopper_omega", place, "rad/step", "its strongest line, or the corner of its density"),
         _quantity("gain_there", decibel, "dB", "gain of the filter at that omega"),
         _quantity(
-            "chopped_share",
+            "chopped_fraction",
             sign_power(chopper, known_filter(low_pass)),
             "1",
             "share of the chopper's power that passes",
@@ -231,16 +225,13 @@ def _terms(loop: Loop, driven: OpenLoop, low_pass: Linear, prediction: Predictio
     )
 
 
-def _measured(
-    record: Record, low_pass: Linear, prediction: Prediction, reading_std: float
-) -> tuple[Array, Array]:
+def _measured(record: Record, q: Array, prediction: Prediction, reading_std: float) -> tuple[Array, Array]:
     """Measured `TERMS`, and their 95 % intervals [terms, 2] over the cells.
 
     The cells differ, and so do their predictions: the scatter is that of measured less predicted.
     """
     live = np.isfinite(record.point)
     p = record.error[:, live]
-    q = low_pass.process(p)[0][_wait(low_pass) :]
     found = {0: q.mean(axis=0), 3: (q**2).mean(axis=0), 4: (p**2).mean(axis=0)}
     known = {0: prediction.bias, 3: prediction.rms_q**2, 4: prediction.rms_p**2 + reading_std**2}
     value, ends = np.full(len(TERMS), np.nan), np.full((len(TERMS), 2), np.nan)
@@ -285,7 +276,7 @@ def _device_quantities(
 
 def _wait(low_pass: Linear) -> int:
     """Outputs of a filter from rest that are not used."""
-    return min(settling(low_pass, _TOLERANCE), _MOST_WAIT)
+    return min(settling(low_pass, _TOLERANCE), _MAX_WAIT)
 
 
 def _segment(low_pass: Linear) -> int:
@@ -310,7 +301,9 @@ def delay_curve(low_pass: Linear, omega: Array) -> Array:
     return np.asarray(-np.angle(after * np.conj(before)) / (2 * step))
 
 
-def _dataset(low_pass: Linear, driven: OpenLoop, record: Record, terms: dict[str, Array]) -> xr.Dataset:
+def _dataset(
+    low_pass: Linear, driven: OpenLoop, record: Record, digital: Digital, terms: dict[str, Array]
+) -> xr.Dataset:
     omega = _grid(low_pass)
     response = low_pass.frequency_response(omega)
     shown = int(np.clip(2.5 * settling(low_pass, _TOLERANCE), 20, 1 << 20))
@@ -347,6 +340,9 @@ def _dataset(low_pass: Linear, driven: OpenLoop, record: Record, terms: dict[str
         "corner": corner(low_pass),
         "chopper_omega": chopper_omega(driven.chopper),
         "settling": settling(low_pass, _TOLERANCE),
+        "decimate": digital.every,
+        "coefficient_bits": digital.bits,
+        "rounding": digital.rounding,
     }
     return dataset(variables | spectra, coordinates, provenance(seed=driven.seed, parameters=parameters))
 

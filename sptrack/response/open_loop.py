@@ -21,7 +21,7 @@ from sptrack.theory.drive import CountLaw, GradientStatistics
 from sptrack.theory.weighted import error_of_weights
 from sptrack.tracking import Method, Tracker, open_loop
 from sptrack.tracking.recorded import RecordedGradient
-from sptrack.values import as_seed
+from sptrack.values import as_seed, check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -99,14 +99,15 @@ class OpenLoop:
     def __post_init__(self) -> None:
         if self.recording is not None and (self.mean != 0 or self.std != 0):
             raise ParameterError(
-                f"mean = {self.mean}, std = {self.std} beside recorded gradients, which replace both: "
-                "leave them at 0"
+                f"mean and std must be 0 beside recorded gradients, which replace both, got {self.mean} and "
+                f"{self.std}"
             )
-        if not (np.isfinite(self.read_noise) and self.read_noise >= 0):
-            raise ParameterError(f"read_noise = {self.read_noise}: a finite number >= 0 wanted")
+        check_number("read_noise", self.read_noise, least=0)
         if self.cells.device.one_sided:
             name = self.cells.device.source.name
-            raise ParameterError(f"device {name!r} is one-sided: cells with up and down pulses wanted")
+            raise ParameterError(
+                f"device must have cells with up and down pulses, got the one-sided {name!r}"
+            )
         self.linear()
 
     @property
@@ -154,8 +155,8 @@ class OpenLoop:
         ParameterError
             A number of steps outside its range; what `Tracker` refuses.
         """
-        if steps < 1 or skip < 0:
-            raise ParameterError(f"steps = {steps}, skip = {skip}: at least 1 and 0 wanted")
+        check_whole("steps", steps, 1)
+        check_whole("skip", skip)
         signs = self.chopper.signs(0, skip + steps, self.cells.size)
         if self.recording is None:
             noise = self._normals("gradient", 0, skip + steps)

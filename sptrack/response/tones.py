@@ -17,10 +17,11 @@ from sptrack.blocks import Chopper
 from sptrack.errors import ParameterError
 from sptrack.kernels.objectives import SEPARABLE
 from sptrack.spectrum import ToneResponse, Tones
-from sptrack.theory import GradientStatistics, linearise, passed_share
+from sptrack.theory import GradientStatistics, linearise, passed_fraction
 from sptrack.theory.tones import ToneGains, ToneLoop, pulsed_balance
 from sptrack.tracking import Method, Problem, Tracker
 from sptrack.tracking.run import Recording
+from sptrack.values import check_whole
 
 Array = NDArray[Any]
 
@@ -57,22 +58,24 @@ def tone_loop(problem: Problem, method: Method) -> ToneLoop:
         Another objective; a method other than RIDER or E-RIDER with a telegraph for the whole array.
     """
     if problem.objective.kind != SEPARABLE:
-        raise ParameterError(f"problem {problem.name!r}: the separable one wanted, each weight for itself")
+        raise ParameterError(
+            f"problem must be the separable one, each weight for itself, got {problem.name!r}"
+        )
     chopper = method.chopper
     telegraph = isinstance(chopper, Chopper) and chopper.scope == "array" and chopper.clock == "step"
     chopped = telegraph and not method.sync
     plain = chopper is None and method.sync
     reads = method.transfer.every == 1 and not method.transfer.by_column and method.transfer.threshold == 0
     if method.direct or method.estimator != "ema" or not reads:
-        raise ParameterError(f"{method.name}: RIDER or E-RIDER with an EMA wanted")
+        raise ParameterError(f"method must be RIDER or E-RIDER with an EMA, got {method.name}")
     if not (chopped or plain):
         raise ParameterError(
-            f"{method.name}: a telegraph and a held reference, or no chopper and a reference renewed at each "
-            "step, wanted"
+            "method must have a telegraph and a held reference, or no chopper and a reference renewed at "
+            f"each step, got {method.name}"
         )
     gradient = GradientStatistics(std=problem.gradient_noise)
     loop = linearise(problem.fast, alpha=method.alpha, gradient=gradient)
-    spread = np.sqrt(loop.white / (1 - loop.pole**2) * (1 + passed_share(loop.pole, method.eta)))
+    spread = np.sqrt(loop.white / (1 - loop.pole**2) * (1 + passed_fraction(loop.pole, method.eta)))
     optimum = np.asarray(problem.optimum, np.float64).reshape(problem.main.shape)
     here = optimum + (0.0 if problem.main.reference is None else problem.main.reference)
     rest = pulsed_balance(problem.main.F(here), problem.main.G(here), spread)
@@ -117,8 +120,7 @@ def measure_loop(
     ParameterError
         As `tone_loop`; less than two blocks.
     """
-    if blocks < 2:
-        raise ParameterError(f"blocks = {blocks}: at least 2 wanted")
+    check_whole("blocks", blocks, 2)
     model = tone_loop(problem, method)
     length = tones.period
     tracker = Tracker(problem, method, seed=seed)

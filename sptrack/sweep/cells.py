@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sptrack.errors import ParameterError, SptrackError, one_line
+from sptrack.errors import MissingExtraError, ParameterError, SptrackError, one_line
 from sptrack.results import write_atomic
 from sptrack.sweep.commands import COMMANDS, Outcome, Parameters, prepare
 
@@ -101,12 +101,19 @@ def run_cell(folder: str, command: str, parameters: Parameters, seed: int, key: 
     -------
     str
         Path of the record. That the command refuses the parameters is a result like others.
+
+    Raises
+    ------
+    MissingExtraError
+        A package is missing where the cell is computed: nothing is written.
     """
     path = cell_path(Path(folder), key)
     body: dict[str, Any] = {"cell": key, "command": command, "seed": seed}
     try:
         found = prepare(command, parameters)(seed)
         body["quantities"] = {name: [_stored(value), unit] for name, (value, unit) in found.items()}
+    except MissingExtraError:
+        raise
     except SptrackError as error:
         body["refused"] = one_line(error)
     digest = hashlib.sha256(_text(body).encode()).hexdigest()

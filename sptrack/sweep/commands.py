@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +11,7 @@ from sptrack.devices.config import described_scalar, device_from_mapping, device
 from sptrack.errors import ParameterError, nearest
 
 if TYPE_CHECKING:
+    from sptrack.nn.data import Images
     from sptrack.tracking.config import Setup
     from sptrack.tracking.methods import Method
 
@@ -42,6 +45,8 @@ class Command(NamedTuple):
     tables : mapping
         Tables that a text may stand for, such as ``device = "ecram"``, to the function that reads it (with
         the folder in which its paths begin); of None it is the command's default.
+    files : tuple of str
+        Parameters that may name a file or folder, which cells read where it is.
     """
 
     prepare: Callable[[Parameters], Cell]
@@ -49,6 +54,7 @@ class Command(NamedTuple):
     best: str
     small: Parameters
     tables: Mapping[str, Callable[[str | None, Path], dict[str, Any]]]
+    files: tuple[str, ...] = ()
 
 
 def _plain(parameters: Parameters, command: str, kinds: Mapping[str, type]) -> dict[str, Any]:
@@ -206,6 +212,46 @@ def _calibrate(parameters: Parameters) -> Cell:
     return cell
 
 
+def _train(parameters: Parameters) -> Cell:
+    from sptrack.nn.config import DATA, one_thread, train_settings
+    from sptrack.nn.training import Trainer
+
+    amount = _plain(parameters, "train", {"epochs": int})
+    epochs = amount.get("epochs", 1)
+    if epochs < 1:
+        raise ParameterError(f"train: epochs must be at least 1, got {epochs}")
+    own = {name: value for name, value in parameters.items() if name not in amount}
+    settings = train_settings(own, "train")
+    images = _images(own.get("data", DATA))
+
+    def cell(seed: int) -> Outcome:
+        with one_thread():
+            run = Trainer(replace(settings, seed=seed, device_seed=seed), images)
+            run.run(epochs)
+        last = run.history[-1]
+        units = {
+            "error": "percent",
+            "best_error": "percent",
+            "loss": "nat",
+            "pulses": "pulses",
+            "reads": "cell reads",
+            "programs": "cells",
+        }
+        best = max(one["accuracy"] for one in run.history)
+        values = last | {"error": 100.0 - last["accuracy"], "best_error": 100.0 - best}
+        return {name: (float(values[name]), unit) for name, unit in units.items()}
+
+    return cell
+
+
+@lru_cache(maxsize=1)
+def _images(data: str) -> "Images":
+    """Images of the cells, which are read once per process."""
+    from sptrack.nn.config import images_named
+
+    return images_named(data)
+
+
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
@@ -220,12 +266,17 @@ def _problem_device(text: str | None, folder: Path) -> dict[str, Any]:
     return device_to_mapping(default_device() if text is None else device_named(text, folder))
 
 
+def _net_device(text: str | None, folder: Path) -> dict[str, Any]:
+    return device_to_mapping(device_named(text or "reram-array-hfo2", folder))
+
+
 def _named_method(text: str | None, folder: Path) -> dict[str, Any]:
     return {"name": text or _METHOD}
 
 
 _OF_SETUP = {"device": _problem_device, "method": _named_method}
 _OF_DEVICE = {"device": _soft_bounds}
+_OF_NET = {"device": _net_device}
 
 COMMANDS: dict[str, Command] = {
     "track": Command(_track, (*_SETUP, "steps"), "w", {"steps": 200}, _OF_SETUP),
@@ -249,6 +300,17 @@ COMMANDS: dict[str, Command] = {
         "rms_error",
         {"cells": "4x4"},
         _OF_DEVICE,
+    ),
+    "train": Command(
+        _train,
+        (
+            *("method", "net", "data", "epochs", "batch", "lr", "per_sample", "ref_mean", "ref_std"),
+            *("tile", "filter", "chopper", "device"),
+        ),
+        "error",
+        {"epochs": 1},
+        _OF_NET,
+        ("data", "net"),
     ),
 }
 """Commands by name."""

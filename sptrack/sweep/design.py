@@ -3,7 +3,7 @@
 A file, of which ``sweep.command`` and one axis are needed::
 
     [sweep]
-    command = "track"        # track, calibrate, response, design, budget
+    command = "track"        # track, calibrate, response, design, budget, train
     design = "grid"          # grid: all combinations; random; sobol: scrambled, low discrepancy
     samples = 64             # points of random and sobol (there a power of two)
     repeats = 10             # cells per point, each with a seed of its own
@@ -44,7 +44,7 @@ from sptrack.sweep.commands import COMMANDS, Parameters, command_named, prepare
 from sptrack.tuning.space import Range
 
 DESIGNS = ("grid", "random", "sobol")
-MOST_CELLS = 10_000_000
+MAX_CELLS = 10_000_000
 _TABLES = ("sweep", "set", "vary")
 _KEYS = {"command": str, "design": str, "samples": int, "repeats": int, "seed": int, "paired": bool}
 _RANGE = {"low": float, "high": float, "scale": str, "multiple": int, "count": int}
@@ -174,8 +174,8 @@ class Plan:
             )
         self._check_axes()
         size = self.points * self.repeats
-        if size > MOST_CELLS:
-            raise ParameterError(f"a sweep must have at most {MOST_CELLS:,} cells, got {size:,}")
+        if size > MAX_CELLS:
+            raise ParameterError(f"a sweep must have at most {MAX_CELLS:,} cells, got {size:,}")
         for point in self._probes():
             prepare(self.command, self.parameters(point))
 
@@ -216,7 +216,7 @@ class Plan:
                 yield make_cell(self.command, parameters, point, repeat, (self.seed, self.paired))
 
     def parameters(self, point: tuple[Any, ...]) -> dict[str, Any]:
-        """Parameters of the cells at a point: nothing that they say lies outside, but recorded gradients.
+        """Parameters of the cells at a point; of files, only gradients, images and nets stay outside.
 
         Raises
         ------
@@ -248,6 +248,9 @@ class Plan:
             return tables[name](value, self.folder)
         if name in _FILED:
             return _without_file(name, name, value)
+        if isinstance(value, str) and name in COMMANDS[self.command].files:
+            there = self.folder / value
+            return str(there.resolve()) if there.exists() else value
         if isinstance(value, dict):
             for key in set(_FILED) & set(value):
                 value[key] = _without_file(f"{name}.{key}", key, value[key])

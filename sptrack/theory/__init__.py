@@ -20,8 +20,8 @@ from sptrack.theory.budget import Budget, error_after, optimal_eta, settling, tr
 from sptrack.theory.chopping import (
     demodulated_gain,
     loop_pole,
-    passed_share,
-    passed_share_periodic,
+    passed_fraction,
+    passed_fraction_periodic,
     periodic_gain,
     telegraph_gain,
 )
@@ -116,8 +116,8 @@ __all__ = [
     "observer_error",
     "observer_gain",
     "optimal_eta",
-    "passed_share",
-    "passed_share_periodic",
+    "passed_fraction",
+    "passed_fraction_periodic",
     "periodic_gain",
     "point_bound",
     "program_map",

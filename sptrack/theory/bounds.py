@@ -61,7 +61,7 @@ Form = Literal["printed", "corrected"]
 Samples = Literal["every pulse", "after down", "last"]
 Quantity = Literal["asymmetry", "offset"]
 
-_MOST_PULSES = 2**53
+_MAX_PULSES = 2**53
 
 
 class Premise(NamedTuple):
@@ -216,7 +216,7 @@ class Bound:
         high = 1
         while self.law(high * unit) > target:
             high *= 2
-            if self.floor > target or high > _MOST_PULSES:
+            if self.floor > target or high > _MAX_PULSES:
                 return PulsesNeeded(None, self.floor, f"floor {self.floor:.3g} not below target {target:.3g}")
         low = high // 2
         while high - low > 1:

@@ -29,7 +29,7 @@ from sptrack.theory.drive import Array
 from sptrack.values import check_number
 
 _ROUNDS, _POINTS, _SLOWEST = 6, 33, 1e-7
-_MOST_STEPS = 1 << 40
+_MAX_STEPS = 1 << 40
 
 
 class Budget(NamedTuple):
@@ -246,7 +246,7 @@ def _settling_ema(pole: Array, eta: float, tolerance: float) -> Array:
     live = pole < 1
     a = np.where(live, pole, 0.0)
     low, high = np.zeros(a.shape), np.ones(a.shape)
-    while (slow := transient(a, eta, high) > tolerance).any() and high.max() < _MOST_STEPS:
+    while (slow := transient(a, eta, high) > tolerance).any() and high.max() < _MAX_STEPS:
         low, high = np.where(slow, high, low), np.where(slow, 2 * high, high)
     while (high - low > 1).any():
         middle = np.floor((low + high) / 2)

@@ -110,7 +110,7 @@ def loop_pole(alpha: ArrayLike, gradient: ArrayLike, slope: ArrayLike) -> Array:
     return np.asarray(1.0 - np.asarray(alpha) * np.asarray(gradient) * np.asarray(slope))
 
 
-def passed_share(pole: ArrayLike, eta: ArrayLike) -> Array:
+def passed_fraction(pole: ArrayLike, eta: ArrayLike) -> Array:
     """Share of a signal's variance that the filter with rate ``eta`` lets through.
 
     The signal has the autocorrelation pole^|n| (one pole: P around its symmetric point, or a telegraph with
@@ -125,7 +125,7 @@ def passed_share(pole: ArrayLike, eta: ArrayLike) -> Array:
     return np.where(stable & (product < 1), share, np.inf)
 
 
-def passed_share_periodic(half_period: float, eta: float) -> float:
+def passed_fraction_periodic(half_period: float, eta: float) -> float:
     """Share of the power of a periodic chopper, half period T in samples, that the filter lets through.
 
     In each half the output settles to the sign, 1 - 2 b^k / (1 + b^T) after k = 1 .. T samples, b = 1 - eta
@@ -224,7 +224,7 @@ def impulse_response(low_pass: Filter) -> Array:
 class FilterShare:
     """Share of the variance of a signal with autocorrelation z^abs(n) that a filter lets through.
 
-    Exponential moving average: `passed_share`. Any other filter: C_0 + 2 sum C_n z^n over the
+    Exponential moving average: `passed_fraction`. Any other filter: C_0 + 2 sum C_n z^n over the
     autocorrelation C of its impulse response. A filter that gets every m-th sample only (``every``) sees the
     autocorrelation (z^m)^abs(n).
     """
@@ -243,7 +243,7 @@ class FilterShare:
         """Share at each ``pole``, of its shape; infinite where |pole| > 1."""
         z = np.asarray(pole, np.float64) ** self.every
         if self.eta is not None:
-            return passed_share(z, self.eta)
+            return passed_fraction(z, self.eta)
         stable = np.abs(z) <= 1
         return np.where(stable, polyval(np.where(stable, z, 0.0), self.coefficients), np.inf)
 

@@ -36,7 +36,7 @@ from sptrack.errors import ParameterError
 from sptrack.theory.drive import mean_size
 from sptrack.theory.moving import tracking_rate
 
-MOST_DECAY = 0.2
+MAX_DECAY = 0.2
 """Largest share of its distance from the symmetric point that a cell should go back between two reads."""
 READ_PART = 0.25
 """Part of the pulses' variance that reading noise should add."""
@@ -336,7 +336,7 @@ def recommend_observer(
             f"steps {steps}, point_spread {point_spread}, slope_spread {slope_spread}: at least "
             f"{LEAST_STRETCHES} and above 0 wanted"
         )
-    most = max(1, min(int(MOST_DECAY / (drive.size * cell.slope)), steps // LEAST_STRETCHES))
+    most = max(1, min(int(MAX_DECAY / (drive.size * cell.slope)), steps // LEAST_STRETCHES))
     every = _fewest(cell, drive, most)
     forgetting = 1 / steps
     if walk > 0:
@@ -374,6 +374,6 @@ def observer_warnings(error: ObserverError, point_spread: float = 0.5) -> tuple[
         )
     if error.read_part > 1:
         out.append(f"read noise too large: it adds {error.read_part:.2g} times the variance of the pulses")
-    if error.decay > 2 * MOST_DECAY:
+    if error.decay > 2 * MAX_DECAY:
         out.append(f"reads too rare: a cell goes {error.decay:.2g} of the way to its SP between two reads")
     return tuple(out)

@@ -35,7 +35,7 @@ def boxcar_transient(pole: ArrayLike, length: ArrayLike, steps: ArrayLike) -> Ar
     return np.asarray(np.where(still, 1.0, a ** (k - n + 1) * (1 - a**n) / (n * gap)))
 
 
-def boxcar_share(pole: ArrayLike, length: ArrayLike) -> Array:
+def boxcar_fraction(pole: ArrayLike, length: ArrayLike) -> Array:
     """Share of the variance of a signal with autocorrelation a^abs(n) that a mean over ``length`` passes.
 
     ((1 + a)/(1 - a) - 2 a (1 - a^L)/(L (1 - a)^2))/L, for |a| < 1.
@@ -87,5 +87,5 @@ def boxcar_error_after(
     mean = bias + (np.asarray(start, np.float64) - bias) * boxcar_transient(loop.pole, n, steps)
     stable = np.abs(loop.pole) < 1
     a = np.where(stable, loop.pole, 0.0)
-    variance = loop.white * boxcar_share(a, n) / (1 - a**2) + read_noise**2 / n
+    variance = loop.white * boxcar_fraction(a, n) / (1 - a**2) + read_noise**2 / n
     return mean, np.where(stable, variance, np.inf)

@@ -93,10 +93,10 @@ class TileArray:
 
     def set_weights(self, weights: ArrayLike) -> None:
         """Set the visible weights without pulses, limited to the bounds; all write noise is drawn anew."""
-        wanted = np.broadcast_to(np.asarray(weights, np.float32), self.shape).ravel() + self._reference
-        if not np.isfinite(wanted).all():
+        hidden = np.broadcast_to(np.asarray(weights, np.float32), self.shape).ravel() + self._reference
+        if not np.isfinite(hidden).all():
             raise ParameterError("weights must be finite, got NaN or infinity")
-        self._weight[:] = np.clip(wanted, self.cells.lower.ravel(), self.cells.upper.ravel())
+        self._weight[:] = np.clip(hidden, self.cells.lower.ravel(), self.cells.upper.ravel())
         self._seen[:] = self._pulsed - 1
         self._show(0, self.cells.size, 1)
         self._stale = False

@@ -18,7 +18,7 @@ from sptrack.kernels.random import Key, stream_key
 
 Array = NDArray[Any]
 
-MOST_PASSES = 10
+MAX_PASSES = 10
 """Bound management stops when inputs are 1 / 2**10 of their size."""
 COARSEST = 0.25
 """... or when the bins of the input converter exceed this part of the largest input."""
@@ -186,7 +186,7 @@ class Port:
     def _most_shrunk(self) -> float:
         """Largest divisor of the inputs from which bound management goes on."""
         step = float(self.io.dac.step)
-        return min(2.0**MOST_PASSES - 1, COARSEST / step if step > 0 else np.inf)
+        return min(2.0**MAX_PASSES - 1, COARSEST / step if step > 0 else np.inf)
 
 
 def _matrix(weights: Any) -> Array:

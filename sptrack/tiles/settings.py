@@ -48,6 +48,8 @@ class TileSettings:
         Signs of the columns by their number of reads. Scope "column" gives each column signs of its own.
     hold : int
         Passes over the columns in which W is not pulsed.
+    frozen : bool
+        W is never pulsed: what a net learns without it.
     residual : {"none", "stored", "array"}
         "stored": a second analog pass, gamma times, through the matrix of the latest reads c (P - reference).
         "array": gamma c (P - reference) is part of the array's sum.
@@ -71,6 +73,7 @@ class TileSettings:
     calibration: int = 0
     chopper: SignSource | None = None
     hold: int = 0
+    frozen: bool = False
     residual: Residual = "none"
     gamma: float = 0.0
     forward: AnalogIO = field(default_factory=AnalogIO)

@@ -190,7 +190,8 @@ class Tile:
         """
         rate = self._rate(x, d, lr)
         if self.fast is None:
-            self.main.update(x, d, rate, self.settings.fast.scheme)
+            if not self.settings.frozen:
+                self.main.update(x, d, rate, self.settings.fast.scheme)
             return
         chopped = x if self._chopper is None else x * self.signs()
         self.fast.update(chopped, d, rate, self.settings.fast.scheme)
@@ -237,6 +238,8 @@ class Tile:
 
     def _send_trains(self, k: int, change: Array, gain: float) -> None:
         """Pulse column ``k`` of W by trains for ``gain`` times ``change`` [R]."""
+        if self.settings.frozen:
+            return
         one = np.zeros((1, self.shape[1]), np.float32)
         one[0, k] = 1.0
         self.main.update(one, -change[None].astype(np.float32), gain, self.settings.transfer.scheme)
@@ -253,7 +256,7 @@ class Tile:
             if buffer.cap > 0 and not buffer.forget:
                 kept = np.clip(kept, -most * buffer.cap, most * buffer.cap)
             level = np.where(pulses != 0, kept, level)
-            if number >= s.hold:
+            if number >= s.hold and not s.frozen:
                 self.main.pulse_column(k, pulses.astype(np.int64))
         self.buffer[k] = level
 
@@ -303,8 +306,8 @@ class Tile:
         ParameterError
             A state that lacks something or has another shape.
         """
-        wanted = self.state()
-        for name, value in wanted.items():
+        own = self.state()
+        for name, value in own.items():
             if name not in state or np.shape(state[name]) != value.shape:
                 found = "nothing" if name not in state else f"shape {np.shape(state[name])}"
                 raise ParameterError(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.crossbar import Ledger, PulsedArray
-from sptrack.crossbar.array import COUNT_LAWS, MOST_PULSES, MOST_SLOTS
+from sptrack.crossbar.array import COUNT_LAWS, MAX_PULSES, MAX_SLOTS
 from sptrack.crossbar.inputs import over_cells
 from sptrack.crossbar.protocol import checked_array, send_counts
 from sptrack.devices import Cells, Device, sample_cells
@@ -119,13 +119,13 @@ class BenchArray:
             As `Crossbar.apply`.
         """
         check_choice("count law", law, tuple(COUNT_LAWS))
-        if not 1 <= slots <= MOST_SLOTS:
-            raise ParameterError(f"slots must lie in 1 .. {MOST_SLOTS}, got {slots}")
+        if not 1 <= slots <= MAX_SLOTS:
+            raise ParameterError(f"slots must lie in 1 .. {MAX_SLOTS}, got {slots}")
         asked = np.asarray(over_cells(increment, "increment", self.shape).ravel(), np.float32)
         largest = float(np.abs(asked).max()) / self.cells.dw_min
-        if largest > MOST_PULSES:
+        if largest > MAX_PULSES:
             raise ParameterError(
-                f"increment must ask for at most {MOST_PULSES} pulses of a cell, got {largest:.4g}"
+                f"increment must ask for at most {MAX_PULSES} pulses of a cell, got {largest:.4g}"
             )
         self._event += 1
         draws = Draws(*self._keys, np.uint32(0), np.uint32(self._event))

@@ -26,7 +26,7 @@ from sptrack.blocks import (
     PeriodMean,
     SignSource,
 )
-from sptrack.blocks.settings import MOST_BITS
+from sptrack.blocks.settings import MAX_BITS
 from sptrack.blocks.spec import OBSERVERS
 from sptrack.errors import ParameterError, nearest
 from sptrack.values import check_choice, check_whole, plain_fields
@@ -64,7 +64,7 @@ class Transfer:
         is not taken off (else).
     forget : bool
         See ``keep``.
-    most : int
+    max_pulses : int
         Most pulses per cell and transfer.
     """
 
@@ -73,13 +73,13 @@ class Transfer:
     threshold: float = 0.0
     keep: float = 0.0
     forget: bool = True
-    most: int = 31
+    max_pulses: int = 31
 
     def __post_init__(self) -> None:
         plain_fields(self)
-        if self.every < 1 or self.most < 1:
+        if self.every < 1 or self.max_pulses < 1:
             raise ParameterError(
-                f"transfer must have every >= 1 steps and most >= 1 pulses, got {self.every} and {self.most}"
+                f"transfer must have every, max_pulses >= 1, got {self.every}, {self.max_pulses}"
             )
         if not (np.isfinite(self.threshold) and self.threshold >= 0 and 0 <= self.keep <= 1):
             raise ParameterError(
@@ -262,8 +262,8 @@ class Method:
         if self.pulses % 2:
             raise ParameterError(f"pulses must be even, got {self.pulses}")
         check_whole("bits", self.bits, 0)
-        if self.bits > MOST_BITS:
-            raise ParameterError(f"bits must be at most {MOST_BITS} (0: floating point), got {self.bits}")
+        if self.bits > MAX_BITS:
+            raise ParameterError(f"bits must be at most {MAX_BITS} (0: floating point), got {self.bits}")
 
     @property
     def filter(self) -> Block | None:

@@ -15,7 +15,8 @@ from sptrack.crossbar import Ledger
 from sptrack.errors import ParameterError
 from sptrack.kernels import objectives
 from sptrack.kernels.chains import run_chain, scratch_of
-from sptrack.kernels.observers import POINT, observe_cells, tell_cells
+from sptrack.kernels.observer_rows import POINT
+from sptrack.kernels.observers import observe_cells, tell_cells
 from sptrack.kernels.random import fill_normals, step_normals, stream_key
 from sptrack.tracking.methods import GIVEN, Method
 from sptrack.tracking.problems import Problem
@@ -285,7 +286,7 @@ class PlainTracker:
             self.main.apply(wanted, phase="transfer", **self._options)
             return
         level, number = self._buffer + wanted, np.zeros_like(wanted)
-        number[part] = np.clip(np.trunc(level / t.threshold), -t.most, t.most)[part]
+        number[part] = np.clip(np.trunc(level / t.threshold), -t.max_pulses, t.max_pulses)[part]
         kept = t.keep * level if t.forget else level - (1 - t.keep) * number * t.threshold
         self._buffer = np.where(number != 0, kept, level)
         whole = self._options | {"law": "rounded"}

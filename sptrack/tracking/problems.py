@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,13 @@ def default_device() -> Device:
     return Device(spread=Spread(dw_min=0.1, log_normal=True, asymmetry=points))
 
 
+class Belief(NamedTuple):
+    """What an observer is told of P: cells, whose device it takes, and the std of a read (weight units)."""
+
+    cells: Cells
+    read_noise: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
     """Problem on which a method is run.
@@ -47,6 +54,8 @@ class Problem:
         Std of the noise of reading P, weight units.
     recording : RecordedGradient or None
         Added to the gradient, step by step; the objective is then constant, W has no optimum.
+    believed : Belief or None
+        What an observer is told of P; None: the truth.
     """
 
     name: str
@@ -57,11 +66,16 @@ class Problem:
     fast: Cells
     read_noise: float = 0.0
     recording: "RecordedGradient | None" = None
+    believed: "Belief | None" = None
 
     def __post_init__(self) -> None:
         if self.main.size != len(self.optimum) or self.fast.size != len(self.optimum):
             raise ParameterError(
                 f"W and P must have {len(self.optimum)} cells, got {self.main.size} and {self.fast.size}"
+            )
+        if self.believed is not None and self.believed.cells.shape != self.fast.shape:
+            raise ParameterError(
+                f"believed cells must have shape {self.fast.shape}, got {self.believed.cells.shape}"
             )
         for name in ("gradient_noise", "read_noise"):
             value = getattr(self, name)

@@ -17,7 +17,7 @@ from sptrack.values import real_array
 
 __all__ = ["RecordedGradient", "recorded_gradient"]
 
-MOST_CORRELATION = 0.1
+MAX_CORRELATION = 0.1
 """Correlation of successive steps above which predictions carry a warning."""
 
 Array = NDArray[Any]
@@ -98,7 +98,7 @@ class RecordedGradient:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentence on successive steps that are not independent, as predictions take them to be."""
-        if abs(self.correlation) <= MOST_CORRELATION:
+        if abs(self.correlation) <= MAX_CORRELATION:
             return ()
         return (
             f"recorded gradients follow each other (correlation {self.correlation:.2f}): the prediction "

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from sptrack.blocks import Fixed, InputAwareObserver
 from sptrack.devices import Cells, Device
 from sptrack.errors import ParameterError
-from sptrack.kernels.observers import NOBODY, POINT
+from sptrack.kernels.observer_rows import POINT
+from sptrack.kernels.observers import NOBODY
 from sptrack.kernels.stages import pack
 from sptrack.kernels.tracking_state import Reference
 from sptrack.tracking.methods import Method

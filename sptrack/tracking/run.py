@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar, Ledger
-from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS, MOST_SLOTS
+from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS, MAX_SLOTS
 from sptrack.crossbar.checkpoint import counts, entry
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices import Cells
@@ -20,7 +20,7 @@ from sptrack.kernels.objectives import gradient_address, gradient_scratch, is_se
 from sptrack.kernels.random import TILE, Draws, stream_key
 from sptrack.kernels.responses import LINEAR, callable_law
 from sptrack.tracking.methods import GIVEN, Method
-from sptrack.tracking.problems import Problem
+from sptrack.tracking.problems import Belief, Problem
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
 from sptrack.tracking.signs import chopper_signs, sign_groups
 from sptrack.values import as_seed, check_choice, check_number, real_array
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 SAMPLES = 100
-MOST_PER_UNIT = 1e6
-MOST_RECORDED = 100_000_000
+MAX_PER_UNIT = 1e6
+MAX_RECORDED = 100_000_000
 """Most steps times cells that `Tracker.record` keeps (1.6 GB)."""
 _CHUNK_VALUES = 1 << 20
 _NO_DRIVE = np.zeros((0, 1), np.float32)
@@ -186,13 +186,13 @@ class Tracker:
     ) -> None:
         check_choice("count law", law, tuple(COUNT_LAWS))
         check_choice("application", application, APPLICATIONS)
-        check_number("slots", slots, least=1, most=MOST_SLOTS)
+        check_number("slots", slots, least=1, most=MAX_SLOTS)
         for cells in (problem.main, problem.fast):
             _check_cells(cells, application)
         most = max(method.alpha, method.beta) / min(problem.main.dw_min, problem.fast.dw_min)
-        if most > MOST_PER_UNIT:
+        if most > MAX_PER_UNIT:
             raise ParameterError(
-                f"{method.name} must ask for at most {MOST_PER_UNIT:g} pulses per unit of gradient or read, "
+                f"{method.name} must ask for at most {MAX_PER_UNIT:g} pulses per unit of gradient or read, "
                 f"got {most:.3g}; lower alpha or beta"
             )
         self.problem, self.method, self.seed = problem, method, as_seed(seed)
@@ -233,7 +233,8 @@ class Tracker:
             fast = array.hidden.ravel()
             offset[1] -= array.moved.ravel()
             truth[1] += array.moved.ravel()
-        told, memory, start = kernel_reference(self.method, cells, self.problem.read_noise, initial, counts)
+        believed = self.problem.believed or Belief(cells, self.problem.read_noise)
+        told, memory, start = kernel_reference(self.method, *believed, initial, counts)
         rows = np.zeros((len(tracking_state.STATE_ROWS), n), np.float32)
         rows[tracking_state.MAIN], rows[tracking_state.FAST] = main, fast
         rows[tracking_state.REFERENCE] = rows[tracking_state.HELD] = start
@@ -271,9 +272,9 @@ class Tracker:
         ParameterError
             Fewer than one step, more than 1e8 numbers to keep, a drive of another shape or not finite.
         """
-        if steps < 1 or steps * self._size > MOST_RECORDED:
+        if steps < 1 or steps * self._size > MAX_RECORDED:
             raise ParameterError(
-                f"steps must lie in 1 .. {MOST_RECORDED // self._size} for {self._size} cells, got {steps}"
+                f"steps must lie in 1 .. {MAX_RECORDED // self._size} for {self._size} cells, got {steps}"
             )
         added = _NO_DRIVE if drive is None else self._checked_drive(drive, steps)
         record = np.zeros((4, steps, self._size), np.float32)
@@ -484,7 +485,7 @@ def _rule(method: Method, cells: Cells) -> Any:
         real(t.threshold),
         real(t.keep),
         t.forget,
-        t.most,
+        t.max_pulses,
         float(quantum(method, cells.device)),
     )
 

@@ -14,7 +14,7 @@ from sptrack.tuning.numbers import block_numbers, with_number
 Value = float | int | str | bool
 
 _OBSERVER = ("prior", "weight", "limit", "floor", "sent", "drive", "weight_bits", "point_bits")
-_TRANSFER = ("every", "threshold", "keep", "most", "by_column", "forget")
+_TRANSFER = ("every", "threshold", "keep", "max_pulses", "by_column", "forget")
 _CHOPPER = ("p", "half_period", "scope")
 _OWN = ("alpha", "beta", "gamma", "eta", "pulses", "bits", "reference", "estimator", "sync", "direct")
 SETTINGS = (*_OWN, *_CHOPPER, *_TRANSFER, *_OBSERVER, "tail")
@@ -34,7 +34,7 @@ CHOICES: dict[str, tuple[Value, ...]] = {
 }
 """Settings that are not numbers, with all their values."""
 _BITS = ("bits", "weight_bits", "point_bits")
-_MULTIPLES = {"pulses": 2, "half_period": 1, "every": 1, "most": 1} | dict.fromkeys(_BITS, 1)
+_MULTIPLES = {"pulses": 2, "half_period": 1, "every": 1, "max_pulses": 1} | dict.fromkeys(_BITS, 1)
 _MAKERS = {"filter": ("eta", "tail", "estimator", *_OBSERVER), "chopper": _CHOPPER}
 """Settings that can make the filter or the chopper of a method anew."""
 _FORM = "LOW:HIGH, with :log or :linear if need be"
@@ -119,7 +119,7 @@ RANGES: dict[str, Range] = {
     "every": Range(low=1, high=64, multiple=1),
     "threshold": Range(low=1e-4, high=0.1),
     "keep": Range(low=0.0, high=1.0, log=False),
-    "most": Range(low=1, high=100, multiple=1),
+    "max_pulses": Range(low=1, high=100, multiple=1),
     "pulses": Range(low=500, high=8000, multiple=2),
     "weight": Range(low=0.01, high=100.0),
     "limit": Range(low=0.5, high=1.0, log=False),
@@ -425,7 +425,9 @@ def _idle(name: str, space: Space, method: Method) -> str:
         return "it has no input-aware observer"
     if name == "pulses" and method.reference != "calibrated":
         return "it is not calibrated before training"
-    if name in ("keep", "forget", "most") and not (method.transfer.threshold > 0 or "threshold" in space):
+    if name in ("keep", "forget", "max_pulses") and not (
+        method.transfer.threshold > 0 or "threshold" in space
+    ):
         return "it has no buffer"
     return ""
 

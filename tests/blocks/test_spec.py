@@ -25,6 +25,7 @@ from sptrack.blocks import (
     PeriodicChopper,
     PeriodMean,
     SteadyKalman,
+    TrackingLoop,
 )
 from sptrack.blocks.spec import (
     CHOPPERS,
@@ -56,6 +57,8 @@ KNOWN = {
     "sos:sos=[1,0,0,1,-0.5,0]": SOS(sos=[[1, 0, 0, 1, -0.5, 0]]),
     "ba:b=[0.5],a=[1,-0.5]": SOS.from_ba([0.5], [1, -0.5]),
     "last": LastSample(),
+    "loop:bandwidth=0.01": TrackingLoop(bandwidth=0.01),
+    "loop:bandwidth=0.01,damping=1": TrackingLoop(bandwidth=0.01, damping=1),
     "fixed": Fixed(),
     "period-mean:eta=0.2": PeriodMean(eta=0.2),
     "boxcar:length=3,clock=read": Boxcar(length=3, clock="read"),
@@ -74,6 +77,7 @@ KNOWN_CHOPPERS = {
 }
 OBSERVER_ZOO = [
     ObserverSettings(),
+    ObserverSettings(form="adaptive", forgetting=2e-4),
     ObserverSettings(form="direction", forgetting=1e-4, weight=3.0, sent=True),
     ObserverSettings(form="scalar", prior="population", limit=1.3, floor=0.1),
     ObserverSettings(form="predictor", forgetting=2e-4, drive=0.001, weight_bits=12, point_bits=9),

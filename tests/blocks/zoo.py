@@ -26,6 +26,7 @@ from sptrack.blocks import (
     PeriodMean,
     SPEstimator,
     SteadyKalman,
+    TrackingLoop,
 )
 
 TELEGRAPH = Chopper(p=0.3, scope="cell", seed=5)
@@ -82,6 +83,8 @@ LINEAR = {
     "CIC": CIC(length=3, order=3),
     "steady Kalman": SteadyKalman(drift_std=0.1, read_std=0.5),
     "last sample": LastSample(),
+    "loop": TrackingLoop(bandwidth=0.2, damping=0.6),
+    "loop without swings": TrackingLoop(bandwidth=0.1, damping=1.5),
     "custom": CUSTOM,
     "chain": Chain(EMA(eta=0.2), Boxcar(length=3)),
     "chain of gains": Chain(

@@ -257,8 +257,8 @@ def test_a_prior_takes_over_where_reads_say_little():
     cells = sample_cells(device(noise=0.3), (8, 8))
     sure = calibrate("bursts-prior", cells, 3000, read_noise=0.01)
     unsure = calibrate("bursts-prior", cells, 60, read_noise=0.3)
-    assert sure.prior_share[0] < 0.3 < unsure.prior_share[0]
-    assert calibrate("bursts-known", cells, 3000).prior_share[0] == 0
+    assert sure.prior_fraction[0] < 0.3 < unsure.prior_fraction[0]
+    assert calibrate("bursts-known", cells, 3000).prior_fraction[0] == 0
 
 
 def test_placement_is_what_brings_the_cells_to_their_points():

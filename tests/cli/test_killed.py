@@ -12,6 +12,7 @@ from importlib import import_module
 import pytest
 
 from sptrack.cli import main
+from sptrack.sweep import SweepFolder, load_plan
 
 pytestmark = pytest.mark.compiled
 
@@ -19,6 +20,16 @@ CALIBRATE = ["calibrate", "--cells", "32x32", "--pulses", "500", "2000"]
 TRACK = ["track", "--method", "e-rider", "--seeds", "2", "--steps", "4000", "--threads", "1"]
 WARM = set()
 TUNE = ["tune", "--vary", "alpha", "--steps", "400", "--seeds", "2", "--trials", "4"]
+SWEEP = """
+[sweep]
+command = "track"
+repeats = 20
+[set]
+steps = 400
+problem.size = 2
+[vary]
+method.alpha = [0.01, 0.02]
+"""
 TUNE += ["--finalists", "0", "--held-out", "2", "--prune", "none"]
 
 
@@ -125,7 +136,33 @@ def tune(tmp_path, kills, rng):
     return hits
 
 
-@pytest.mark.parametrize("command", [calibrate, track, tune])
+def sweep(tmp_path, kills, rng):
+    """A sweep whose cells are computed by one job, which goes on after every kill with the same records."""
+    file = tmp_path / "scan.toml"
+    file.write_text(SWEEP)
+
+    def records(out):
+        return {path.name: path.read_bytes() for path in (out / "cells").glob("*/*.json")}
+
+    def begun(out):
+        SweepFolder.make(out, load_plan(file))
+        return ["sweep", "worker", out]
+
+    seconds = whole_run(begun(tmp_path / "whole"))
+    expected = records(tmp_path / "whole")
+    assert len(expected) == 40
+    hits = 0
+    for k in range(kills):
+        out = tmp_path / f"out-{k // 4}"
+        hits += killed(begun(out), rng.uniform(0, seconds))
+        assert records(out).items() <= expected.items()
+    for out in tmp_path.glob("out-*"):
+        whole_run(begun(out))
+        assert records(out) == expected
+    return hits
+
+
+@pytest.mark.parametrize("command", [calibrate, track, tune, sweep])
 def test_ten_kills(tmp_path, capfd, command):
     hits = command(tmp_path, 10, random.Random(1))
     assert hits >= 4
@@ -134,7 +171,7 @@ def test_ten_kills(tmp_path, capfd, command):
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("command", [calibrate, track, tune])
+@pytest.mark.parametrize("command", [calibrate, track, tune, sweep])
 def test_hundreds_of_kills(tmp_path, capfd, command):
     hits = command(tmp_path, 334, random.Random(2))
     assert hits >= 100

@@ -88,7 +88,7 @@ def test_job_arrays_compute_the_same_cells(file, tmp_path, capsys):
     assert main(["sweep", "worker", "jobs", "--part", "1/2", "--quiet"]) == 0
     assert main(["sweep", "status", "jobs", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["done"] == 9
-    assert main(["sweep", "collect", "jobs", "--quiet"]) == 1
+    assert main(["sweep", "collect", "jobs", "--quiet"]) == 75
     assert "9 missing: run the sweep again" in capsys.readouterr().out
     half = xr.open_zarr(tmp_path / "jobs" / "sweep.zarr").load()
     assert int((half["state"] == 1).sum()) == int(np.isfinite(half["w"]).sum()) == 9
@@ -122,7 +122,7 @@ def test_a_sweep_is_drawn(file, tmp_path, capsys, design):
 def test_cells_that_are_refused_are_counted_with_their_reason(file, capsys):
     text = TOML.split("[vary]")[0] + "[vary]\nproblem.low = [0.1, 0.9]\nproblem.high = [1.0, 0.5]\n"
     file.write_text(text)
-    assert main(["sweep", "scan.toml", "--quiet"]) == 1
+    assert main(["sweep", "scan.toml", "--quiet"]) == 2
     assert (
         "3 refused: track: spectrum must satisfy 0 < low <= high, got 0.9 .. 0.5" in capsys.readouterr().out
     )

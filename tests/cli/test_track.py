@@ -178,7 +178,7 @@ def test_of_several_methods_those_with_a_moving_reference_get_the_filter(run):
     assert run(*words, "--json", "--quiet")[2] == ""
 
 
-def test_what_is_not_predicted_says_why(run):
+def test_what_is_not_predicted_says_why(run, monkeypatch):
     words = ("--compare", "sgd", "two-stage", "rider", "agad", "o-rider")
     rows = {row["method"]: row for row in json.loads(run(*words, "--json")[1])}
     assert rows["agad"]["not_predicted"] is None
@@ -187,6 +187,7 @@ def test_what_is_not_predicted_says_why(run):
     for name, text in (("sgd", "no reference"), ("two-stage", "fixed (calibrated)"), ("rider", "no chopper")):
         assert rows[name]["sp_mse_predicted"] is None
         assert text in rows[name]["not_predicted"]
+    monkeypatch.setenv("COLUMNS", "140")
     text = run(*words)[1]
     assert f" {rows['agad']['sp_mse_predicted']:.3g} " in text
     assert "rider not predicted: no chopper" in text

@@ -87,7 +87,8 @@ def test_json_is_the_record_of_the_plan(run, setup):
     assert json.loads(out) == json.loads(json.dumps(record))
 
 
-def test_the_tables_show_the_numbers_of_the_json(run, setup):
+def test_the_tables_show_the_numbers_of_the_json(run, setup, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
     _, text, _ = run("--config", setup, *AMOUNT)
     record = json.loads(run("--config", setup, *AMOUNT, "--json")[1])
     (candidate,) = record["candidates"]

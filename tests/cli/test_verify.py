@@ -22,10 +22,10 @@ def test_json_is_a_list_of_rows_alone(capsys):
 
 def test_a_failing_printed_bound_is_shown_and_does_not_count(capsys):
     assert main(["verify", "--device", "sticking", "--printed", "--quiet"]) == 0
-    out, _ = capsys.readouterr()
+    out = " ".join(capsys.readouterr().out.split())
     assert "TC.3 printed" in out
-    assert "fails: TC.3 printed, sticking, dw 0.01, 5000 pulses" in out
-    assert "corrected bounds: 9 of 9 hold" in out
+    assert "fails: TC.3 printed, sticking, dw 0.01, 5,000 pulses" in out
+    assert "BOUNDS HOLD 9 of 9 corrected bounds hold" in out
     assert "TC.4" in out
 
 

@@ -36,7 +36,7 @@ EVERYTHING = replace(
     reference=Reference(subtract=False, std=0.1),
 )
 BASE = module._Setup(
-    method=replace(method("e-rider"), bits=10, pulses=4, transfer=Transfer(threshold=0.01, most=3)),
+    method=replace(method("e-rider"), bits=10, pulses=4, transfer=Transfer(threshold=0.01, max_pulses=3)),
     settings=ProblemSettings(device=EVERYTHING, read_noise=0.01, size=8),
 )
 
@@ -66,7 +66,7 @@ def test_finer_pulses_drive_as_before():
     assert new.drift.per_pulse * FINER == pytest.approx(old.drift.per_pulse)
     assert new.drift.per_step == old.drift.per_step
     assert off.method.transfer.threshold / new.dw_min == pytest.approx(0.01 / old.dw_min)
-    assert (off.method.transfer.most, off.method.pulses) == (3 * FINER, 4 * FINER)
+    assert (off.method.transfer.max_pulses, off.method.pulses) == (3 * FINER, 4 * FINER)
 
 
 def test_finer_pulses_leave_the_variance_of_every_term_of_the_cycle_noise():

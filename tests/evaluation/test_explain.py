@@ -28,7 +28,7 @@ QUIET = problem(settings=ProblemSettings(size=256, spread=0.0), name="separable"
 def test_a_periodic_chopper_is_explained():
     made = explain(problem(), with_settings(method("e-rider"), half_period=500))
     assert (made["chopper_period"], made["programs"]) == (1000, 1 / 500)
-    assert 0 < made["chopped_share"] < 1
+    assert 0 < made["chopped_fraction"] < 1
     assert made.warnings == ()
 
 

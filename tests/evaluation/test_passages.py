@@ -25,7 +25,7 @@ TARGETS = (0.05, 0.02, 1e-9)
 
 @pytest.mark.parametrize("name", ["e-rider", "o-rider", "two-stage"])
 def test_a_passage_is_the_first_sample_at_most_the_target(name):
-    found = first_passage(Run(problem(seed=1), method(name), 1), TARGETS, most=4000)
+    found = first_passage(Run(problem(seed=1), method(name), 1), TARGETS, max_steps=4000)
     data = compare([name], steps=4000, seeds=1, seed=1).squeeze(["method", "seed"])
     for k, target in enumerate(TARGETS[:2]):
         first = int(np.flatnonzero(data["w_error"] <= target)[0])
@@ -39,13 +39,13 @@ def test_a_passage_is_the_first_sample_at_most_the_target(name):
 
 def test_threads_do_not_change_passages():
     runs = [Run(problem(seed=k), method("o-rider"), k) for k in range(3)]
-    one, two = (first_passages(runs, [0.05], most=2000, threads=n) for n in (1, 2))
+    one, two = (first_passages(runs, [0.05], max_steps=2000, threads=n) for n in (1, 2))
     np.testing.assert_array_equal(one, two)
 
 
 def test_the_oracle_spends_more_than_the_fewest_pulses_which_go_as_the_inverse_granularity():
     made = problem(seed=2)
-    spent = first_passage(Run(made, method("oracle"), 2), [1e-2, 1e-3], most=20000).pulses
+    spent = first_passage(Run(made, method("oracle"), 2), [1e-2, 1e-3], max_steps=20000).pulses
     least = [fewest_pulses(made, target) for target in (1e-2, 1e-3)]
     assert (least < spent).all()
     assert 10 < least[0] < least[1]
@@ -107,9 +107,9 @@ def test_cheapest_looks_at_misses_first():
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: first_passage(Run(problem(), method("sgd"), 0), [], most=200),
-        lambda: first_passage(Run(problem(), method("sgd"), 0), [0.0], most=200),
-        lambda: first_passage(Run(problem(), method("sgd"), 0), [0.1], most=300),
+        lambda: first_passage(Run(problem(), method("sgd"), 0), [], max_steps=200),
+        lambda: first_passage(Run(problem(), method("sgd"), 0), [0.0], max_steps=200),
+        lambda: first_passage(Run(problem(), method("sgd"), 0), [0.1], max_steps=300),
         lambda: random_methods("sgd", {"alpha": (0.0, 1.0)}, 3),
         lambda: random_methods("sgd", {"beta": (0.1, 1.0)}, 3),
         lambda: reading_every(method("rider"), 0),

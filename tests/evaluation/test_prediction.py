@@ -19,6 +19,7 @@ from sptrack.blocks import (
     MaximumLengthChopper,
     PeriodicChopper,
     PeriodMean,
+    TrackingLoop,
     group_delay,
 )
 from sptrack.evaluation.explain import explain
@@ -41,6 +42,7 @@ FILTERS = [
     CIC(length=40, order=2),
     Chain(EMA(eta=0.05), Boxcar(length=30)),
     Kalman(read_std=1.0, drift_std=0.02),
+    TrackingLoop(bandwidth=0.01, damping=0.7071),
 ]
 
 
@@ -128,6 +130,8 @@ def test_observers_are_predicted_by_their_law():
 def test_equivalent_rates():
     assert equivalent_rate(method("e-rider", eta=0.03)) == 0.03
     assert equivalent_rate(method("residual")) == 0.0
+    loop = with_settings(method("e-rider"), reference=TrackingLoop(bandwidth=0.02))
+    assert equivalent_rate(loop) == pytest.approx(2 * 0.02 / 1.02)
     boxcar = with_settings(method("e-rider"), reference=Boxcar(length=39))
     assert equivalent_rate(boxcar) == pytest.approx(2 / 40)
     slow = SOS(sos=butter(4, 0.02, output="sos"))
@@ -145,7 +149,7 @@ def test_the_share_that_passes_is_that_of_the_running_filter(low_pass, chopper):
     chosen = with_settings(method("e-rider"), reference=low_pass, chopper=chopper)
     signs = np.tile(chopper.pattern(), 2000 // chopper.period + 40)
     passed = low_pass.process(signs)[0][-10 * chopper.period :]
-    assert explain(problem(), chosen)["chopped_share"] == pytest.approx(
+    assert explain(problem(), chosen)["chopped_fraction"] == pytest.approx(
         np.mean(passed**2), rel=1e-6, abs=1e-9
     )
 

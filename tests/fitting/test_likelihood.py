@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from sptrack.errors import ParameterError
 from sptrack.fitting._filter import EXACT, Program
-from sptrack.fitting.estimate import pose, swift_estimate
+from sptrack.fitting.coverage import Setting, simulated_readings
+from sptrack.fitting.estimate import estimate, pose, swift_estimate
 from sptrack.fitting.fit import best_fit
 from sptrack.fitting.laws import FAMILIES, Law
 from sptrack.fitting.readings import PulseResponse, two_runs
@@ -43,6 +45,40 @@ def test_gradient_and_information_are_those_of_central_differences(family):
     of_variances = np.einsum("bin,bjn->bij", spread / scaled**2 / 2, spread)
     for found, wanted in ((score, gradient), (errors, of_errors), (variances, of_variances)):
         np.testing.assert_allclose(found, wanted, atol=1e-6 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("start", [0.90, 0.95, 0.97])
+def test_a_hard_bound_is_met_by_a_part_of_the_distribution(start):
+    """Mean after two pulses, the first of which scatters the state: against a sum over a fine grid."""
+    step, slope, cycle, bound = 0.03, 0.2, 0.5, 1.0
+    law = Law(family="linear-step", low=-1.0, high=1.0)
+    problem, theta = pose(law, Program(np.r_[0, np.ones(39, int)], np.zeros(40, int)), np.zeros((1, 40)))
+    plan = Program(np.array([0, 1, 1]), np.zeros(3, np.int64))
+    problem = problem._replace(program=plan, readings=np.array([[np.nan, np.nan, 0.0]]))
+    coefficients = np.log([step, slope, 1.0 / bound] * 2)
+    theta[0] = [start, np.log(1e-6), np.log(cycle * step), -20.0, 1.0, *coefficients]
+    error, _ = innovations(problem, theta[:, None])
+    first = min(step * (1 - slope * start), bound - start)
+    nodes = np.linspace(-9.0, 9.0, 100_001)
+    weights = np.exp(-0.5 * nodes**2)
+    state = start + first * (1 + cycle * nodes)
+    after = state + np.minimum(step * (1 - slope * state), bound - state)
+    assert -error[0, 0, 2] == pytest.approx(weights @ after / weights.sum(), abs=1e-6 * step)
+
+
+def test_a_hard_bound_that_was_reached_is_found_and_no_slow_noise_stands_for_it():
+    """Ten cells with bounds at -1 and 1: mean of the bounds found, within 4 standard errors."""
+    setting = Setting(family="linear-step", readings=150, cycle_noise=0.3)
+    readings = simulated_readings(setting, 10, seed=5)
+    sign = np.r_[np.ones(150, np.int64), -np.ones(150, np.int64)]
+    law = Law(family="linear-step", low=float(readings.min()), high=float(readings.max()))
+    groups = estimate(law, Program(sign, (sign < 0).astype(np.int64)), readings)
+    ((_, found),) = [group for group in groups if not group[1].slow]
+    assert len(found.theta) >= 9
+    for name, bound in (("w_max", 1.0), ("w_min", -1.0)):
+        values = found.named()[name]
+        assert abs(values.mean() - bound) < 4 * values.std() / np.sqrt(len(values))
+        assert values.std() < setting.read_noise
 
 
 def test_groups_of_pulses_are_exact_for_linear_steps():
@@ -102,3 +138,38 @@ def test_thinned_records_keep_their_pulses():
     assert cut.readings.size <= 1000
     assert cut.program.runs[-1] == 7
     assert thinned(many, 20000) is many
+
+
+def alternating(steps, count=200_000, read_noise=0.02, cycle_noise=0.5):
+    """Readings after each of alternating pulses on a soft-bounds cell from -0.6."""
+    rng, state, readings = np.random.default_rng(1), -0.6, np.empty(count)
+    factors, noise = 1 + cycle_noise * rng.normal(size=count), read_noise * rng.normal(size=count)
+    for k in range(count):
+        sign = 1 - 2 * (k % 2)
+        state += sign * steps[k % 2] * (1 - sign * state) * factors[k]
+        readings[k] = state + noise[k]
+    return PulseResponse(readings=readings, pulses=np.tile([1, -1], count // 2))
+
+
+def test_long_alternating_records_tell_symmetric_point_steps_and_noises():
+    """2 % of the readings: within 4 standard errors (95 % intervals over 3.92) of the truth."""
+    short = thinned(alternating((0.02, 0.016)), 4000)
+    assert short.readings.size == 4000
+    found = best_fit(short, "soft-bounds")
+    named, ends = found.named(), found.wald_intervals()
+    truth = {"symmetric_point": 1 / 9, "step_up": 0.02, "step_down": 0.016, "read_noise": 0.02}
+    for name, value in truth.items():
+        low, high = ends[name][0]
+        assert abs(named[name][0] - value) < 4 * (high - low) / 3.92, name
+        assert high - low < 0.25 * value + 0.05, name
+
+
+def test_a_record_whose_parts_move_against_the_pulses_is_refused_and_not_fitted_whole():
+    """Up pulses raise the readings, but not near the eight evenly spaced windows."""
+    count = 40_000
+    place = np.arange(count)
+    near = np.abs(place[:, None] - np.linspace(0, count, 8)).min(axis=1) < 500
+    readings = np.where(place % 2 == 0, np.where(near, -0.1, 1.0), 0.0)
+    response = PulseResponse(readings=readings, pulses=np.tile([1, -1], count // 2))
+    with pytest.raises(ParameterError, match="steps too small to be seen in 1,600 of 40,000 readings"):
+        thinned(response, 400)

@@ -51,6 +51,17 @@ def sealed(payload):
     return _cache._MARK + hashlib.sha256(payload).digest() + payload
 
 
+def test_the_first_compilation_of_a_process_is_announced(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(_cache, "BEFORE_COMPILING", [lambda: told.append(1)])
+    compiled(tmp_path)
+    compiled(tmp_path, argument=2.0)
+    assert told == [1]
+    monkeypatch.setattr(_cache, "BEFORE_COMPILING", [lambda: told.append(2)])
+    compiled(tmp_path)
+    assert told == [1]
+
+
 def test_every_single_bit_counts(kept):
     whole = kept.read_bytes()
     rng = random.Random(3)

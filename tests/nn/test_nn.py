@@ -142,6 +142,15 @@ def test_training_learns_and_counts(tmp_path):
     assert run.history[-1]["passes"] > 0
 
 
+@pytest.mark.parametrize("digital", [True, False])
+def test_digital_parameters_learn_unless_they_are_frozen(digital):
+    run = Trainer(TrainSettings(settings=SGD, device=FINE, lr=0.1, digital=digital), images(60))
+    before = [one.detach().clone() for one in run.model.parameters()]
+    run.run(1)
+    assert all(torch.equal(a, b) != digital for a, b in zip(before, run.model.parameters(), strict=True))
+    assert run.pulses > 0
+
+
 def test_a_loss_that_is_not_finite_ends_the_run():
     data = images()
     data.train[3] = np.nan

@@ -49,7 +49,7 @@ def test_numbers_of_an_ema_in_closed_form(made):
     assert made["settling"] == np.ceil(np.log(0.01) / np.log(1 - eta)) - 1
     assert made["flips"] == pytest.approx(0.1)
     b, r = 1 - eta, 0.8
-    assert made["chopped_share"] == pytest.approx(eta * (1 + r * b) / ((2 - eta) * (1 - r * b)))
+    assert made["chopped_fraction"] == pytest.approx(eta * (1 + r * b) / ((2 - eta) * (1 - r * b)))
     with pytest.raises(KeyError):
         made["none"]
 

@@ -72,5 +72,5 @@ def test_loops_without_a_model_are_refused(name, chosen, text):
 
 
 def test_one_block_has_no_interval():
-    with pytest.raises(ParameterError, match="blocks = 1"):
+    with pytest.raises(ParameterError, match="blocks must be a whole number >= 2, got 1"):
         measure_loop(problem("separable", ProblemSettings(size=4)), method("e-rider"), TONES, blocks=1)

@@ -8,8 +8,8 @@ from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.theory import (
     demodulated_gain,
     loop_pole,
-    passed_share,
-    passed_share_periodic,
+    passed_fraction,
+    passed_fraction_periodic,
     periodic_gain,
     telegraph_gain,
 )
@@ -46,13 +46,13 @@ def test_passed_share_is_the_energy_behind_both_poles(pole, eta):
     """White noise through a pole, then through the filter: energies of the impulse responses."""
     first = pole ** np.arange(3000)
     second = np.convolve(first, eta * (1 - eta) ** np.arange(3000))[:3000]
-    assert passed_share(pole, eta) == pytest.approx(np.sum(second**2) / np.sum(first**2))
+    assert passed_fraction(pole, eta) == pytest.approx(np.sum(second**2) / np.sum(first**2))
 
 
 def test_passed_share_at_its_limits():
-    assert passed_share(0.0, 0.1) == pytest.approx(0.1 / 1.9)
-    assert passed_share(1.0, 0.1) == pytest.approx(1.0)
-    assert passed_share(1.1, 0.1) == passed_share(np.nan, 0.1) == np.inf
+    assert passed_fraction(0.0, 0.1) == pytest.approx(0.1 / 1.9)
+    assert passed_fraction(1.0, 0.1) == pytest.approx(1.0)
+    assert passed_fraction(1.1, 0.1) == passed_fraction(np.nan, 0.1) == np.inf
 
 
 def test_telegraph_gain_is_that_of_the_recursion():
@@ -81,7 +81,7 @@ def test_periodic_gain_and_share_are_those_of_the_recursion(pole, half):
     last = slice(-2 * half, None)
     assert periodic_gain(pole, half) == pytest.approx(np.mean(c[last] * x[1:][last]), rel=1e-6)
     share = np.mean((x[1:][last] * (1 - pole)) ** 2)
-    assert passed_share_periodic(half, 1 - pole) == pytest.approx(share, rel=1e-6)
+    assert passed_fraction_periodic(half, 1 - pole) == pytest.approx(share, rel=1e-6)
 
 
 def test_gains_agree_where_the_choppers_are_the_same():
@@ -89,7 +89,7 @@ def test_gains_agree_where_the_choppers_are_the_same():
     assert periodic_gain(0.8, 1) == pytest.approx(telegraph_gain(0.8, -1.0))
     assert periodic_gain(1.0, 50) == pytest.approx(periodic_gain(1 - 1e-7, 50), rel=1e-3)
     assert telegraph_gain(1.0, 1.0) == np.inf
-    assert (passed_share_periodic(7, 0.0), passed_share_periodic(7, 1.0)) == (0.0, 1.0)
+    assert (passed_fraction_periodic(7, 0.0), passed_fraction_periodic(7, 1.0)) == (0.0, 1.0)
     assert loop_pole(0.0, 1.0, 1.0) == 1.0
 
 
@@ -107,7 +107,7 @@ def test_share_of_any_filter_is_the_integral_over_its_response(filter_):
 
 def test_share_of_the_average_is_the_closed_form():
     poles = np.array([-0.5, 0.0, 0.3, 0.99])
-    np.testing.assert_allclose(FilterShare(EMA(eta=0.02))(poles), passed_share(poles, 0.02), rtol=1e-9)
+    np.testing.assert_allclose(FilterShare(EMA(eta=0.02))(poles), passed_fraction(poles, 0.02), rtol=1e-9)
     np.testing.assert_allclose(
         FilterShare(Chain(EMA(eta=0.02), EMA(eta=1.0)))(poles), FilterShare(0.02)(poles)
     )

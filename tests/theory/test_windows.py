@@ -10,7 +10,7 @@ from sptrack.theory import GradientStatistics, error_after, linearise
 from sptrack.theory.weighted import error_of_weights
 from sptrack.theory.windows import (
     boxcar_error_after,
-    boxcar_share,
+    boxcar_fraction,
     boxcar_transient,
     corrected_error,
     corrected_transient,
@@ -51,7 +51,7 @@ def test_boxcar_transient_is_the_mean_of_the_last_values(pole):
 @pytest.mark.parametrize("length", [1, 2, 30])
 def test_boxcar_share_is_the_mean_of_all_pairs(pole, length):
     lags = np.abs(np.subtract.outer(np.arange(length), np.arange(length)))
-    assert boxcar_share(pole, length) == pytest.approx(np.mean(pole**lags), rel=1e-9)
+    assert boxcar_fraction(pole, length) == pytest.approx(np.mean(pole**lags), rel=1e-9)
 
 
 def test_corrected_error_is_that_of_its_weights(loop):

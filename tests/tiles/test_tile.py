@@ -1,5 +1,7 @@
 """Updates of mini-batches against theory, and tiles against the compounds of `sptrack.tracking`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -161,6 +163,54 @@ def test_tiles_follow_the_compounds(name):
     assert tile.fast.weights == pytest.approx(compound.fast.weights, abs=1e-5)
     assert tile.main.weights == pytest.approx(compound.slow.weights, abs=1e-5)
     assert np.array_equal(tile.signs(), compound.chopper)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "unit"),
+    [
+        ("tt-v2", 0.01 * 0.05, 0.8 * STEP),
+        ("agad", 0.3 * 0.05, 1000 * STEP / 4),
+        ("e-rider", 0.05, 1000 * STEP / 4),
+    ],
+)
+@pytest.mark.parametrize("signal", [1.0, -0.4])
+def test_a_published_transfer_sends_a_pulse_per_unit_of_what_was_read(name, rate, unit, signal):
+    """Rates and thresholds as printed, at a learning rate of 0.05 and 4 columns.
+
+    A read of ``signal`` adds rate * signal to the buffer of its column, and W gets a pulse per unit there.
+    """
+    settings = algorithm(name, reference="zero", chopper=None, hold=0, reads=IDEAL_IO)
+    tile, nothing = Tile(settings, PLAIN, (3, 4)), np.zeros((1, 4), np.float32)
+    assert tile.fast is not None
+    tile.fast.set_weights(signal)
+    reads = int(np.ceil(unit / (rate * abs(signal))))
+    for _ in range(4 * (reads - 1)):
+        tile.update(nothing, nothing[:, :3], 0.05)
+    assert tile.main.pulses == 0
+    for _ in range(4):
+        tile.update(nothing, nothing[:, :3], 0.05)
+    assert np.array_equal(tile.main.weights, np.full((3, 4), np.sign(signal) * STEP, np.float32))
+
+
+@pytest.mark.parametrize(("name", "period"), [("agad", 10), ("e-rider", 20)])
+def test_w_is_held_for_a_chopper_period_and_a_pass(name, period):
+    buffer = Buffer(scale=0.01, momentum=0.0)
+    tile = Tile(algorithm(name, buffer=buffer, reads=IDEAL_IO), PLAIN, (3, 4))
+    nothing = np.zeros((1, 4), np.float32)
+    assert tile.fast is not None
+    for batch in range(4 * (period + 2)):
+        tile.fast.set_weights(0.5 * tile.signs())  # a gradient that never ends
+        assert (tile.main.pulses > 0) == (batch > 4 * (period + 1))
+        tile.update(nothing, nothing[:, :3], 0.05)
+    assert np.all(tile.main.weights > 0)
+
+
+@pytest.mark.parametrize("name", ["sgd", "tt-v1", "e-rider"])
+def test_a_frozen_w_is_never_pulsed(name):
+    buffer = Buffer(scale=0.1) if name == "e-rider" else None
+    settings = algorithm(name, buffer=buffer, hold=0)
+    frozen, free = (driven(Tile(replace(settings, frozen=one), NOISY, (5, 6)), 100) for one in (True, False))
+    assert frozen.main.pulses == 0 < free.main.pulses
 
 
 def driven(tile, batches, first=0):

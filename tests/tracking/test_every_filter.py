@@ -31,6 +31,7 @@ from sptrack.blocks import (
     PeriodicChopper,
     PeriodMean,
     SteadyKalman,
+    TrackingLoop,
 )
 from sptrack.blocks.observers import FORMS
 from sptrack.blocks.spec import CHOPPERS as CHOPPER_KINDS
@@ -67,6 +68,7 @@ REFERENCES = {
     "from b and a": SOS.from_ba([0.1], [1.0, -0.9]),
     "fir": FIR(taps=signal.firwin(9, 0.2)),
     "last": LastSample(),
+    "loop": TrackingLoop(bandwidth=0.1),
     "period mean": PeriodMean(eta=0.3),
     "fixed": Fixed(),
     "chain": Chain(EMA(eta=0.3), Boxcar(length=5), FIR(taps=[0.6, 0.4])),
@@ -75,7 +77,8 @@ REFERENCES = {
         CustomFilter(update=two_pole, rows=2, parameters={"fast": 0.3, "slow": 0.1}), EMA(eta=0.5)
     ),
     "custom, not linear": CustomFilter(update=soft_limited, parameters={"rate": 0.2}),
-    "block observer": ObserverSettings(weight=1000.0),
+    "adaptive observer": ObserverSettings(form="adaptive", forgetting=1e-3),
+    "block observer": ObserverSettings(form="block", weight=1000.0),
     "direction observer": ObserverSettings(form="direction", weight=1000.0),
     "scalar observer": ObserverSettings(form="scalar", weight=1000.0, forgetting=1e-3),
     "predictor observer": ObserverSettings(form="predictor", forgetting=2e-3, sent=True),
@@ -100,7 +103,7 @@ TRANSFERS = {
     "every third": Transfer(every=3),
     "by column": Transfer(by_column=True),
     "by column, every second": Transfer(by_column=True, every=2),
-    "buffered": Transfer(threshold=0.002, keep=0.3, most=2),
+    "buffered": Transfer(threshold=0.002, keep=0.3, max_pulses=2),
     "buffered by column": Transfer(by_column=True, threshold=0.002, keep=0.6, forget=False),
 }
 COPIES = {"at flips": False, "at every step": True}

@@ -150,7 +150,7 @@ def test_without_asymmetry_every_method_is_the_digital_one(name):
     rates |= {"p": 0.1} if name in ("e-rider", "c-ttv2", "agad") else {}
     chosen = method(name, **rates)
     if chosen.transfer.threshold:
-        whole = replace(chosen.transfer, threshold=FINE, keep=0.0, forget=False, most=1 << 22)
+        whole = replace(chosen.transfer, threshold=FINE, keep=0.0, forget=False, max_pulses=1 << 22)
         chosen = replace(chosen, transfer=whole)
     if name == "two-stage":
         chosen = replace(chosen, pulses=100)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sptrack.blocks import ObserverSettings
-from sptrack.devices import PiecewiseStep, PowStep, preset
+from sptrack.devices import PiecewiseStep, PowStep, preset, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.tracking import (
     ProblemSettings,
@@ -17,7 +17,7 @@ from sptrack.tracking import (
     track,
     with_settings,
 )
-from sptrack.tracking.problems import default_device
+from sptrack.tracking.problems import Belief, default_device
 
 pytestmark = pytest.mark.compiled
 
@@ -115,6 +115,33 @@ def test_responses_that_are_not_lines(response, most):
     got = errors(made, 0.0, seeds=(200, 201), device=device)
     known = errors(method("rider"), 0.0, seeds=(200, 201), device=device)
     assert got[1] < most < known[1]
+
+
+@pytest.mark.parametrize("told", [0.0, 3.0])
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (-0.8, 1.3)])
+def test_the_adaptive_observer_survives_what_it_is_told_wrong(told, bounds):
+    """Read noise told as 0 or 3 times the true one, bounds off by 30 %: rms of W within 1.5 of that told
+    right."""
+    true = replace(
+        default_device(), response=replace(default_device().response, w_min=bounds[0], w_max=bounds[1])
+    )
+    chosen, found = with_settings(method("o-rider"), estimator="adaptive-observer"), []
+    for device, noise in ((true, 0.02), (default_device(), 0.02 * told)):
+        rows = []
+        for seed in SEEDS:
+            made = problem("quadratic", ProblemSettings(device=true, read_noise=0.02), seed=seed)
+            belief = Belief(sample_cells(device, made.fast.shape, seed=1), noise)
+            rows.append(track(replace(made, believed=belief), chosen, 20000, seed=seed).tail()[[0, 2]])
+        found.append(np.mean(rows, axis=0))
+    assert found[1][0] < 1.5**2 * found[0][0]
+    assert found[1][0] < 0.0012
+    assert found[1][1] < 0.0001
+
+
+def test_beliefs_have_the_shape_of_p():
+    made = problem("quadratic", ProblemSettings(), seed=0)
+    with pytest.raises(ParameterError, match="believed cells must have shape"):
+        replace(made, believed=Belief(sample_cells(default_device(), (1, 2), seed=1), 0.0))
 
 
 def test_write_noise_counts_as_read_noise():

@@ -107,7 +107,7 @@ def test_every_law_is_the_fused_one(law, application):
 def test_sparse_reads_and_transfers_are_the_fused_ones(forget):
     """One column every three steps, through a buffer of small limit, with reads every three steps."""
     made = problem("quadratic", ProblemSettings(size=8), seed=2)
-    transfer = Transfer(every=3, by_column=True, threshold=0.002, keep=0.3, forget=forget, most=2)
+    transfer = Transfer(every=3, by_column=True, threshold=0.002, keep=0.3, forget=forget, max_pulses=2)
     for scope in ("array", "column"):
         chosen = with_settings(
             method("e-rider", alpha=0.05, beta=0.2),

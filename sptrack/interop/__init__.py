@@ -1,0 +1,5 @@
+"""Settings of other simulators as settings of this package, and back: aihwkit."""
+
+from sptrack.interop.configs import AnalogConfig, Written, from_aihwkit, to_aihwkit
+
+__all__ = ["AnalogConfig", "Written", "from_aihwkit", "to_aihwkit"]

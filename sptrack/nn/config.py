@@ -1,0 +1,154 @@
+"""Training runs as plain mappings, such as TOML files and sweeps hold."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sptrack.blocks import Block
+from sptrack.blocks.spec import chopper_from, reference_from
+from sptrack.devices.config import described_scalar, device_from_mapping, device_named
+from sptrack.errors import ParameterError, nearest
+from sptrack.nn.data import Images, load_images
+from sptrack.nn.training import TrainSettings, published_device, published_settings
+from sptrack.tiles import TileSettings
+
+TABLES = ("tile", "filter", "chopper", "device")
+"""Tables of a file; filter, chopper and device may also be texts."""
+NUMBERS = {
+    "ref_mean": float,
+    "ref_std": float,
+    "lr": float,
+    "batch": int,
+    "per_sample": bool,
+    "seed": int,
+    "device_seed": int,
+}
+METHOD, NET, DATA = "e-rider", "fcn", "digits"
+_TILE = (
+    "fast_lr",
+    "transfer_lr",
+    "scale_transfer_lr",
+    "gamma",
+    "residual",
+    "hold",
+    "frozen",
+    "calibration",
+    "reference",
+    "auto_granularity",
+    "momentum",
+)
+_REF_STD = 0.05
+
+
+def images_named(data: str) -> Images:
+    """Images of a name, see `load_images`; "mnist" is the folder mnist/ in SPTRACK_DATA.
+
+    Raises
+    ------
+    ParameterError
+        SPTRACK_DATA is not set, or as in `load_images`.
+    """
+    if data != "mnist":
+        return load_images(data)
+    place = os.environ.get("SPTRACK_DATA")
+    if not place:
+        raise ParameterError("data mnist: set SPTRACK_DATA to the folder that holds mnist/, or pass its path")
+    return load_images(str(Path(place) / "mnist"))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch in one thread meanwhile: sums in one order, whatever the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def train_settings(mapping: Mapping[str, Any], where: str) -> TrainSettings:
+    """Settings of a training run.
+
+    Parameters
+    ----------
+    mapping : mapping
+        ``method``, ``net``, ``data`` (texts), ``ref_mean``, ``ref_std`` (weight units), ``lr``, ``batch``,
+        ``per_sample``, ``seed``, ``device_seed``, and the tables ``tile``, ``filter``, ``chopper`` and
+        ``device``, the last three also as texts. What is missing has the default of the method or of the
+        published runs.
+    where : str
+        What error texts call the mapping: the name of a file.
+
+    Raises
+    ------
+    ParameterError
+        Unknown method or key (with the nearest valid one), or a value of a wrong type or range.
+    """
+    known = ("method", "net", "data", *NUMBERS, *TABLES)
+    for key in mapping:
+        if key not in known:
+            raise ParameterError(
+                f"{where}: unknown key {key!r}; choose from {', '.join(known)}{nearest(key, known)}"
+            )
+    name, net, data = (
+        described_scalar(str, mapping.get(key, default), key, where)
+        for key, default in (("method", METHOD), ("net", NET), ("data", DATA))
+    )
+    given = {
+        key: described_scalar(kind, mapping[key], key, where)
+        for key, kind in NUMBERS.items()
+        if key in mapping
+    }
+    settings, lr = published_settings(name, net)
+    if "tile" in mapping:
+        settings = _with_tile(settings, mapping["tile"], where)
+    if "filter" in mapping:
+        found = reference_from(mapping["filter"], "filter")
+        if not isinstance(found, Block):
+            raise ParameterError("filter of a net must be a filter or estimator, got an observer")
+        settings = replace(settings, reference=found)
+    if "chopper" in mapping:
+        settings = replace(settings, chopper=chopper_from(mapping["chopper"], "chopper"))
+    device = mapping.get("device")
+    if isinstance(device, str):
+        device = device_named(device)
+    elif device is not None:
+        device = device_from_mapping(device, f"{where}: device")
+    subtracted = given.pop("ref_mean", 0.0), given.pop("ref_std", _REF_STD)
+    return TrainSettings(
+        **({"lr": lr, "per_sample": data == "digits"} | given),
+        net=net,
+        settings=settings,
+        device=published_device(*subtracted, device),
+    )
+
+
+def _with_tile(settings: TileSettings, table: Any, where: str) -> TileSettings:
+    """Settings with the keys of a table [tile]."""
+    if not isinstance(table, Mapping):
+        raise ParameterError(f"{where}: tile must be a table, got {table!r}")
+    for key in table:
+        if key not in _TILE:
+            raise ParameterError(f"{where}: unknown key {key!r} in [tile]{nearest(key, _TILE)}")
+    direct = ("gamma", "residual", "hold", "frozen", "calibration", "reference")
+    own = {key: table[key] for key in direct if key in table}
+    fast = {"rate": table["fast_lr"]} if "fast_lr" in table else {}
+    spelled = {"transfer_lr": "rate", "scale_transfer_lr": "scaled"}
+    transfer = {new: table[old] for old, new in spelled.items() if old in table}
+    kept = {key: table[key] for key in ("auto_granularity", "momentum") if key in table}
+    if kept and settings.buffer is None:
+        raise ParameterError(f"{where}: {', '.join(kept)} in [tile]: method {settings.name} has no buffer")
+    if kept and settings.buffer is not None:
+        own["buffer"] = replace(settings.buffer, **kept)
+    try:
+        own["fast"] = replace(settings.fast, **fast)
+        own["transfer"] = replace(settings.transfer, **transfer)
+        return replace(settings, **own)
+    except TypeError as error:
+        raise ParameterError(f"{where}: [tile] holds a value of the wrong kind ({error})") from error

@@ -1,0 +1,66 @@
+"""Studies of networks: the errors that are put in, and what each ablation takes away."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import GALLERY
+from analysis.sp_error_in_training import PULSES, _error
+from analysis.training_ablations import VARIANTS, _settings
+from sptrack.devices import Device, Reference, sample_cells
+from sptrack.results import load
+from sptrack.theory import array_offset, zero_shifting_moments
+from sptrack.theory.sampling import array_offset_error
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return sample_cells(Device(reference=Reference(subtract=True)), (64, 64), seed=3)
+
+
+@pytest.mark.parametrize("pulses", PULSES)
+def test_errors_of_zero_shifting_are_those_of_its_law(cells, pulses):
+    """Against exact moments of the same cells, 5 sigma each."""
+    moments = zero_shifting_moments(cells, "cyclic", pulses)
+    law, sigma = array_offset(cells, moments), array_offset_error(cells, moments)
+    own = _error(cells, "per cell", pulses, 1)
+    assert abs(own.mean() - law.mean) < 5 * sigma.mean
+    assert abs(np.sqrt(np.mean(own**2)) - law.rms) < 5 * sigma.rms
+    points = cells.symmetric_point
+    widened = (points + own).std() - points.std()
+    assert abs(widened - law.std) < 5 * sigma.std
+    wide = _error(cells, "array-wide", pulses, 1)
+    assert abs(wide.mean() - own.mean()) <= 5 * abs(widened) / 64 + 1e-12
+    assert wide.std() == pytest.approx(abs(widened), rel=5 / np.sqrt(2 * 64 * 64))
+
+
+@pytest.mark.parametrize("method", ["e-rider", "agad"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_ablation_takes_one_part_away(method, variant):
+    (whole, learns), (other, digital) = _settings(method, "whole"), _settings(method, variant)
+    changed = [one.name for one in fields(whole) if getattr(whole, one.name) != getattr(other, one.name)]
+    assert learns
+    if variant == "whole" or (method == "agad" and variant == "no residual pass"):
+        assert (changed, digital) == ([], True)
+    elif variant == "digital parts frozen":
+        assert (changed, digital) == ([], False)
+    else:
+        assert (len(changed), digital) == (1, True)
+
+
+def test_the_gallery_shows_which_part_learns():
+    """Margins of ten points and more; two runs differ by nine at most (but those of AGAD with W frozen)."""
+    data = load(ROOT / GALLERY / "training_ablations.nc")
+    score = data["score"].mean("seed").to_pandas()
+    rider, agad = score.loc["e-rider"], score.loc["agad"]
+    for variant in ("digital parts frozen", "reference 0"):
+        assert rider[variant] < rider["whole"] - 10
+    assert agad["W frozen"] < agad["whole"] - 25
+    assert abs(rider["W frozen"] - rider["whole"]) < 10
+    assert np.isnan(agad["no residual pass"])
+    pulses = data["w_pulses"].values[:, data["variant"].values.tolist().index("W frozen")]
+    assert not pulses.any()
