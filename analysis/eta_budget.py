@@ -3,7 +3,7 @@
 RMS error of the filtered reference Q after K = 500, 2000 and 8000 steps against the rate eta of its
 exponential average, on a linear device whose P and Q start at 0, a distance of 0.3 from the symmetric point.
 Lines are the exact mean square of the linearised loop (two transients, variance, bias), points are simulated
-(95 % intervals). Stars mark the optimum, triangles the rule ln(4 K' e^2/S0)/(2 K').
+(95 % intervals). Stars mark the optimum, bars the rule ln(4 K' e^2/S0)/(2 K').
 
 One sees: the optimum moves as (ln K)/K, the rule finds it within a fifth and errs to the slow side, and the
 slow side is the dear one: four times too slow multiplies the mean square error by 2.5 to 20, four times too
@@ -19,7 +19,17 @@ from sptrack.blocks import Chopper
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, sample_cells
 from sptrack.evaluation.validity import LoopRuns
 from sptrack.intervals import error_arms
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    VERMILLION,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+)
 from sptrack.results import dataset, provenance, read_provenance
 from sptrack.theory import GradientStatistics, error_after, optimal_eta
 
@@ -85,62 +95,56 @@ def _rms(loop: LoopRuns, rates: np.ndarray, steps: int) -> np.ndarray:
     return np.sqrt(mean**2 + variance)[:, 0, 0]
 
 
+_LOOKS = ((BLUE, "o"), (VERMILLION, "^"), (GREEN, "s"))
+
+
+@house_style()
 def plot(dataset: xr.Dataset) -> Figure:
     """Error against rate, a panel per gradient."""
-    figure = new_figure(12.5, 5.6)
+    figure = new_figure(7.2, 5.0)
+    slow, fast = (float(np.exp(np.log(dataset[name]).mean())) for name in ("cost_slow", "cost_fast"))
+    headline(
+        figure,
+        f"In doubt, filter faster: four times too slow costs {slow:.1f} times the mean square error, "
+        "too fast "
+        f"{fast:.1f} times",
+        f"RMS error of Q after K steps, flip probability {FLIPS:g} (costs: geometric means). Lines: "
+        "exact; open "
+        "markers: simulated, 95 %. Star: optimum with its rate; bar: rate of the rule.",
+    )
     panels = figure.subplots(1, 2, sharey=True)
     for ax, name in zip(panels, dataset["gradient"].values, strict=True):
-        _errors(ax, dataset.sel(gradient=name))
-        label(ax, f"gradient {name}, flip probability {FLIPS:g}", "filter rate eta", "")
-    panels[0].set_ylabel("rms error of Q after K steps (weight units)")
-    handles, texts = panels[0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=4, fontsize=9)
-    figure.suptitle("The best filter rate for K steps: too slow costs more than too fast")
+        ends = _errors(ax, dataset.sel(gradient=name))
+        label(ax, f"Gradient {str(name).replace('+-', '±')}", "filter rate eta", "")
+    panels[0].set_ylabel("RMS error of Q (weight units)")
+    label_ends(panels[1], ends)
     return figure
 
 
-def _errors(ax: Axes, data: xr.Dataset) -> None:
+def _errors(ax: Axes, data: xr.Dataset) -> list[tuple[float, str, str]]:
     runs = read_provenance(data)["parameters"]["runs"]
-    for j, steps in enumerate(data["steps"].values):
-        chosen, colour = data.sel(steps=steps), COLOURS[j]
-        ax.plot(data["eta"], chosen["rms_exact"], color=colour, label=f"K = {steps}, exact")
+    low, high = 4e-5, 0.1
+    log_scale(ax, "x", most=4)
+    log_scale(ax, "y")
+    ends = []
+    for (colour, marker), steps in zip(_LOOKS, data["steps"].values.tolist(), strict=False):
+        one = data.sel(steps=steps)
+        inside = (data["eta"].values >= low) & (data["eta"].values <= high)
+        exact = one["rms_exact"].values[inside]
+        ax.plot(data["eta"].values[inside], exact, color=colour)
         ax.errorbar(
-            chosen["eta_simulated"],
-            chosen["rms_simulated"],
-            error_arms(chosen["rms_simulated"], chosen["rms_error"], repeats=runs, positive=True),
-            fmt="o",
-            markersize=4,
-            capsize=2,
-            color=colour,
-            label=f"K = {steps}, simulated",
-        )
+            one["eta_simulated"], one["rms_simulated"],
+            error_arms(one["rms_simulated"], one["rms_error"], repeats=runs, positive=True),
+            fmt=marker, markersize=4.5, markerfacecolor="white", capsize=2, elinewidth=1, color=colour,
+        )  # fmt: skip
+        best = (one["eta_best"].item(), one["rms_best"].item())
+        ax.plot(*best, "*", color=colour, markersize=13, markeredgecolor="white", zorder=4)
         ax.plot(
-            chosen["eta_best"], chosen["rms_best"], "*", color=colour, markersize=15, markeredgecolor="white"
-        )
-        ax.plot(
-            chosen["eta_rule"], chosen["rms_rule"], "^", color=colour, markersize=9, markerfacecolor="none"
+            one["eta_rule"], one["rms_rule"], "|", color="black", markersize=12, markeredgewidth=1.8, zorder=4
         )
         ax.annotate(
-            f"eta {chosen['eta_best'].item():.2g}: {chosen['rms_best'].item():.3f}",
-            (chosen["eta_best"].item(), chosen["rms_best"].item()),
-            xytext=(8, -12),
-            textcoords="offset points",
-            fontsize=8,
-            color=colour,
+            f"{best[0]:.2g}", best, (0, -9), textcoords="offset points", color=colour, va="top", ha="center"
         )
-    ax.plot([], [], "*", color=GREY, markersize=12, label="optimum")
-    ax.plot(
-        [],
-        [],
-        "^",
-        color=GREY,
-        markersize=9,
-        markerfacecolor="none",
-        label="rule (its rms leaves out the bias)",
-    )
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlim(4e-5, 0.1)
-    ax.set_ylim(0.02, 0.4)
-    ax.set_yticks([0.02, 0.05, 0.1, 0.2, 0.3], ["0.02", "0.05", "0.1", "0.2", "0.3"])
-    ax.minorticks_off()
+        ends.append((float(exact[-1]), f"K = {steps:,}", colour))
+    ax.set_xlim(low, high)
+    return ends

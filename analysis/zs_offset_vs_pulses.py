@@ -1,20 +1,30 @@
 """How far from the truth are the symmetric points of an array after so many zero-shifting pulses?
 
 Figure 1a of Xiao et al. 2026 (arXiv 2602.21321): the default soft-bounds array, offset of the mean and of the
-standard deviation of the estimates from the true ones, here with the RMS error of the cells beside them.
+standard deviation of the estimates from the true ones (stored), and the RMS error of the cells (drawn).
 Points are simulated; lines are exact moments of the very same cells, without any fit.
 """  # noqa: D400
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells, Device, sample_cells
-from sptrack.intervals import NORMAL_QUANTILE, error_arms
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.intervals import error_arms
+from sptrack.plotting.style import (
+    BLUE,
+    GREY,
+    VERMILLION,
+    Look,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+)
 from sptrack.results import dataset, provenance, read_provenance
 from sptrack.theory import ArrayOffset, array_offset, stationary_moments, zero_shifting_moments
 from sptrack.theory.sampling import array_offset_error
@@ -25,8 +35,8 @@ STATISTICS = ("mean", "std", "rms")
 PULSES = (500, 1000, 2000, 4000, 8000)
 SHARE = 0.01
 """Allowed error: of the true mean, of the true standard deviation, and of the nominal range (rms)."""
-_STYLES = {"cyclic": (COLOURS[0], "-", "o", "white"), "stochastic": (COLOURS[1], "--", "s", None)}
-"""Colour, line, marker and its filling (None: the colour) of each mode."""
+_LOOKS = {"cyclic": Look(BLUE, "o"), "stochastic": Look(VERMILLION, "^", "--")}
+_NAMES = {"cyclic": "alternating", "stochastic": "random"}
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
@@ -94,65 +104,58 @@ def _simulated(cells: Cells, mode: Mode, seed: int, threads: int | None) -> list
     return [[(p - truth).mean(), p.std() - truth.std(), np.sqrt(np.mean((p - truth) ** 2))] for p in points]
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Size of the three errors against pulses; below, how far the simulation is from the exact moments."""
-    figure = new_figure(13.5, 6.6)
-    upper, lower = figure.subplots(2, 3, sharex=True, height_ratios=[3, 1])
-    texts = (
-        ("Offset of the array's mean", "|mean of estimates $-$ true mean|"),
-        ("Offset of the array's standard deviation", "|std of estimates $-$ true std|"),
-        ("RMS error of the cells", "RMS of estimate $-$ truth"),
-    )
-    for k, (statistic, (title, name)) in enumerate(zip(STATISTICS, texts, strict=True)):
-        part = data.sel(statistic=statistic)
-        _draw_errors(upper[k], part)
-        label(upper[k], title, "", f"{name} (weight units)")
-        _draw_deviation(lower[k], part)
-        label(lower[k], "", "pulses per cell N", "(simulated $-$ exact) / $\\sigma$")
-    upper[0].legend(fontsize=9, loc="lower left")
-    _draw_floors(upper[2], data)
+    """RMS error of the cells against pulses, in both modes, with target and floors."""
+    figure = new_figure(7.2, 4.6)
+    part = data.sel(statistic="rms")
     made = read_provenance(data)["parameters"]
-    figure.suptitle(
+    headline(
+        figure, _finding(part),
         "Zero-shifting, {} x {} soft-bounds cells, ".format(*made["cells"])
-        + f"dw_min = {made['device']['dw_min']:g}, true symmetric points "
-        + f"{data['true_mean'].item():.3f} $\\pm$ {data['true_std'].item():.3f} weight units"
-    )
-    return figure
-
-
-def _draw_errors(ax: Axes, part: xr.Dataset) -> None:
-    for mode, style in _STYLES.items():
+        + f"dw_min = {made['device']['dw_min']:g}, true symmetric points {data['true_mean'].item():.3f} ± "
+        + f"{data['true_std'].item():.3f} weight units. Lines: exact moments of these cells; open markers: "
+        "simulated, 95 %; dotted: floors.",
+    )  # fmt: skip
+    ax = figure.subplots()
+    ends = []
+    for mode, (colour, marker, line) in _LOOKS.items():
         one = part.sel(mode=mode)
-        colour, line, marker, face = style
-        ax.plot(one["curve_pulses"], abs(one["curve"]), line, color=colour, label=f"{mode}, exact moments")
+        ax.plot(one["curve_pulses"], abs(one["curve"]), line, color=colour)
         size = abs(one["simulated"])  # the errors are exact
         interval = error_arms(size, one["standard_error"], repeats=None, positive=True)
         ax.errorbar(
-            one["pulses"], size, interval, fmt=marker, color=colour, capsize=3,
-            markerfacecolor=face, markersize=9 if face else 4, label=f"{mode}, simulated (95 %)",
-        )  # fmt: skip
-    target = part["target"].item()
-    whole = {"mean": "true mean", "std": "true std", "rms": "range"}[part["statistic"].item()]
-    ax.axhline(target, color=GREY, linestyle="--", linewidth=1)
-    ax.text(
-        210, target, f"1 % of the {whole}", color=GREY, fontsize=9, va="top" if whole == "range" else "bottom"
-    )
-    ax.set(xscale="log", yscale="log")
-
-
-def _draw_floors(ax: Axes, data: xr.Dataset) -> None:
-    for mode, (colour, *_) in _STYLES.items():
+            one["pulses"],
+            size,
+            interval,
+            fmt=marker,
+            color=colour,
+            capsize=3,
+            markerfacecolor="white",
+            markersize=7,
+        )
         floor = data["floor"].sel(mode=mode).item()
-        ax.axhline(floor, color=colour, linestyle=":", linewidth=1)
-        ax.text(210, floor, f"left after ever more pulses, {mode}", color=colour, fontsize=9, va="bottom")
+        ax.axhline(floor, color=colour, linestyle=":", linewidth=1.2)
+        ends += [(float(abs(one["curve"][-1])), f"{_NAMES[mode]} pulses", colour), (floor, "floor", colour)]
+    target = part["target"].item()
+    ax.axhline(target, color=GREY, linestyle="--", linewidth=1.2)
+    ends.append((target, "target: 1 % of range", GREY))
+    log_scale(ax, "xy")
+    label(ax, "", "pulses per cell", "RMS error (weight units)")
+    label_ends(ax, ends)
+    return figure
 
 
-def _draw_deviation(ax: Axes, part: xr.Dataset) -> None:
-    ax.axhspan(-NORMAL_QUANTILE, NORMAL_QUANTILE, color="#eeeeee")
-    for shift, (mode, (colour, _, marker, face)) in zip((0.97, 1.03), _STYLES.items(), strict=True):
-        one = part.sel(mode=mode)
-        deviation = (one["simulated"] - one["exact"]) / one["standard_error"]
-        ax.plot(shift * one["pulses"], deviation, marker, color=colour, markerfacecolor=face, markersize=6)
-    ax.set_xticks(part["pulses"].values, [str(n) for n in part["pulses"].values])
-    ax.minorticks_off()
-    ax.set_ylim(-4, 4)
+def _finding(part: xr.Dataset) -> str:
+    """Pulses after which alternating ones reach the target, and the error at which random ones stall."""
+    target = part["target"].item()
+    curve = abs(part["curve"].sel(mode="cyclic").values)
+    there = np.flatnonzero(curve <= target)
+    stalled = part["floor"].sel(mode="stochastic").item()
+    if not there.size or stalled <= target:
+        return "RMS error of the symmetric points against pulses"
+    pulses = int(part["curve_pulses"][there[0]])
+    return (
+        f"Alternating pulses reach 1 % of the range after {pulses:,} pulses; random ones stall at "
+        f"{stalled:.3f}, above the target of {target:g}"
+    )

@@ -5,16 +5,26 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sptrack.plotting.style import COLOURS, GREY, label, log_scale, new_figure
+from sptrack.plotting.style import COLOURS, GREY, headline, house_style, label, log_scale, new_figure
 from sptrack.results import read_provenance
 
 _FLOOR = -140.0
-_OMEGA = "omega (rad per step)"
+_OMEGA = "ω (rad per step)"
 
 
+@house_style()
 def measures_figure(data: xr.Dataset) -> Figure:
     """Allan deviation and held spectra of Q, coefficients on the response, aliases of the chopper."""
-    figure = new_figure(7.2, 6.4)
+    figure = new_figure(7.2, 7.2)
+    averages = data["averages"].values
+    least = int(np.nanargmin(data["allan"].values))
+    headline(
+        figure,
+        f"Q is most stable over {averages[least]:,.0f} steps: Allan deviation "
+        f"{data['allan'].values[least]:.2g} weight "
+        "units",
+        "Lines: theory; markers: simulated, 95 %.",
+    )
     panels = figure.subplots(2, 2)
     for ax, draw in zip(panels.ravel(), PANELS, strict=True):
         draw(ax, data)
