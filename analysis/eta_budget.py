@@ -138,12 +138,14 @@ def _errors(ax: Axes, data: xr.Dataset) -> list[tuple[float, str, str]]:
             fmt=marker, markersize=4.5, markerfacecolor="white", capsize=2, elinewidth=1, color=colour,
         )  # fmt: skip
         best = (one["eta_best"].item(), one["rms_best"].item())
-        ax.plot(*best, "*", color=colour, markersize=13, markeredgecolor="white", zorder=4)
+        ax.plot(
+            *best, "*", color=colour, markersize=13, markeredgecolor="white", markeredgewidth=0.6, zorder=5
+        )
         ax.plot(
             one["eta_rule"], one["rms_rule"], "|", color="black", markersize=12, markeredgewidth=1.8, zorder=4
         )
         ax.annotate(
-            f"{best[0]:.2g}", best, (0, -9), textcoords="offset points", color=colour, va="top", ha="center"
+            f"{best[0]:.2g}", best, (-8, -6), textcoords="offset points", color=colour, va="top", ha="right"
         )
         ends.append((float(exact[-1]), f"K = {steps:,}", colour))
     ax.set_xlim(low, high)

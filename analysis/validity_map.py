@@ -65,6 +65,7 @@ def plot(dataset: xr.Dataset) -> Figure:
             ax.sharex(panels[0])
             ax.sharey(panels[0])
         _ratios(ax, dataset.sel(family=name))
+        ax.tick_params(labelleft=k % columns == 0)
         label(ax, str(name), "RMS of P / half range", "variance ratio" if k % columns == 0 else "")
     _limits(panels[len(families)], dataset)
     for ax in panels[len(families) + 1 :]:
@@ -79,7 +80,7 @@ def _ratios(ax: Axes, data: xr.Dataset) -> None:
     runs = read_provenance(data)["parameters"]["runs"]
     ax.axhspan(1 - TOLERANCE, 1 + TOLERANCE, color="#e6e6e6")
     log_scale(ax, "x", most=4)
-    ax.set_ylim(0.6, 2.5)
+    ax.set_ylim(0.6, 2.6)
     for drive, colour in zip(data["drive"].values.tolist(), (BLUE, VERMILLION), strict=False):
         chosen = data.sel(drive=drive)
         for which, shift in (("p", 0.97), ("q", 1.03)):

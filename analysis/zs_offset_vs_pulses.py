@@ -154,8 +154,11 @@ def _finding(part: xr.Dataset) -> str:
     stalled = part["floor"].sel(mode="stochastic").item()
     if not there.size or stalled <= target:
         return "RMS error of the symmetric points against pulses"
-    pulses = int(part["curve_pulses"][there[0]])
+    k = max(int(there[0]), 1)
+    around, steps = slice(k - 1, k + 1), np.log(part["curve_pulses"].values)
+    pulses = float(np.exp(np.interp(-np.log(target), -np.log(curve[around]), steps[around])))
     return (
-        f"Alternating pulses reach 1 % of the range after {pulses:,} pulses; random ones stall at "
+        f"Alternating pulses reach 1 % of the range after some {100 * round(pulses / 100):,} pulses; "
+        "random ones stall at "
         f"{stalled:.3f}, above the target of {target:g}"
     )

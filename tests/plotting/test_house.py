@@ -13,6 +13,9 @@ from tests.plotting.looks import faults
 
 GALLERY = Path(__file__).parents[2] / analysis.GALLERY
 NAMES = (
+    "eta_budget",
+    "validity_map",
+    "zs_offset_vs_pulses",
     "calibrators_nonlinear",
     "chopper_ablation",
     "rider_invariant",
