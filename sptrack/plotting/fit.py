@@ -179,7 +179,8 @@ def plot_residuals(ax: Axes, data: xr.Dataset, shown: int) -> Axes:
     ax.plot(x, part["residual"], ".", color=GREY, markersize=3)
     for level in (-NORMAL_QUANTILE, NORMAL_QUANTILE):
         ax.axhline(level, color=COLOURS[1], linewidth=0.8, linestyle="--")
-    ax.set_ylim(-4.5, 4.5)
+    limit = max(4.5, 1.05 * float(np.nanmax(np.abs(part["residual"].values))))
+    ax.set_ylim(-limit, limit)
     return label(ax, "Residuals: 95 % between the dashed lines", "reading", "residual / std")
 
 

@@ -119,7 +119,7 @@ def headline(figure: Figure, finding: str, setting: str = "") -> None:
     finding : str
         One sentence, set in bold; lines are broken where the figure ends.
     setting : str
-        What was simulated, and what lines, markers and bars mean.
+        Setting of the simulation, and the meaning of lines, markers and bars.
     """
     width, height = figure.get_size_inches()
     margin = 0.1
