@@ -126,6 +126,7 @@ def interval_text(value: float, low: float, high: float) -> str:
         return f"{value:,.{decimals}f} ({low:,.{decimals}f} .. {high:,.{decimals}f})"
     if size >= _SMALL or place >= -_DECIMALS:
         decimals = max(0, -place)
+        value = round(value, decimals) + 0.0  # no minus before zero
         return f"{value:,.{decimals}f} ± {arms[1]:,.{decimals}f}"
     decimals = max(0, size - place)
     return f"({value / 10.0**size:.{decimals}f} ± {arms[1] / 10.0**size:.{decimals}f})e{size:+03d}"

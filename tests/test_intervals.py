@@ -119,6 +119,7 @@ def test_intervals_as_text():
     assert interval_text(0.188, 0.178, 0.197) == "0.19 ± 0.01"
     assert interval_text(0.399, 0.379, 0.412) == "0.399 (0.379 .. 0.412)"
     assert interval_text(0.0, -0.5, 0.5) == "0.0 ± 0.5"
+    assert interval_text(-0.0001, -0.0041, 0.0039) == "0.000 ± 0.004"
     assert interval_text(float("nan"), 0.0, 1.0) == "nan (0 .. 1)"
 
 

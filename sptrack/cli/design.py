@@ -102,7 +102,7 @@ def design(
     if json:
         print(json_text(told), end="")
     else:
-        _print(made)
+        _print(made, out)
     return 0 if made.met else MISSED
 
 
@@ -132,7 +132,7 @@ def report(made: "Design") -> dict[str, Any]:
     }
 
 
-def _print(made: "Design") -> None:
+def _print(made: "Design", out: Path | None) -> None:
     from sptrack.design.specification import UNITS
 
     spec, told, to = made.search.specification, report(made), console()
@@ -175,7 +175,7 @@ def _print(made: "Design") -> None:
         *(("warning", text) for text in made.warnings),
     ]
     show_pairs(to, pairs)
-    show_next(to, _advice(made))
+    show_next(to, _advice(made, out))
 
 
 def _verdict(made: "Design") -> tuple[str, str, bool | None]:
@@ -214,12 +214,14 @@ def _amount(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _advice(made: "Design") -> str:
+def _advice(made: "Design", out: Path | None) -> str:
     if not made.met and made.search.feasible and not made.misses:
         return "add --seeds for narrower intervals, or raise --margin"
     if not made.met:
         return "relax one of the limits above, or --out DIR draws the trade-offs (pareto.png)"
-    return "--out DIR writes design.toml, for sptrack track --config DIR/design.toml"
+    if out is None:
+        return "--out DIR writes design.toml, for sptrack track --config DIR/design.toml"
+    return f"sptrack track --config {out / 'design.toml'}"
 
 
 def _measured(row: "Row") -> str:

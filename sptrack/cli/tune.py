@@ -158,7 +158,7 @@ def tune(
     if output.json:
         print(json_text(record), end="")
     else:
-        _print(record)
+        _print(record, output.out)
 
 
 def _plan(loaded: Setup, start: Method | None, setup: SetupInput, options: tuple[Searching, Amount]) -> Plan:
@@ -206,7 +206,7 @@ def _designed(loaded: Setup, steps: int) -> tuple[Method, str]:
     return found.best.method, f"{state} {limits}"
 
 
-def _print(record: dict[str, Any]) -> None:
+def _print(record: dict[str, Any], out: Path | None) -> None:
     (chosen,) = [one for one in record["candidates"] if one["trial"] == record["chosen"]]
     to = console()
     show_verdict(to, *_verdict(record, chosen))
@@ -235,7 +235,7 @@ def _print(record: dict[str, Any]) -> None:
         [*_scores(record, chosen)],
     )
     show_lines(to, _sentences(record, chosen))
-    show_next(to, _advice(record))
+    show_next(to, _advice(record, out))
 
 
 def _verdict(record: dict[str, Any], chosen: dict[str, Any]) -> tuple[str, str, bool | None]:
@@ -253,10 +253,12 @@ def _verdict(record: dict[str, Any], chosen: dict[str, Any]) -> tuple[str, str, 
     return "NO GAIN SHOWN", text, None
 
 
-def _advice(record: dict[str, Any]) -> str:
+def _advice(record: dict[str, Any], out: Path | None) -> str:
     if record["trials"]["running"]:
         return "call again when the other workers are done"
-    return "--out DIR writes best.toml, for sptrack track --config DIR/best.toml; more --trials search on"
+    if out is None:
+        return "--out DIR writes best.toml, for sptrack track --config DIR/best.toml"
+    return f"sptrack track --config {out / 'best.toml'}; more --trials search on"
 
 
 def _scores(record: dict[str, Any], chosen: dict[str, Any]) -> Iterator[list[str]]:
