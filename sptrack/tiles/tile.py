@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.blocks import Block
+from sptrack.blocks.block import frozen
 from sptrack.crossbar import Crossbar, Ledger
 from sptrack.devices import Device, sample_cells
 from sptrack.errors import ParameterError
@@ -233,7 +234,7 @@ class Tile:
         assert self._filter is not None
         packed, scratch = self._filter
         flips, y = np.array([[flipped]], np.int8), self._reference[k : k + 1]
-        if not run_chain(packed, self._memory[k], number, read[None], flips, y, scratch):
+        if not run_chain(packed, self._memory[k], number, frozen(read[None]), flips, y, scratch):
             raise ParameterError(f"read of column {k} of {self.name} is not finite")
 
     def _send_trains(self, k: int, change: Array, gain: float) -> None:

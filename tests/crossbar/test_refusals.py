@@ -22,7 +22,7 @@ def array(name="soft-bounds", **options):
     ("act", "says"),
     [
         (lambda a: a.set_weights(NAN), "weights must be finite, got NaN"),
-        (lambda a: a.set_weights(np.ones(5)), r"weights must have shape \(3, 4\), got shape \(5,\)"),
+        (lambda a: a.set_weights(np.ones(5)), r"weights must have shape \(3, 4\), got \(5,\)"),
         (lambda a: a.pulse("alternate", 3), "did you mean 'alternating'"),
         (lambda a: a.pulse("up", -1), "count must .*got -1"),
         (lambda a: a.pulse("up"), "count must .*got None"),
@@ -35,7 +35,7 @@ def array(name="soft-bounds", **options):
         (lambda a: next(a.stream("up", 3, samples=0)), "samples must be .*got .*0"),
         (lambda a: a.apply(NAN), "increment must be finite"),
         (lambda a: a.apply(np.inf), "increment must be finite, got NaN or infinity"),
-        (lambda a: a.apply(np.ones(3)), r"increment must have shape .*got shape \(3,\)"),
+        (lambda a: a.apply(np.ones(3)), r"increment must have shape .*got \(3,\)"),
         (lambda a: a.apply(1e9), "must ask for at most 100000000 pulses"),
         (lambda a: a.apply(0.1, law="round"), "did you mean 'rounded'"),
         (lambda a: a.apply(0.1, application="bursts"), "did you mean 'burst'"),

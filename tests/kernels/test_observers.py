@@ -299,6 +299,8 @@ def test_cells_are_observed_one_by_one(form):
     """The tile functions of every form: a cell's estimate does not depend on its neighbours."""
     priors = {"block": block_rows(np.eye(4), np.ones(4)), "scalar": (2.0, 0.1), "predictor": ()}
     priors["direction"] = np.tile([1.0, 0.1, 1.0, 0.9, 0.1, 0.99], 2)
+    if form == "adaptive":
+        pytest.skip("its cells learn noise and priors from each other")
     observer = made(form, priors[form], weight_gain=0.3, point_gain=0.1)
     drive, reads = stretches(1 if form == "direction" else 4, reads=20)
     every = len(drive) // len(reads)

@@ -148,7 +148,7 @@ def test_the_bound_of_an_array_falls_with_pulses_and_reads():
     ("arguments", "words"),
     [
         ({"bounds": "guessed"}, "bounds 'guessed'.*known"),
-        ({"read_noise": -0.1}, "read noise must be >= 0, got -0.1"),
+        ({"read_noise": -0.1}, "read noise must be .*>= 0, got -0.1"),
         ({"experiment": Experiment((10,), (1,))}, "reads .*2 numbers"),
         ({"experiment": Experiment((10,), (0, 0))}, "reads .*2 numbers"),
         ({"cells": sample_cells(Device(response=ExpStep()), (1, 1))}, "not linear"),

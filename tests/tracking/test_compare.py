@@ -108,7 +108,7 @@ def test_states_of_other_settings_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"methods": []}, "one or more"),
+        ({"methods": []}, "at least one"),
         ({"methods": ["sgd", "sgd"]}, "must differ, got 'sgd' 2 times"),
         ({"methods": ["riderr"]}, "did you mean 'rider'"),
         ({"problem": "cubic"}, "problem 'cubic'"),
