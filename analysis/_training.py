@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,14 +12,21 @@ if TYPE_CHECKING:
     from sptrack.nn.training import Trainer, TrainSettings
 
 
-def trained(settings: TrainSettings, images: Images, epochs: int, state: Path) -> Trainer:
-    """Run of ``epochs``, gone on with from the file ``state`` where there is one."""
+def sitting_ends() -> float:
+    """Time (`time.monotonic`) at which a sitting ends: after SPTRACK_HOURS hours, else never."""
+    return time.monotonic() + 3600 * float(os.environ.get("SPTRACK_HOURS", "inf"))
+
+
+def trained(
+    settings: TrainSettings, images: Images, epochs: int, state: Path, end: float = float("inf")
+) -> Trainer:
+    """Run of ``epochs``, or fewer by the time ``end``; it goes on from the file ``state`` if there is one."""
     from sptrack.nn.training import Trainer
 
     run = Trainer(settings, images)
     if state.exists():
         run.load(state)
-    while len(run.history) < epochs:
+    while len(run.history) < epochs and time.monotonic() < end:
         run.run(len(run.history) + 1)
         run.save(state)
     return run

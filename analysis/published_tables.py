@@ -4,7 +4,9 @@ MNIST on arrays of the HfO2 preset (4 states), by TT-v2, AGAD and E-RIDER with t
 means and stds of the error of the subtracted reference (weight units); fully connected net. Published: mean
 of three runs after 40 epochs (arXiv 2602.21321). A cell is one training run, whose state is kept after every
 epoch in ``runs/published_tables`` of the working folder: interrupted, it goes on there; finished cells are
-not run again. Images are looked for in SPTRACK_DATA/mnist, or in ``shared/data/mnist`` beside the checkout.
+not run again. SPTRACK_HOURS=2 ends a sitting after two hours, and 0 only draws what is there: a cell counts
+when its 40 epochs are done. Images are looked for in SPTRACK_DATA/mnist, or in ``shared/data/mnist`` beside
+the checkout.
 
 First epochs tell the methods apart, not the runs of one: a net of sigmoids starts on a plateau. By AGAD it
 leaves it with W as it started, by its digital parameters, in an epoch that depends on the seed: at mean 0 and
@@ -24,8 +26,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from analysis._training import trained
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from analysis._training import sitting_ends, trained
+from sptrack.plotting.style import headline, house_style, label, label_ends, look_of, new_figure
 from sptrack.results import dataset, provenance
 
 METHODS = ("tt-v2", "agad", "e-rider")
@@ -38,7 +40,6 @@ PUBLISHED = {
     (0.4, 1.0): (57.79, 90.43, 95.14),
 }
 RUNS = Path("runs") / "published_tables"
-_LOOKS = dict(zip(METHODS, (COLOURS[3], COLOURS[4], COLOURS[0]), strict=True))
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
@@ -67,6 +68,7 @@ def _table(images, means, stds, epochs, folder, *, seed, batch):  # type: ignore
     from sptrack.nn.training import TrainSettings, published_device, published_settings
 
     folder.mkdir(parents=True, exist_ok=True)
+    end = sitting_ends()
     shape = (len(means), len(stds), len(METHODS), epochs)
     found = {key: np.full(shape, np.nan) for key in ("accuracy", "loss", "pulses")}
     published = np.full(shape[:3], np.nan)
@@ -75,8 +77,8 @@ def _table(images, means, stds, epochs, folder, *, seed, batch):  # type: ignore
         device = published_device(mean, std)
         one = TrainSettings(settings=settings, device=device, lr=lr, batch=batch, seed=seed)
         state = folder / f"fcn-{mean:g}-{std:g}-{name}-{seed}.pt"
-        cell = trained(one, images, epochs, state)
-        for key, values in found.items():
+        cell = trained(one, images, epochs, state, end)
+        for key, values in found.items() if len(cell.history) >= epochs else ():
             values[i, j, k] = [record[key] for record in cell.history[:epochs]]
         published[i, j, k] = PUBLISHED[mean, std][k]
     units = {"accuracy": "percent", "loss": "nat", "pulses": "pulses"}
@@ -93,19 +95,43 @@ def _table(images, means, stds, epochs, folder, *, seed, batch):  # type: ignore
     return dataset(variables, coordinates, provenance(seed=seed, parameters=asked))
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Accuracy against epochs, one panel per mean and std; dashes: published after 40 epochs."""
-    means, stds = data["mean"].values, data["std"].values
-    figure = new_figure(4.2 * len(stds) + 1.5, 3.6 * len(means))
-    panels = figure.subplots(len(means), len(stds), squeeze=False, sharex=True, sharey=True)
-    for (i, mean), (j, std) in product(enumerate(means), enumerate(stds)):
-        ax = panels[i, j]
-        for name in data["method"].values.tolist():
-            one = data.sel({"mean": mean, "std": std, "method": name})
-            ax.plot(data["epoch"], one["accuracy"], "-o", markersize=3, color=_LOOKS[name], label=name)
-            ax.axhline(float(one["published"]), color=_LOOKS[name], linestyle="--", linewidth=1)
-        label(ax, f"reference error {mean:g} ± {std:g}", "epoch", "test accuracy (%)")
-    handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside right center", title="line: simulated\ndashes: published")
-    figure.supxlabel("One run per cell; published values are means of three.", fontsize=9, color=GREY)
+    """Accuracy against epochs, a panel for each mean and std with a finished cell; dashes: published."""
+    done = np.isfinite(data["accuracy"].values[..., -1])
+    places = [tuple(place) for place in np.argwhere(done.any(axis=2))]
+    figure = new_figure(7.2, 1.6 + 2.9 * max(1, -(-len(places) // 2)))
+    headline(figure, _finding(data, done), _SETTING)
+    if not places:
+        return figure
+    columns = min(2, len(places))
+    panels = figure.subplots(-(-len(places) // columns), columns, squeeze=False, sharex=True, sharey=True)
+    for ax, (i, j) in zip(panels.flat, places, strict=False):
+        ends = []
+        for k, name in enumerate(data["method"].values.tolist()):
+            if not done[i, j, k]:
+                continue
+            look, one = look_of(name), data.isel(mean=i, std=j, method=k)
+            ax.plot(data["epoch"], one["accuracy"], marker=look.marker, markersize=3, color=look.colour)
+            ax.axhline(float(one["published"]), color=look.colour, linestyle="--", linewidth=1)
+            ends.append((float(one["accuracy"][-1]), name, look.colour))
+        title = f"reference error {float(data['mean'][i]):g} ± {float(data['std'][j]):g} weight units"
+        label(ax, title, "epoch", "test accuracy (%)")
+        label_ends(ax, ends)
     return figure
+
+
+_SETTING = "MNIST, fully connected net, one run per cell. Lines: simulated; dashes: published (3 runs)."
+
+
+def _finding(data: xr.Dataset, done: np.ndarray) -> str:
+    """The cells that are done beside the published figures, and how many are not."""
+    if not done.any():
+        return "No cell is trained yet"
+    parts = []
+    for i, j, k in np.argwhere(done):
+        one = data.isel(mean=i, std=j, method=k)
+        name = str(one["method"].values).upper()
+        parts.append(f"{name} {float(one['accuracy'][-1]):.1f} % ({float(one['published']):.1f} published)")
+    told = ", ".join(parts) if len(parts) <= 3 else f"{len(parts)} cells beside the published ones"
+    return f"{told}; {int(done.sum())} of {done.size} cells are trained"
