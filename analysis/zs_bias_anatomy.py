@@ -30,7 +30,19 @@ from sptrack.devices import (
 )
 from sptrack.evaluation.verify import settled_offsets
 from sptrack.intervals import error_arms
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    VERMILLION,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+    text_colour,
+)
 from sptrack.results import dataset, provenance, read_provenance
 from sptrack.theory import cyclic_limits, small_step_moments, stationary_moments
 
@@ -108,60 +120,65 @@ def _theory(device: Device, cells: Cells) -> np.ndarray:
     return np.stack([mean, np.sqrt([[m.variance.item() for m in pair] for pair in both])])
 
 
+@house_style()
 def plot(dataset: xr.Dataset) -> Figure:
     """Bias against granularity and noise floor against cycle noise, a row per device."""
-    figure = new_figure(12.5, 8.5)
-    panels = figure.subplots(2, 2)
-    for (left, right), name in zip(panels, dataset["device"].values, strict=True):
+    figure = new_figure(7.2, 7.2)
+    names = dataset["device"].values
+    headline(
+        figure,
+        "Settled zero-shifting: alternating pulses leave a bias below one pulse, random ones noise",
+        f"Lines: exact moments (soft bounds) or small steps ({names[1]}); open markers: simulated, 95 %. "
+        f"Cycle noise {NOISE:g} on the left, dw_min {GRANULARITY:g} on the right.",
+    )
+    panels = figure.subplots(2, 2, sharex="col")
+    for row, ((left, right), name) in enumerate(zip(panels, names, strict=True)):
         of_device = dataset.sel(device=name)
-        theory = "exact" if name == dataset["device"].values[0] else "small steps"
-        _bias(left, of_device, theory)
-        _floor(right, of_device, theory)
-        title = f"{name}: bias at cycle noise {NOISE:g}"
-        label(left, title, "granularity dw_min (weight units)", "mean offset / dw_min")
-        title = f"{name}: noise floor at dw_min {GRANULARITY:g}"
-        label(right, title, "cycle noise (share of a step)", "std of the offset (weight units)")
-    figure.suptitle("Settled zero-shifting: alternating pulses leave a bias, random pulses leave noise")
+        _bias(left, of_device)
+        ends = _floor(right, of_device)
+        last = row == len(panels) - 1
+        label(left, f"{name}: bias", "dw_min (weight units)" if last else "", "mean offset / dw_min")
+        label(right, f"{name}: noise", "cycle noise / step" if last else "", "std of offset (weight units)")
+        label_ends(right, ends)
     return figure
 
 
-def _bias(ax: Axes, data: xr.Dataset, theory: str) -> None:
+def _bias(ax: Axes, data: xr.Dataset) -> None:
     h, runs = data["dw_min"], read_provenance(data)["parameters"]["runs"]
-    kinds = (("cyclic", "up", 0, "^"), ("cyclic", "down", 1, "v"), ("stochastic", "down", 2, "o"))
-    for mode, last, colour, marker in kinds:
+    kinds = (
+        ("cyclic", "up", BLUE, "^", "alternating, last up"),
+        ("stochastic", "down", VERMILLION, "o", "random"),
+        ("cyclic", "down", GREEN, "v", "alternating, last down"),
+    )
+    for mode, last, colour, marker, text in kinds:
         chosen = data.sel(mode=mode, last=last)
-        text = f"alternating, after {last}" if mode == "cyclic" else "random"
-        ax.plot(h, chosen["mean_theory_by_dw_min"] / h, color=COLOURS[colour], label=f"{text}, {theory}")
+        theory = chosen["mean_theory_by_dw_min"] / h
+        ax.plot(h, theory, color=colour)
         arms = error_arms(chosen["mean_by_dw_min"] / h, chosen["mean_error_by_dw_min"] / h, repeats=runs)
-        ax.errorbar(
-            h,
-            chosen["mean_by_dw_min"] / h,
-            arms,
-            fmt=marker,
-            color=COLOURS[colour],
-            capsize=3,
-            label=f"{text}, simulated",
-        )
+        style = {"fmt": marker, "color": colour, "markerfacecolor": "white", "capsize": 3}
+        ax.errorbar(h, chosen["mean_by_dw_min"] / h, arms, **style)
+        ax.annotate(
+            text, (float(h[-1]), float(theory[-1])), (0, 8), textcoords="offset points", ha="right",
+            color=text_colour(colour), fontsize=9.5,
+        )  # fmt: skip
     ax.axhline(0.0, color=GREY, linewidth=0.8)
-    ax.set_xscale("log")
-    ax.legend(fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    ax.margins(y=0.15)
+    log_scale(ax, "x", most=4)
 
 
-def _floor(ax: Axes, data: xr.Dataset, theory: str) -> None:
+def _floor(ax: Axes, data: xr.Dataset) -> list[tuple[float, str, str]]:
+    """Curves of a panel; heights, labels and colours of their ends."""
     noise, runs = data["cycle_noise"], read_provenance(data)["parameters"]["runs"]
-    for mode, text, colour, marker in (("cyclic", "alternating", 1, "v"), ("stochastic", "random", 2, "o")):
+    ends = []
+    kinds = (("cyclic", "alternating", BLUE, "v"), ("stochastic", "random", VERMILLION, "o"))
+    for mode, text, colour, marker in kinds:
         chosen = data.sel(mode=mode, last="down")
         value, error = chosen["std_by_cycle_noise"], chosen["std_error_by_cycle_noise"]
-        ax.plot(noise, chosen["std_theory_by_cycle_noise"], color=COLOURS[colour], label=f"{text}, {theory}")
-        ax.errorbar(
-            noise,
-            value,
-            error_arms(value, error, repeats=runs, positive=True),
-            fmt=marker,
-            color=COLOURS[colour],
-            capsize=3,
-            label=text,
-        )
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+        theory = chosen["std_theory_by_cycle_noise"]
+        ax.plot(noise, theory, color=colour)
+        arms = error_arms(value, error, repeats=runs, positive=True)
+        style = {"fmt": marker, "color": colour, "markerfacecolor": "white", "capsize": 3}
+        ax.errorbar(noise, value, arms, **style)
+        ends.append((float(theory[-1]), text, colour))
+    log_scale(ax, "xy")
+    return ends

@@ -15,6 +15,7 @@ GALLERY = Path(__file__).parents[2] / analysis.GALLERY
 NAMES = (
     "eta_budget",
     "validity_map",
+    "zs_bias_anatomy",
     "zs_offset_vs_pulses",
     "calibrators_nonlinear",
     "chopper_ablation",
