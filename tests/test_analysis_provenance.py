@@ -13,6 +13,7 @@ from sptrack import load, save
 from sptrack.results import read_provenance
 
 NAME = "eta_budget"
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,7 @@ def test_the_width_of_a_pipe_is_that_of_the_environment(monkeypatch, variable, w
     assert console().width == width
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [60, *(pytest.param(w, marks=pytest.mark.slow) for w in (80, 120))])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_command_cuts_what_it_prints(monkeypatch, capsys, name, width):
     monkeypatch.setenv("COLUMNS", str(width))

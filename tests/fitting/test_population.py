@@ -58,6 +58,7 @@ def test_a_linear_cell_is_called_linear(linear):
         assert one.behind <= 0.0 or one.error > 0.0
 
 
+@pytest.mark.slow
 def test_a_cell_that_falls_as_a_power_is_not_called_linear():
     chosen = select_family([curve("power", k, n=200) for k in range(2)], ("soft-bounds", "pow-step"))
     assert chosen.chosen == "pow-step"
