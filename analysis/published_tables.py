@@ -14,7 +14,8 @@ std 0.05, seeds 0 and 1 give 32.9 and 54.0 % after five epochs, with at most 1.3
 W. By E-RIDER the residual pass is off it within the first epoch. By TT-v2 the first layer's W has no part in
 it: with the printed rates a read a of P adds 0.01 lr a to the buffer and a pulse is due at 0.37, so that the
 613 reads of a column in 40 epochs (rate halved every 15) are worth 0.52 a pulses at lr 0.05: what it learns
-are digital parameters.
+are digital parameters. At mean 0.4 and std 0.05 its 40 epochs sent 3, 8, 397 and 182 pulses to the W of the
+four tiles and reached 73 %; AGAD's sent 9751, 10617, 936 and 18 and reached 93 %.
 """  # noqa: D400
 
 import os
