@@ -16,7 +16,8 @@ NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 
 def words(line):
     """Line without its numbers, signs and widths of columns."""
-    return " ".join(NUMBER.sub("#", re.sub(r"[\\/|]", " ", line)).split())
+    line = re.sub("─+", "─", re.sub(r"[\\/|]", " ", line))
+    return " ".join(NUMBER.sub("#", line).split())
 
 
 @pytest.mark.slow
