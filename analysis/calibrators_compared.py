@@ -200,7 +200,8 @@ def plot(data: xr.Dataset) -> Figure:
         figure, _finding(data),
         "Least RMS error that a total cost affords; bounds of the cells differ by 30 %, read noise 1 % "
         "of the "
-        "range. Markers: simulated, 95 %; black: Cramer-Rao bounds. Lines end where the search does.",
+        "range. bursts-prior is told mean and spread of the cells. Markers: simulated, 95 %; black: "
+        "Cramer-Rao bounds. Lines end where the search does.",
     )  # fmt: skip
     axes = figure.subplots(1, len(data["read_cost"]), sharex=True, sharey=True)
     for ax, price in zip(axes, data["read_cost"].values, strict=True):

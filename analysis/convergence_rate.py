@@ -172,7 +172,7 @@ def plot(data: xr.Dataset) -> Figure:
     headline(
         figure,
         f"With gradient noise E-RIDER and O-RIDER converge with exponents {slopes['e-rider']:.2f} and "
-        f"{slopes['o-rider']:.2f} from any start; RIDER needs targets on its line and an ideal W",
+        f"{slopes['o-rider']:.2f} wherever the targets lie; RIDER needs them on its line and an ideal W",
         "Mean over K steps of |W − W*|² + |P − Q|² + G(P)² per cell, rates ~ 1/√K, dw = 0.001; 4 "
         "seeds, 95 %. Filled: "
         "at least half of the steps and weights met the premise. Numbers: exponent of K.",

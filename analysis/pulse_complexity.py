@@ -260,8 +260,8 @@ def plot(data: xr.Dataset) -> Figure:
     figure = new_figure(7.2, 7.4)
     headline(
         figure,
-        "O-RIDER needs the fewest pulses to tight targets at every granularity; E-RIDER is cheapest to "
-        "loose ones",
+        "To tight targets O-RIDER and calibrating first need fewer pulses than E-RIDER in the median; "
+        "to loose ones E-RIDER needs the fewest",
         "Median over 8 problems, simulated, 95 % (arrow up: some runs do not get there). Calibration "
         "included, "
         "settings searched alike on other problems. RIDER never gets there. Dotted: fewest that can "

@@ -81,11 +81,12 @@ def check_number(
         raise ParameterError(f"{name} must {rule}, got {_shown(value)}")
 
 
-def check_whole(name: str, value: Any, least: int = 0) -> None:
-    """Refuse anything but a whole number, of any integer type, of at least ``least`` (ParameterError)."""
+def check_whole(name: str, value: Any, least: int = 0, most: int | None = None) -> None:
+    """Refuse anything but a whole number of any integer type, ``least`` to ``most`` (ParameterError)."""
     integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not (integer and value >= least):
-        raise ParameterError(f"{name} must be a whole number >= {least}, got {_shown(value)}")
+    if not (integer and value >= least and (most is None or value <= most)):
+        rule = f">= {least}" if most is None else f"in {least} .. {most}"
+        raise ParameterError(f"{name} must be a whole number {rule}, got {_shown(value)}")
 
 
 def check_choice(kind: str, value: Any, choices: Iterable[str]) -> None:

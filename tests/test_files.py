@@ -141,7 +141,9 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", ["plain", "read-only", "mount"])
+@pytest.mark.parametrize(
+    "place", ["plain", *(pytest.param(name, marks=pytest.mark.slow) for name in ("read-only", "mount"))]
+)
 def test_killed_at_every_operation_a_folder_is_old_or_new(tmp_path, monkeypatch, place):
     """At once where names can be exchanged, else as soon as anything is written there again."""
     base = tmp_path / "plain"

@@ -54,7 +54,7 @@ def run_python(text, scope, page, capsys):
 def run_command(line, capsys):
     assert line.startswith("sptrack "), line
     assert main(shlex.split(line)[1:]) in (0, 1), line
-    assert any(capsys.readouterr()), line
+    assert capsys.readouterr().out
     for name in re.findall(r"--(?:plot|out) (\S+)", line):
         assert Path(name).exists(), name
 

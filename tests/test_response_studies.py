@@ -17,6 +17,7 @@ def gallery():
     return {name: load(ROOT / GALLERY / f"{name}.nc") for name in names}
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_a_small_filter_study_agrees_with_theory():
     data = filter_response.run(small=True, seed=3)

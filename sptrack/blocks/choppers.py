@@ -314,9 +314,7 @@ class MaximumLengthChopper(PatternChopper):
 
     def __post_init__(self) -> None:
         PatternChopper.__post_init__(self)
-        check_whole("register", self.register, 2)
-        if self.register > _LONGEST_REGISTER:
-            raise ParameterError(f"register must be at most {_LONGEST_REGISTER}, got {self.register}")
+        check_whole("register", self.register, 2, _LONGEST_REGISTER)
 
     @property
     def period(self) -> int:

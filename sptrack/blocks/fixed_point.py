@@ -22,6 +22,7 @@ Rounding = Literal["nearest", "floor", "zero"]
 
 _ROUND: dict[str, Any] = {"nearest": np.rint, "floor": np.floor, "zero": np.trunc}
 _MAX_BITS = 53
+"""Width of the mantissa of a float64."""
 _POINTS = 4096
 
 
@@ -94,9 +95,7 @@ def fixed_point(block: Block, bits: int, *, rounding: Rounding = "nearest") -> F
         A block without coefficients (a filter of a user's own), bits outside their range, an unknown
         rounding.
     """
-    check_whole("bits", bits, 2)
-    if bits > _MAX_BITS:
-        raise ParameterError(f"bits must be at most {_MAX_BITS}, the width of a float64, got {bits}")
+    check_whole("bits", bits, 2, _MAX_BITS)
     check_choice("rounding", rounding, get_args(Rounding))
     exact = block.settled
     parts = exact.blocks if isinstance(exact, Chain) else (exact,)

@@ -81,11 +81,9 @@ class ObserverSettings:
                 )
         check_number("forgetting", self.forgetting, least=0, below=1)
         if self.form == "predictor" and self.forgetting == 0:
-            raise ParameterError("forgetting must be above 0 for a predictor, whose gains are fixed, got 0")
+            raise ParameterError("forgetting must be > 0 for a predictor, whose gains are fixed, got 0")
         for name in ("weight_bits", "point_bits"):
-            check_whole(name, getattr(self, name), 0)
-            if getattr(self, name) > MAX_BITS:
-                raise ParameterError(f"{name} must be at most {MAX_BITS}, got {getattr(self, name)}")
+            check_whole(name, getattr(self, name), 0, MAX_BITS)
         for name in ("weight", "limit", "floor", "drive"):
             check_number(f"observer {name}", getattr(self, name), above=0)
 

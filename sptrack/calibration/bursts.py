@@ -35,7 +35,7 @@ from sptrack.calibration.response import (
 )
 from sptrack.crossbar.protocol import PulsedArray
 from sptrack.errors import ParameterError
-from sptrack.values import check_number
+from sptrack.values import check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -117,7 +117,7 @@ class BurstFit:
         if self.bounds not in ("known", "unknown"):
             raise ParameterError(f"bounds must be 'known' or 'unknown', got {self.bounds!r}")
         check_range(self.nominal)
-        check_number("reads", self.reads, least=self.fewest_reads)
+        check_whole("reads", self.reads, self.fewest_reads)
         check_number("reach", self.reach, least=0.001)
         check_above_zero(spread=self.spread)
         check_number("cycle_noise", self.cycle_noise, least=0)

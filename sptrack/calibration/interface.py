@@ -142,7 +142,7 @@ def check_above_zero(**values: float) -> None:
     """
     for name, value in values.items():
         if not value > 0:
-            raise ParameterError(f"{name} must be a number above 0, got {value}")
+            raise ParameterError(f"{name} must be a number > 0, got {value}")
 
 
 def drawn_inside(points: Array, sigma: Array, within: float) -> tuple[Array, Array, Array]:

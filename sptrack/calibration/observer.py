@@ -30,7 +30,7 @@ from sptrack.calibration.interface import (
     drawn_inside,
 )
 from sptrack.crossbar.protocol import PulsedArray
-from sptrack.values import check_number
+from sptrack.values import check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -133,8 +133,8 @@ class ObserverFit:
 
     def __post_init__(self) -> None:
         check_range(self.nominal)
-        check_number("blocks", self.blocks, least=PARAMETERS + 1)
-        check_number("reads", self.reads, least=self.fewest_reads)
+        check_whole("blocks", self.blocks, PARAMETERS + 1)
+        check_whole("reads", self.reads, self.fewest_reads)
         check_number("cycle_noise", self.cycle_noise, least=0)
         check_number("ridge", self.ridge, least=0)
         check_number("reach", self.reach, least=0.01)

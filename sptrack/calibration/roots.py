@@ -27,7 +27,7 @@ from sptrack.calibration.interface import (
     drawn_inside,
 )
 from sptrack.crossbar.protocol import PulsedArray
-from sptrack.values import check_number
+from sptrack.values import check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -81,8 +81,8 @@ class RootFinding:
 
     def __post_init__(self) -> None:
         check_range(self.nominal)
-        check_number("stages", self.stages, least=2)
-        check_number("reads", self.reads, least=self.fewest_reads)
+        check_whole("stages", self.stages, 2)
+        check_whole("reads", self.reads, self.fewest_reads)
         check_number("curvature", self.curvature, least=0)
         check_number("cycle_noise", self.cycle_noise, least=0)
         check_number("reach", self.reach, least=0.001)

@@ -24,7 +24,7 @@ from sptrack.calibration.interface import (
 )
 from sptrack.calibration.zero_shifting import check_schedule
 from sptrack.crossbar.protocol import PulsedArray
-from sptrack.values import check_number
+from sptrack.values import check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -56,7 +56,7 @@ class TransientFit:
     spread: float = 0.6
 
     def __post_init__(self) -> None:
-        check_number("reads", self.reads, least=self.fewest_reads)
+        check_whole("reads", self.reads, self.fewest_reads)
         if not self.spread > 0:
             check_number("spread", self.spread, least=_GENTLE)
 

@@ -22,7 +22,7 @@ from sptrack.calibration.interface import (
 )
 from sptrack.crossbar.protocol import PulsedArray
 from sptrack.errors import ParameterError
-from sptrack.values import check_choice, check_number
+from sptrack.values import check_choice, check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -42,7 +42,7 @@ def settled(tolerance: float) -> StopRule:
         If the tolerance is not above 0.
     """
     if not tolerance > 0:
-        raise ParameterError(f"tolerance must be above 0, got {tolerance}")
+        raise ParameterError(f"tolerance must be > 0, got {tolerance}")
     return lambda pulses, new, old: bool(np.sqrt(np.mean((new - old) ** 2)) <= tolerance)
 
 
@@ -144,7 +144,7 @@ class ZeroShifting:
 
     def __post_init__(self) -> None:
         check_schedule((2,), self.mode)
-        check_number("reads", self.reads, least=1)
+        check_whole("reads", self.reads, 1)
         check_number("average", self.average, least=0, most=1)
 
     @property

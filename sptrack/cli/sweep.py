@@ -223,7 +223,7 @@ def plot(folder: Path, *, quantity: str | None = None, quiet: bool = False) -> N
     data.attrs["shown"] = chosen_quantity(data, quantity)
     write_figures(there.path, data, sweep="sptrack.plotting.sweep:sweep_figure")
     if not quiet:
-        print(f"wrote {folder}/sweep.png, sweep.svg", file=sys.stderr)
+        print(f"wrote {folder}/sweep.png, sweep.svg")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from sptrack.kernels import counts as count_laws
 from sptrack.kernels import pulses, updates
 from sptrack.kernels.random import TILE, Draws, fill_normals, stream_key
 from sptrack.kernels.responses import LINEAR, callable_law
-from sptrack.values import as_seed, check_choice, check_number
+from sptrack.values import as_seed, check_choice, check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -283,7 +283,7 @@ class Crossbar:
             raise ParameterError(
                 f"application 'burst' on {family}: the closed form exists for linear families only"
             )
-        check_number("slots", slots, least=1, most=MAX_SLOTS)
+        check_whole("slots", slots, 1, MAX_SLOTS)
         wanted = inputs.over_cells(increment, "increment", self.shape).ravel()
         largest = float(np.abs(wanted).max()) / self.cells.dw_min
         if largest > MAX_PULSES:
@@ -354,7 +354,7 @@ class Crossbar:
         ParameterError
             A negative number, or more than 1e8.
         """
-        check_number("steps", steps, least=0, most=MAX_STEPS)
+        check_whole("steps", steps, 0, MAX_STEPS)
         before = self._weight.copy()
         self._curves.by_steps(self._weight, self._clock["time"], int(steps))
         self._clock["time"] += int(steps)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import fill_uniforms
-from sptrack.values import check_choice, check_number
+from sptrack.values import check_choice, check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -52,10 +52,10 @@ class PulseScheme:
 
     def __post_init__(self) -> None:
         check_choice("pulse_type", self.pulse_type, PULSE_TYPES)
-        check_number("train_length", self.train_length, least=1)
+        check_whole("train_length", self.train_length, 1)
         check_number("resolution", self.resolution, least=0, below=1)
         if not self.gradient_scale > 0:
-            raise ParameterError(f"gradient_scale must be above 0, got {self.gradient_scale}")
+            raise ParameterError(f"gradient_scale must be > 0, got {self.gradient_scale}")
 
 
 class Trains(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-from sptrack.values import check_number
+from sptrack.values import check_whole
 
 _BLOCK = 4096
 _BLOCKS_PER_THREAD = 4
@@ -31,7 +31,7 @@ def thread_count(threads: int | None) -> int:
     """
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    check_number("threads", threads, least=1)
+    check_whole("threads", threads, 1)
     return threads
 
 

@@ -20,7 +20,7 @@ from sptrack.devices import Cells
 from sptrack.intervals import Interval, half_width, positive_interval, student_interval
 from sptrack.theory.closed_loop import Loop
 from sptrack.tracking import ProblemSettings, Tracker, open_loop, problem, track
-from sptrack.values import check_number
+from sptrack.values import check_whole
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -165,7 +165,7 @@ def check(
 
 def enough_seeds(seeds: int) -> None:
     """Refuse fewer seeds than intervals need (ParameterError)."""
-    check_number("seeds", seeds, least=2)
+    check_whole("seeds", seeds, 2)
 
 
 def _run(spec: Specification, cells: Cells, chosen: Candidate, seed: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sptrack.design.observed import evaluate_observers
 from sptrack.design.specification import Specification
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
-from sptrack.values import check_number
+from sptrack.values import check_whole
 
 FRONTS = {
     "bias": ("bias", "pulses", "programs"),
@@ -62,7 +62,7 @@ def survey(spec: Specification, cells: Cells, *, fineness: int = 16) -> tuple[Ca
     ParameterError
         A fineness below 2.
     """
-    check_number("fineness", fineness, least=2)
+    check_whole("fineness", fineness, 2)
     rates, signs = etas(spec, fineness), choppers(spec, max(2, fineness // 2))
     grid = [(float(alpha), chop) for alpha in alphas(spec, cells, fineness) for chop in signs]
     found = [*evaluate(spec, cells, grid, rates)]

@@ -42,7 +42,7 @@ from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking import ProblemSettings
 from sptrack.tracking.recorded import RecordedGradient, recorded_gradient
-from sptrack.values import check_number
+from sptrack.values import check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -114,7 +114,7 @@ class Requirements:
         for name, value in limits.items():
             least = value >= 0 if name in ("reads", "programs") else value > 0
             if not (np.isfinite(value) and least):
-                raise ParameterError(f"require.{name} must be a finite number above 0, got {value}")
+                raise ParameterError(f"require.{name} must be a finite number > 0, got {value}")
         if self.bias is not None and self.rms is not None and self.bias > self.rms:
             raise ParameterError(
                 f"require.bias = {self.bias} above require.rms = {self.rms}: the rms includes the bias, "
@@ -216,7 +216,7 @@ class Specification:
     chopper: SignSource | None = None
 
     def __post_init__(self) -> None:
-        check_number("steps", self.steps, least=100, most=10_000_000)
+        check_whole("steps", self.steps, 100, 10_000_000)
         check_number("read_noise", self.read_noise, least=0)
         low, high = self.curvature
         if not (np.isfinite(high) and 0 < low <= high):

@@ -99,8 +99,8 @@ def working_interval(cells: Cells, interval: Interval | None = None) -> tuple[Ar
     high = np.broadcast_to(np.asarray(interval[1], dtype=np.float64), upper.shape)
     if not (~wide | ((low >= lower) & (low < high) & (high <= upper))).all():
         raise ParameterError(
-            f"interval {np.min(low):g} to {np.max(high):g} not allowed: must be increasing and "
-            f"within the hard bounds {np.nanmax(lower):g} to {np.nanmin(upper):g}"
+            f"interval must rise within the hard bounds {np.nanmax(lower):g} to {np.nanmin(upper):g}, "
+            f"got {np.min(low):g} to {np.max(high):g}"
         )
     return np.where(wide, low, np.nan), np.where(wide, high, np.nan)
 

@@ -336,7 +336,7 @@ class Device:
         plain_fields(self)
         width = self.response.w_max - self.response.w_min
         if not (np.isfinite(self.dw_min) and 0 < self.dw_min < width):
-            raise ParameterError(f"dw_min must be above 0 and below the range {width:g}, got {self.dw_min}")
+            raise ParameterError(f"dw_min must be > 0 and below the range {width:g}, got {self.dw_min}")
         _at_least_zero(write_noise=self.write_noise, read_noise=self.read_noise)
         if self.one_sided and self.drift is not None:
             raise ParameterError("drift of a one-sided device: it has no symmetric point that could move")

@@ -40,7 +40,7 @@ from sptrack.results import dataset, provenance
 from sptrack.theory import BOUND_NAMES, Bound, zero_shifting_bounds
 from sptrack.theory.bounds import Form
 from sptrack.theory.zero_shifting import Mode
-from sptrack.values import check_choice, check_number
+from sptrack.values import check_choice, check_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -472,7 +472,7 @@ def settled_offsets(
         Unknown mode, fewer than 2 runs, or a cell without a symmetric point.
     """
     check_choice("mode", mode, PROGRAMS)
-    check_number("runs", runs, least=2)
+    check_whole("runs", runs, 2)
     if not np.isfinite(cells.symmetric_point).all():
         raise ParameterError("a cell without a symmetric point: every cell must have one to settle at")
     slope = local_derivatives(cells)

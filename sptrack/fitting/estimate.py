@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -271,9 +272,10 @@ def estimate(
     problem, begin = pose(law, program, readings)
     if guess is not None:
         begin[:, problem.runs + len(NOISES) :] = guess
-    models = [_best(problem, begin, CYCLE, (0.3, 5.0))]
+    posed = [(problem, begin)]
     if readings.shape[1] >= _FEWEST_FOR_SLOW:
-        models.append(_best(*_with_slow(problem, begin), CYCLE, (0.3, 5.0)))
+        posed.append(_with_slow(problem, begin))
+    models = [_best(one, _begins(one, start), CYCLE, (0.3, 5.0)) for one, start in posed]
     merit = [models[0].plain, *(m.plain - np.log(readings.shape[1]) for m in models[1:])]
     chosen = np.argmax(merit, axis=0)
     groups = []
@@ -327,15 +329,29 @@ def _with_slow(problem: Problem, begin: Floats) -> tuple[Problem, Floats]:
     return problem._replace(limits=limits), begin
 
 
-def _best(problem: Problem, begin: Floats, noise: int, starts: tuple[float, ...]) -> Estimates:
-    """Best of the maxima from several sizes of one noise."""
-    found = []
-    for size in starts:
+def _begins(problem: Problem, begin: Floats) -> list[tuple[Floats, int]]:
+    """Vectors [B, p] to search from, one for each start of the law, and the bounds to be located."""
+    first = problem.runs + len(NOISES)
+    starts = problem.law.starts(begin[:, first:].reshape(len(begin), 2, -1))
+    return [(np.hstack([begin[:, :first], one.reshape(len(begin), -1)]), bounds) for one, bounds in starts]
+
+
+def _best(
+    problem: Problem, begins: list[tuple[Floats, int]], noise: int, starts: tuple[float, ...]
+) -> Estimates:
+    """Best of the maxima from several vectors and sizes of one noise, by the Bayesian information criterion.
+
+    A bound that is located costs half the logarithm of the number of readings.
+    """
+    found, cost = [], []
+    each = 0.5 * np.log(np.sum(~np.isnan(problem.readings), axis=1))
+    for (begin, bounds), size in product(begins, starts):
         theta = begin.copy()
         theta[:, problem.runs + noise] = np.log(size) + log_step(problem, theta)
         found.append(maximise(problem, theta))
+        cost.append(bounds * each)
     values = np.stack([one.likelihood.value for one in found])
-    pick, rows = np.argmax(values, axis=0), np.arange(len(begin))
+    pick, rows = np.argmax(values - cost, axis=0), np.arange(len(values[0]))
     return Estimates(
         problem=problem,
         theta=np.stack([one.theta for one in found])[pick, rows],
@@ -349,7 +365,7 @@ def _restrict(problem: Problem, theta: Floats) -> Estimates:
     """Maximum of the restricted likelihood; its information is taken at its own maximum (two rounds)."""
     for _ in range(2):
         problem = problem._replace(means=theta)
-        low = _best(problem, theta, CYCLE, (0.3, 3.0))
+        low = _best(problem, [(theta, 0)], CYCLE, (0.3, 3.0))
         again = maximise(problem, theta)
         better = again.likelihood.value > low.value
         theta = np.where(better[:, None], again.theta, low.theta)

@@ -219,7 +219,7 @@ def _converted(
             if bad.size:
                 raise ParameterError(
                     f"{where}, row {one.rows[bad[0]]}, column {quoted(one.column)}: resistance must be "
-                    "above 0, got "
+                    "> 0, got "
                     f"{one.readings[bad[0]]:g}"
                 )
         factor = 1.0 if unit is None else unit.factor

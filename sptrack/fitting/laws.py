@@ -110,9 +110,24 @@ class Law:
         elif self.family in ("exp-step", "soft-exponential"):
             begin[:, 2], ends[0, :, 2], ends[1, :, 2] = np.log(np.array([0.3, 0.05, 8.0]) / span)
         elif self.family == "linear-step":
-            # inside the visited range: a bound that no state reaches has no slope, and would stay
             begin[:, 2], ends[0, :, 2], ends[1, :, 2] = np.log(np.array([2.1, 0.5, 4.0]) / span)
         return begin, ends
+
+    def starts(self, coefficients: Floats) -> list[tuple[Floats, int]]:
+        """Logarithms [B, 2, c] to search from, and the hard bounds that each search has to locate.
+
+        A bound that no state reaches has no slope: a search leaves it where it is. One inside the visited
+        range, where `start` has it, ends at a maximum near the outermost readings even if the cell knows no
+        bound. So both are tried in each direction, and a bound counts as a parameter only where it is found.
+        """
+        if self.family != "linear-step":
+            return [(coefficients, 0)]
+        outside, found = np.log(1.5 / (self.high - self.low)), []
+        for sides in ([], [0], [1], [0, 1]):
+            tried = coefficients.copy()
+            tried[:, sides, 2] = outside
+            found.append((tried, 2 - len(sides)))
+        return found
 
     def steps(self, coefficients: Floats, weights: Floats) -> Floats:
         """Mean steps [2, B, n] up and down of coefficients [B, 2, c] at weights [B, n], weight units."""

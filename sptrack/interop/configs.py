@@ -399,7 +399,7 @@ def _chopper(of: Reader, kind: str) -> SliceChopper | None:
     if kind == "agad" and "out_chop_prob" in of:
         of.plain("out_chop_prob")  # without effect there
     if probability == 0 and kind == "c-ttv2":
-        raise ParameterError(f"{of.path}.in_chop_prob must be above 0, got 0: use BufferedTransferCompound")
+        raise ParameterError(f"{of.path}.in_chop_prob must be > 0, got 0: use BufferedTransferCompound")
     return SliceChopper(probability=probability, random=random, tail=tail)
 
 

@@ -109,7 +109,7 @@ class TrainSettings:
         if self.batch < 1:
             raise ParameterError(f"batch must be at least 1, got {self.batch}")
         if not (np.isfinite(self.lr) and self.lr > 0):
-            raise ParameterError(f"lr must be above 0, got {self.lr}")
+            raise ParameterError(f"lr must be > 0, got {self.lr}")
 
 
 class Trainer:

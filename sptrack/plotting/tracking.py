@@ -39,9 +39,8 @@ def tracking_figure(data: xr.Dataset, finding: str | None = None) -> Figure:
     headline(
         figure,
         finding or _finding(data, shown[0]),
-        f"Mean over {seeds} problem{'s' if seeds > 1 else ''}, {steps:,} steps; point: last tenth of "
-        "the steps, "
-        "95 % interval.",
+        f"Mean over {seeds} problem{'s' if seeds > 1 else ''}, {steps:,} steps, settings as given; "
+        "point: last tenth of the steps, 95 % interval.",
     )
     panels = figure.subplots(len(shown), 2, sharex="col", sharey="row", squeeze=False)
     for row, error in zip(panels, shown, strict=True):

@@ -181,9 +181,9 @@ class Bound:
             If `pulses` is below 1, or odd in cyclic mode.
         """
         if not pulses >= 1:
-            raise ParameterError(f"pulses {pulses} not allowed: must be 1 or more")
+            raise ParameterError(f"pulses must be 1 or more, got {pulses}")
         if self.kind.mode == "cyclic" and math.isfinite(pulses) and pulses % 2:
-            raise ParameterError(f"pulses {pulses} not allowed: must be even in cyclic mode")
+            raise ParameterError(f"pulses must be even in cyclic mode, got {pulses}")
         return math.nan if self.void else self.law(pulses)
 
     @property
@@ -232,7 +232,7 @@ def _all_hold(premises: tuple[Premise, ...]) -> Flags:
 
 def _check_target(target: float) -> None:
     if not target > 0:
-        raise ParameterError(f"target {target} not allowed: must be above 0")
+        raise ParameterError(f"target must be > 0, got {target}")
 
 
 class _Terms(NamedTuple):
@@ -404,7 +404,7 @@ def zero_shifting_bounds(
         If the form is unknown, the interval is not within the hard bounds, or a start is not finite.
     """
     if form not in ("printed", "corrected"):
-        raise ParameterError(f"form {form!r} not allowed: must be 'printed' or 'corrected'")
+        raise ParameterError(f"form must be 'printed' or 'corrected', got {form!r}")
     weights = np.broadcast_to(real_array(start, "start"), cells.shape)
     offset = start_moments(cells, weights).mean
     c = response_constants(cells, interval) if constants is None else constants

@@ -26,7 +26,7 @@ from sptrack.theory.chopping import (
 )
 from sptrack.theory.closed_loop import Loop
 from sptrack.theory.drive import Array
-from sptrack.values import check_number
+from sptrack.values import check_number, check_whole
 
 _ROUNDS, _POINTS, _SLOWEST = 6, 33, 1e-7
 _MAX_STEPS = 1 << 40
@@ -101,7 +101,7 @@ def error_after(
         No step, or eta outside (0, 1].
     """
     rates = np.asarray(eta, np.float64)
-    check_number("steps", steps, least=1)
+    check_whole("steps", steps, 1)
     if not ((rates > 0) & (rates <= 1)).all():
         raise ParameterError(f"eta must be > 0 and <= 1, got {rates.min():g} .. {rates.max():g}")
     bias = loop.predict(1.0, chopper).bias

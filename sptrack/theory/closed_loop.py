@@ -438,7 +438,7 @@ def _no_unit_gain(low_pass: Filter) -> list[str]:
 
 def _check(low_pass: Filter, read_noise: float) -> None:
     if isinstance(low_pass, float | int) and not 0 < low_pass <= 1:
-        raise ParameterError(f"eta must be a number above 0 and at most 1, got {low_pass}")
+        raise ParameterError(f"eta must be a number > 0 and at most 1, got {low_pass}")
     check_number("read_noise", read_noise, least=0)
 
 

@@ -64,7 +64,7 @@ class Experiment(NamedTuple):
 
 def _checked(cells: Cells, experiment: Experiment, read_noise: float, bounds: Bounds) -> None:
     if bounds not in _PARAMETERS:
-        raise ParameterError(f"bounds {bounds!r} not allowed: must be 'known' or 'unknown'")
+        raise ParameterError(f"bounds must be 'known' or 'unknown', got {bounds!r}")
     if not (np.isfinite(read_noise) and read_noise >= 0):
         raise ParameterError(f"read noise must be a finite number >= 0, got {read_noise}")
     runs, reads = experiment
@@ -251,7 +251,7 @@ def pulse_floor(cells: Cells, pulses: float) -> Array:
         If the device is not linear or ``pulses`` is not above 0.
     """
     if not pulses > 0:
-        raise ParameterError(f"pulses {pulses} not allowed: must be above 0")
+        raise ParameterError(f"pulses must be > 0, got {pulses}")
     up = up_map(cells)
     slope, sigma = 0.5 * (up.loss + down_map(cells).loss), cells.cycle_noise.std
     return np.asarray(sigma * up.shift / (slope * np.sqrt(pulses * (1 + 2 * sigma**2))))

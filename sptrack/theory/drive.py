@@ -20,7 +20,7 @@ from scipy.special import erf, ndtr
 
 from sptrack.devices.counts import rounding_variance
 from sptrack.errors import ParameterError
-from sptrack.values import check_choice, check_number
+from sptrack.values import check_choice, check_whole
 
 Array = NDArray[np.float64]
 CountLaw = Literal["rounded", "binomial", "poisson"]
@@ -106,7 +106,7 @@ def count_moments(
         Unknown law, or less than one slot.
     """
     check_choice("count law", law, get_args(CountLaw))
-    check_number("slots", slots, least=1)
+    check_whole("slots", slots, 1)
     m, s = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(std, np.float64))
     size, square = mean_size(m, s), m**2 + s**2
     if law == "rounded":

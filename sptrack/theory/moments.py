@@ -109,7 +109,7 @@ class MomentMap:
             If `times` is negative.
         """
         if times < 0:
-            raise ParameterError(f"repetitions {times} not allowed: must be 0 or more")
+            raise ParameterError(f"repetitions must be 0 or more, got {times}")
         if times == 0:
             return MomentMap(**{field.name: 0.0 * self.loss for field in fields(self)})
         powers = [self]

@@ -22,7 +22,7 @@ from sptrack.errors import ParameterError
 from sptrack.theory.chopping import Filter, impulse_response
 from sptrack.theory.drive import Array
 from sptrack.theory.zero_shifting import Mode, zero_shifting_moments
-from sptrack.values import check_number
+from sptrack.values import check_number, check_whole
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -76,7 +76,7 @@ def moving_gain(pole: ArrayLike, low_pass: Filter, *, every: int = 1) -> MovingG
     a = np.asarray(pole, np.float64)
     if not (np.abs(a) < 1).all():
         raise ParameterError(f"pole must satisfy |a| < 1, got {a[~(np.abs(a) < 1)].flat[0]:g}")
-    check_number("every", every, least=1)
+    check_whole("every", every, 1)
     power = a**every
     if isinstance(low_pass, float | int):
         check_number("eta", low_pass, above=0, most=1)

@@ -93,7 +93,7 @@ def multiplier_interval(constants: Constants, noise: float, size: float) -> tupl
         A size that is not above 0.
     """
     if not size > 0:
-        raise ParameterError(f"size C* must be a number above 0, got {size}")
+        raise ParameterError(f"size C* must be a number > 0, got {size}")
     q_min = np.maximum(constants.q_min, 0.0)
     with np.errstate(divide="ignore"):
         return noise**2 / (q_min * size), q_min**2 * size / (4 * constants.q_max**3)

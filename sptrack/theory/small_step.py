@@ -51,7 +51,7 @@ def small_step_moments(cells: Cells, mode: Mode) -> Moments:
         If the mode is unknown.
     """
     if mode not in ("cyclic", "stochastic"):
-        raise ParameterError(f"mode {mode!r} not allowed: must be 'cyclic' or 'stochastic'")
+        raise ParameterError(f"mode must be 'cyclic' or 'stochastic', got {mode!r}")
     h = cells.dw_min
     plus, minus, curvature = local_derivatives(cells)
     slope = (plus + minus) / 2

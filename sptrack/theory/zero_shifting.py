@@ -99,7 +99,7 @@ def zero_shifting_map(cells: Cells, mode: Mode) -> MomentMap:
         return program_map(cells, [1, -1])
     if mode == "stochastic":
         return coin_map(cells).repeated(2)
-    raise ParameterError(f"mode {mode!r} not allowed: must be 'cyclic' or 'stochastic'")
+    raise ParameterError(f"mode must be 'cyclic' or 'stochastic', got {mode!r}")
 
 
 def start_moments(cells: Cells, start: ArrayLike = 0.0) -> Moments:
@@ -125,7 +125,7 @@ def start_moments(cells: Cells, start: ArrayLike = 0.0) -> Moments:
     weights = real_array(start, "start")
     if not np.isfinite(weights).all():
         bad = weights[~np.isfinite(weights)][0]
-        raise ParameterError(f"start weight {bad} not allowed: must be a finite number of weight units")
+        raise ParameterError(f"start weight must be a finite number of weight units, got {bad}")
     mean = weights - np.asarray(cells.symmetric_point, dtype=np.float64)
     return Moments(mean, np.zeros_like(mean))
 
@@ -293,7 +293,7 @@ class ZeroShiftingCourse:
             If a number is negative.
         """
         if min(pulses, default=0) < 0:
-            raise ParameterError(f"pulses {min(pulses)} not allowed: must be 0 or more")
+            raise ParameterError(f"pulses must be 0 or more, got {min(pulses)}")
         pairs = [int(count) // 2 for count in pulses]
         self._make_powers(max(pairs, default=0).bit_length())
         found = [Moments(self._begin.mean.copy(), self._begin.variance.copy()) for _ in pairs]
@@ -322,9 +322,9 @@ class ZeroShiftingCourse:
             If target or criterion is not allowed, or no cell has finite moments.
         """
         if not target > 0:
-            raise ParameterError(f"target {target} not allowed: must be above 0 weight units")
+            raise ParameterError(f"target must be > 0 weight units, got {target}")
         if criterion not in ("rms", "mean", "std"):
-            raise ParameterError(f"criterion {criterion!r} not allowed: must be 'rms', 'mean' or 'std'")
+            raise ParameterError(f"criterion must be 'rms', 'mean' or 'std', got {criterion!r}")
 
         def missed(moments: Moments) -> bool:
             return self._error(moments, criterion) > target

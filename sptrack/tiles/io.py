@@ -62,7 +62,7 @@ class AnalogIO:
             if not (np.isfinite(resolution) and resolution >= 0):
                 raise ParameterError(f"{side}_resolution must be finite and >= 0, got {resolution}")
             if not bound > 0:
-                raise ParameterError(f"{side}_bound must be above 0, got {bound}")
+                raise ParameterError(f"{side}_bound must be > 0, got {bound}")
             if resolution > 0 and not np.isfinite(bound):
                 raise ParameterError(f"{side}_bound must be finite where {side}_resolution is not 0")
         if not (np.isfinite(self.output_noise) and self.output_noise >= 0):

@@ -94,7 +94,7 @@ class TileSettings:
         if self.calibration < 0 or self.hold < 0 or not self.gamma >= 0:
             raise ParameterError("calibration, hold and gamma must be >= 0")
         if self.reference == "calibrated" and self.calibration == 0:
-            raise ParameterError("calibration must be above 0 where the reference is calibrated")
+            raise ParameterError("calibration must be > 0 where the reference is calibrated")
 
 
 def _buffered(transfer: float, *, scaled: bool = True) -> SliceTransfer:

@@ -261,9 +261,7 @@ class Method:
         check_whole("pulses", self.pulses, 0)
         if self.pulses % 2:
             raise ParameterError(f"pulses must be even, got {self.pulses}")
-        check_whole("bits", self.bits, 0)
-        if self.bits > MAX_BITS:
-            raise ParameterError(f"bits must be at most {MAX_BITS} (0: floating point), got {self.bits}")
+        check_whole("bits", self.bits, 0, MAX_BITS)
 
     @property
     def filter(self) -> Block | None:

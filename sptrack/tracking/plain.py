@@ -22,7 +22,7 @@ from sptrack.tracking.methods import GIVEN, Method
 from sptrack.tracking.problems import Problem
 from sptrack.tracking.references import kernel_reference, quantum
 from sptrack.tracking.signs import chopper_signs
-from sptrack.values import as_seed, check_number, real_array
+from sptrack.values import as_seed, check_whole, real_array
 
 Array = NDArray[Any]
 
@@ -197,7 +197,7 @@ class PlainTracker:
         ParameterError
             A negative number.
         """
-        check_number("steps", steps, least=0)
+        check_whole("steps", steps, 0)
         signs = chopper_signs(self.method, self.step, steps, self.reference.shape, self.seed)
         signs = signs.astype(self.reference.dtype)
         if signs.shape[1] == self.reference.size:

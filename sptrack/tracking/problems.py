@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.devices import Cells, Device, Spread, SymmetricPoints, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.kernels import objectives
-from sptrack.values import as_seed, check_choice, check_number, plain_fields, real_array
+from sptrack.values import as_seed, check_choice, check_number, check_whole, plain_fields, real_array
 
 if TYPE_CHECKING:
     from sptrack.tracking.recorded import RecordedGradient
@@ -113,7 +113,7 @@ class ProblemSettings:
 
     def __post_init__(self) -> None:
         plain_fields(self)
-        check_number("size", self.size, least=1)
+        check_whole("size", self.size, 1)
         if not 0 < self.low <= self.high:
             raise ParameterError(f"spectrum must satisfy 0 < low <= high, got {self.low} .. {self.high}")
 

@@ -23,7 +23,7 @@ from sptrack.tracking.methods import GIVEN, Method
 from sptrack.tracking.problems import Belief, Problem
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
 from sptrack.tracking.signs import chopper_signs, sign_groups
-from sptrack.values import as_seed, check_choice, check_number, real_array
+from sptrack.values import as_seed, check_choice, check_whole, real_array
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -186,7 +186,7 @@ class Tracker:
     ) -> None:
         check_choice("count law", law, tuple(COUNT_LAWS))
         check_choice("application", application, APPLICATIONS)
-        check_number("slots", slots, least=1, most=MAX_SLOTS)
+        check_whole("slots", slots, 1, MAX_SLOTS)
         for cells in (problem.main, problem.fast):
             _check_cells(cells, application)
         most = max(method.alpha, method.beta) / min(problem.main.dw_min, problem.fast.dw_min)

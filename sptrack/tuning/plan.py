@@ -12,7 +12,7 @@ from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
 from sptrack.tuning.evaluation import Task, check_objectives
 from sptrack.tuning.space import Choice, Range, check_space, default_space
-from sptrack.values import as_seed, check_choice, check_number
+from sptrack.values import as_seed, check_choice, check_whole
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("seeds", "steps", "none")
@@ -82,11 +82,11 @@ class Budget:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_number("trials", self.trials, least=1)
+        check_whole("trials", self.trials, 1)
         if not 1 <= self.seeds <= HELD_OUT - FINAL_SEEDS:
             raise ParameterError(f"seeds must be 1 to {HELD_OUT - FINAL_SEEDS}, got {self.seeds}")
-        check_number("finalists", self.finalists, least=0)
-        check_number("held_out", self.held_out, least=2)
+        check_whole("finalists", self.finalists, 0)
+        check_whole("held_out", self.held_out, 2)
         as_seed(self.seed)
 
     @property

@@ -166,7 +166,7 @@ def test_period_of_the_shift_register(register):
         (lambda: PeriodicChopper(half_period=2, duty=1.0), "duty must .*got 1.0"),
         (lambda: PeriodicChopper(half_period=2, stagger=-1), "stagger must .*got -1"),
         (lambda: MaximumLengthChopper(register=1), "register must .*got 1"),
-        (lambda: MaximumLengthChopper(register=21), "register must .*got 21"),
+        (lambda: MaximumLengthChopper(register=21), "register must be a whole number in 2 .. 20, got 21"),
         (lambda: Chopper(p=0.1).signs(-1, 2), "first must .*got -1"),
         (lambda: Chopper(p=0.1).flips(-1, 2), "first must .*got -1"),
         (lambda: Chopper(p=0.1).signs(0, -2), "count must .*got -2"),

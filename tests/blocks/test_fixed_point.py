@@ -94,8 +94,8 @@ def test_a_power_of_two_needs_no_rounding():
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((EMA(eta=0.1), 1), {}, "bits must be a whole number >= 2"),
-        ((EMA(eta=0.1), 54), {}, "bits must be at most 53"),
+        ((EMA(eta=0.1), 1), {}, "bits must be a whole number in 2 .. 53, got 1"),
+        ((EMA(eta=0.1), 54), {}, "bits must be a whole number in 2 .. 53, got 54"),
         ((EMA(eta=0.1), 8), {"rounding": "up"}, "unknown rounding 'up'"),
         ((CUSTOM, 8), {}, "no coefficients to round"),
     ],

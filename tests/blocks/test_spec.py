@@ -269,7 +269,7 @@ def test_transfer_functions_from_files(tmp_path, encoding, b, a):
         (filter_from, "observer", "kind must be one of"),
         (reference_from, "observer:forgeting=0.1", "unknown key 'forgeting'.*did you mean 'forgetting'"),
         (reference_from, "observer:form=blok", "form must be one of .*did you mean 'block'"),
-        (reference_from, "predictor-observer", "forgetting must be above 0"),
+        (reference_from, "predictor-observer", "forgetting must be > 0"),
         (reference_from, "observer:sent=1", "sent must be true or false, got 1"),
         (chopper_from, "telegraf:p=0.1", "did you mean 'telegraph'"),
         (chopper_from, "none:p=0.1", "kind must be one of .*, got 'none'"),

@@ -155,7 +155,9 @@ class TestEveryCalibrator:
         cells = sample_cells(device(), (2, 2))
         chosen = calibrator(name, cells.device, reads=30)
         assert chosen.calibrate(Crossbar(cells, threads=1), 1000).reads_spent.tolist() == [30]
-        with pytest.raises(ParameterError, match=f"reads must be >= {chosen.fewest_reads}, got"):
+        with pytest.raises(
+            ParameterError, match=f"reads must be a whole number >= {chosen.fewest_reads}, got"
+        ):
             calibrator(name, cells.device, reads=chosen.fewest_reads - 1)
 
     def test_a_bench_of_ones_own(self, name):

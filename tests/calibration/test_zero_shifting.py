@@ -177,5 +177,5 @@ def test_odd_counts_are_fine_for_coins():
 
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, np.nan])
 def test_a_bad_tolerance_is_refused(tolerance):
-    with pytest.raises(ParameterError, match=f"tolerance must be above 0, got {tolerance}"):
+    with pytest.raises(ParameterError, match=f"tolerance must be > 0, got {tolerance}"):
         settled(tolerance)

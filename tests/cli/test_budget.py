@@ -83,7 +83,7 @@ def test_filter_and_chopper_of_the_options(run, small):
     ("arguments", "message"),
     [
         (["--method", "sgd"], "no symmetric point"),
-        (["--method", "e-rider", "--bits", "40"], "bits must be at most 22"),
+        (["--method", "e-rider", "--bits", "40"], "bits must be a whole number in 0 .. 22"),
         (["--read-noise", "-1"], "read_noise"),
         (["--device", "nowhere"], "nowhere"),
         (["--problem", "cubic"], "cubic"),

@@ -162,7 +162,9 @@ def sweep(tmp_path, kills, rng):
     return hits
 
 
-@pytest.mark.parametrize("command", [calibrate, track, tune, sweep])
+@pytest.mark.parametrize(
+    "command", [calibrate, *(pytest.param(one, marks=pytest.mark.slow) for one in (track, tune, sweep))]
+)
 def test_ten_kills(tmp_path, capfd, command):
     hits = command(tmp_path, 10, random.Random(1))
     assert hits >= 4

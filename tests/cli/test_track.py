@@ -202,7 +202,7 @@ def test_what_is_not_predicted_says_why(run, monkeypatch):
         (["--resume"], "--out"),
         (["--problem", "quad"], "did you mean 'quadratic'"),
         (["--device", "soft"], "device 'soft'"),
-        (["--threads", "0"], "threads must be >= 1, got 0"),
+        (["--threads", "0"], "threads must be a whole number >= 1, got 0"),
         (["--steps", "150"], "steps must be a positive multiple of 200, got 150"),
         (["--seed", "-1"], "seed must be a whole number >= 0, got -1"),
         (["--config", "/not/there.toml"], "cannot be read"),

@@ -32,6 +32,7 @@ def test_a_specification_is_the_problem_s():
     assert spec.requirements.limits["rms"] == pytest.approx(0.05 * half)
 
 
+@pytest.mark.slow
 def test_tuning_starts_at_the_design(config, capfd):
     status = main(["tune", "--config", str(config), "--start", "design", *AMOUNT, "--json", "--quiet"])
     out, _ = capfd.readouterr()

@@ -41,7 +41,7 @@ def test_a_failing_corrected_bound_gives_status_1(capsys, monkeypatch):
         (["--device", "liner"], "did you mean 'linear'?"),
         (["--device", "pcm"], "one-sided"),
         (["--device", "idealized"], "without rows"),
-        (["--threads", "0"], "threads must be >= 1, got 0"),
+        (["--threads", "0"], "threads must be a whole number >= 1, got 0"),
     ],
 )
 def test_bad_input_gives_one_line_and_no_folder(capsys, tmp_path, words, part):

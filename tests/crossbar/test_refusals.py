@@ -76,7 +76,7 @@ def test_bad_calls_are_refused_and_change_nothing(act, says):
     ("make", "says"),
     [
         (lambda: array(weights=NAN), "NaN"),
-        (lambda: array(threads=0), "threads must be >= 1, got 0"),
+        (lambda: array(threads=0), "threads must be a whole number >= 1, got 0"),
         (
             lambda: Crossbar(sample_cells(Device(), SHAPE), name="a|b"),
             "must be a name without '|', got 'a|b'",
@@ -84,9 +84,9 @@ def test_bad_calls_are_refused_and_change_nothing(act, says):
         (lambda: Crossbar(sample_cells(replace(Device(), one_sided=True), SHAPE)), "one-sided"),
         (lambda: array("pow-step").apply(0.1, application="burst"), "'burst' on pow-step"),
         (lambda: PulseScheme(pulse_type="stochastic"), "did you mean 'stochastic-compressed'"),
-        (lambda: PulseScheme(train_length=0), "train_length must be >= 1, got 0"),
+        (lambda: PulseScheme(train_length=0), "train_length must be a whole number >= 1, got 0"),
         (lambda: PulseScheme(resolution=1.0), "resolution must be >= 0 and < 1, got 1.0"),
-        (lambda: PulseScheme(gradient_scale=0.0), "gradient_scale must be above 0, got 0.0"),
+        (lambda: PulseScheme(gradient_scale=0.0), "gradient_scale must be > 0, got 0.0"),
     ],
 )
 def test_bad_constructions(make, says):

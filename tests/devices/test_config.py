@@ -84,7 +84,7 @@ def test_what_is_left_out_takes_its_default():
             "[response]\nfamily = 'piecewise-step'\nnodes_up = [1, 'x']",
             ["response.nodes_up[1] must"],
         ),
-        ("dw_min = -1.0", ["dw_min must be above 0", "got -1.0"]),
+        ("dw_min = -1.0", ["dw_min must be > 0", "got -1.0"]),
         ("[spread]\nw_max = -1", ["spread.w_max must be >= 0, got -1.0"]),
         ("dw_min = ", ["not a TOML file"]),
         ("\udcff", ["not a TOML file"]),

@@ -67,7 +67,7 @@ def test_square_law_slope_of_the_asymmetry_lies_between_its_ends():
 def test_sub_interval_leaves_the_singular_ends_out():
     c = response_constants(power_cells(H, 0.5), interval=(-0.5, 0.5))
     assert c.lipschitz_plus == pytest.approx(1.2 * 0.25 / np.sqrt(0.25), rel=1e-4)
-    with pytest.raises(ParameterError, match="interval -2 to 0.5"):
+    with pytest.raises(ParameterError, match="within the hard bounds -1 to 1, got -2 to 0.5"):
         response_constants(power_cells(H, 0.5), interval=(-2, 0.5))
 
 

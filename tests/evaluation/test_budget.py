@@ -248,7 +248,7 @@ def test_parts_are_those_of_the_theory():
         ({"steps": 5}, "steps must be at least 10, got 5"),
         ({"seeds": 1}, "seeds must be at least 2"),
         ({"seed": -1}, "seed must be a whole number >= 0, got -1"),
-        ({"threads": 0}, "threads must be >= 1, got 0"),
+        ({"threads": 0}, "threads must be a whole number >= 1, got 0"),
     ],
 )
 def test_refusals(arguments, message):

@@ -294,8 +294,8 @@ def test_devices_without_a_symmetric_point_are_refused(device, words):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"target": -0.1}, "target must .*got -0.1"),
-        ({"target": 0.0}, "target must .*got 0.0"),
+        ({"target": -0.1}, "target must be > 0, got -0.1"),
+        ({"target": 0.0}, "target must be > 0, got 0.0"),
         ({"target": np.nan}, "target must .*finite.*got nan"),
         ({"start": np.nan}, "start must .*finite.*got nan"),
     ],

@@ -133,6 +133,7 @@ def test_the_limit_is_where_a_ratio_leaves_ten_percent_for_good():
     assert _limit(sizes, gap) == pytest.approx(np.sqrt(0.02))
 
 
+@pytest.mark.slow
 def test_a_small_map_has_every_variable():
     data = validity_map(["linear-skewed"], [0.2, 0.28], runs=32)
     assert data["ratio_p"].dims == ("family", "drive", "size")

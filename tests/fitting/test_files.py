@@ -436,7 +436,7 @@ def replaced(row, line):
         (replaced(9, "a,8,up,30,1,2"), "row 9: 6 fields in 'a,8,up,30,1,2', 4 in the others"),
         (replaced(9, "a,8,," + "30"), "row 9, column 'direction': direction '' is not known"),
         (BASE[:61], "60 readings under up pulses, 0 under down pulses"),
-        (table({"direction": UP_DOWN, "R (kOhm)": -G}), "row 2, column 'R': resistance must be above 0"),
+        (table({"direction": UP_DOWN, "R (kOhm)": -G}), "row 2, column 'R': resistance must be > 0"),
         (table({"direction": UP_DOWN, "G (uS)": 100 - G}), "readings fall by .*--quantity resistance"),
         (table({"direction": UP_DOWN, "G (uS)": [5.0] * 240}), "all readings are 5"),
         (table({"direction": UP_DOWN, "G (uS)": [""] * 240}), "no readings below the header"),

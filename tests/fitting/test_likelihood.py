@@ -67,7 +67,11 @@ def test_a_hard_bound_is_met_by_a_part_of_the_distribution(start):
 
 
 def test_a_hard_bound_that_was_reached_is_found_and_no_slow_noise_stands_for_it():
-    """Ten cells with bounds at -1 and 1: mean of the bounds found, within 4 standard errors."""
+    """Ten cells with bounds at -1 and 1: mean of the bounds found, within 4 standard errors.
+
+    Most readings lie on the upper bound, which is worth 27 and more in the log-likelihood; the lower one is
+    worth less than its cost of log(300)/2 to about a quarter of the cells, which leave it open.
+    """
     setting = Setting(family="linear-step", readings=150, cycle_noise=0.3)
     readings = simulated_readings(setting, 10, seed=5)
     sign = np.r_[np.ones(150, np.int64), -np.ones(150, np.int64)]
@@ -75,8 +79,10 @@ def test_a_hard_bound_that_was_reached_is_found_and_no_slow_noise_stands_for_it(
     groups = estimate(law, Program(sign, (sign < 0).astype(np.int64)), readings)
     ((_, found),) = [group for group in groups if not group[1].slow]
     assert len(found.theta) >= 9
-    for name, bound in (("w_max", 1.0), ("w_min", -1.0)):
+    for name, bound, least in (("w_max", 1.0, len(found.theta)), ("w_min", -1.0, 6)):
         values = found.named()[name]
+        values = values[np.abs(values) < 1.2]
+        assert len(values) >= least
         assert abs(values.mean() - bound) < 4 * values.std() / np.sqrt(len(values))
         assert values.std() < setting.read_noise
 

@@ -33,7 +33,7 @@ def test_the_interval_of_c2_opens_at_the_level_of_existence():
         for factor, open_ in ((1 - 1e-9, False), (1 + 1e-9, True)):
             low, high = multiplier_interval(CONSTANTS, 0.2, factor * size)
             assert (low[cell] < high[cell]) == open_
-    with pytest.raises(ParameterError, match="above 0"):
+    with pytest.raises(ParameterError, match="must be a number > 0, got 0"):
         multiplier_interval(CONSTANTS, 0.2, 0.0)
 
 

@@ -289,7 +289,7 @@ def test_parts_are_nearly_equal():
     [
         ({"residual": "half"}, "residual must be"),
         ({"reference": "nothing"}, "reference must be"),
-        ({"reference": "calibrated"}, "calibration must be above 0"),
+        ({"reference": "calibrated"}, "calibration must be > 0"),
         ({"hold": -1}, "must be >= 0"),
         ({"nothing": 1}, "unknown setting 'nothing'"),
     ],

@@ -116,7 +116,7 @@ def test_states_of_other_settings_are_refused(tmp_path):
         ({"steps": 0}, "steps must .*got 0"),
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"seed": -1}, "seed must be a whole number >= 0, got -1"),
-        ({"threads": 0}, "threads must be >= 1, got 0"),
+        ({"threads": 0}, "threads must be a whole number >= 1, got 0"),
         ({"resume": True}, "needs a folder"),
     ],
 )

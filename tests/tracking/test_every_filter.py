@@ -276,7 +276,7 @@ def test_a_checkpoint_of_another_filter_is_refused():
             {"reference": ObserverSettings(form="direction"), "transfer": Transfer(every=2)},
             "a direction observer needs all cells read at every step",
         ),
-        ({"bits": 23}, "bits must be at most 22"),
+        ({"bits": 23}, "bits must be a whole number in 0 .. 22"),
         ({"pulses": 3}, "pulses must be even, got 3"),
     ],
 )

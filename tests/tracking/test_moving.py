@@ -182,5 +182,5 @@ def test_a_fixed_point_reference():
 
 
 def test_bits_are_refused():
-    with pytest.raises(ParameterError, match="bits must be at most 22"):
+    with pytest.raises(ParameterError, match="bits must be a whole number in 0 .. 22"):
         replace(method("e-rider"), bits=23)

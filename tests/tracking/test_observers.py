@@ -180,7 +180,7 @@ def test_the_count_law_is_known_to_the_observer(law):
     ("change", "text"),
     [
         ({"estimator": "direction-observer"}, "a direction observer needs"),
-        ({"estimator": "predictor-observer", "eta": 0.0}, "forgetting must be above 0"),
+        ({"estimator": "predictor-observer", "eta": 0.0}, "forgetting must be > 0"),
         ({"eta": 1.0}, "forgetting must .*got 1.0"),
     ],
 )
