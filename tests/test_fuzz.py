@@ -200,7 +200,8 @@ MEASURED = {name: CSV[name] for name in ("two columns", "german", "tabs", "long"
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("seed", [3, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 5])
 def test_fits_of_any_file_end_or_are_refused(tmp_path, seed):
     read, _ = read_or_refused(MEASURED, 25, tmp_path / "a.csv", seed=seed, after=fitted)
     assert read > 4

@@ -28,7 +28,7 @@ def draw(rng, cells):
     return summarise(truth + rng.normal(MEAN, STD, cells), truth)
 
 
-@pytest.mark.parametrize("cells", [150, NORMAL_ABOVE + 1])
+@pytest.mark.parametrize("cells", [pytest.param(150, marks=pytest.mark.slow), NORMAL_ABOVE + 1])
 def test_intervals_cover_the_truth_in_95_percent_of_the_draws(cells):
     """250 draws: sigma of the share is 1.4 %; 0.90 is 3.6 sigma below 0.95, and all 250 has p = 3e-6."""
     rng = np.random.default_rng(1)

@@ -178,6 +178,7 @@ def test_a_measured_cell_from_end_to_end(run, readings, tmp_path):
     assert json.loads(run("--measured", readings, "--read-noise", 0, "--json")[1])["read_noise"] == 0
 
 
+@pytest.mark.slow
 def test_the_measured_device_of_the_literature(run, data_folder):
     """Its scatter is reading noise, not cycle noise; its symmetric point stays open."""
     file = data_folder / "devices" / "gong_et_al_2022_pulse_response.csv"

@@ -180,6 +180,7 @@ def test_hundreds_of_kills(tmp_path, capfd, command):
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_termination_in_the_middle_of_anything(tmp_path, capfd):
     """Signals at random times while commands import, compile, compute and write: cleaned up, one line."""
     rng = random.Random(3)

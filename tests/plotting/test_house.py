@@ -37,7 +37,9 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [*NAMES[:3], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[3:])]
+)
 def test_a_figure_has_a_headline_and_no_small_overlapping_or_cut_text(name):
     figure = analysis.study(name).plot(load(GALLERY / f"{name}.nc"))
     assert len(figure.get_suptitle()) > 20
@@ -45,7 +47,13 @@ def test_a_figure_has_a_headline_and_no_small_overlapping_or_cut_text(name):
     assert faults(figure) == []
 
 
-@pytest.mark.parametrize("name", ["error_budget", "pulse_complexity", "tone_response"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "error_budget",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("pulse_complexity", "tone_response")),
+    ],
+)
 def test_a_stored_picture_is_that_of_its_stored_data(tmp_path, name):
     """RMS of the pixels' difference within 3 % of full scale, for other versions of fonts and renderer."""
     save_figure(analysis.study(name).plot(load(GALLERY / f"{name}.nc")), tmp_path / "a.png")
