@@ -7,7 +7,7 @@ import pytest
 
 from sptrack.cost import CostModel
 from sptrack.design import Candidate, Requirements, Setting, Specification, search
-from sptrack.design.choice import misses, price, rank, undominated
+from sptrack.design.choice import conflicts, misses, price, rank, undominated
 from sptrack.errors import ParameterError
 from sptrack.tracking.methods import rated_reference, telegraph
 
@@ -76,6 +76,28 @@ def test_misses_of_two_limits_that_no_setting_nears_have_nothing_reachable():
 
 def test_no_misses_where_all_is_met():
     assert misses(specification(rms=0.05), [candidate()], candidate()) == ()
+
+
+def test_two_limits_that_exclude_each_other_are_a_pair():
+    """Each is met by one of two settings; a third limit that both meet is in no pair."""
+    spec = specification(rms=0.05, programs=10, pulses=2000)
+    accurate, idle = candidate(), candidate(rms=0.08, programs=5.0)
+    assert conflicts(spec, [accurate, idle], idle) == ((("rms", "programs"), (0.08, 50.0)),)
+    assert conflicts(spec, [accurate, idle, candidate(programs=9.0)], idle) == ()
+
+
+def test_a_limit_that_no_setting_meets_stands_alone_with_the_nearest_value():
+    spec = specification(rms=0.01, programs=10)
+    made = [candidate(), candidate(rms=0.08, programs=5.0)]
+    assert conflicts(spec, made, made[0]) == ((("rms",), (0.04,)),)
+    assert conflicts(spec, made, made[0], {"rms": 0.2}) == ((("rms", "programs"), (0.016, 50.0)),)
+
+
+def test_a_value_without_bound_is_nothing_that_could_be_reached():
+    spec = specification(settling=100.0)
+    (found,) = conflicts(spec, [], candidate(settling=np.inf))
+    assert found.names == ("settling",)
+    assert np.isnan(found.reachable[0])
 
 
 @pytest.fixture(scope="module")
