@@ -109,6 +109,10 @@ def _status(arguments: Sequence[str]) -> int:
         # what Python still holds for stdout must not be flushed into the closed pipe at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # rich has turned it into status 1
+            return 128 + signal.SIGPIPE
+        raise
     except OSError as error:
         return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", BAD_INPUT)
     return status

@@ -107,12 +107,14 @@ def test_help_names_every_command(capsys):
     assert "doctor" in capsys.readouterr().out
 
 
-def test_a_closed_pipe_is_quiet():
-    talkative = """
+@pytest.mark.parametrize("words", ["doctor", "explain", "--help"])
+def test_a_closed_pipe_is_quiet(words):
+    """Printed by Python, by tables, and by the help."""
+    talkative = f"""
 import sys
 from sptrack.cli import doctor, main
-doctor.examine = lambda: {"versions": {"x": "x" * 100_000}}
-sys.exit(main(["doctor"]))
+doctor.examine = lambda: {{"versions": {{"x": "x" * 100_000}}}}
+sys.exit(main(["{words}"]))
 """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
