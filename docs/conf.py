@@ -1,7 +1,5 @@
 """Settings of the documentation: Markdown pages; gallery and reference are written from the sources."""
 
-import ast
-import re
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,27 +9,50 @@ from pygments.lexers.special import TextLexer
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(DOCS / "_ext")]
 
-import sptrack  # noqa: E402 - found by the line above
+from studies import GROUPS, escaped, write_scripts  # noqa: E402 - found by the line above
+
+import sptrack  # noqa: E402
 
 project = "sptrack"
 author = "The sptrack developers"
 copyright = author
 version = release = sptrack.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "mathml",
+]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_ext", "_studies", "gallery/**/*.ipynb", "gallery/**/*.py"]
 html_theme = "furo"
 html_title = f"sptrack {release}"
-html_math_renderer = "mathjax"
+html_math_renderer = "mathml"
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
+sphinx_gallery_conf = {
+    "examples_dirs": "_studies",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "subsection_order": [f"_studies/{group}" for group in GROUPS],
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("studies.scrape",),
+    "reset_modules": (),
+    "run_stale_examples": True,  # a script stays as it is when its study changes
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "capture_repr": (),
+}
 
 MODULES = (
     "sptrack.blocks",
@@ -53,28 +74,6 @@ MODULES = (
     "sptrack",
 )
 """Modules of the reference, each with the names of its own ``__all__``."""
-
-
-def gallery():
-    """Markdown of the gallery: every committed figure under the question that its study answers."""
-    lines = [
-        "# Gallery",
-        "",
-        "Every figure answers one question. `python -m analysis NAME` computes and draws one again,",
-        "`python -m analysis all` all of them; their data lie beside them as netCDF.",
-        "",
-    ]
-    for path in sorted((ROOT / "analysis").glob("[a-z]*.py")):
-        picture = ROOT / "figures" / f"{path.stem}.png"
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-        if not picture.is_file() or not text:
-            continue
-        question, _, body = text.partition("\n\n")
-        question = " ".join(question.split())
-        alt = re.sub(r"[\[\]]", "", question)
-        lines += [f"({path.stem})=", f"## {question}", "", f"![{alt}](../figures/{picture.name})", ""]
-        lines += [body.replace("*", r"\*").replace("``", "`"), ""]
-    return "\n".join(lines)
 
 
 def reference():
@@ -102,21 +101,19 @@ def plain_formulas(app, what, name, obj, options, lines):
     """Keep |x| and w* of formulas in docstrings as they are written: neither is markup there."""
     literal = False
     for place, line in enumerate(lines):
-        parts = re.split(r"(``.*?``|`[^`]*`)", line)
         literal = line.startswith("    ") and literal
         if not line.lstrip().startswith((">>>", "...")) and not literal:
-            parts[::2] = [re.sub(r"(?<!\\)([|*])", r"\\\1", part) for part in parts[::2]]
-        lines[place] = "".join(parts)
+            lines[place] = escaped(line)
         literal = literal or line.rstrip().endswith("::")
 
 
 def write_pages(app):
-    """Write the pages made from the sources before Sphinx reads any."""
-    for place, text in (("gallery.md", gallery()), ("reference/index.md", reference())):
-        path = DOCS / place
-        path.parent.mkdir(exist_ok=True)
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+    """Write the scripts of the gallery and the reference before Sphinx reads any page."""
+    write_scripts(ROOT, DOCS / "_studies")
+    path, text = DOCS / "reference" / "index.md", reference()
+    path.parent.mkdir(exist_ok=True)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def setup(app):
