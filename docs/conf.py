@@ -1,5 +1,6 @@
 """Settings of the documentation: Markdown pages; gallery and reference are written from the sources."""
 
+import inspect
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,7 +12,8 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS / "_ext")]
 
-from studies import GROUPS, escaped, write_scripts  # noqa: E402 - found by the line above
+from published import page  # noqa: E402 - found by the line above
+from studies import GROUPS, escaped, write_scripts  # noqa: E402
 
 import sptrack  # noqa: E402
 
@@ -29,12 +31,12 @@ extensions = [
     "mathml",
 ]
 myst_enable_extensions = ["dollarmath", "amsmath"]
-templates_path = ["_templates"]
 exclude_patterns = ["_build", "_ext", "_studies", "gallery/**/*.ipynb", "gallery/**/*.py"]
+smartquotes = False
 html_theme = "furo"
 html_title = f"sptrack {release}"
 html_math_renderer = "mathml"
-autosummary_generate = True
+autosummary_generate = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
@@ -51,6 +53,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "write_computation_times": False,
+    "min_reported_time": 3600,
+    "notebook_extensions": set(),
     "capture_repr": (),
 }
 
@@ -76,25 +80,41 @@ MODULES = (
 """Modules of the reference, each with the names of its own ``__all__``."""
 
 
+def directive(value):
+    """Directive of autodoc that documents a public name, by what the name stands for."""
+    if inspect.isclass(value):
+        return "autoclass"
+    return "autofunction" if callable(value) else "autodata"
+
+
 def reference():
-    """Markdown of the reference: one table a module, every name under the first module that offers it."""
-    lines = ["# Reference", ""]
-    lines += ["Arrays have the shape of the array of cells unless a docstring says otherwise.", ""]
+    """Pages of the reference by file name: one a module, every name under the first module that offers it."""
+    index = ["Reference", "=" * 9, ""]
+    index += ["Arrays have the shape of the array of cells unless a docstring says otherwise.", ""]
+    index += [".. toctree::", "   :maxdepth: 1", "", *(f"   {stem(module)}" for module in MODULES), ""]
+    pages = {"index.rst": "\n".join(index)}
     documented = []
     for name in MODULES:
         module = import_module(name)
         names = [item for item in module.__all__ if not item.startswith("__")]
         new = [item for item in names if not any(getattr(module, item) is each for each in documented)]
         documented += [getattr(module, item) for item in new]
-        summary = (module.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
-        lines += [f"## {name}", "", summary, "", "```{eval-rst}", f".. currentmodule:: {name}", ""]
-        lines += [".. autosummary::", "   :toctree: generated", "   :nosignatures:", ""]
-        lines += [f"   {item}" for item in new]
-        lines += ["```", ""]
-        again = [f"`{item}`" for item in names if item not in new]
+        summary = escaped((module.__doc__ or "").strip().split("\n\n")[0])
+        lines = [name, "=" * len(name), "", f".. module:: {name}", "", summary, ""]
+        lines += [".. autosummary::", "   :nosignatures:", "", *(f"   {item}" for item in new), ""]
+        for item in new:
+            kind = directive(getattr(module, item))
+            lines += [f".. {kind}:: {item}", *(["   :members:"] if kind == "autoclass" else []), ""]
+        again = [f"``{item}``" for item in names if item not in new]
         if again:
             lines += [f"Also importable from here: {', '.join(again)}.", ""]
-    return "\n".join(lines)
+        pages[f"{stem(name)}.rst"] = "\n".join(lines)
+    return pages
+
+
+def stem(module):
+    """Name of the page of a module."""
+    return module.rpartition(".")[2]
 
 
 def plain_formulas(app, what, name, obj, options, lines):
@@ -108,12 +128,14 @@ def plain_formulas(app, what, name, obj, options, lines):
 
 
 def write_pages(app):
-    """Write the scripts of the gallery and the reference before Sphinx reads any page."""
+    """Write what is made from sources and results before Sphinx reads any page."""
     write_scripts(ROOT, DOCS / "_studies")
-    path, text = DOCS / "reference" / "index.md", reference()
-    path.parent.mkdir(exist_ok=True)
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+    texts = {DOCS / "reference" / name: text for name, text in reference().items()}
+    texts[DOCS / "explanation" / "published.md"] = page(ROOT / "figures")
+    for path, text in texts.items():
+        path.parent.mkdir(exist_ok=True)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
 
 
 def setup(app):

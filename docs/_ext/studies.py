@@ -3,9 +3,11 @@
 import ast
 import re
 import shutil
+from pathlib import Path
 
 from sphinx_gallery.scrapers import figure_rst
 
+import analysis
 from sptrack.plotting.style import save_figure
 
 GROUPS = {
@@ -84,7 +86,7 @@ r"""
 from pathlib import Path
 
 import analysis
-from sptrack.results import load, read_provenance
+from sptrack.results import load
 
 data = load(Path(analysis.__file__).parents[1] / analysis.GALLERY / "{name}.nc")
 figure = analysis.study("{name}").plot(data)
@@ -92,9 +94,8 @@ figure = analysis.study("{name}").plot(data)
 # %%
 {body}
 #
-# The command that computes these results and draws the figure:
-
-print(read_provenance(data)["command"])
+# Compute the results anew and draw them: ``python -m analysis {name}``. Draw the stored ones:
+# ``python -m analysis draw {name}``.
 '''
 
 
@@ -146,7 +147,6 @@ def scrape(block, block_vars, gallery_conf):
     block_vars["example_globals"]["drawn"] = True
     path = next(block_vars["image_path_iterator"])
     save_figure(figure, path)
-    question = next(line for line in block_vars["example_globals"]["__doc__"].splitlines() if "?" in line)
+    question = analysis.question(Path(block_vars["src_file"]).stem)
     finding = " ".join(figure.get_suptitle().split())
-    alt = f"{question.strip()} {finding}".replace("\\", "").strip()
-    return figure_rst([path], gallery_conf["src_dir"], alt)
+    return figure_rst([path], gallery_conf["src_dir"], f"{question} {finding}".strip())
