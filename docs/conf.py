@@ -33,6 +33,7 @@ extensions = [
 myst_enable_extensions = ["dollarmath", "amsmath"]
 exclude_patterns = ["_build", "_ext", "_studies", "gallery/**/*.ipynb", "gallery/**/*.py"]
 smartquotes = False
+nitpicky = True  # a name that leads nowhere is a warning
 html_theme = "furo"
 html_title = f"sptrack {release}"
 html_math_renderer = "mathml"
