@@ -71,7 +71,7 @@ def _verdict(report: dict[str, dict[str, Any]]) -> tuple[str, str, bool | None]:
 
 
 def _advice(report: dict[str, dict[str, Any]]) -> str:
-    """What mends the fault of the verdict, or else what to run first."""
+    """Remedy of the fault in the verdict, or else the first command to run."""
     word = _verdict(report)[0]
     if word == "INCOMPLETE":
         return "pip install --force-reinstall sptrack"

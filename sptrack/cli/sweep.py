@@ -32,7 +32,7 @@ _ROWS = 20
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInput:
-    """Who computes; by default this process, one cell after the other. The results are the same bytes.
+    """Engine; by default this process, one cell after the other. All give the same bytes.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ class TrainAmount:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOutput:
-    """Where results go.
+    """Output of the results.
 
     Parameters
     ----------
