@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sptrack.blocks import Chopper, PeriodicChopper, SignSource
+from sptrack.blocks import Block, Chopper, PeriodicChopper, SignSource
 from sptrack.cost import CostModel
 from sptrack.design.candidates import Candidate, alphas, choppers, etas, evaluate, loop_of
 from sptrack.design.observed import evaluate_observers, predict_observer
@@ -88,8 +88,9 @@ def search(
 ) -> Search:
     """Find the cheapest setting that meets a specification by prediction.
 
-    A coarse grid over alpha, choppers and estimators, on some cells of the device; then finer ones around
-    the best. Settings outside the validity of the linear model are left out.
+    A coarse grid over alpha, choppers and estimators (moving averages of one, two and four poles, one with its
+    start corrected, Butterworth filters of second order, boxcars over whole periods, observers), on some cells
+    of the device; then finer ones around the best. Settings outside the validity of the linear model are left out.
 
     Parameters
     ----------
@@ -210,13 +211,15 @@ def rank(
     margin: float,
     cost: CostModel,
     correction: Mapping[str, float] = MappingProxyType({}),
-) -> tuple[float, float]:
-    """Worst excess over the limits (1 for all within), then the cost per cell."""
+) -> tuple[float, float, int]:
+    """Worst excess over the limits (1 for all within), cost per cell, operations of the filter a read."""
     worst = 1.0
     for name in QUANTITIES:
         excess = spec.requirements.excess(name, one.values[name] * correction.get(name, 1.0))
         worst = max(worst, excess * (margin if name in MARGINED else 1.0))
-    return worst, price(one, cost)
+    reference = one.setting.reference
+    operations = reference.operations if isinstance(reference, Block) else 0
+    return worst, float(f"{price(one, cost):.9g}"), operations
 
 
 def price(one: Candidate, cost: CostModel) -> float:
