@@ -88,9 +88,10 @@ def search(
 ) -> Search:
     """Find the cheapest setting that meets a specification by prediction.
 
-    A coarse grid over alpha, choppers and estimators (moving averages of one, two and four poles, one with its
-    start corrected, Butterworth filters of second order, boxcars over whole periods, observers), on some cells
-    of the device; then finer ones around the best. Settings outside the validity of the linear model are left out.
+    A coarse grid over alpha, choppers and estimators (moving averages of one, two and four poles, one with
+    its start corrected, Butterworth filters of second order, boxcars over whole periods, observers), on some
+    cells of the device; then finer ones around the best. Settings outside the validity of the linear model
+    are left out.
 
     Parameters
     ----------
