@@ -20,6 +20,8 @@ from sptrack.tracking.methods import periodic, telegraph
 from sptrack.values import check_number
 
 Progress = Callable[[int, int], None]
+Corrections = Mapping[bool, Mapping[str, float]]
+"""Measured over predicted by quantity, of filters (False) and of observers (True): theirs are other laws."""
 
 CELLS = 64
 COARSE, REFINED, ROUNDS = 11, 5, 2
@@ -163,14 +165,13 @@ def pick(
     found: Sequence[Candidate],
     margin: float,
     cost: CostModel,
-    correction: Mapping[str, float] | None = None,
+    correction: Corrections = MappingProxyType({}),
 ) -> Candidate:
     """Best of the candidates on other cells: the first few by rank are predicted anew there.
 
     ``correction`` multiplies predictions, such as the ratio of measured to predicted of an earlier design.
     """
-    given = correction or {}
-    first = sorted(found, key=lambda one: rank(spec, one, margin, cost, given))[:_FINALISTS]
+    first = sorted(found, key=lambda one: rank(spec, one, margin, cost, correction))[:_FINALISTS]
     again: list[Candidate] = []
     for one in first:
         s = one.setting
@@ -179,7 +180,7 @@ def pick(
             again.append(predict_observer(spec, cells, loops, s, one.gamma, one.beta))
         else:
             again += evaluate(spec, cells, [(s.alpha, s.chopper)], np.array([s.eta]), (s.estimator,))
-    return min(again, key=lambda one: rank(spec, one, margin, cost, given))
+    return min(again, key=lambda one: rank(spec, one, margin, cost, correction))
 
 
 def grid_step(spec: Specification, cells: Cells) -> float:
@@ -211,16 +212,22 @@ def rank(
     one: Candidate,
     margin: float,
     cost: CostModel,
-    correction: Mapping[str, float] = MappingProxyType({}),
+    correction: Corrections = MappingProxyType({}),
 ) -> tuple[float, float, int]:
     """Worst excess over the limits (1 for all within), cost per cell, operations of the filter a read."""
-    worst = 1.0
+    worst, values = 1.0, corrected(one, correction)
     for name in QUANTITIES:
-        excess = spec.requirements.excess(name, one.values[name] * correction.get(name, 1.0))
+        excess = spec.requirements.excess(name, values[name])
         worst = max(worst, excess * (margin if name in MARGINED else 1.0))
     reference = one.setting.reference
     operations = reference.operations if isinstance(reference, Block) else 0
     return worst, float(f"{price(one, cost):.9g}"), operations
+
+
+def corrected(one: Candidate, correction: Corrections) -> dict[str, float]:
+    """Predictions of a candidate, each times the correction of its kind."""
+    factors = correction.get(one.observes, {})
+    return {name: value * factors.get(name, 1.0) for name, value in one.values.items()}
 
 
 def price(one: Candidate, cost: CostModel) -> float:
@@ -233,16 +240,14 @@ def misses(
     spec: Specification,
     found: Iterable[Candidate],
     nearest: Candidate,
-    correction: Mapping[str, float] = MappingProxyType({}),
+    correction: Corrections = MappingProxyType({}),
 ) -> tuple[Miss, ...]:
     """Requirements that cannot be met along with the others, and what could be had instead.
 
     ``correction`` multiplies the predictions, as in `pick`.
     """
     limits, out = spec.requirements.limits, []
-    known = [
-        {name: one.values[name] * correction.get(name, 1.0) for name in limits} for one in (*found, nearest)
-    ]
+    known = [corrected(one, correction) for one in (*found, nearest)]
     own = known[-1]
     for name, limit in limits.items():
         others = [other for other in limits if other != name]
@@ -278,16 +283,14 @@ def conflicts(
     spec: Specification,
     found: Iterable[Candidate],
     nearest: Candidate,
-    correction: Mapping[str, float] = MappingProxyType({}),
+    correction: Corrections = MappingProxyType({}),
 ) -> tuple[Conflict, ...]:
     """Requirements that are out of reach, then pairs that exclude each other though each is within reach.
 
     ``correction`` multiplies the predictions, as in `pick`.
     """
     needs, limits = spec.requirements, tuple(spec.requirements.limits)
-    known = [
-        {name: one.values[name] * correction.get(name, 1.0) for name in limits} for one in (*found, nearest)
-    ]
+    known = [corrected(one, correction) for one in (*found, nearest)]
 
     def best(name: str, others: tuple[str, ...]) -> float:
         meeting = [

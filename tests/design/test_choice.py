@@ -53,7 +53,7 @@ def test_rank_is_the_worst_excess_with_margin_then_the_cost():
     assert (worst, paid) == (1.0, price(candidate(), cost))
     assert rank(spec, candidate(), 1.5, cost)[0] == pytest.approx(0.04 * 1.5 / 0.05)
     assert rank(spec, candidate(programs=100.0), 1.5, cost)[0] == pytest.approx(2.0)
-    assert rank(spec, candidate(), 1.0, cost, {"rms": 2.0})[0] == pytest.approx(1.6)
+    assert rank(spec, candidate(), 1.0, cost, {False: {"rms": 2.0}})[0] == pytest.approx(1.6)
     assert paid == cost.total(pulses=1000.0, reads=20000.0, programs=50.0)
 
 
@@ -90,7 +90,7 @@ def test_a_limit_that_no_setting_meets_stands_alone_with_the_nearest_value():
     spec = specification(rms=0.01, programs=10)
     made = [candidate(), candidate(rms=0.08, programs=5.0)]
     assert conflicts(spec, made, made[0]) == ((("rms",), (0.04,)),)
-    assert conflicts(spec, made, made[0], {"rms": 0.2}) == ((("rms", "programs"), (0.016, 50.0)),)
+    assert conflicts(spec, made, made[0], {False: {"rms": 0.2}}) == ((("rms", "programs"), (0.016, 50.0)),)
 
 
 def test_a_value_without_bound_is_nothing_that_could_be_reached():
