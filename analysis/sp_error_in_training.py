@@ -140,7 +140,7 @@ def plot(data: xr.Dataset) -> Figure:
     headline(
         figure, _finding(data),
         f"Digits, fully connected net, {len(data['epoch'])} epochs of TT-v1, one run a point. Array-wide: "
-        "drawn with the offset of the array's mean and std, as published; per cell: what zero-shifting leaves.",
+        "drawn with the offsets of the array's mean and std, as published; per cell: what is really left.",
     )  # fmt: skip
     left, right = figure.subplots(1, 2)
     ends, last = {"score": [], "rms": []}, data.isel(pulses=-1)  # type: ignore[var-annotated]
