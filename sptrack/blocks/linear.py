@@ -69,19 +69,15 @@ def taps_of(part: LinearBlock) -> Real | None:
     return taps
 
 
-def _pole(part: LinearBlock) -> float:
-    """Largest magnitude of a pole, 0 for none or where they are not known."""
-    cascade = cascade_of(part)
-    if cascade is not None:
-        return 1 - cascade[0]
-    if isinstance(part, SOS):
-        return max(float(np.abs(np.roots(section[3:])).max(initial=0.0)) for section in part.sos)
-    return 0.0
+def slowest_pole(part: LinearBlock) -> float | None:
+    """Largest magnitude of a pole; None without poles."""
+    known = part.zpk()
+    return None if known is None or not len(known.poles) else float(np.abs(known.poles).max())
 
 
 def _refuse_slow(block: Block, parts: tuple[LinearBlock, ...]) -> None:
     """Refuse poles from which the impulse response cannot decay within `_LONGEST` samples."""
-    pole = max(_pole(part) for part in parts)
+    pole = max(slowest_pole(part) or 0.0 for part in parts)
     if pole >= 1 or (pole > 0 and np.log(_TAIL) / np.log(pole) > _LONGEST):
         raise ConvergenceError(
             f"{block}: the impulse response does not decay within {_LONGEST} samples, the largest pole being "

@@ -160,7 +160,7 @@ def _print(made: "Design", out: Path | None) -> None:
     ]
     title = f"{told['device']}, {spec.steps:,} steps: {told['estimator']}, chopper {told['chopper']}"
     show_table(to, title, columns, rows)
-    settings = f"alpha {told['alpha']:.4g}, eta {told['eta']:.4g}, gamma {told['gamma']:.3g}, "
+    settings = f"alpha {told['alpha']:.4g}, {made.chosen.setting.rate}, gamma {told['gamma']:.3g}, "
     training = told["training"]
     pairs = [
         ("settings", f"{settings}beta {told['beta']:.4g}; {_bandwidth(made)}"),
