@@ -223,7 +223,7 @@ def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[list[int]]:
-    """A list of signals that ask for the end: the first is kept until the block ends, a second one ends it."""
+    """Signals that ask for the end, in a list: the first is kept until the block ends, a second ends it."""
     asked: list[int] = []
     before: dict[int, Any] = {}
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sptrack.crossbar.threads import thread_count
 from sptrack.errors import one_line
-from sptrack.sweep.cells import one_thread, run_cell, stay_in_one_thread
+from sptrack.sweep.cells import one_thread, stay_in_one_thread
 
 THREADS = (
     *("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
@@ -28,9 +28,13 @@ DIED = "the worker process died; too little memory?"
 
 
 class Task(NamedTuple):
-    """A cell as engines see it: its hash and the arguments of `run_cell`."""
+    """A cell as engines see it: its hash, and a function that writes its result, with its arguments.
+
+    Functions and arguments are pickled; the first argument tells where the result goes.
+    """
 
     key: str
+    function: Callable[..., object]
     arguments: tuple[Any, ...]
 
 
@@ -159,7 +163,7 @@ class Dask:
 def attempt(task: Task) -> Over:
     """Compute a task here; whatever but an interrupt or an exit goes wrong is told."""
     try:
-        run_cell(*task.arguments)
+        task.function(*task.arguments)
     except Exception as error:
         return Over(task.key, one_line(f"{type(error).__name__}: {error}"))
     return Over(task.key)

@@ -12,6 +12,7 @@ import pytest
 
 from sptrack.errors import ParameterError, SptrackError
 from sptrack.sweep import Dask, Processes, Serial, SweepFolder, run_sweep
+from sptrack.sweep.cells import run_cell
 from sptrack.sweep.engines import DIED, THREADS, Task, environment_of_workers
 
 pytestmark = pytest.mark.compiled
@@ -182,9 +183,12 @@ def test_parts_share_a_sweep_without_talking(small, tmp_path, digests):
 def test_a_cell_that_kills_its_workers_is_given_up_and_the_others_are_computed(small, tmp_path):
     """The cell's parameters cannot be read by a worker without ending it."""
     folder = SweepFolder.make(tmp_path / "out", small)
-    tasks = [Task(c.key, (str(folder.path), "track", c.parameters, c.seed, c.key)) for c in folder.cells()]
+    tasks = [
+        Task(c.key, run_cell, (str(folder.path), "track", c.parameters, c.seed, c.key))
+        for c in folder.cells()
+    ]
     poison = tasks[5]
-    tasks[5] = Task(poison.key, (str(folder.path), "track", Poison(), *poison.arguments[3:]))
+    tasks[5] = Task(poison.key, run_cell, (str(folder.path), "track", Poison(), *poison.arguments[3:]))
     over = list(Processes(workers=2).run(tasks, lambda: None))
     assert sorted(one.key for one in over) == sorted(task.key for task in tasks)
     assert {one.key: one.error for one in over if one.error} == {poison.key: DIED}
