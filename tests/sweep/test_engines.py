@@ -202,6 +202,22 @@ class Poison(dict):
         os._exit(9)
 
 
+@pytest.mark.slow
+def test_a_script_that_starts_workers_while_it_is_imported_is_told(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "from pathlib import Path\n"
+        "from sptrack.sweep import Processes, plan_from_mapping, run_sweep\n"
+        "plan = plan_from_mapping({'sweep': {'command': 'track'}, 'set': {'steps': 200},\n"
+        "                          'vary': {'method': {'alpha': [0.01, 0.02]}}})\n"
+        "run_sweep(plan, Path('out'), Processes(workers=2))\n"
+    )
+    command = [sys.executable, "script.py"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert ended.returncode == 1
+    last = ended.stderr.rstrip().splitlines()[-1]
+    assert last.startswith("sptrack.errors.SptrackError: worker processes end before they begin: a script")
+
+
 def test_interrupts_end_the_workers(small, tmp_path):
     def stop(done, total):
         if done:
