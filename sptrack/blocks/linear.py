@@ -157,7 +157,7 @@ def enbw(block: Block) -> float:
     The variance of filtered white noise over that of the noise, for unit gain at omega = 0. For an EMA of
     order n, whose h is a negative binomial distribution, eta / (2 - eta)**(2 n - 1) times the sum over j < n
     of (binomial(n - 1, j) (1 - eta)**j)**2, which is eta / (2 - eta) for one; 1 / M for a moving average over
-    M samples; for a CIC filter the share of equal sums of ``order`` numbers below M among all pairs.
+    M samples; for a CIC filter the fraction of equal sums of ``order`` numbers below M among all pairs.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def enbw(block: Block) -> float:
 
 
 def _equal_sums(length: int, order: int) -> float:
-    """Share of pairs of ``order`` numbers below ``length`` whose sums are equal, in whole numbers.
+    """Fraction of pairs of ``order`` numbers below ``length`` whose sums are equal, in whole numbers.
 
     Mirrored, the second sum makes it a sum of twice as many numbers that is order (length - 1), counted by
     inclusion and exclusion of numbers that are too large.

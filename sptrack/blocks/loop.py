@@ -50,7 +50,7 @@ class TrackingLoop(LinearBlock):
     Parameters
     ----------
     bandwidth : float
-        Equivalent noise bandwidth, two-sided, cycles per sample: the share of the variance of white noise
+        Equivalent noise bandwidth, two-sided, cycles per sample: the fraction of the variance of white noise
         that passes (`sptrack.blocks.enbw`). Twice the loop bandwidth B_L of the literature, above 0, below 1.
     damping : float
         Damping ratio, above 0.

@@ -1,4 +1,4 @@
-"""`sptrack design`: settings that meet a specification, held against simulation."""
+"""`sptrack design`: settings that meet a specification, checked by simulation."""
 
 import math
 import sys
@@ -26,7 +26,7 @@ MISSED = 1
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """How a design is searched and simulated.
+    """Effort of search and simulation.
 
     Parameters
     ----------
