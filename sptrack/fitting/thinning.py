@@ -9,11 +9,12 @@ import numpy as np
 from sptrack.errors import ParameterError
 from sptrack.fitting.readings import FEWEST_READINGS, PulseResponse
 
-__all__ = ["thinned"]
+__all__ = ["MORE", "thinned"]
 
 _STRETCHES = 8
 _WINDOWS = 8
-_MORE = 4
+MORE = 4
+"""Times as many readings as wanted, at the most, where fewer do not show the directions of the steps."""
 
 
 def thinned(response: PulseResponse, most: int) -> PulseResponse:
@@ -43,7 +44,7 @@ def thinned(response: PulseResponse, most: int) -> PulseResponse:
     shorter = _every(response, most)
     if shorter.readings.size <= 1.1 * most:
         return shorter
-    for part in (most, _MORE * most):
+    for part in (most, MORE * most):
         try:
             return _windows(shorter, part)
         except ParameterError as error:
