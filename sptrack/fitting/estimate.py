@@ -57,6 +57,9 @@ _FEWEST_FOR_SLOW = 40
 _PLAIN_ROOT = 1.96
 _LEAST_ROOT = 0.5
 _STREAM = 1
+_BOUNDS = ("tau", "w_m")
+_LONG = 2.0
+"""Width of an interval of a bound, in its distance, from which the likelihood is not followed to the ends."""
 _SHORT = 0.2
 """Width of an interval that the information alone may give: share of the value, or of the visited range."""
 
@@ -119,8 +122,9 @@ class Estimates:
     def long_intervals(self, like: Estimates | None, *, seed: int = 0) -> dict[str, Floats]:
         """95 % intervals [B, 2] of all parameters by name, of records too long to be resampled.
 
-        Where the information alone says that an interval is short, it is taken from there; the symmetric
-        point and what is left have profile-likelihood intervals.
+        Where the information alone says that an interval is short, it is taken from there; so is that of a
+        bound whose distance it leaves open by a factor e or more, in the logarithm of the distance. The
+        symmetric point and what is left have profile-likelihood intervals.
 
         Parameters
         ----------
@@ -130,13 +134,16 @@ class Estimates:
         seed : int
             Seed of the resamples.
         """
-        found = self.wald_intervals()
-        law = self.problem.law
+        found, named, law = self.wald_intervals(), self.named(), self.problem.law
         wanted = []
         for name, ends in found.items():
             width = np.diff(ends if name.startswith(SIGNED) else np.log(np.maximum(ends, 1e-300)), axis=1)
             scale = law.high - law.low if name.startswith(SIGNED) else 1.0
-            if name == "symmetric_point" or not np.all(width < _SHORT * scale):
+            far = named[name] - law.origin
+            if name.startswith(_BOUNDS) and np.all(width[:, 0] > _LONG * np.abs(far)):
+                near = law.origin + far * np.exp(-0.5 * width[:, 0] / np.abs(far))
+                found[name] = np.sort(np.stack([near, np.sign(far) * np.inf], axis=1), axis=1)
+            elif name == "symmetric_point" or not np.all(width < _SHORT * scale):
                 wanted.append(name)
         falls = {} if like is None else like._calibrated(wanted, RESAMPLES, seed)[0]
         return found | self._profiled(wanted, falls, (self.theta,))
@@ -149,7 +156,9 @@ class Estimates:
         generator = np.random.default_rng((as_seed(seed), _STREAM))
         vectors = plausible_vectors(self.problem, self.theta, self.value, resamples, generator)
         functions = [self._function(name) for name in calibrated]
-        limits = root_limits(self.problem, vectors, functions, generator) if calibrated else []
+        if not calibrated:
+            return {}, vectors
+        limits = root_limits(self.problem, vectors, functions, generator)
         return dict(zip(calibrated, map(_falls, limits), strict=True)), vectors
 
     def _profiled(

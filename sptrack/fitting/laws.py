@@ -93,7 +93,7 @@ class Law:
         """
         if self.family == "piecewise":
             difference = np.diff(np.eye(NODES), axis=0)
-            return np.kron(np.eye(2), difference.T @ difference)
+            return np.asarray(np.kron(np.eye(2), difference.T @ difference))
         between = np.zeros(2 * self.coefficients)
         between[1], between[self.coefficients + 1] = 1.0 / _FALLS, -1.0 / _FALLS
         return np.outer(between, between)

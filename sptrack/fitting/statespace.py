@@ -225,8 +225,9 @@ def _levels(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
     """Further terms [B] of the restricted likelihood and their gradient [B, p].
 
     Where steps fall linearly by a share k per pulse, n pulses of wander in one direction find that share, and
-    with it the step, too large. As in restricted likelihood for autoregressions (Chen and Deo 2009), information is
-    counted on the levels that the runs approach, not on the steps: -log(k + 1/n) per direction.
+    with it the step, too large. As in restricted likelihood for autoregressions (Chen and Deo 2009),
+    information is counted on the levels that the runs approach, not on the steps: -log(k + 1/n) per
+    direction.
     """
     value, gradient = np.zeros(len(theta)), np.zeros_like(theta)
     if problem.law.family in ("soft-bounds", "linear-step"):
