@@ -256,8 +256,8 @@ def plot(data: xr.Dataset) -> Figure:
     figure = new_figure(7.2, 2.6 + 0.36 * len(cases))
     headline(
         figure, finding(data),
-        f"Error² of W over E-RIDER's on the same problems, default settings: geometric mean of "
-        f"{data.sizes['seed']} problems, 95 %. Left of the line: the observer is ahead.",
+        "Error² of W over E-RIDER's on the same problems (1: line; left: the observer is ahead), default "
+        f"settings, read noise {NOISE:g}: geometric mean of {data.sizes['seed']} problems, 95 %.",
     )  # fmt: skip
     panels = np.atleast_1d(figure.subplots(1, len(families), sharey=True, sharex=True))
     place = np.arange(len(cases))[::-1]
@@ -272,7 +272,6 @@ def plot(data: xr.Dataset) -> Figure:
         log_scale(ax, "x", most=4)
         label(ax, family, "", "")
     panels[0].set_yticks(place, cases, fontsize=9)
-    figure.supxlabel("error² of W over that of E-RIDER", fontsize=11)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
