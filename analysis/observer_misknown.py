@@ -280,7 +280,7 @@ def finding(data: xr.Dataset) -> str:
     """In how many cases two observers are ahead of, or behind, E-RIDER beyond the interval."""
     parts, total = [], data.sizes["family"] * data.sizes["case"]
     for name, text in (("adaptive", "the adaptive observer"), ("regression", "the regression")):
-        ends = data["ratio_ci"].sel(method=name)
+        ends = data["ratio_ci"].sel({"method": name})
         ahead, behind = int((ends[..., 1] < 1).sum()), int((ends[..., 0] > 1).sum())
         parts.append(f"{text} is ahead of E-RIDER in {ahead} and behind in {behind}")
     return f"Of {total} cases told wrong {'; '.join(parts)}"

@@ -6,8 +6,9 @@ together. Every form is tuned anew for each of these: the same optimiser (a tree
 that leaves out settings above the limit of pulses), ranges of the same width in decades, a start that an
 earlier search found at 1.1 pulses, with the step that 70 % of the pulses allow; 40 trials, 120 for E-RIDER
 with random chopper and EMA and for the regression, each on two problems, the start and the best three on ten
-more. What is shown is their error on 20 problems that no trial has seen, the same for all. Forms stand in groups; of each the form that is
-best on the ten problems is drawn. Reads and programming events are counted, not limited.
+more. What is shown is their error on 20 problems that no trial has seen, the same for all. Forms stand in
+groups; of each the form that is best on the ten problems is drawn. Reads and programming events are counted,
+not limited.
 
 Observers know more than filters: the increments asked for, nominal step, level, slope and bounds of the
 cells, and the read noise. `observer_misknown` shows what is left where they are told wrong.
@@ -90,7 +91,7 @@ class Effort(NamedTuple):
     held_out: int = 20
 
 
-SMALL = Effort(steps=1000, trials=3, long=4, seeds=1, finalists=1, held_out=2)
+SMALL = Effort(steps=4000, trials=3, long=4, seeds=1, finalists=1, held_out=2)
 
 
 def start(form: str) -> Method:
@@ -120,7 +121,7 @@ def largest_alpha(settings: ProblemSettings, budget: float) -> float:
 
 
 def space(form: str, largest: float) -> dict[str, Range]:
-    """Ranges of a form: 1.2 decades of alpha below the limit, two for whatever else is a rate, gain or time."""
+    """Ranges of a form: 1.2 decades of alpha, to above the limit, and two of any other rate, gain or time."""
     found = {
         "alpha": Range(low=0.1 * largest, high=1.5 * largest),
         "beta": Range(low=2e-4, high=2e-2),
@@ -201,7 +202,7 @@ def _folder(seed: int) -> str:
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
-    """Tune eight forms at six conditions and score them (``small``: two conditions, 3 trials of 1000 steps).
+    """Tune eight forms at six conditions and score them (``small``: two conditions, 3 trials of 4000 steps).
 
     Returns
     -------
