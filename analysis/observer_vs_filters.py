@@ -105,7 +105,7 @@ def start(form: str) -> Method:
         made = method("o-rider", beta=0.001, gamma=0.08, eta=1e-5, every=100)
         return with_settings(made, estimator=estimator, observing={"weight": 8.0})
     made = method("e-rider", beta=0.0024, gamma=0.33, eta=0.05, p=0.0016)
-    chopper = PeriodicChopper(half_period=600)
+    chopper = PeriodicChopper(half_period=500)
     if form == "corrected":
         return replace(made, reference=CorrectedEMA(eta=made.eta))
     if form == "boxcar":
@@ -140,7 +140,7 @@ def space(form: str, largest: float) -> dict[str, Range]:
     else:
         found["eta"] = Range(low=5e-3, high=0.5)
     if form in ("boxcar", "cascade"):
-        return found | {"half_period": Range(low=30, high=3000, multiple=1)}
+        return found | {"half_period": Range(low=15, high=1500, multiple=1)}
     return found | {"p": Range(low=3.3e-4, high=3.3e-2)}
 
 
