@@ -237,7 +237,7 @@ class Block(ABC):
         """
         samples = as_samples(x)
         cells = samples.shape[1:]
-        before = self.init(cells) if state is None else state
+        before = self.init(cells) if state is None else as_state(state)
         stages = self.stages(cells)
         memory = writable_memory(before, slots(stages), cells)
         y = np.empty_like(samples)
@@ -325,6 +325,15 @@ def _short(value: Any) -> str:
     if is_dataclass(value):
         return describe(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def as_state(state: Any) -> State:
+    """A state that was handed in (ParameterError if it is none)."""
+    if not isinstance(state, State):
+        raise ParameterError(
+            f"state must be what a call before returned, or None, got {type(state).__name__}"
+        )
+    return state
 
 
 def writable_memory(state: State, slots: int, cells: tuple[int, ...]) -> Array:

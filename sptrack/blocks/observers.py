@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks.block import Shape, State, as_samples, as_shape, frozen, refuse_unbounded, writable_memory
+from sptrack.blocks.block import (
+    Shape,
+    State,
+    as_samples,
+    as_shape,
+    as_state,
+    frozen,
+    refuse_unbounded,
+    writable_memory,
+)
 from sptrack.blocks.responses import ResponsePrior
 from sptrack.devices.counts import COUNTS, mean_count_variance
 from sptrack.errors import ParameterError
@@ -385,7 +394,7 @@ class InputAwareObserver:
         """
         asked, seen = (frozen(np.asarray(as_samples(one), np.float64)) for one in (drive, reads))
         cells = asked.shape[1:]
-        before = self.init(cells) if state is None else state
+        before = self.init(cells) if state is None else as_state(state)
         count = (before.sample + len(asked)) // self.every - before.sample // self.every
         if seen.shape != (count, *cells):
             raise ParameterError(

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,6 +113,8 @@ class TrainOutput:
     quiet: bool = False
 
 
+_SAVE_EVERY = 30.0
+"""Seconds after which the state is written, and at the end of every epoch."""
 _NET, _AMOUNT, _OUTPUT = NetInput(), TrainAmount(), TrainOutput()
 
 
@@ -152,12 +155,11 @@ def train(
     names = compare or (method or "e-rider",)
     asked = {name: _settings(name, net, amount) for name in names}
     images = images_named(net.data)
-    with kept_folder(output.out) as folder, _interrupts() as interrupted:
+    with kept_folder(output.out) as folder:
         runs: dict[str, Trainer] = {}
         for name, settings in asked.items():
-            run = runs[name] = Trainer(settings, images)
-            if not _train(run, name, amount.epochs, output, interrupted):
-                raise KeyboardInterrupt
+            runs[name] = Trainer(settings, images)
+            _train(runs[name], name, amount.epochs, output)
         rows = [{"method": name, **_summary(run)} for name, run in runs.items()]
         if folder is not None:
             write_atomic(folder / "train.json", json_text(rows))
@@ -188,8 +190,8 @@ def _settings(name: str, net: NetInput, amount: TrainAmount) -> "TrainSettings":
     return train_settings(tables | given | {"method": name}, str(net.config or "train"))
 
 
-def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput, interrupted: list[bool]) -> bool:
-    """Train one method, with a bar; False when interrupted, its state then lies in the output folder."""
+def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput) -> None:
+    """Train one method, with a bar; its state goes to the output folder, also when it is to end early."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -201,7 +203,10 @@ def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput, interrup
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TimeRemainingColumn())
     hidden = output.quiet or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    with (
+        _signals_kept() as asked,
+        Progress(*columns, console=console, transient=True, disable=hidden) as bar,
+    ):
         task = bar.add_task(name, total=epochs * run.batches)
 
         def move(run: "Trainer", batch: int, loss: float) -> None:
@@ -209,33 +214,42 @@ def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput, interrup
             text = f"{name} epoch {len(run.history) + 1}: loss {loss:.3f}{last}, {run.pulses:.2e} pulses"
             bar.update(task, description=text, completed=len(run.history) * run.batches + batch)
 
-        while len(run.history) < epochs:
-            done = run.run(len(run.history) + 1, progress=move, stopped=lambda: bool(interrupted))
+        def due() -> bool:
+            return bool(asked) or time.monotonic() > saved + _SAVE_EVERY
+
+        while len(run.history) < epochs and not asked:
+            saved = time.monotonic()
+            run.run(len(run.history) + 1, progress=move, stopped=due)
             if state is not None:
                 run.save(state)
-            if not done:
-                return False
-    return True
 
 
 @contextmanager
-def _interrupts() -> Iterator[list[bool]]:
-    """A list that Ctrl-C fills, so that a run ends between two batches; a second one ends it at once."""
-    asked: list[bool] = []
-    if current_thread() is not main_thread():
-        yield asked
-        return
+def _signals_kept() -> Iterator[list[int]]:
+    """Signals that ask for the end, in a list: the first is kept until the block ends, a second ends it."""
+    asked: list[int] = []
+    before: dict[int, Any] = {}
+
+    def give_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def note(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(True)
+        asked.append(number)
+        if len(asked) > 1:
+            give_back()
+            signal.raise_signal(number)
 
-    before = signal.signal(signal.SIGINT, note)
+    if current_thread() is main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) not in (None, signal.SIG_IGN):
+                before[number] = signal.signal(number, note)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        give_back()
+    if asked:
+        signal.raise_signal(asked[0])
 
 
 def _summary(run: "Trainer") -> dict[str, Any]:
