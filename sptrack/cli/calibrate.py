@@ -22,7 +22,7 @@ from sptrack.cost import CostModel
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells
 from sptrack.devices.device import ReadingScale
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
 from sptrack.evaluation.certificate import (
     PLAIN,
     Calibration,
@@ -36,6 +36,7 @@ from sptrack.evaluation.certificate import (
 from sptrack.evaluation.recommendation import Candidate, recommend
 from sptrack.intervals import interval_text
 from sptrack.results import json_text, output_folder, save, write_atomic
+from sptrack.values import check_choice
 
 _PILOT = 64
 _LONG = 60.0
@@ -100,13 +101,9 @@ class MethodInput:
         ParameterError
             Unknown method, mode with another method than zero-shifting, reads with auto, a bad schedule.
         """
-        names = (*METHODS, "auto")
-        if self.method not in names:
-            raise ParameterError(
-                f"method {self.method!r}: one of {', '.join(names)} wanted{nearest(self.method, names)}"
-            )
+        check_choice("method", self.method, (*METHODS, "auto"))
         if self.mode == "stochastic" and self.method not in ("zero-shifting", "stochastic"):
-            raise ParameterError(f"mode 'stochastic' with method {self.method!r}: zero-shifting wanted")
+            raise ParameterError(f"mode 'stochastic' needs method 'zero-shifting', got {self.method!r}")
         if self.method == "auto" and self.reads is not None:
             raise ParameterError(
                 f"reads = {self.reads} with method 'auto', which chooses them: leave one out"
