@@ -39,6 +39,22 @@ class State(NamedTuple):
     memory: Array
 
 
+class ZeroPoleGain(NamedTuple):
+    """A rational filter, k prod(z - zeros)/prod(z - poles), in the form of `scipy.signal`.
+
+    Attributes
+    ----------
+    zeros, poles : ndarray of complex128
+        In the plane of z.
+    gain : float
+        Factor k.
+    """
+
+    zeros: NDArray[np.complex128]
+    poles: NDArray[np.complex128]
+    gain: float
+
+
 class Filtered(NamedTuple):
     """Outputs of a block along a stream (`Block.run`).
 
@@ -342,6 +358,10 @@ class LinearBlock(Block):
     def settled(self) -> LinearBlock:
         """The block itself."""
         return self
+
+    def zpk(self) -> ZeroPoleGain | None:
+        """Zeros, poles and gain of a filter with feedback; None of any other."""
+        return None
 
 
 def dc_gain(block: LinearBlock) -> float:

@@ -14,11 +14,14 @@ from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
+from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.devices.config import read_toml
 from sptrack.errors import ParameterError
+from sptrack.intervals import interval_text
 from sptrack.results import json_text, save, write_atomic
 
 if TYPE_CHECKING:
+    from sptrack.nn.data import Images
     from sptrack.nn.training import Trainer, TrainSettings
 
 
@@ -90,7 +93,7 @@ class TrainAmount:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOutput:
-    """Where results go.
+    """Output of the results.
 
     Parameters
     ----------
@@ -166,7 +169,7 @@ def train(
     if output.json:
         print(json_text(rows), end="")
     else:
-        _print(rows, net)
+        _print(rows, net, images, output.out)
     if output.out is not None and not output.quiet:
         print(f"wrote {output.out}", file=sys.stderr)
     return 0
@@ -255,25 +258,67 @@ def _summary(run: "Trainer") -> dict[str, Any]:
     return {**last, "best_accuracy": best, "history": run.history}
 
 
-def _print(rows: list[dict[str, Any]], net: NetInput) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    best = max(rows, key=lambda row: float(row["accuracy"]))
-    console.print(
-        f"{net.net} on {net.data}: {best['method']} classifies {best['accuracy']:.2f} % of the test images "
-        f"after {best['epoch']} epochs.",
-        highlight=False,
-        soft_wrap=True,
+def _print(rows: list[dict[str, Any]], net: NetInput, data: "Images", out: Path | None) -> None:
+    to, images = console(), len(data.test)
+    word, text, good = _verdict(rows, images, data.classes)
+    epochs = rows[0]["epoch"]
+    setting = f"{net.net} on {net.data}, {epochs} epoch{'s' if epochs > 1 else ''}"
+    show_verdict(to, word, f"{text} ({setting})", good)
+    columns = (
+        Column("method", left=True),
+        Column("test % (95 %)"),
+        Column("best epoch %", 2),
+        Column("loss", 1),
+        Column("pulses"),
+        Column("reads", 3),
+        Column("seconds", 4),
     )
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("method")
-    for heading in ("test %", "best %", "loss", "pulses", "reads", "seconds"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    body = []
     for row in rows:
-        numbers = (f"{row['accuracy']:.2f}", f"{row['best_accuracy']:.2f}", f"{row['loss']:.3f}")
+        numbers = (_percent(row, images), f"{row['best_accuracy']:.2f}", f"{row['loss']:.3f}")
         counts = (f"{row['pulses']:.3g}", f"{row['reads']:.3g}", f"{row['seconds']:.0f}")
-        table.add_row(row["method"], *numbers, *counts)
-    console.print(table)
+        body.append([row["method"], *numbers, *counts])
+    show_table(to, "", columns, body)
+    text = (
+        f"Intervals: of {images:,} test images; other cells or start weights are not counted (other --seed)."
+    )
+    show_lines(to, [text])
+    show_next(to, _advice(rows, word, out))
+
+
+def _verdict(rows: list[dict[str, Any]], images: int, classes: int) -> tuple[str, str, bool | None]:
+    """Word, reason and meaning: the method with the highest accuracy, where the intervals tell."""
+    ranked = sorted(rows, key=lambda row: -row["accuracy"])
+    best = ranked[0]
+    told = f"{best['method']} classifies {_percent(best, images)} % of the test images"
+    if _wilson(best, images)[0] <= 100 / classes:
+        return "NOT LEARNED", f"{told}; chance is {100 / classes:.3g} %", False
+    if len(rows) == 1:
+        return "TRAINED", told, None
+    low = _wilson(best, images)[0]
+    near = [row["method"] for row in ranked[1:] if _wilson(row, images)[1] >= low]
+    if near:
+        return "NOT RESOLVED", f"{told}; its interval overlaps with {', '.join(near)}", None
+    return "BEST", f"{told}, {ranked[1]['method']} {_percent(ranked[1], images)} %", True
+
+
+def _wilson(row: dict[str, Any], images: int) -> tuple[float, float]:
+    """95 % interval of the accuracy, percent, from the number of test images (Wilson's score)."""
+    z, p = 1.96, row["accuracy"] / 100
+    centre = (p + z**2 / (2 * images)) / (1 + z**2 / images)
+    half = z / (1 + z**2 / images) * (p * (1 - p) / images + z**2 / (4 * images**2)) ** 0.5
+    return 100 * (centre - half), 100 * (centre + half)
+
+
+def _percent(row: dict[str, Any], images: int) -> str:
+    return interval_text(row["accuracy"], *_wilson(row, images))
+
+
+def _advice(rows: list[dict[str, Any]], word: str, out: Path | None) -> str:
+    if word == "NOT LEARNED":
+        return "more --epochs, or another --lr"
+    if out is not None:
+        return f"sptrack report {out} makes one page of it; --resume with more --epochs goes on"
+    if len(rows) == 1:
+        return "--compare NAME NAME sets methods side by side; --out DIR keeps states, table and figure"
+    return "--out DIR keeps states, table and figure; another --seed shows the spread over cells and starts"
