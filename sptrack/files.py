@@ -55,7 +55,7 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes, *, durable:
         If the disk refuses; the target is then as it was.
     """
     target = Path(path)
-    _require_parent(target)
+    _require_name(target)
     if target.is_dir():
         raise ParameterError(f"{target}: is a folder, a file name is needed")
     data = content.encode() if isinstance(content, str) else content
@@ -144,8 +144,8 @@ def output_folder(path: str | os.PathLike[str], *, made_first: bool = False) -> 
         If the target is a file, its parent does not exist, it holds files that sptrack did not write, or
         another run writes to it now.
     """
-    target = Path(path).resolve()
-    _require_parent(target)
+    _require_name(Path(path))
+    target = Path(os.path.realpath(path))
     if target.exists() and not target.is_dir():
         raise ParameterError(f"{path}: is a file, a folder name is needed")
     with _locked(target, path):
@@ -333,7 +333,8 @@ class FileLock:
         """Give the lock back."""
         if self._number is not None:
             number, self._number = self._number, None
-            self._place.unlink(missing_ok=True)
+            with suppress(OSError):  # a file that stays locks nobody out
+                self._place.unlink(missing_ok=True)
             os.close(number)
 
     def _flock(self, number: int, wait: bool) -> None:
@@ -358,7 +359,7 @@ class FileLock:
 def _locked(target: Path, shown: str | os.PathLike[str]) -> Iterator[None]:
     """Keep other runs from a target."""
     outside = os.access(target.parent, os.W_OK)
-    tail = hashlib.sha256(target.name.encode()).hexdigest()[:12] if outside else ""
+    tail = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12] if outside else ""
     lock = FileLock((target.parent if outside else target) / f"{_HIDDEN}lock{tail}")
     try:
         lock.acquire(wait=False)
@@ -436,9 +437,12 @@ def _sync_folder(folder: Path) -> None:
             os.close(number)
 
 
-def _require_parent(target: Path) -> None:
-    if not target.parent.is_dir():
-        raise ParameterError(f"{target}: folder '{target.parent}' does not exist")
+def _require_name(target: Path) -> None:
+    if "\0" in str(target):
+        raise ParameterError(f"{str(target)!r}: a name must hold no NUL character")
+    parent = Path(os.path.realpath(target)).parent
+    if not parent.is_dir():
+        raise ParameterError(f"{target}: folder '{parent}' does not exist")
 
 
 def _hidden(folder: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 
 from sptrack import ParameterError, files
 from sptrack.files import output_folder, write_atomic
+from sptrack.invocation import command_line, invoked_as
 
 OPERATIONS = {
     f"os.{name}"
@@ -344,3 +345,40 @@ def test_what_is_open_already_is_written_into(tmp_path):
     assert os.read(reading, 100) == b"through"
     os.close(reading)
     os.close(writing)
+
+
+def test_names_of_any_bytes_are_written(tmp_path):
+    """Among them what is no text in UTF-8, as names are in a locale that is none."""
+    name = os.fsdecode(b"a \xff\xe4\n")
+    with output_folder(tmp_path / name) as folder:
+        write_atomic(folder / "b", "x")
+    write_atomic(tmp_path / f"{name}c", "y")
+    assert (tmp_path / name / "b").read_text() == "x"
+    assert (tmp_path / f"{name}c").read_text() == "y"
+    with invoked_as(["calibrate", "--out", name]):
+        assert command_line() == "sptrack calibrate --out 'a \\xff\\xe4\n'"
+
+
+def test_a_name_with_nul_is_refused(tmp_path):
+    for write in (lambda path: write_atomic(path, "x"), lambda path: output_folder(path).__enter__()):
+        for name in ("a\0b", "a\0b/c"):
+            with pytest.raises(ParameterError, match="a name must hold no NUL character"):
+                write(tmp_path / name)
+
+
+def test_a_loop_of_links_is_an_error_of_the_file_system(tmp_path):
+    (tmp_path / "a").symlink_to("a")
+    with pytest.raises(OSError, match="a"), output_folder(tmp_path / "a"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_lock_that_cannot_be_removed_costs_no_result(tmp_path, monkeypatch):
+    def busy(path, **_):
+        raise OSError(16, "Device or resource busy", str(path))
+
+    monkeypatch.setattr(Path, "unlink", busy)
+    for text in ("old", "new"):
+        with output_folder(tmp_path / "a") as folder:
+            (folder / "b").write_text(text)
+        assert (tmp_path / "a" / "b").read_text() == text

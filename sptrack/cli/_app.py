@@ -12,16 +12,27 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
+from typing import Any, get_args
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CoercionError, CycloptsError, Group, Parameter, Token, convert
 
 from sptrack import SptrackError, __version__
 from sptrack.cli._signals import EndingSignals, Terminated
-from sptrack.errors import one_line
+from sptrack.errors import ParameterError, one_line
 from sptrack.invocation import invoked_as
 
 BAD_INPUT, DEFECT, INCOMPLETE = 2, 70, 75
 _ASCII = str.maketrans({"±": "+-", "≤": "<=", "≥": ">=", "×": "x", "µ": "u", "…": "...", "─": "-", "━": "-"})
+
+
+def _exactly(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Value of the words of an option; fractions are not rounded to whole numbers."""
+    if int in (kind, *get_args(kind)):
+        for token in tokens:
+            if "." in token.value:
+                raise CoercionError(token=token, target_type=int)
+    return convert(kind, tokens)
+
 
 app = App(
     name="sptrack",
@@ -29,7 +40,7 @@ app = App(
     help="Signal processing for analog reference tracking: symmetric points of resistive crossbar cells.\n\n"
     "Start with sptrack calibrate: it finds the symmetric points of a default device, in seconds. "
     "sptrack COMMAND --help tells the options of a command.",
-    default_parameter=Parameter(negative=""),
+    default_parameter=Parameter(negative="", converter=_exactly),
     suppress_keyboard_interrupt=False,
 )
 _COMMANDS = {
@@ -99,12 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status(arguments: Sequence[str]) -> int:
     try:
+        _check_variables()
         status = run(arguments)
         sys.stdout.flush()
     except (CycloptsError, SptrackError) as error:
         return _fail(str(error), BAD_INPUT)
     except MemoryError as error:
         return _fail(f"not enough memory: {error or 'use fewer cells'}", BAD_INPUT)
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        return _fail("the system lets this process start no more threads; use --threads 1", BAD_INPUT)
     except BrokenPipeError:
         # what Python still holds for stdout must not be flushed into the closed pipe at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -116,6 +132,16 @@ def _status(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'file system'}: {error.strerror or error}", BAD_INPUT)
     return status
+
+
+def _check_variables() -> None:
+    """Refuse a variable with which numba cannot be imported, or prints a traceback (ParameterError)."""
+    name = "NUMBA_NUM_THREADS"
+    value = os.environ.get(name, "1")
+    if not value.strip():
+        del os.environ[name]
+    elif not (value.strip().isdecimal() and int(value) >= 1):
+        raise ParameterError(f"{name} must be a whole number >= 1, got {value!r}: unset it")
 
 
 def _open_closed_streams() -> None:

@@ -23,7 +23,7 @@ from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method, method
 from sptrack.tracking.problems import RECORDED, ProblemSettings, problem
 from sptrack.tracking.run import Tracker
-from sptrack.values import as_seed
+from sptrack.values import as_seed, check_whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,6 +37,7 @@ TAIL = 0.1
 QUANTITIES = ("pulses", "reads", "programs")
 _ERRORS = ("w", "mix", "q")
 _MEANING = ("|W - W*|^2", "|mixed weight - W*|^2", "|Q - symmetric point|^2")
+_MOST_SEEDS = 1_000_000
 _SAVE_EVERY = 30.0
 """Seconds between states of a run."""
 
@@ -134,6 +135,7 @@ def compare(
     """
     chosen = tuple(method(item) if isinstance(item, str) else item for item in methods)
     made = ProblemSettings() if settings is None else settings
+    check_whole("seeds", seeds, 1, _MOST_SEEDS)
     what = Comparison(chosen, problem, made, steps, range(as_seed(seed), seed + seeds))
     _check(what)
     runs = _run_all(what, Running(**running))
@@ -149,8 +151,6 @@ def _check(what: Comparison) -> None:
             raise ParameterError(f"methods must differ, got {name!r} {names.count(name)} times")
     if what.steps < 1 or what.steps % SAMPLE:
         raise ParameterError(f"steps must be a positive multiple of {SAMPLE}, got {what.steps}")
-    if len(what.seeds) < 1:
-        raise ParameterError(f"seeds must be at least 1, got {len(what.seeds)}")
     _tracker(what, what.methods[0], what.seeds[0])
 
 

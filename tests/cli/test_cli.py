@@ -36,6 +36,10 @@ def test_version_is_quick_and_imports_no_numerics():
         (["doctor", "--jsn"], ["--jsn", "--json"]),
         (["doctor", "--json=maybe"], ["--json", "maybe"]),
         (["doctor", "surplus"], ["surplus"]),
+        (["calibrate", "--pulses", "100", "99.7"], ["--pulses", "99.7"]),
+        (["calibrate", "--seed", "1.0"], ["--seed", "1.0"]),
+        (["calibrate", "--threads=1.5"], ["--threads", "1.5"]),
+        (["sweep", "a.toml", "--local", "1.2"], ["--local", "1.2"]),
     ],
 )
 def test_bad_words_give_one_line_and_status_2(capsys, arguments, words):
@@ -96,6 +100,30 @@ def test_a_closed_stderr_leaves_stdout_to_results():
     words = " ".join([*PROGRAM, "devices show nope 2>&-"])
     done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "abc", "1.5"])
+def test_a_bad_number_of_threads_in_the_environment_gives_one_line(capsys, monkeypatch, value):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", value)
+    assert main(["devices"]) == 2
+    message = f"sptrack: NUMBA_NUM_THREADS must be a whole number >= 1, got '{value}': unset it\n"
+    assert capsys.readouterr() == ("", message)
+
+
+def test_an_empty_number_of_threads_is_none(capsys, monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "")
+    assert main(["--version"]) == 0
+    assert "NUMBA_NUM_THREADS" not in os.environ
+
+
+def test_a_system_without_more_threads_gives_one_line(capsys, monkeypatch):
+    def none(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", none)
+    assert main(["track", "--steps", "400", "--seeds", "2", "--threads", "2", "--quiet"]) == 2
+    message = "sptrack: the system lets this process start no more threads; use --threads 1\n"
+    assert capsys.readouterr() == ("", message)
 
 
 def test_a_command_chooses_its_exit_status(monkeypatch):
