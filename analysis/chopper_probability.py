@@ -21,12 +21,15 @@ from matplotlib.figure import Figure
 
 from analysis._training import sitting_ends, trained
 from analysis.training_ablations import AUTO_GRANULARITY, BATCH, LR, MEAN, SCORED, STD
+from sptrack.errors import TrainingError
 from sptrack.intervals import student_interval
 from sptrack.plotting.style import BLUE, GREY, headline, house_style, label, new_figure
 from sptrack.results import dataset, provenance
 
 PROBABILITIES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 EPOCHS, SEEDS = 40, 3
+_CLEAR = 5.0
+"""Points of accuracy by which every run must be above every other to count."""
 RUNS = Path("runs") / "chopper_probability"
 
 
@@ -37,7 +40,8 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     -------
     Dataset
         Over ``p``, ``seed`` and ``epoch``: test ``accuracy``, percent, NaN of a run that is not finished.
-        Over the first two: ``score``, the mean of the last epochs.
+        Over the first two: ``score``, the mean of the last epochs, and ``diverged``, whether the loss ran
+        off to infinity.
     """
     if small:
         with tempfile.TemporaryDirectory() as folder:
@@ -54,6 +58,7 @@ def _table(
     folder.mkdir(parents=True, exist_ok=True)
     images, device, end = load_images("digits"), published_device(MEAN, STD), sitting_ends()
     accuracy = np.full((len(among), seeds, epochs), np.nan)
+    diverged = np.zeros((len(among), seeds), bool)
     for k, (i, p) in product(range(seeds), enumerate(among)):
         one = TrainSettings(
             settings=settings_of(p),
@@ -64,13 +69,18 @@ def _table(
             seed=seed + k,
             device_seed=seed + k,
         )
-        cell = trained(one, images, epochs, folder / f"{p:g}-{seed + k}.pt", end)
-        if len(cell.history) >= epochs:
-            accuracy[i, k] = [record["accuracy"] for record in cell.history[:epochs]]
+        try:
+            history = trained(one, images, epochs, folder / f"{p:g}-{seed + k}.pt", end).history
+        except TrainingError:
+            diverged[i, k] = True
+            continue
+        if len(history) >= epochs:
+            accuracy[i, k] = [record["accuracy"] for record in history[:epochs]]
     over, percent = ("p", "seed"), {"units": "percent"}
     variables = {
         "accuracy": ((*over, "epoch"), accuracy, percent),
         "score": (over, accuracy[..., -SCORED:].mean(axis=-1), percent),
+        "diverged": (over, diverged, {"units": "1"}),
     }
     coordinates = {
         "p": (("p",), list(among), {"units": "1/read"}),
@@ -106,26 +116,49 @@ def plot(data: xr.Dataset) -> Figure:
         "runs, each with cells of its own; open markers: mean, 95 %.",
     )  # fmt: skip
     ax = figure.subplots()
-    score, p = data["score"].values, data["p"].values
-    place = np.arange(len(p))
-    ax.plot(np.repeat(place, score.shape[1]) - 0.12, score.ravel(), ".", color=GREY)
-    if score.shape[1] > 1:
-        bars = np.abs(student_interval(score).T - score.mean(axis=1))
-        ax.errorbar(place, score.mean(axis=1), bars, fmt="o", color=BLUE, markerfacecolor="white", capsize=3)
-    ax.set_xticks(place, [f"{one:g}" for one in p])
-    title = f"Test accuracy, mean of the last {min(SCORED, len(data['epoch']))} epochs"
+    place = np.arange(data.sizes["p"])
+    for k, name in zip(place, data["p"].values, strict=True):
+        score = _scores(data, name)
+        ax.plot(np.full(score.size, k - 0.12), score, ".", color=GREY)
+        if score.size > 1:
+            mean, (low, high) = score.mean(), student_interval(score)
+            ax.errorbar(
+                k,
+                mean,
+                [[mean - low], [high - mean]],
+                fmt="o",
+                color=BLUE,
+                markerfacecolor="white",
+                capsize=3,
+            )
+        lost = int(data["diverged"].sel({"p": name}).sum())
+        if lost:
+            ax.annotate(f"{lost} diverged", (k, 0.0), (0, 4), xycoords=ax.get_xaxis_transform(),
+                        textcoords="offset points", ha="center", fontsize=9, color=GREY)  # fmt: skip
+    ax.set_ylim(0, 100)
+    ax.set_xticks(place, [f"{one:g}" for one in data["p"].values])
+    title = f"Test accuracy, mean of the last {min(SCORED, data.sizes['epoch'])} epochs"
     label(ax, title, "flip probability p per read of a column", "accuracy (%)")
     return figure
 
 
+def _scores(data: xr.Dataset, p: float) -> np.ndarray:
+    """Scores of the runs at one p that ended."""
+    score = data["score"].sel({"p": p}).values
+    return np.asarray(score[np.isfinite(score)])
+
+
 def _finding(data: xr.Dataset) -> str:
-    """Best p and accuracy beside those without a chopper, if the paired difference is told from 0."""
-    score, p = data["score"].values, data["p"].values
-    means = score.mean(axis=1)
-    if not np.isfinite(means).all():
-        return f"{int(np.isfinite(score).sum())} of {score.size} runs are trained"
-    best = 1 + int(np.argmax(means[1:]))
-    told = f"{means[best]:.0f} % at p = {p[best]:g}, {means[0]:.0f} % without a chopper"
-    if score.shape[1] > 1 and student_interval(score[best] - score[0])[0] > 0:
+    """Best mean with a chopper beside that without, and whether all its runs are clearly above."""
+    scores = {float(p): _scores(data, p) for p in data["p"].values}
+    chopped = {p: float(score.mean()) for p, score in scores.items() if p > 0 and score.size}
+    if not (chopped and scores[0.0].size):
+        return "No runs with and without a chopper are trained yet"
+    best = max(chopped, key=lambda p: chopped[p])
+    told = f"{chopped[best]:.0f} % at p = {best:g}, {scores[0.0].mean():.0f} % without a chopper"
+    if min(scores[best].size, scores[0.0].size) < 2:
+        return f"One run each: {told}"
+    worst = max(scores[0.0])
+    if min(scores[best]) > worst + _CLEAR:
         return f"A chopper pays: {told}"
-    return f"Not told apart in {score.shape[1]} run{'s' * (score.shape[1] > 1)}: {told}"
+    return f"A chopper is not shown to pay: {told}"

@@ -7,6 +7,11 @@ wrong by what zero-shifting with N pulses leaves. "Array-wide", as Figure 2 of X
 offsets of the estimated array's mean and std from the true ones. "Per cell": each cell has the error that
 zero-shifting, from 0, leaves in that very cell. Dashes: the true symmetric points are subtracted. States are
 kept in ``runs/sp_error_in_training`` of the working folder.
+
+One run a point: with 500 and 1000 pulses the net hardly learns (16 to 45 %), with 4000 it is within a point
+of the true symmetric points (80 and 81 against 82 %), whether the error is drawn for the array or left in the
+cells. The drawn error is smaller than the one that is left, by 4.5 times at 8000 pulses: the offset of an
+array's mean and std says less and less about its cells.
 """  # noqa: D400
 
 import tempfile
@@ -140,7 +145,8 @@ def plot(data: xr.Dataset) -> Figure:
     headline(
         figure, _finding(data),
         f"Digits, fully connected net, {len(data['epoch'])} epochs of TT-v1, one run a point. Array-wide: "
-        "drawn with the offsets of the array's mean and std, as published; per cell: what is really left.",
+        "drawn with the offset of the array's mean and std, as published; per cell: what zero-shifting "
+        "leaves.",
     )  # fmt: skip
     left, right = figure.subplots(1, 2)
     ends, last = {"score": [], "rms": []}, data.isel(pulses=-1)  # type: ignore[var-annotated]
