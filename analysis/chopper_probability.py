@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 
 from analysis._training import sitting_ends, trained
 from analysis.training_ablations import AUTO_GRANULARITY, BATCH, LR, MEAN, SCORED, STD
-from sptrack.errors import TrainingError
 from sptrack.intervals import student_interval
 from sptrack.plotting.style import BLUE, GREY, headline, house_style, label, new_figure
 from sptrack.results import dataset, provenance
@@ -53,7 +52,7 @@ def _table(
     folder: Path, among: tuple[float, ...], *, epochs: int, seeds: int, batch: int, seed: int
 ) -> xr.Dataset:
     from sptrack.nn.data import load_images
-    from sptrack.nn.training import TrainSettings, published_device
+    from sptrack.nn.training import TrainingError, TrainSettings, published_device
 
     folder.mkdir(parents=True, exist_ok=True)
     images, device, end = load_images("digits"), published_device(MEAN, STD), sitting_ends()

@@ -18,15 +18,12 @@ def start(*arguments, **options):
     return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False, **options)
 
 
-def test_version_is_quick_and_imports_no_numerics():
-    begin = time.perf_counter()
+def test_version_imports_no_numerics():
     done = start("--version", env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"})
-    elapsed = time.perf_counter() - begin
     assert (done.returncode, done.stdout) == (0, f"{sptrack.__version__}\n")
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "sptrack.cli._app" in imported
     assert imported.isdisjoint({"numpy", "numba", "scipy", "xarray", "matplotlib"})
-    assert elapsed < 1.5
 
 
 @pytest.mark.parametrize(
