@@ -86,3 +86,21 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, file, tmp_path, words,
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_output_is_whole_at_every_width(capsys, monkeypatch, file, width):
+    """Verdict first, in the user's unit; the next step last; nothing cut."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    for words in (("--family", "soft-bounds", "--range", 5, 15), ("--look",)):
+        status, out, _ = run(capsys, file, *words, "--quiet")
+        lines = out.splitlines()
+        assert status == 0
+        assert "…" not in out
+        assert max(map(len, lines)) <= width
+        assert out.rpartition("Next: ")[2].startswith("sptrack fit" if "--look" in words else "--out DIR")
+        if "--look" not in words:
+            assert lines[0].startswith("FITTED  mean symmetric point")
+            assert "uS" in " ".join(lines[:2])
+            for name in ("step_up", "tau_max", "cycle_noise"):
+                assert name in out
