@@ -1,4 +1,4 @@
-"""Files as instruments and programs export them: each is understood, or refused with row, column and remedy."""
+"""Files as instruments and programs export them: understood, or refused with row, column and remedy."""
 
 import gzip
 import io
