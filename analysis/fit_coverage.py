@@ -24,8 +24,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from sptrack.fitting.coverage import Coverage, Setting, coverage
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
-from sptrack.results import dataset, provenance
+from sptrack.plotting.style import BLUE, VERMILLION, headline, house_style, label, new_figure
+from sptrack.results import dataset, provenance, read_provenance
 
 SETTINGS = {
     "balanced": Setting(readings=150, read_noise=0.02, cycle_noise=1.0),
@@ -42,6 +42,7 @@ SETTINGS = {
 REPEATS = {"balanced": 1000, "few readings": 1000, "read-dominated": 1000}
 """Repeats by setting; 200 for the others."""
 _REPEATS = 200
+_BAND = (93.0, 97.0)
 _NAN = float("nan")
 _NONE = Coverage(
     covered=_NAN, covered_ci=(_NAN, _NAN), below=_NAN, above=_NAN, bias=_NAN, scatter=_NAN, missing=_NAN
@@ -85,39 +86,41 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     )
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Coverage of every parameter in every setting, over the band of 93 to 97 %."""
-    figure = new_figure(11.0, 5.6)
-    ax = figure.subplots()
-    names = data["parameter"].values.tolist()
-    x = np.arange(len(names), dtype=float)
-    ax.axhspan(93, 97, color="#dfeedd", label="93 to 97 %")
-    ax.axhline(95, color=GREY, linewidth=0.9, linestyle="--", label="nominal 95 %")
-    shifts = np.linspace(-0.3, 0.3, data.sizes["setting"])
-    for k, (shift, one) in enumerate(zip(shifts, data.transpose("setting", ...).setting.values, strict=True)):
-        part = data.sel(setting=one)
-        value = 100 * part["covered"].values
-        bars = np.abs(100 * part["covered_ci"].values.T - value)
-        ax.errorbar(
-            x + shift,
-            value,
-            bars,
-            fmt="os^vD"[k % 5],
-            color=COLOURS[k % 5],
-            markerfacecolor=COLOURS[k % 5] if k < 5 else "white",
-            markersize=5,
-            capsize=2,
-            label=str(one),
-        )
-    for edge in x[:-1] + 0.5:
-        ax.axvline(edge, color="#dddddd", linewidth=0.8)
-    ax.set_xticks(x, [name.replace("_", " ") for name in names])
-    ax.set_ylim(min(88.0, 100 * float(data["covered_ci"].min(skipna=True)) - 1), 100.5)
-    ax.legend(fontsize=9, ncols=4, loc="lower left")
-    label(
-        ax,
-        "How often 95 % intervals hold the truth (points with Wilson intervals)",
-        "",
-        "repeats covered (%)",
+    """Coverage of every parameter, a panel each, in every setting; red where it falls short or goes beyond."""
+    names, settings = data["parameter"].values.tolist(), data["setting"].values.tolist()
+    covered, ends = 100 * data["covered"], 100 * data["covered_ci"]
+    known = np.isfinite(covered)
+    short = known & (ends.isel(end=1) < _BAND[0])
+    beyond = known & (ends.isel(end=0) > _BAND[1])
+    inside = int((known & ~short & ~beyond).sum())
+    repeats = read_provenance(data)["parameters"]["repeats"]
+    figure = new_figure(7.2, 1.9 + 0.36 * len(settings))
+    headline(
+        figure,
+        f"{inside} of {int(known.sum())} coverages of 95 % intervals agree with 93 to 97 %: "
+        f"{int(short.sum())} fall short, {int(beyond.sum())} go beyond",
+        f"Share of fits whose interval holds the truth, with Wilson 95 % intervals; fits per setting: "
+        f"{min(repeats.values()):,} to {max(repeats.values()):,}. Grey band: 93 to 97 %. Red: clear of it.",
     )
+    axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    lowest = min(88.0, float(ends.min()) - 1.0)
+    for ax, name in zip(axes, names, strict=True):
+        ax.axvspan(*_BAND, color="#e3e3e3", linewidth=0)
+        for y, one in enumerate(settings):
+            place = {"setting": one, "parameter": name}
+            value = float(covered.sel(place))
+            if not np.isfinite(value):
+                continue
+            low, high = ends.sel(place).values
+            colour = VERMILLION if bool(short.sel(place)) or bool(beyond.sel(place)) else BLUE
+            ax.plot([low, high], [y, y], color=colour, linewidth=1.4)
+            ax.plot(value, y, "o", color=colour, markersize=4.5)
+        ax.set_xlim(lowest, 100.5)
+        ax.set_xticks([90, 95, 100])
+        label(ax, name.replace("_", "\n"), "", "")
+    axes[0].set_yticks(range(len(settings)), settings)
+    axes[0].invert_yaxis()
+    axes[len(names) // 2].set_xlabel("fits whose interval holds the truth (%)")
     return figure

@@ -116,6 +116,11 @@ def _fit(measurement: Measurement, family: str | None, output: Output) -> None:
     if output.json:
         print(json_text(report | {"toml": device}), end="")
         return
+    print_fit(result, output)
+
+
+def print_fit(result: ResponseFit, output: Output) -> None:
+    """Print a fit: verdict, parameters, what was fitted and what is left open, the next step."""
     to = console()
     word, text = fit_outcome(result)
     show_verdict(to, word, text, good=word == "FITTED")
