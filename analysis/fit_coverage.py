@@ -42,7 +42,7 @@ SETTINGS = {
 REPEATS = {"balanced": 1000, "few readings": 1000, "read-dominated": 1000}
 """Repeats by setting; 200 for the others."""
 _REPEATS = 200
-_BAND = (93.0, 97.0)
+_BAND, _NOMINAL = (93.0, 97.0), 95.0
 _NAN = float("nan")
 _NONE = Coverage(
     covered=_NAN, covered_ci=(_NAN, _NAN), below=_NAN, above=_NAN, bias=_NAN, scatter=_NAN, missing=_NAN
@@ -88,21 +88,19 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
 
 @house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Coverage of every parameter, a panel each, in every setting; red where it falls short or goes beyond."""
+    """Coverage of every parameter, a panel each, in every setting; red where it is clear of 95 %."""
     names, settings = data["parameter"].values.tolist(), data["setting"].values.tolist()
     covered, ends = 100 * data["covered"], 100 * data["covered_ci"]
-    known = np.isfinite(covered)
-    short = known & (ends.isel(end=1) < _BAND[0])
-    beyond = known & (ends.isel(end=0) > _BAND[1])
-    inside = int((known & ~short & ~beyond).sum())
+    short, beyond = ends.isel(end=1) < _NOMINAL, ends.isel(end=0) > _NOMINAL
+    count = int(covered.count())
     repeats = read_provenance(data)["parameters"]["repeats"]
     figure = new_figure(7.2, 1.9 + 0.36 * len(settings))
     headline(
         figure,
-        f"{inside} of {int(known.sum())} coverages of 95 % intervals agree with 93 to 97 %: "
+        f"{count - int(short.sum()) - int(beyond.sum())} of {count} coverages agree with the nominal 95 %: "
         f"{int(short.sum())} fall short, {int(beyond.sum())} go beyond",
-        f"Share of fits whose interval holds the truth, with Wilson 95 % intervals; fits per setting: "
-        f"{min(repeats.values()):,} to {max(repeats.values()):,}. Grey band: 93 to 97 %. Red: clear of it.",
+        "Share of fits whose interval holds the truth, with Wilson 95 % intervals; fits per setting: "
+        f"{min(repeats.values()):,} to {max(repeats.values()):,}. Grey band: 93 to 97 %. Red: clear of 95 %.",
     )
     axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     lowest = min(88.0, float(ends.min()) - 1.0)
@@ -118,8 +116,9 @@ def plot(data: xr.Dataset) -> Figure:
             ax.plot([low, high], [y, y], color=colour, linewidth=1.4)
             ax.plot(value, y, "o", color=colour, markersize=4.5)
         ax.set_xlim(lowest, 100.5)
-        ax.set_xticks([90, 95, 100])
+        ax.set_xticks([85, 95])
         label(ax, name.replace("_", "\n"), "", "")
+        ax.title.set_fontsize(9.5)
     axes[0].set_yticks(range(len(settings)), settings)
     axes[0].invert_yaxis()
     axes[len(names) // 2].set_xlabel("fits whose interval holds the truth (%)")

@@ -186,9 +186,9 @@ def plot(data: xr.Dataset) -> Figure:
 def _mark_point(ax: Any, one: xr.Dataset) -> None:
     """Symmetric point with its interval, where they are known; an open end reaches the edge."""
     value, ends = float(one["symmetric_point"]), one["interval"].values
-    if np.isfinite(ends).any():
+    if np.isfinite(ends).any() and not np.all(np.abs(ends) > 1.0):
         ax.axvspan(*np.where(np.isfinite(ends), ends, [-1.0, 1.0]), color=GREEN, alpha=0.15, linewidth=0)
-    if np.isfinite(value):
+    if -1.0 < value < 1.0:
         ax.axvline(value, color=GREEN, linestyle="--")
 
 
@@ -201,18 +201,18 @@ def _words(one: xr.Dataset) -> str:
     def text(weight: float) -> str:
         return f"{low + 0.5 * (weight + 1.0) * (high - low):.3g}" if np.isfinite(weight) else "open"
 
-    if not np.isfinite(value):
-        lines = ["no symmetric point is told"]
+    if not -1.0 < value < 1.0:
+        lines = []
     elif np.isfinite(ends).any():
         lines = [f"symmetric point {text(value)} {unit}", f"95 %: {text(ends[0])} to {text(ends[1])}"]
     else:
         lines = [f"symmetric point {text(value)} {unit}", "a table has no interval"]
     said = str(one["verdict"].values)
     if np.isfinite(ends).any() or not np.isfinite(value):
-        lines += wrap(said, _COLUMNS) if said != "determined" else []
+        lines += wrap(f"not determined: {said}", _COLUMNS) if said != "determined" else []
     lines += [
-        f"{low:.3g} to {high:.3g} {unit}: {float(one['states']):.0f} states",
-        f"{one['family'].values}",
+        f"{low:.3g} to {high:.3g} {unit}",
+        f"{float(one['states']):.0f} states, {one['family'].values}",
         f"noise per pulse {float(one['cycle_noise']):.2g} steps",
     ]
     read = float(one["read_noise"])
