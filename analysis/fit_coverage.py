@@ -19,6 +19,8 @@ with Wilson intervals of +- 1.5 % (1000 repeats) and +- 4 % (200):
   tell it from the read-dominated cell, and one interval has to serve both.
 """  # noqa: D400
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -67,13 +69,13 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         for k, (name, setting) in enumerate(chosen.items())
     ]
     over = ("setting", "parameter")
-    variables = {
+    variables: dict[str, Any] = {
         name: (over, [[getattr(one.get(key, _NONE), name) for key in NAMES] for one in found], {"units": "1"})
         for name in ("covered", "below", "above", "bias", "scatter", "missing")
     }
     ends = [[one.get(key, _NONE).covered_ci for key in NAMES] for one in found]
     variables["covered_ci"] = ((*over, "end"), ends, {"units": "1"})
-    coordinates = {
+    coordinates: dict[str, Any] = {
         "setting": (("setting",), list(chosen), {}),
         "parameter": (("parameter",), list(NAMES), {}),
     }
