@@ -19,7 +19,7 @@ from sptrack.results import json_text, save, write_atomic
 from sptrack.tracking.config import Setup, setup_to_toml
 from sptrack.tracking.methods import Method
 from sptrack.tuning import Budget, Found, Plan, Search, Task, hold_out, search, tuning_dataset, tuning_record
-from sptrack.tuning.plan import table_values
+from sptrack.tuning.plan import parse_limits, table_values
 from sptrack.tuning.space import parse_space
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _JOURNAL = "tune.journal"
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searching:
-    """What is varied and what for; what is not given is taken from the table [tune] of the file.
+    """Varied settings and objectives; the table [tune] of the file gives the others.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ class Searching:
         its default range; default: those of the method that are above 0.
     objective
         What to make small: w, q, pulses, reads, programs, cost; several for the front between them.
+    limit
+        Largest value on any problem, NAME=NUMBER with the names of --objective: trials above are excluded.
     sampler
         tpe or random.
     prune
@@ -49,6 +51,7 @@ class Searching:
 
     vary: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)] = None
     objective: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)] = None
+    limit: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)] = None
     sampler: str | None = None
     prune: str | None = None
 
@@ -56,7 +59,7 @@ class Searching:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """How much is run; what is not given is taken from the table [tune] of the file.
+    """Number of trials and runs; the table [tune] of the file gives the others.
 
     Parameters
     ----------
@@ -85,7 +88,7 @@ class Amount:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where results go.
+    """Output of the results.
 
     Parameters
     ----------
@@ -170,6 +173,8 @@ def _plan(loaded: Setup, start: Method | None, setup: SetupInput, options: tuple
         values |= {name: value for name, value in own.items() if value is not None}
     texts = values.pop("vary", ())
     chosen: dict[str, Any] = {name: values.pop(name) for name in ("sampler", "prune") if name in values}
+    if "limit" in values:
+        chosen["limits"] = parse_limits(values.pop("limit"))
     if "objective" in values:
         chosen["objectives"] = values.pop("objective")
     steps = values.pop("steps", Task().steps)
@@ -187,7 +192,7 @@ def _plan(loaded: Setup, start: Method | None, setup: SetupInput, options: tuple
 
 
 def _source(loaded: Setup, start: Method, setup: SetupInput) -> str:
-    """Where the start comes from, with the filter and the chopper that were given."""
+    """Origin of the starting settings, with the filter and the chopper that were given."""
     of_file = loaded.method is not None and loaded.method.name == start.name
     source = f"settings of {setup.config}" if of_file else f"defaults of {start.name}"
     blocks = {"filter": (loaded.filter, start.reference), "chopper": (loaded.chopper, start.chopper)}
@@ -297,6 +302,9 @@ def _sentences(record: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
     if record["start"]["outside"]:
         names = ", ".join(record["start"]["outside"])
         lines.append(f"The start lies outside the range of {names}: the first trial is the nearest point.")
+    if chosen["at_edge"]:
+        names = ", ".join(chosen["at_edge"])
+        lines.append(f"The search ended at the edge of the range of {names}: a wider one may hold better.")
     for name in record["objectives"]:
         values = chosen["scores"][name]
         lines.append(f"{name}: {_SAYS[values['verdict']]}")

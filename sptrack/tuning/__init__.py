@@ -6,9 +6,9 @@ or in pieces.
 """
 
 from sptrack.tuning.evaluation import OBJECTIVES, Task, evaluate
-from sptrack.tuning.plan import Budget, Plan, Search
+from sptrack.tuning.plan import Budget, Plan, Search, parse_limits
 from sptrack.tuning.result import Found, hold_out, search, tune, tuning_dataset, tuning_record
-from sptrack.tuning.space import RANGES, Choice, Range, default_space, parse_space
+from sptrack.tuning.space import RANGES, Choice, Range, default_space, edges, parse_space
 
 __all__ = [
     "OBJECTIVES",
@@ -21,8 +21,10 @@ __all__ = [
     "Search",
     "Task",
     "default_space",
+    "edges",
     "evaluate",
     "hold_out",
+    "parse_limits",
     "parse_space",
     "search",
     "tune",

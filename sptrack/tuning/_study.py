@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sptrack.errors import ParameterError
 from sptrack.files import SESSION, FileLock, is_alive
 from sptrack.tuning._journal import Journal, check_journal
-from sptrack.tuning.evaluation import Scores, evaluate
+from sptrack.tuning.evaluation import Scores, evaluate, excess
 from sptrack.tuning.plan import Plan, difference
 from sptrack.tuning.space import Choice, Range, Value, start_point, with_point
 from sptrack.tuning.trials import Trial
@@ -34,6 +34,8 @@ from sptrack.tuning.trials import Trial
 NAME = "sptrack"
 """Name of the study in its journal, and of the attribute that holds the plan."""
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+_LIMITS = "limits"
+"""Name of the constraint: largest excess over a limit."""
 _FEWEST_FOR_IMPORTANCE = 10
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 """Signals whose handlers may raise; a command's alarm repeats what was lost."""
@@ -206,12 +208,20 @@ class Worker:
 
     def _run(self, trial: optuna.Trial) -> None:
         search, tuned = self._plan.search, dict(trial.params)
-        several = len(search.objectives) > 1 or search.prune == "none"
+        prunes = len(search.objectives) == 1 and search.prune != "none"
         reports = count()
 
+        def hold(scores: Scores, *, whole: bool = True) -> None:
+            over = excess(scores, search.limits, whole=whole)
+            if over > 0:
+                trial.set_constraint(_LIMITS, over)
+                raise optuna.TrialPruned
+
         def watch(scores: Scores) -> None:
-            trial.report(float(scores[search.objectives[0]].mean()), next(reports))
-            if trial.should_prune():
+            if prunes:
+                trial.report(float(scores[search.objectives[0]].mean()), next(reports))
+            hold(scores, whole=search.prune != "steps")
+            if prunes and trial.should_prune():
                 raise optuna.TrialPruned
 
         try:
@@ -221,8 +231,9 @@ class Worker:
                 self._plan.task,
                 self._plan.budget.tuning_seeds,
                 by_steps=search.prune == "steps",
-                watch=None if several else watch,
+                watch=watch if prunes or search.limits else None,
             )
+            hold(scores)
         except optuna.TrialPruned:
             self._tell(trial, state=TrialState.PRUNED)
         except ParameterError as error:
@@ -269,9 +280,10 @@ class Worker:
 
     def _plain(self, trial: FrozenTrial, known: Sequence[FrozenTrial]) -> Trial:
         reports = trial.intermediate_values
+        state = _STATES.get(trial.state, "running")
         return Trial(
             slot=_slot(trial, known),
-            state=_STATES.get(trial.state, "running"),
+            state="excluded" if trial.constraints.get(_LIMITS, 0.0) > 0 else state,
             point=_point(self._plan.space, trial.params),
             scores=dict(trial.user_attrs.get("scores", {})),
             seen=float(reports[max(reports)]) if reports else float("nan"),

@@ -1,6 +1,6 @@
 """Errors and costs of a method on a set of problems, the objectives of tuning and of Pareto views."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ OBJECTIVES: dict[str, str] = {
 """Objectives of a search, with units: |W - W*|^2 and |Q - symmetric point|^2, means over the weights and the
 last tenth of the steps; pulses, reads, programming events and cost of a whole run, W and P together,
 calibration included, per weight of the problem."""
+_ERRORS = ("w", "q")
+"""Objectives that can fall as a run goes on; all others count up."""
 STRETCHES = 5
 """Parts into which a run is cut: between them it can be watched, and an interrupt is noticed."""
 
@@ -131,6 +133,15 @@ def evaluate(
             if watch is not None and k + 1 < len(seeds):
                 watch(_scores(trackers, task))
     return _scores(trackers, task)
+
+
+def excess(scores: Scores, limits: Mapping[str, float], *, whole: bool = True) -> float:
+    """Largest excess over a limit on any problem, relative to the limit; 0 if all are kept.
+
+    Not ``whole``: of runs that have not ended, whose counts alone can be held against a limit.
+    """
+    known = [name for name in limits if whole or name not in _ERRORS]
+    return max([0.0, *(float(scores[name].max()) / limits[name] - 1.0 for name in known)])
 
 
 def stretches(steps: int) -> list[int]:

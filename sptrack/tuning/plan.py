@@ -1,7 +1,7 @@
 """Plan of a search of settings: its start, the settings varied, the objectives and the effort."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -10,9 +10,9 @@ from sptrack.errors import ParameterError, nearest
 from sptrack.results import json_text
 from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
-from sptrack.tuning.evaluation import Task, check_objectives
+from sptrack.tuning.evaluation import OBJECTIVES, Task, check_objectives
 from sptrack.tuning.space import Choice, Range, check_space, default_space
-from sptrack.values import as_seed, check_choice, check_whole
+from sptrack.values import as_seed, check_choice, check_number, check_whole
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("seeds", "steps", "none")
@@ -21,7 +21,8 @@ HELD_OUT = 100
 FINAL_SEEDS = 10
 """Further problems on which the finalists are run."""
 FILE_KEYS = (
-    "objective", "sampler", "prune", "trials", "seeds", "finalists", "held_out", "seed", "steps", "vary"
+    "objective", "limit", "sampler", "prune", "trials", "seeds", "finalists", "held_out", "seed", "steps",
+    "vary",
 )  # fmt: skip
 """Keys of the table [tune] of a file."""
 
@@ -36,6 +37,8 @@ class Search:
         Settings by name to `Range` or `Choice`; empty: those of the method's factory over default ranges.
     objectives : tuple of str
         Names of `OBJECTIVES`, all to be made small; with more than one the front is kept.
+    limits : mapping
+        Names of `OBJECTIVES` to the largest value on any problem; trials above are excluded.
     sampler : str
         "tpe": tree-structured Parzen estimator, after ten random trials; "random".
     prune : str
@@ -47,12 +50,16 @@ class Search:
 
     space: Mapping[str, Range | Choice] = field(default_factory=dict)
     objectives: tuple[str, ...] = ("w",)
+    limits: Mapping[str, float] = field(default_factory=dict)
     sampler: str = "tpe"
     prune: str = "seeds"
 
     def __post_init__(self) -> None:
         for name, choices in (("sampler", SAMPLERS), ("prune", PRUNERS)):
             check_choice(name, getattr(self, name), choices)
+        for name, limit in self.limits.items():
+            check_choice("limit", name, OBJECTIVES)
+            check_number(f"limit of {name}", limit, above=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +142,8 @@ class Plan:
     budget: Budget = Budget()
 
     def __post_init__(self) -> None:
-        check_objectives(self.search.objectives, self.start, self.task.problem)
+        limited = [name for name in self.search.limits if name not in self.search.objectives]
+        check_objectives((*self.search.objectives, *limited), self.start, self.task.problem)
         check_space(self.space, self.start)
 
     @property
@@ -157,6 +165,7 @@ class Plan:
             "cost": self.task.cost,
             "vary": {name: asdict(range_) for name, range_ in self.space.items()},
             "objectives": self.search.objectives,
+            "limits": dict(self.search.limits),
             "sampler": self.search.sampler,
             "prune": self.search.prune,
             "seeds": self.budget.seeds,
@@ -180,9 +189,10 @@ def difference(one: Any, other: Any, name: str = "") -> str:
 def table_values(table: Any, where: str) -> dict[str, Any]:
     """Values of a table [tune] of a file, checked for names and types.
 
-    Keys: those of `FILE_KEYS`; ``objective`` a name or a list of names, ``vary`` a table of settings with
-    texts as on the command line ("1e-3:0.1"), lists of two numbers or of choices, or true for the default
-    range. ``vary`` comes back as texts of the command line, ``objective`` as a tuple.
+    Keys: those of `FILE_KEYS`; ``objective`` a name or a list of names, ``limit`` a table of numbers,
+    ``vary`` a table of settings with texts as on the command line ("1e-3:0.1"), lists of two numbers or of
+    choices, or true for the default range. ``vary`` and ``limit`` come back as texts of the command line,
+    ``objective`` as a tuple.
 
     Raises
     ------
@@ -200,6 +210,8 @@ def table_values(table: Any, where: str) -> dict[str, Any]:
             )
         if key == "vary":
             values[key] = _vary_texts(value, where)
+        elif key == "limit":
+            values[key] = _limit_texts(value, where)
         elif key == "objective":
             values[key] = _names(value, where)
         else:
@@ -215,6 +227,35 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ParameterError(f"{where}: tune.objective must be a name or a list of names, got {value!r}")
     return tuple(names)
+
+
+def parse_limits(texts: Iterable[str]) -> dict[str, float]:
+    """Limits from texts such as "pulses=2e4".
+
+    Raises
+    ------
+    ParameterError
+        A text of another form, a limit given twice.
+    """
+    limits: dict[str, float] = {}
+    for text in texts:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if name in limits:
+            raise ParameterError(f"limit of {name} must be given once, got it twice")
+        try:
+            limits[name] = float(value)
+        except ValueError as error:
+            raise ParameterError(f"limit must be NAME=NUMBER, got {text!r}") from error
+    return limits
+
+
+def _limit_texts(table: Any, where: str) -> tuple[str, ...]:
+    numbers = isinstance(table, Mapping) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in table.values()
+    )
+    if not numbers:
+        raise ParameterError(f"{where}: tune.limit must be a table of numbers, got {table!r}")
+    return tuple(f"{name}={value!r}" for name, value in table.items())
 
 
 def _vary_texts(table: Any, where: str, prefix: str = "") -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from sptrack.results import dataset, provenance
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import problem
 from sptrack.tracking.run import Tracker
-from sptrack.tuning.evaluation import OBJECTIVES, Scores, evaluate
+from sptrack.tuning.evaluation import OBJECTIVES, Scores, evaluate, excess
 from sptrack.tuning.plan import Plan
-from sptrack.tuning.space import CHOICES, moved, read_setting, start_point, with_point
+from sptrack.tuning.space import CHOICES, edges, moved, read_setting, start_point, with_point
 from sptrack.tuning.trials import Trial, best_trials
 
 if TYPE_CHECKING:
@@ -132,7 +132,9 @@ def search(plan: Plan, study: Path | None = None, progress: Progress | None = No
     if "complete" not in states:
         if study is not None and made and "running" not in states:
             study.unlink()
-        reason = next((trial.reason for trial in trials if trial.reason), "all are still running")
+        limits = ", ".join(f"{name} {limit:g}" for name, limit in plan.search.limits.items())
+        other = f"{limits} exceeded" if "excluded" in states else "all are still running"
+        reason = next((trial.reason for trial in trials if trial.reason), other)
         raise ParameterError(f"study without a complete trial ({len(trials)} tried): {reason}")
     finals = _finals(plan, trials, progress)
     winner = min(finals, key=finals.__getitem__, default=None)
@@ -142,19 +144,28 @@ def search(plan: Plan, study: Path | None = None, progress: Progress | None = No
 
 
 def _finals(plan: Plan, trials: Sequence[Trial], progress: Progress | None) -> dict[int, float]:
-    """Objective on the final seeds of the first trial and of the best on the tuning seeds, by slot."""
+    """Objective on the final seeds of the first trial and of the best on the tuning seeds, by slot.
+
+    Trials that exceed a limit there make room for the next best.
+    """
     name, *others = plan.search.objectives
     if others or not plan.budget.finalists:
         return {}
     complete = [trial for trial in trials if trial.state == "complete"]
-    ranked = sorted(complete, key=lambda trial: trial.scores[name])[: plan.budget.finalists]
-    finalists = [trial for trial in complete if trial.slot == 0 and trial not in ranked] + ranked
-    values = {}
-    for k, trial in enumerate(finalists):
+    ranked = sorted(complete, key=lambda trial: trial.scores[name])
+    first = [trial for trial in complete if trial.slot == 0 and trial not in ranked[: plan.budget.finalists]]
+    values: dict[int, float] = {}
+    wanted = plan.budget.finalists + len(first)
+    for trial in (*first, *(one for one in ranked if one not in first)):
+        if len(values) == min(wanted, len(complete)):
+            break
         if progress is not None:
-            progress(plan.budget.trials + k, plan.budget.trials + len(finalists))
-        method = with_point(plan.start, trial.point)
-        values[trial.slot] = float(evaluate(method, plan.task, plan.budget.final_seeds)[name].mean())
+            progress(plan.budget.trials + len(values), plan.budget.trials + wanted)
+        scores = evaluate(with_point(plan.start, trial.point), plan.task, plan.budget.final_seeds)
+        if not excess(scores, plan.search.limits):
+            values[trial.slot] = float(scores[name].mean())
+    if not values:
+        raise ParameterError("no trial within the limits on further problems: raise limits, trials or seeds")
     return values
 
 
@@ -275,24 +286,25 @@ def verdict(low: float, high: float) -> str:
 def tuning_record(found: Found, data: "xr.Dataset") -> dict[str, Any]:
     """Outcome of tuning as plain data for tables and JSON.
 
-    Keys: ``method``, ``problem``, ``steps``, ``objectives``, ``start`` (its ``source``, ``settings`` and
-    those ``outside`` of their range),
-    ``trials`` (how many in which state), ``tuning_seeds``, ``final_seeds``, ``held_out_seeds``, ``chosen`` (a
-    trial), ``importance``, and ``candidates``, a list with ``trial``, ``settings`` (per name ``start``,
-    ``tuned``, ``moved``: their ratio) and ``scores`` (per score ``tuning``, the mean over the tuning seeds;
-    ``start`` and ``tuned``, means over the held-out ones; ``difference`` with its interval
-    ``difference_ci``; ``verdict``).
+    Keys: ``method``, ``problem``, ``steps``, ``objectives``, ``limits``, ``start`` (its ``source``,
+    ``settings`` and those ``outside`` of their range), ``trials`` (how many in which state),
+    ``tuning_seeds``, ``final_seeds``, ``held_out_seeds``, ``chosen`` (a trial), ``importance``, and
+    ``candidates``, a list with ``trial``, ``at_edge`` (settings at an end of their range, see `edges`),
+    ``settings`` (per name ``start``, ``tuned``, ``moved``: their ratio) and ``scores`` (per score ``tuning``,
+    the mean over the tuning seeds; ``start`` and ``tuned``, means over the held-out ones; ``difference`` with
+    its interval ``difference_ci``; ``verdict``).
     """
     nearest = start_point(found.plan.space, found.plan.start)
     settings = {name: read_setting(found.plan.start, name) for name in nearest}
     plan, states = found.plan, [trial.state for trial in found.trials]
-    counts = {name: states.count(name) for name in ("complete", "pruned", "failed", "running")}
+    counts = {name: states.count(name) for name in ("complete", "pruned", "excluded", "failed", "running")}
     pairs = zip(found.best, found.methods[1:], strict=True)
     return {
         "method": plan.start.name,
         "problem": plan.task.problem,
         "steps": plan.task.steps,
         "objectives": list(plan.search.objectives),
+        "limits": dict(plan.search.limits),
         "start": {
             "source": plan.source,
             "settings": settings,
@@ -329,4 +341,5 @@ def _candidate(found: Found, data: "xr.Dataset", k: int, trial: Trial, method: M
             "difference_ci": [low, high],
             "verdict": verdict(low, high),
         }
-    return {"trial": trial.slot, "settings": settings, "scores": scores}
+    at_edge = list(edges(plan.space, trial.point))
+    return {"trial": trial.slot, "at_edge": at_edge, "settings": settings, "scores": scores}

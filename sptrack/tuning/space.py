@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sptrack.blocks import Block, Chopper, PeriodicChopper
+from sptrack.blocks import Block, Chopper, GrowingBoxcar, PatternChopper, PeriodicChopper
 from sptrack.blocks.settings import PRIORS, ObserverSettings
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.methods import ESTIMATORS, METHODS, SOURCES, Method, with_settings
@@ -17,10 +17,11 @@ _OBSERVER = ("prior", "weight", "limit", "floor", "sent", "drive", "weight_bits"
 _TRANSFER = ("every", "threshold", "keep", "max_pulses", "by_column", "forget")
 _CHOPPER = ("p", "half_period", "scope")
 _OWN = ("alpha", "beta", "gamma", "eta", "pulses", "bits", "reference", "estimator", "sync", "direct")
-SETTINGS = (*_OWN, *_CHOPPER, *_TRANSFER, *_OBSERVER, "tail")
+SETTINGS = (*_OWN, *_CHOPPER, *_TRANSFER, *_OBSERVER, "tail", "periods")
 """Settings that can be varied by name: the keywords of the factories, the spellings of `with_settings`, the
-fields of `Transfer` and `ObserverSettings`. ``tail`` is eta/p: eta = min(tail p, 1), as in AGAD. ``beta`` of
-a method with an observer is per step, as in its factory: a transfer takes it times the steps in between.
+fields of `Transfer` and `ObserverSettings`. ``tail`` is eta/p: eta = min(tail p, 1), as in AGAD. ``periods``
+makes the filter a mean over so many whole periods of a chopper whose signs repeat. ``beta`` of a method with
+an observer is per step, as in its factory: a transfer takes it times the steps in between.
 Besides these, ``filter.NAME`` and ``chopper.NAME`` are the numbers of the method's own blocks."""
 _PLACES = {"chop.probability": "p", "chop.half_period": "half_period", "chop.scope": "scope"}
 _PLACES |= {f"transfer.{name}": name for name in _TRANSFER}
@@ -34,10 +35,19 @@ CHOICES: dict[str, tuple[Value, ...]] = {
 }
 """Settings that are not numbers, with all their values."""
 _BITS = ("bits", "weight_bits", "point_bits")
-_MULTIPLES = {"pulses": 2, "half_period": 1, "every": 1, "max_pulses": 1} | dict.fromkeys(_BITS, 1)
-_MAKERS = {"filter": ("eta", "tail", "estimator", *_OBSERVER), "chopper": _CHOPPER}
+_MULTIPLES = {"pulses": 2, "half_period": 1, "periods": 1, "every": 1, "max_pulses": 1} | dict.fromkeys(
+    _BITS, 1
+)
+_MAKERS = {"filter": ("eta", "tail", "periods", "estimator", *_OBSERVER), "chopper": _CHOPPER}
 """Settings that can make the filter or the chopper of a method anew."""
 _FORM = "LOW:HIGH, with :log or :linear if need be"
+EDGE = 0.02
+"""Share of the width of a range, on its scale, within which of an end a value lies at the edge."""
+_EXCLUDING = (
+    ("p", "half_period"),
+    ("eta", "tail"),
+    *((one, "periods") for one in ("eta", "tail", "estimator")),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +126,7 @@ RANGES: dict[str, Range] = {
     "p": Range(low=3e-4, high=0.3),
     "half_period": Range(low=2, high=5000, multiple=1),
     "tail": Range(low=0.2, high=10.0),
+    "periods": Range(low=1, high=8, multiple=1),
     "every": Range(low=1, high=64, multiple=1),
     "threshold": Range(low=1e-4, high=0.1),
     "keep": Range(low=0.0, high=1.0, log=False),
@@ -184,6 +195,11 @@ def read_setting(method: Method, name: str) -> Value:
         return _read_chopper(method, name)
     if name == "tail":
         return method.eta / method.flips if method.flips else 0.0
+    if name == "periods":
+        boxcar, chopper = method.filter, method.chopper
+        if isinstance(boxcar, GrowingBoxcar) and isinstance(chopper, PatternChopper):
+            return round(boxcar.length / chopper.period)
+        return 0
     if name == "beta" and method.observer is not None:
         return method.beta / method.transfer.every
     if name == "reference":
@@ -210,7 +226,7 @@ def with_point(base: Method, point: Mapping[str, Value]) -> Method:
     """``base`` with the settings of ``point``.
 
     ``p`` makes the chopper random, ``half_period`` periodic, and neither moves eta; ``tail`` sets it to
-    min(tail p, 1).
+    min(tail p, 1); ``periods`` makes the filter a mean over whole periods of the chopper.
 
     Raises
     ------
@@ -227,7 +243,7 @@ def with_point(base: Method, point: Mapping[str, Value]) -> Method:
     moved_by: dict[str, Any] = {name: named.pop(name) for name in _TRANSFER if name in named}
     transfer = replace(base.transfer, **moved_by)
     observer = {name: named.pop(name) for name in _OBSERVER if name in named}
-    tail = named.pop("tail", None)
+    tail, periods = named.pop("tail", None), named.pop("periods", None)
     if "reference" in blocks and named.get("reference") == "filter":
         del named["reference"]
     given: dict[str, Any] = {**blocks, **named, "transfer": transfer}
@@ -242,6 +258,10 @@ def with_point(base: Method, point: Mapping[str, Value]) -> Method:
     if base.observer is not None and {"beta", "every"} & set(point):
         given["beta"] = float(point.get("beta", read_setting(base, "beta"))) * transfer.every
     made = with_settings(base, **given)
+    if periods is not None:
+        if not isinstance(made.chopper, PatternChopper):
+            raise ParameterError(f"periods needs a chopper whose signs repeat, got {made.chopper or 'none'}")
+        return replace(made, reference=GrowingBoxcar.over(made.chopper, int(periods)))
     return made if tail is None else with_settings(made, eta=min(float(tail) * made.flips, 1.0))
 
 
@@ -375,22 +395,26 @@ def check_space(space: Space, method: Method) -> None:
     Raises
     ------
     ParameterError
-        No setting; both p and half_period, or both eta and tail; a tail without a random chopper; a setting
-        that has no effect on the method; settings that `Method` refuses at an end of their range.
+        No setting; two that set the same thing (p and half_period; two of eta, tail and periods); a tail
+        without a random chopper; a setting that has no effect on the method; settings that `Method` refuses
+        at an end of their range.
     """
     if not space:
         raise ParameterError(f"{method.name}: no setting to vary; choose from {', '.join(SETTINGS)}")
-    for one, other in (("p", "half_period"), ("eta", "tail")):
+    for one, other in _EXCLUDING:
         if one in space and other in space:
             raise ParameterError(f"{one} and {other} cannot both be varied: keep only one of them")
     if "tail" in space and not ({"p", "half_period"} & set(space) or method.flips):
         raise ParameterError(f"tail = eta/p of {method.name} needs a chopper probability p above 0: give one")
+    first: dict[str, Value] = (
+        {"half_period": _ends(space["half_period"])[0]} if "half_period" in space else {}
+    )
     for name in space:
         reason = _idle(name, space, method)
         if reason:
             raise ParameterError(f"{name} has no effect on {method.name}: {reason}")
         for value in _ends(space[name]):
-            with_point(method, {name: value})
+            with_point(method, (first if name == "periods" else {}) | {name: value})
     _refuse_twice_set(space, method)
 
 
@@ -419,7 +443,7 @@ def _idle(name: str, space: Space, method: Method) -> str:
         return ""
     if method.direct and name not in ("alpha", "direct"):
         return "gradient pulses go straight onto W"
-    if name in ("eta", "tail", "estimator", "sync", "bits") and not method.moving:
+    if name in ("eta", "tail", "periods", "estimator", "sync", "bits") and not method.moving:
         return "it has no reference filter"
     if name in _OBSERVER and not (method.observer is not None or "estimator" in space):
         return "it has no input-aware observer"
@@ -442,6 +466,22 @@ def start_point(space: Space, start: Method) -> dict[str, Value]:
         else:
             point[name] = value if value in range_.values else range_.values[0]
     return point
+
+
+def edges(space: Space, point: Mapping[str, Value]) -> tuple[str, ...]:
+    """Settings of a point at an end of their range, or within `EDGE` of it: a wider one may hold better.
+
+    The least multiple is no such end: no range goes below it.
+    """
+    found = []
+    for name, range_ in space.items():
+        if isinstance(range_, Range):
+            ends = range_.low, range_.high, float(point[name])
+            low, high, value = map(math.log, ends) if range_.log else ends
+            above = math.inf if 0 < range_.low == range_.multiple else value - low
+            if min(above, high - value) <= EDGE * (high - low):
+                found.append(name)
+    return tuple(found)
 
 
 def moved(space: Space, start: Method, end: Method) -> dict[str, float | None]:

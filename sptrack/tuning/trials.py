@@ -19,8 +19,8 @@ class Trial(NamedTuple):
     slot : int
         Place in the study.
     state : str
-        "complete", "pruned" (given up on the way), "failed" (its settings were refused) or "running" (of
-        another worker).
+        "complete", "pruned" (given up on the way), "excluded" (above a limit), "failed" (its settings were
+        refused) or "running" (of another worker).
     point : mapping
         Settings that are varied.
     scores : mapping

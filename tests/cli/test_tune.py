@@ -134,6 +134,18 @@ def test_again_into_the_same_folder_is_the_same(run, setup, tmp_path):
     assert (tmp_path / "made" / "tune.journal").read_bytes() == journal
 
 
+def test_a_limit_and_the_edge_of_a_range_are_told(run, setup):
+    words = ("--config", setup, *AMOUNT, "--vary", "alpha=1e-3:0.1", "every=2:3")
+    record = json.loads(run(*words, "--limit", "pulses=1500", "--json")[1])
+    assert record["limits"] == {"pulses": 1500.0}
+    (candidate,) = record["candidates"]
+    assert candidate["scores"]["pulses"]["tuning"] <= 1500
+    assert record["trials"]["excluded"] > 0
+    assert candidate["at_edge"] == ["every"]
+    _, text, _ = run(*words, "--limit", "pulses=1500")
+    assert "The search ended at the edge of the range of every" in " ".join(text.split())
+
+
 @pytest.mark.usefixtures("without_figures")
 def test_a_front_has_a_file_for_each_of_its_methods(run, setup, tmp_path):
     out = tmp_path / "made"
@@ -218,6 +230,8 @@ def test_ctrl_c_keeps_the_study(run, setup, tmp_path):
     [
         (["--method", "erider"], "did you mean 'e-rider'"),
         (["--vary", "alpa"], "did you mean 'alpha'"),
+        (["--limit", "pulse=1"], "did you mean 'pulses'"),
+        (["--limit", "pulses"], "NAME=NUMBER"),
         (["--vary", "alpha=0.1:0.01"], "alpha: range must be finite"),
         (["--vary", "alpha=0.1:0.1"], "alpha: range must be finite"),
         (["--objective", "v"], "objective 'v'"),

@@ -8,7 +8,7 @@ import pytest
 from sptrack.blocks import EMA, Chain, CorrectedEMA, LastSample, PeriodMean
 from sptrack.errors import ParameterError
 from sptrack.tracking import ProblemSettings, method
-from sptrack.tuning import Budget, Plan, Search, Task, parse_space
+from sptrack.tuning import Budget, Plan, Search, Task, parse_limits, parse_space
 from sptrack.tuning.plan import difference, table_values
 
 PLAN = Plan(start=method("e-rider"))
@@ -32,6 +32,7 @@ def test_trials_and_held_out_problems_do_not_fix_the_trials():
         ({"search": Search(objectives=("q",))}, "objectives"),
         ({"search": Search(sampler="random")}, 'sampler: "tpe" there, "random" here'),
         ({"search": Search(space=parse_space(["eta"], method("e-rider")))}, "vary.alpha"),
+        ({"search": Search(limits={"pulses": 1e4})}, "limits.pulses: null there, 10000.0 here"),
         ({"budget": Budget(seeds=5)}, "seeds: 4 there, 5 here"),
         ({"budget": Budget(seed=1)}, "seed: 0 there, 1 here"),
     ],
@@ -79,12 +80,26 @@ def test_refused_searches():
         Search(sampler="randon")
     with pytest.raises(ParameterError, match="did you mean 'steps'"):
         Search(prune="step")
+    with pytest.raises(ParameterError, match="unknown limit 'pulse'.*did you mean 'pulses'"):
+        Search(limits={"pulse": 1.0})
+    with pytest.raises(ParameterError, match="limit of pulses must be"):
+        Search(limits={"pulses": 0.0})
+    with pytest.raises(ParameterError, match="objective 'q'"):
+        Plan(start=method("residual"), search=Search(limits={"q": 1.0}))
+
+
+def test_limits_in_texts():
+    assert parse_limits(["pulses=2e4", "w = 0.1"]) == {"pulses": 2e4, "w": 0.1}
+    for bad, says in ((["pulses"], "NAME=NUMBER"), (["w=1", "w=2"], "given once")):
+        with pytest.raises(ParameterError, match=says):
+            parse_limits(bad)
 
 
 def test_a_table_of_a_file():
     table = {
         "trials": 30,
         "objective": "q",
+        "limit": {"pulses": 2e4},
         "sampler": "random",
         "vary": {
             "alpha": "1e-3:0.1",
@@ -98,6 +113,7 @@ def test_a_table_of_a_file():
     assert values == {
         "trials": 30,
         "objective": ("q",),
+        "limit": ("pulses=20000.0",),
         "sampler": "random",
         "vary": (
             "alpha=1e-3:0.1",
@@ -121,6 +137,8 @@ def test_a_table_of_a_file():
         ({"sampler": 1}, "a text"),
         ({"objective": [1]}, "a name or a list"),
         ({"vary": ["alpha"]}, "a table"),
+        ({"limit": {"pulses": True}}, "a table of numbers"),
+        ({"limit": 3}, "a table of numbers"),
         ({"vary": {"alpha": [1, 2, 3]}}, "choices or true"),
         ({"vary": {"alpha": False}}, "choices or true"),
         (3, "a table"),

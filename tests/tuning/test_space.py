@@ -13,6 +13,7 @@ from sptrack.blocks import (
     Chain,
     Chopper,
     CustomFilter,
+    GrowingBoxcar,
     LastSample,
     MaximumLengthChopper,
     ObserverSettings,
@@ -33,6 +34,7 @@ from sptrack.tuning.space import (
     check_space,
     default_range,
     default_space,
+    edges,
     moved,
     parse_space,
     read_setting,
@@ -55,6 +57,7 @@ def test_every_field_of_a_method_can_be_varied():
         "half_period",
         "scope",
         "tail",
+        "periods",
     } == set(SETTINGS)
     assert set(SETTINGS) == set(RANGES) | set(CHOICES)
 
@@ -217,6 +220,40 @@ def test_tail_sets_eta():
     made = with_point(method("e-rider"), {"p": 0.01, "tail": 3.0})
     assert made.eta == 0.03
     assert with_point(method("e-rider"), {"p": 0.2, "tail": 10.0}).eta == 1.0
+
+
+def test_periods_make_the_filter_a_mean_over_whole_periods():
+    start = method("e-rider")
+    made = with_point(start, {"half_period": 30, "periods": 3})
+    assert (made.chopper, made.filter) == (PeriodicChopper(half_period=30), GrowingBoxcar(length=180))
+    assert [read_setting(made, name) for name in ("half_period", "periods")] == [30, 3]
+    assert read_setting(start, "periods") == 0
+    check_space(parse_space(["half_period=10:100", "periods=1:4"], start), start)
+    with pytest.raises(ParameterError, match="signs repeat"):
+        check_space(parse_space(["periods=1:4"], start), start)
+    for other in ("eta", "tail=1:3"):
+        with pytest.raises(ParameterError, match="cannot both be varied"):
+            check_space(parse_space(["half_period=10:100", "periods=1:4", other], start), start)
+
+
+def test_points_at_an_edge_of_their_range():
+    """Within 2 % of the width on the scale of the range; the least multiple is none."""
+    space = parse_space(
+        ["alpha=1e-4:1e-2", "keep=0:1", "every=1:64", "half_period=10:100", "sync"], method("c-ttv2")
+    )
+    inside = {"alpha": 1e-3, "keep": 0.5, "every": 1, "half_period": 20, "sync": True}
+    assert edges(space, inside) == ()
+    for name, values in {
+        "alpha": (1.05e-4, 0.95e-2),
+        "keep": (0.015, 0.985),
+        "half_period": (10, 100),
+    }.items():
+        for value in values:
+            assert edges(space, inside | {name: value}) == (name,)
+    for name, values in {"alpha": (1.2e-4, 0.85e-2), "keep": (0.03, 0.97), "half_period": (11, 95)}.items():
+        for value in values:
+            assert edges(space, inside | {name: value}) == ()
+    assert edges(space, inside | {"every": 64, "alpha": 1e-4}) == ("alpha", "every")
 
 
 def test_texts():

@@ -243,6 +243,53 @@ def test_a_trial_is_given_up_when_worse_than_the_median(prune):
             assert one.seen == first > np.median(before)
 
 
+@pytest.mark.parametrize("prune", ["none", "seeds", "steps"])
+def test_trials_above_a_limit_are_excluded(prune):
+    """No trial that is kept, and no finalist, is above the limit on any of its problems."""
+    limit = 1500.0
+    asked = plan(prune=prune, limits={"pulses": limit})
+    found = search(asked)
+    states = {one.slot: one.state for one in found.trials}
+    assert {"complete", "excluded"} <= set(states.values())
+    for one in found.trials:
+        scores = evaluate(_study.with_point(START, one.point), TASK, range(3, 5))
+        within = scores["pulses"].max() <= limit
+        assert within if one.state == "complete" else True
+        assert not within if one.state == "excluded" else True
+    assert states[0] == "excluded"
+    for slot in found.finals:
+        tuned = _study.with_point(START, found.trials[slot].point)
+        assert evaluate(tuned, TASK, range(5, 15))["pulses"].max() <= limit
+    assert found.best[0].slot in found.finals
+    free = search(plan(prune="none", finalists=0))
+    assert [one.point for one in found.trials[:10]] == [one.point for one in free.trials[:10]]
+    assert [one.point for one in found.trials[11:]] != [one.point for one in free.trials[11:]]
+    record = tuning_record(found, tuning_dataset(found, hold_out(found)))
+    assert record["limits"] == {"pulses": limit}
+    assert record["trials"]["excluded"] == sum(state == "excluded" for state in states.values())
+
+
+def test_a_limit_that_no_trial_keeps(tmp_path):
+    with pytest.raises(ParameterError, match="without a complete trial.*pulses 1 exceeded"):
+        search(plan(trials=3, limits={"pulses": 1.0}), tmp_path / "a")
+
+
+def test_finalists_above_a_limit_make_room(monkeypatch):
+    """A limit that only the final problems exceed: trials above it are passed over for the next best."""
+    free = search(plan(prune="none"))
+    ranked = sorted(free.trials, key=lambda one: one.scores["w"])
+    refused = [one.point["alpha"] for one in ranked[:2]]
+
+    def scored(method, *words, **options):
+        scores = evaluate(method, *words, **options)
+        return scores | ({"pulses": scores["pulses"] + 1e6} if method.alpha in refused else {})
+
+    monkeypatch.setattr("sptrack.tuning.result.evaluate", scored)
+    found = search(plan(prune="none", limits={"pulses": 1e5}))
+    assert set(free.finals) - {0} == {one.slot for one in ranked[:2]} - {0}
+    assert set(found.finals) - {0} == {one.slot for one in ranked[2:4]} - {0}
+
+
 def test_settings_that_are_refused_are_failed_trials():
     """Rates of 1e6 pulses per unit and more, here beta of 1000, are refused; the buffer sends 31 at most."""
     buffered = method("tt-v2")
