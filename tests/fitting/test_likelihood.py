@@ -157,6 +157,20 @@ def alternating(steps, count=200_000, read_noise=0.02, cycle_noise=0.5, start=-0
     return PulseResponse(readings=readings, pulses=np.tile([1, -1], count // 2))
 
 
+def test_windows_of_ramps_in_one_direction_each_are_kept():
+    """A run without down pulses says nothing of down steps, neither that they are too small."""
+    rise = np.linspace(-0.9, 0.9, 150)
+    noise = 0.002 * np.random.default_rng(3).normal(size=80 * 150)
+    response = PulseResponse(
+        readings=np.tile(np.r_[rise, -rise], 40) + noise,
+        pulses=np.repeat(np.tile([1, -1], 40), 150),
+        runs=np.repeat(np.arange(80), 150),
+    )
+    short = thinned(response, 1000)
+    assert short.readings.size <= 1100
+    assert min(np.sum(np.asarray(short.pulses) > 0), np.sum(np.asarray(short.pulses) < 0)) > 100
+
+
 def near(found, truth, ends):
     """Within 4 standard errors, a 95 % interval being 3.92 of them wide."""
     return abs(found - truth) < 4 * (ends[1] - ends[0]) / 3.92
