@@ -19,13 +19,15 @@ with Wilson intervals of +- 1.5 % (1000 repeats) and +- 4 % (200):
   tell it from the read-dominated cell, and one interval has to serve both.
 """  # noqa: D400
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from sptrack.fitting.coverage import Coverage, Setting, coverage
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
-from sptrack.results import dataset, provenance
+from sptrack.plotting.style import BLUE, VERMILLION, headline, house_style, label, new_figure
+from sptrack.results import dataset, provenance, read_provenance
 
 SETTINGS = {
     "balanced": Setting(readings=150, read_noise=0.02, cycle_noise=1.0),
@@ -42,6 +44,7 @@ SETTINGS = {
 REPEATS = {"balanced": 1000, "few readings": 1000, "read-dominated": 1000}
 """Repeats by setting; 200 for the others."""
 _REPEATS = 200
+_BAND, _NOMINAL = (93.0, 97.0), 95.0
 _NAN = float("nan")
 _NONE = Coverage(
     covered=_NAN, covered_ci=(_NAN, _NAN), below=_NAN, above=_NAN, bias=_NAN, scatter=_NAN, missing=_NAN
@@ -66,13 +69,13 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         for k, (name, setting) in enumerate(chosen.items())
     ]
     over = ("setting", "parameter")
-    variables = {
+    variables: dict[str, Any] = {
         name: (over, [[getattr(one.get(key, _NONE), name) for key in NAMES] for one in found], {"units": "1"})
         for name in ("covered", "below", "above", "bias", "scatter", "missing")
     }
     ends = [[one.get(key, _NONE).covered_ci for key in NAMES] for one in found]
     variables["covered_ci"] = ((*over, "end"), ends, {"units": "1"})
-    coordinates = {
+    coordinates: dict[str, Any] = {
         "setting": (("setting",), list(chosen), {}),
         "parameter": (("parameter",), list(NAMES), {}),
     }
@@ -85,39 +88,40 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     )
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Coverage of every parameter in every setting, over the band of 93 to 97 %."""
-    figure = new_figure(11.0, 5.6)
-    ax = figure.subplots()
-    names = data["parameter"].values.tolist()
-    x = np.arange(len(names), dtype=float)
-    ax.axhspan(93, 97, color="#dfeedd", label="93 to 97 %")
-    ax.axhline(95, color=GREY, linewidth=0.9, linestyle="--", label="nominal 95 %")
-    shifts = np.linspace(-0.3, 0.3, data.sizes["setting"])
-    for k, (shift, one) in enumerate(zip(shifts, data.transpose("setting", ...).setting.values, strict=True)):
-        part = data.sel(setting=one)
-        value = 100 * part["covered"].values
-        bars = np.abs(100 * part["covered_ci"].values.T - value)
-        ax.errorbar(
-            x + shift,
-            value,
-            bars,
-            fmt="os^vD"[k % 5],
-            color=COLOURS[k % 5],
-            markerfacecolor=COLOURS[k % 5] if k < 5 else "white",
-            markersize=5,
-            capsize=2,
-            label=str(one),
-        )
-    for edge in x[:-1] + 0.5:
-        ax.axvline(edge, color="#dddddd", linewidth=0.8)
-    ax.set_xticks(x, [name.replace("_", " ") for name in names])
-    ax.set_ylim(min(88.0, 100 * float(data["covered_ci"].min(skipna=True)) - 1), 100.5)
-    ax.legend(fontsize=9, ncols=4, loc="lower left")
-    label(
-        ax,
-        "How often 95 % intervals hold the truth (points with Wilson intervals)",
-        "",
-        "repeats covered (%)",
+    """Coverage of every parameter, a panel each, in every setting; red where it is clear of 95 %."""
+    names, settings = data["parameter"].values.tolist(), data["setting"].values.tolist()
+    covered, ends = 100 * data["covered"], 100 * data["covered_ci"]
+    short, beyond = ends.isel(end=1) < _NOMINAL, ends.isel(end=0) > _NOMINAL
+    count = int(covered.count())
+    repeats = read_provenance(data)["parameters"]["repeats"]
+    figure = new_figure(7.2, 1.9 + 0.36 * len(settings))
+    headline(
+        figure,
+        f"{count - int(short.sum()) - int(beyond.sum())} of {count} coverages agree with the nominal 95 %: "
+        f"{int(short.sum())} fall short, {int(beyond.sum())} go beyond",
+        "Share of fits whose interval holds the truth, with Wilson 95 % intervals; fits per setting: "
+        f"{min(repeats.values()):,} to {max(repeats.values()):,}. Grey band: 93 to 97 %. Red: clear of 95 %.",
     )
+    axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    lowest = min(88.0, float(ends.min()) - 1.0)
+    for ax, name in zip(axes, names, strict=True):
+        ax.axvspan(*_BAND, color="#e3e3e3", linewidth=0)
+        for y, one in enumerate(settings):
+            place = {"setting": one, "parameter": name}
+            value = float(covered.sel(place))
+            if not np.isfinite(value):
+                continue
+            low, high = ends.sel(place).values
+            colour = VERMILLION if bool(short.sel(place)) or bool(beyond.sel(place)) else BLUE
+            ax.plot([low, high], [y, y], color=colour, linewidth=1.4)
+            ax.plot(value, y, "o", color=colour, markersize=4.5)
+        ax.set_xlim(lowest, 100.5)
+        ax.set_xticks([85, 95])
+        label(ax, name.replace("_", "\n"), "", "")
+        ax.title.set_fontsize(9.5)
+    axes[0].set_yticks(range(len(settings)), settings)
+    axes[0].invert_yaxis()
+    axes[len(names) // 2].set_xlabel("fits whose interval holds the truth (%)")
     return figure

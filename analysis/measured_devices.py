@@ -20,6 +20,7 @@ them redraws the dataset of the gallery and says so in the title.
 
 import os
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from sptrack.errors import ParameterError
 from sptrack.fitting import fit_responses, read_measurement, to_device
 from sptrack.fitting.lookup import read_lookup, table_device
 from sptrack.fitting.report import verdict
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import BLUE, GREEN, GREY, VERMILLION, headline, house_style, label, new_figure
 from sptrack.results import dataset, load, provenance
 
 FOLDER = Path("devices")
@@ -43,6 +44,8 @@ RESPONSES = {
 TABLES = {"ENODe, table": "crosssim_enode", "RRAM 1.5 V, table": "xbtorch_rram"}
 _POINTS = 65
 _WIDE = 0.5
+_COLUMNS = 44
+_LOOKS = (("up", BLUE), ("down", VERMILLION))
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
@@ -146,48 +149,51 @@ def _dataset(rows: list[dict[str, Any]]) -> xr.Dataset:
     )
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
     """Mean steps over the range of every set, with its symmetric point, and what is known of it in words."""
     count = data.sizes["set"]
-    figure = new_figure(7.2, 2.4 + 1.9 * ((count + 1) // 2))
-    axes = figure.subplots((count + 1) // 2, 2, sharex=True, squeeze=False).ravel()
-    for ax, name in zip(axes, data["set"].values.tolist(), strict=False):
-        one = data.sel(set=name)
-        for k, word in enumerate(("up", "down")):
-            ax.plot(
-                one["weight"], one["step"].sel(direction=word), color=COLOURS[k], linewidth=2.0, label=word
-            )
-        _mark_point(ax, one)
-        top = float(np.nanmax(one["step"]))
-        ax.set_ylim(0.0, 1.5 * top)
-        ax.set_xlim(-1.0, 1.0)
-        label(ax, name, "weight (-1 .. 1: the visited range)", "step / step at w = 0")
-        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-        ax.text(0.02, 0.98, _words(one), transform=ax.transAxes, va="top", fontsize=9, color=GREY, bbox=box)
-    for ax in axes[count:]:
-        ax.set_axis_off()
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles[:2], [f"mean step {name}" for name in names[:2]], loc="outside lower center", ncols=2
-    )
     width = data["interval"].isel(end=1) - data["interval"].isel(end=0)
     found = int((np.isfinite(data["symmetric_point"]) & ~(width > _WIDE)).sum())
-    title = f"{found} of {count} published sets determine a symmetric point"
-    more = f" ({data.attrs['redrawn']})" if "redrawn" in data.attrs else ""
-    figure.suptitle(title + more, x=0.01, ha="left", fontweight="bold", fontsize=13)
+    more = f" {data.attrs['redrawn'].capitalize()}." if "redrawn" in data.attrs else ""
+    figure = new_figure(7.2, 1.4 + 1.75 * count)
+    headline(
+        figure,
+        f"{found} of {count} published sets of readings or tables determine a symmetric point",
+        "Mean steps over the visited range, in steps at its middle. Dashed: symmetric point; band: its 95 % "
+        f"interval, open ends to the edge.{more}",
+    )
+    axes = figure.subplots(count, 2, sharex="col", squeeze=False, width_ratios=[1.25, 1.0])
+    for (ax, words), name in zip(axes, data["set"].values.tolist(), strict=True):
+        one = data.sel(set=name)
+        for (word, colour), side in zip(_LOOKS, one["step"].values, strict=True):
+            ax.plot(one["weight"], side, color=colour)
+            seen = np.flatnonzero(np.isfinite(side))
+            ax.annotate(
+                word, (one["weight"].values[seen[-1]], side[seen[-1]]), (4, 0), textcoords="offset points",
+                color=colour, va="center", annotation_clip=False,
+            )  # fmt: skip
+        _mark_point(ax, one)
+        ax.set_ylim(0.0, 1.1 * float(np.nanmax(one["step"])))
+        ax.set_xlim(-1.0, 1.0)
+        label(ax, name, "", "step")
+        words.set_axis_off()
+        words.text(0.06, 1.0, _words(one), transform=words.transAxes, va="top", color=GREY, linespacing=1.4)
+    axes[-1, 0].set_xlabel("weight (-1 .. 1: the visited range)")
     return figure
 
 
 def _mark_point(ax: Any, one: xr.Dataset) -> None:
     """Symmetric point with its interval, where they are known; an open end reaches the edge."""
     value, ends = float(one["symmetric_point"]), one["interval"].values
-    if np.isfinite(ends).any():
-        ax.axvspan(*np.where(np.isfinite(ends), ends, [-1.0, 1.0]), color=COLOURS[2], alpha=0.15)
-    if np.isfinite(value):
-        ax.axvline(value, color=COLOURS[2], linestyle="--")
+    if np.isfinite(ends).any() and not np.all(np.abs(ends) > 1.0):
+        ax.axvspan(*np.where(np.isfinite(ends), ends, [-1.0, 1.0]), color=GREEN, alpha=0.15, linewidth=0)
+    if -1.0 < value < 1.0:
+        ax.axvline(value, color=GREEN, linestyle="--")
 
 
 def _words(one: xr.Dataset) -> str:
+    """Symmetric point and interval in the unit of the set, or why there is none; states, family, noises."""
     value, ends = float(one["symmetric_point"]), one["interval"].values
     low, high = float(one["low"]), float(one["high"])
     unit = str(one["unit"].values)
@@ -195,10 +201,21 @@ def _words(one: xr.Dataset) -> str:
     def text(weight: float) -> str:
         return f"{low + 0.5 * (weight + 1.0) * (high - low):.3g}" if np.isfinite(weight) else "open"
 
-    point = (
-        f"SP {text(value)} [{text(ends[0])}, {text(ends[1])}] {unit}" if np.isfinite(value) else "no SP told"
+    if not -1.0 < value < 1.0:
+        lines = []
+    elif np.isfinite(ends).any():
+        lines = [f"symmetric point {text(value)} {unit}", f"95 %: {text(ends[0])} to {text(ends[1])}"]
+    else:
+        lines = [f"symmetric point {text(value)} {unit}", "a table has no interval"]
+    said = str(one["verdict"].values)
+    if np.isfinite(ends).any() or not np.isfinite(value):
+        lines += wrap(f"not determined: {said}", _COLUMNS) if said != "determined" else []
+    lines += [
+        f"{low:.3g} to {high:.3g} {unit}",
+        f"{float(one['states']):.0f} states, {one['family'].values}",
+        f"noise per pulse {float(one['cycle_noise']):.2g} steps",
+    ]
+    read = float(one["read_noise"])
+    return "\n".join(
+        [*lines, f"reading noise {read:.2g} steps" if read else "reading noise not in the table"]
     )
-    if np.isfinite(value) and not np.isfinite(ends).any():
-        point = f"SP {text(value)} {unit}, no interval"
-    noise = f"cycle noise {float(one['cycle_noise']):.2g}, read noise {float(one['read_noise']):.2g} steps"
-    return f"{point}\n{float(one['states']):.0f} states, {one['family'].values}\n{noise}"

@@ -1,7 +1,6 @@
 """`sptrack fit`: files of measured pulse responses in, a device with intervals out."""
 
 import sys
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +11,24 @@ from cyclopts import Parameter
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._recipe import FileForm
+from sptrack.cli._show import Column, console, show_lines, show_next, show_pairs, show_table, show_verdict
 from sptrack.devices.config import device_to_toml
 from sptrack.errors import ParameterError, nearest
 from sptrack.fitting import FAMILIES, Measurement, ResponseFit, fit_responses, read_measurement, to_device
 from sptrack.fitting.lookup import StepTables, is_lookup, read_lookup, table_device
 from sptrack.fitting.recipe import Recipe, recipe_to_toml
-from sptrack.fitting.report import fit_lines, fit_report, look_lines, look_report, table_lines, table_report
+from sptrack.fitting.report import (
+    fit_notes,
+    fit_outcome,
+    fit_pairs,
+    fit_report,
+    fit_tables,
+    look_pairs,
+    look_report,
+    table_outcome,
+    table_pairs,
+    table_report,
+)
 from sptrack.results import json_text, output_folder, save, write_atomic
 
 
@@ -41,6 +52,8 @@ class Output:
     quiet: bool = False
 
 
+_SKETCH, _SCALE = 64, 14
+"""Columns of a picture in text, and those of the scale beside it."""
 _FORM, _OUTPUT = FileForm(), Output()
 
 
@@ -103,8 +116,19 @@ def _fit(measurement: Measurement, family: str | None, output: Output) -> None:
     if output.json:
         print(json_text(report | {"toml": device}), end="")
         return
-    _print(fit_lines(result))
-    _next(output)
+    print_fit(result, output)
+
+
+def print_fit(result: ResponseFit, output: Output) -> None:
+    """Print a fit: verdict, parameters, what was fitted and what is left open, the next step."""
+    to = console()
+    word, text = fit_outcome(result)
+    show_verdict(to, word, text, good=word == "FITTED")
+    for table in fit_tables(result):
+        columns = [Column(heading, rank, left=k == 0) for k, (heading, rank) in enumerate(table.headings)]
+        show_table(to, table.title, columns, table.rows)
+    show_pairs(to, [*fit_pairs(result), *fit_notes(result)])
+    show_next(to, _next(output))
 
 
 def _look(measurement: Measurement, output: Output) -> None:
@@ -129,17 +153,12 @@ def _look(measurement: Measurement, output: Output) -> None:
     marks = [
         {1: "/", -1: "\\"}.get(int(sign), ".") for sign in (first.pulses > 0) * 1 - (first.pulses < 0) * 1
     ]
-    drawn = sketch(measurement.in_unit(first.readings), marks)
+    to = console()
+    drawn = sketch(measurement.in_unit(first.readings), marks, width=min(_SKETCH, to.width - _SCALE))
     named = f" of cell {first.name}" if first.name else ""
-    _print(
-        [
-            *look_lines(measurement),
-            "",
-            f"readings{named} in time, / up, \\ down, {measurement.unit or 'no unit'}:",
-        ]
-    )
-    _print(drawn)
-    print("\nNext: sptrack fit, with the same files and options and without --look")
+    show_pairs(to, look_pairs(measurement))
+    show_lines(to, ["", f"readings{named} in time, / up, \\ down, {measurement.unit or 'no unit'}:", *drawn])
+    show_next(to, "sptrack fit, with the same files and options and without --look")
 
 
 def _tables(tables: StepTables, output: Output, look: bool) -> None:
@@ -160,8 +179,11 @@ def _tables(tables: StepTables, output: Output, look: bool) -> None:
     if output.json:
         print(json_text(report | {"toml": device_to_toml(device)}), end="")
         return
-    _print(table_lines(tables, device))
-    _next(output)
+    to = console()
+    word, text = table_outcome(tables, device)
+    show_verdict(to, word, text, good=word == "FITTED")
+    show_pairs(to, table_pairs(tables, device))
+    show_next(to, _next(output))
 
 
 def _say_where(output: Output) -> None:
@@ -169,16 +191,10 @@ def _say_where(output: Output) -> None:
         print(f"wrote {output.out}", file=sys.stderr)
 
 
-def _print(lines: list[str] | Iterator[str]) -> None:
-    for line in lines:
-        print(line)
-
-
-def _next(output: Output) -> None:
+def _next(output: Output) -> str:
     if output.out is None:
-        print("Next: --out DIR writes the device, for --device DIR/device.toml in every command")
-    else:
-        print(f"Next: sptrack calibrate --device {output.out / 'device.toml'}")
+        return "--out DIR writes the device, for --device DIR/device.toml in every command"
+    return f"sptrack calibrate --device {output.out / 'device.toml'}"
 
 
 def _write(result: ResponseFit, device: str, report: dict[str, Any], folder: Path) -> None:

@@ -116,8 +116,14 @@ class MeasuredDevice:
         return np.asarray(unpack(self.fitted.problem, self.fitted.theta[:, None]).coefficients[0, 0])
 
 
+def _rounded(count: float) -> int:
+    """A number of readings, rounded up to two digits."""
+    unit = 10 ** max(int(np.floor(np.log10(count))) - 1, 0)
+    return int(np.ceil(count / unit) * unit)
+
+
 def find_unidentified(
-    parameters: Mapping[str, Estimate], visited: tuple[float, float]
+    parameters: Mapping[str, Estimate], visited: tuple[float, float], readings: int = 0
 ) -> tuple[Unidentified, ...]:
     """Name the parameters whose interval is too wide or open, each with a reason of one line.
 
@@ -127,6 +133,9 @@ def find_unidentified(
         Estimates by name, as in `MeasuredDevice`.
     visited : tuple of float
         Lowest and highest state visited, weight units.
+    readings : int
+        Readings behind the estimates: the reason then says how many of the kind would do, as errors fall with
+        the root of their number.
     """
     found = []
     for name, (value, low, high) in parameters.items():
@@ -145,6 +154,10 @@ def find_unidentified(
                 reason = f"{low:.3g} to {high:.3g} (95 %) leaves visited {visited[0]:.3g} to {visited[1]:.3g}"
             elif high - low > _SHARE * (visited[1] - visited[0]):
                 reason = f"{low:.3g} to {high:.3g} (95 %) is wider than a quarter of the visited states"
+            if reason and readings and np.isfinite(high - low):
+                more = ((high - low) / (_SHARE * (visited[1] - visited[0]))) ** 2
+                if more > 1.0:
+                    reason += f"; about {_rounded(more * readings):,} readings of this kind would do"
         elif name.endswith("_noise") and low < 0.02 * high:
             unit = " times the mean step" if name == "cycle_noise" else ""
             reason = f"at most {high:.3g}{unit} (95 %); no lower limit"

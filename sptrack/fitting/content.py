@@ -18,6 +18,8 @@ __all__ = ["decoded", "file_content", "logical_lines", "workbook_rows"]
 
 _HEAD = 20_000
 _LARGEST = 2**31
+_NOTES = 0.1
+"""Share of the rows of numbers of the largest sheet up to which another one holds notes, not a table."""
 _FORMATS = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "the old Excel format .xls",
     b"\x89HDF": "HDF5",
@@ -170,7 +172,9 @@ def workbook_rows(
     if sheet is not None and sheet not in grids:
         raise ParameterError(f"{path}: no sheet {quoted(sheet)}; it has {quoted(', '.join(grids))}")
     filled = {name: [(k, row) for k, row in rows if any(row)] for name, rows in grids.items()}
-    with_table = [name for name, rows in filled.items() if sum(any(map(is_number, r)) for _, r in rows) > 2]
+    counts = {name: sum(any(map(is_number, row)) for _, row in rows) for name, rows in filled.items()}
+    least = max(2.0, _NOTES * max(counts.values(), default=0))
+    with_table = [name for name, count in counts.items() if count > least]
     if sheet is None and not with_table:
         raise ParameterError(f"{path}: no sheet holds a table of numbers")
     chosen = with_table if sheet is None else [sheet]

@@ -48,7 +48,16 @@ RESAMPLES = 40
 """Resamples of the readings behind the intervals of a fit."""
 CYCLE_LIMITS = np.log([1e-2, 1e3])
 """Logarithms of the cycle noises tried, shares of the mean step."""
-_CALIBRATED = ("symmetric_point", "step_up", "step_down", "tau_max", "tau_min", "w_max", "w_min")
+_CALIBRATED = (
+    "symmetric_point",
+    "step_up",
+    "step_down",
+    "tau_max",
+    "tau_min",
+    "w_max",
+    "w_min",
+    "read_noise",
+)
 SIGNED = ("tau", "w_", "symmetric")
 """Beginnings of the names of parameters that may be negative."""
 _MAX_LOG = 600.0
@@ -102,9 +111,9 @@ class Estimates:
     ) -> dict[str, Floats]:
         """95 % profile-likelihood intervals [B, 2] by name, of all parameters or of some; NaN: not found.
 
-        The fall of the likelihood at the ends is that of a variance, which is never below 0, for the noises;
-        for the steps, the bounds and the symmetric point it comes from refitted resamples of the readings
-        (see `resampling`); for shape parameters it is that of regression.
+        The fall of the likelihood at the ends comes from refitted resamples of the readings (see
+        `resampling`) for the steps, the bounds, the symmetric point and the white reading noise; for other
+        noises it is that of a variance, which is never below 0, for shape parameters that of regression.
 
         Parameters
         ----------
@@ -124,7 +133,7 @@ class Estimates:
 
         Where the information alone says that an interval is short, it is taken from there; so is that of a
         bound whose distance it leaves open by a factor e or more, in the logarithm of the distance. The
-        symmetric point and what is left have profile-likelihood intervals.
+        symmetric point and what is left have profile-likelihood intervals, if the search finds their ends.
 
         Parameters
         ----------
@@ -146,7 +155,9 @@ class Estimates:
             elif name == "symmetric_point" or not np.all(width < _SHORT * scale):
                 wanted.append(name)
         falls = {} if like is None else like._calibrated(wanted, RESAMPLES, seed)[0]
-        return found | self._profiled(wanted, falls, (self.theta,))
+        for name, ends in self._profiled(wanted, falls, (self.theta,)).items():
+            found[name] = np.where(np.isnan(ends), found[name], ends)
+        return found
 
     def _calibrated(
         self, names: Sequence[str], resamples: int, seed: int

@@ -27,6 +27,9 @@ Function = Callable[[Floats], Floats]
 _DELTA = 1e-5
 _LEVEL = 0.95
 _STEPS = 60
+_PATIENCE = 15
+_STILL, _NEAR = 3e-3, 0.1
+"""Move of a quantity, in its standard errors, and excess of the fall, at which a late search ends."""
 _PACES = (1.0, 0.6, 0.3)
 _LOST = 15.0
 _RIDGE = 1e-3
@@ -106,7 +109,7 @@ def profile_interval(
         Which end.
     threshold : array [B], optional
         Fall of twice the log-likelihood at the end; by default `regression_threshold`. That of a noise is
-        `boundary_threshold`.
+        `boundary_threshold` unless it is given.
 
     Returns
     -------
@@ -115,6 +118,7 @@ def profile_interval(
     converged : array [B] of bool
         Whether the search ended.
     """
+    calibrated = threshold is not None
     if threshold is None:
         freedom = np.sum(~np.isnan(problem.readings), axis=1) - len(problem.mean_entries)
         threshold = np.array([regression_threshold(max(n, 1)) for n in freedom])
@@ -134,7 +138,9 @@ def profile_interval(
         lost = ~(at.value > best[active] - _LOST)
         theta[active[lost]] = 0.5 * (theta + good)[active[lost]]
         active, at = active[~lost], Likelihood(*(values[~lost] for values in at))
-        search = _Search(problem.rows(active), quantity, sign, boxes[:, active])
+        search = _Search(
+            problem.rows(active), quantity, sign, boxes[:, active], calibrated, step >= _PATIENCE
+        )
         move, here_done, here_open = _step(search, theta[active], at, best[active], threshold[active])
         good[active] = theta[active]
         theta[active] += move * _PACES[min(step * len(_PACES) // _STEPS, len(_PACES) - 1)]
@@ -144,19 +150,25 @@ def profile_interval(
 
 
 class _Search(NamedTuple):
-    """Which end of which interval is looked for, between limits [2, B, p]."""
+    """Which end of which interval is looked for, between limits [2, B, p].
+
+    Whether its threshold is given, and whether steps that no longer move the quantity end the search:
+    parameters that the readings do not tell, and that the quantity does not feel, may wander on.
+    """
 
     problem: Problem
     quantity: Quantity
     sign: int
     boxes: Floats
+    calibrated: bool
+    late: bool
 
 
 def _step(
     search: _Search, theta: Floats, at: Likelihood, best: Floats, threshold: Floats
 ) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
     """Next moves [B, p] toward the end; which are there, and which have no end inside the limits."""
-    problem, quantity, sign, boxes = search
+    problem, quantity, sign, boxes, calibrated, late = search
     gradient = sign * value_gradient(quantity.value, theta)
     force = at.score + _pull(at.information, at.score, gradient, 2.0 * (at.value - best) + threshold)
     held = held_entries(theta, force, boxes)
@@ -167,7 +179,7 @@ def _step(
     ridged[:, places, places] = 1.001 * ridged[:, places, places] + _RIDGE
     ridged[:, places[first : first + 4], places[first : first + 4]] += 0.05
     gradient, score = np.where(held, 0.0, gradient), np.where(held, 0.0, at.score)
-    if quantity.noise >= 0:
+    if quantity.noise >= 0 and not calibrated:
         unit = np.eye(theta.shape[1])[quantity.noise]
         spread = solved(matrix, np.broadcast_to(unit, theta.shape)[..., None])[:, quantity.noise, 0]
         threshold = boundary_threshold(0.5 / np.sqrt(np.maximum(spread, 1e-12)))
@@ -185,6 +197,9 @@ def _step(
     move = np.clip(theta + move, *boxes) - theta
     size = np.einsum("bi,bij,bj->b", move, ridged, move)
     done = (np.abs(excess) < 5e-3) & (size < 1e-3)
+    if late:
+        still = np.abs(np.sum(gradient * move, axis=1)) < _STILL * np.sqrt(power)
+        done |= (np.abs(excess) < _NEAR) & still
     move[is_open | done] = 0.0
     return move, done, is_open
 

@@ -17,17 +17,21 @@ from sptrack.fitting.programs import describe_directions
 from sptrack.fitting.units import parse_unit
 
 __all__ = [
-    "fit_lines",
+    "Rows",
+    "fit_notes",
+    "fit_outcome",
+    "fit_pairs",
     "fit_report",
-    "look_lines",
+    "fit_tables",
+    "look_pairs",
     "look_report",
-    "table_lines",
+    "table_outcome",
+    "table_pairs",
     "table_report",
     "to_unit",
     "verdict",
 ]
 
-_LABEL = 16
 _SHOWN = 40
 _WHITE = 0.01
 _FEWEST_STATES = 3.0
@@ -115,96 +119,103 @@ def _point_text(point: Estimate, measured: Measurement) -> str:
     return f"{_text(own)} {unit}{_resistance(own, measured)}, weight {_text(point)}"
 
 
-def _labelled(label: str, text: str) -> str:
-    return f"{label:<{_LABEL}}{text}"
+class Rows(NamedTuple):
+    """A table: title, headings with their ranks (0 stays; the highest is left out first), rows of texts."""
+
+    title: str
+    headings: tuple[tuple[str, int], ...]
+    rows: Sequence[tuple[str, ...]]
 
 
-def fit_lines(fit: ResponseFit) -> Iterator[str]:
-    """Lines of a fit: verdict, parameters, family, what cannot be told."""
-    measured, said = fit.measurement, verdict(fit)
+def fit_outcome(fit: ResponseFit) -> tuple[str, str]:
+    """Word of the verdict on a fit, and its symmetric point, with the reason if it is not determined."""
+    said = verdict(fit)
     what = "symmetric point" if len(fit.cells) == 1 else "mean symmetric point"
-    word = "FITTED" if said.determined else "NOT DETERMINED"
-    yield f"{word}  {what} {_point_text(fit.symmetric_point, measured)}"
-    if not said.determined:
-        yield f"                the readings do not determine it: {said.reason}"
-    yield ""
+    text = f"{what} {_point_text(fit.symmetric_point, fit.measurement)}"
+    if said.determined:
+        return "FITTED", text
+    return "NOT DETERMINED", f"{text}: {said.reason}"
+
+
+def fit_pairs(fit: ResponseFit) -> Iterator[tuple[str, str]]:
+    """What was fitted, by label: readings, weights, family."""
+    measured = fit.measurement
     count = sum(cell.diagnostics.readings for cell in fit.cells)
     cells = "1 cell" if len(fit.cells) == 1 else f"{len(fit.cells)} cells"
-    yield _labelled("readings", f"{measured.name}: {cells}, {count:,} readings")
+    yield "readings", f"{measured.name}: {cells}, {count:,} readings"
     if not measured.in_weights:
         unit = measured.unit or "reading units"
-        yield _labelled("weights", f"{measured.low:.4g} .. {measured.high:.4g} {unit} are -1 .. 1")
-    yield from _family_lines(fit)
-    yield ""
-    yield from _single_lines(fit.cells[0], measured) if len(fit.cells) == 1 else _population_lines(fit)
-    yield ""
-    for kind, number in measured.gaps.items():
-        yield _labelled("gap", f"{number:,} readings: {kind}")
-    for note in (*measured.notes, *fit.notes):
-        yield _labelled("note", note)
-    for cell in fit.cells:
-        if len(fit.cells) == 1:
-            for item in cell.unidentified:
-                yield _labelled("not identified", f"{item.name}: {item.reason}")
+        yield "weights", f"{measured.low:.4g} .. {measured.high:.4g} {unit} are -1 .. 1"
+    yield "family", fit.family + (", as given" if fit.selection is None else ", chosen by held-out readings")
+
+
+def fit_tables(fit: ResponseFit) -> Iterator[Rows]:
+    """Tables of a fit: parameters, families."""
+    if len(fit.cells) == 1:
+        yield _parameters(fit.cells[0], fit.measurement)
+    else:
+        yield from _population(fit)
+    if fit.selection is not None:
+        yield _families(fit)
+
+
+def fit_notes(fit: ResponseFit) -> Iterator[tuple[str, str]]:
+    """What a fit leaves open, by label: gaps, notes, parameters that are not identified, warnings."""
+    for kind, number in fit.measurement.gaps.items():
+        yield "gap", f"{number:,} readings: {kind}"
+    for note in (*fit.measurement.notes, *fit.notes):
+        yield "note", note
+    if len(fit.cells) == 1:
+        for item in fit.cells[0].unidentified:
+            yield "not identified", f"{item.name}: {item.reason}"
     white = [cell for cell in fit.cells if cell.diagnostics.whiteness < _WHITE]
     if white:
         who = "residuals" if len(fit.cells) == 1 else f"residuals of {len(white)} of {len(fit.cells)} cells"
-        yield _labelled(
+        least = min(cell.diagnostics.whiteness for cell in white)
+        yield (
             "warning",
-            f"{who} are correlated (p = {min(cell.diagnostics.whiteness for cell in white):.1g}): the "
-            "readings have "
-            "structure that the model lacks; intervals are too short",
+            f"{who} are correlated (p = {least:.1g}): the readings have structure that the model lacks; "
+            "intervals are too short",
         )
 
 
-def _family_lines(fit: ResponseFit) -> Iterator[str]:
-    selection = fit.selection
-    if selection is None:
-        yield _labelled("family", f"{fit.family}, as given")
-        return
-    yield _labelled("family", f"{fit.family}, chosen by held-out readings; behind the best per reading:")
-    for score in selection.scores:
+def _families(fit: ResponseFit) -> Rows:
+    rows = []
+    for score in fit.selection.scores if fit.selection is not None else ():
         behind = f"{score.behind:.4f} ± {score.error:.4f}" if score.behind > 0.0 else "best"
-        mark = " <" if score.family == fit.family else ""
-        yield _labelled("", f"{score.family:<18}{score.coefficients:>2} coefficients  {behind}{mark}")
-    for family, reason in selection.failed.items():
-        short = "at the limit of its shapes" if "limit" in reason else "fit did not converge"
-        yield _labelled("", f"{family:<18}{short}")
+        mark = " (taken)" if score.family == fit.family else ""
+        rows.append((score.family + mark, str(score.coefficients), behind))
+    for family, reason in fit.selection.failed.items() if fit.selection is not None else ():
+        rows.append((family, "", "at the limit of its shapes" if "limit" in reason else "did not converge"))
+    return Rows("", (("family", 0), ("coefficients", 1), ("behind the best per reading", 0)), rows)
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _single_lines(cell: MeasuredDevice, measured: Measurement) -> Iterator[str]:
-    rows = [("parameter", "value [95 %]", "unit") + (() if measured.in_weights else ("in weights",))]
+def _parameters(cell: MeasuredDevice, measured: Measurement) -> Rows:
+    weights = () if measured.in_weights else (("in weights", 1),)
+    rows: list[tuple[str, ...]] = []
     for name, one in cell.parameters.items():
         if measured.in_weights:
             rows.append((name, _text(one), _weight_unit(name)))
             continue
         own, unit = to_unit(name, one, measured)
         rows.append((name, _text(own), unit, "" if own == one else _text(one)))
-    yield from _table(rows)
+    return Rows("", (("parameter", 0), ("value [95 %]", 0), ("unit", 0), *weights), rows)
 
 
-def _population_lines(fit: ResponseFit) -> Iterator[str]:
+def _population(fit: ResponseFit) -> Iterator[Rows]:
     measured = fit.measurement
     if fit.spread:
-        rows = [("parameter", "mean [95 %]", "std of cells [95 %]", "unit", "cells")]
+        rows: list[tuple[str, ...]] = []
         for name, spread in fit.spread.items():
             mean, unit = to_unit(name, spread.mean, measured)
             ratio = 1.0 if unit in ("1", "steps", "readings") else measured.scale
             ratio = 1.0 / measured.scale if name.startswith("kappa") else ratio
             std = Estimate(*(value * ratio for value in spread.std))
             rows.append((name, _text(mean), _text(std), unit, str(spread.cells)))
-        yield from _table(rows)
-        yield ""
+        headings = ("parameter", 0), ("mean [95 %]", 0), ("std of cells [95 %]", 0), ("unit", 0), ("cells", 1)
+        yield Rows("", headings, rows)
     unit = measured.unit or ("weight units" if measured.in_weights else "reading units")
-    rows = [
-        ("cell", f"symmetric point in {unit} [95 %]", "in weights", f"read noise in {unit}", "cycle noise")
-    ]
+    rows = []
     for k, cell in enumerate(fit.cells[:_SHOWN]):
         own, _ = to_unit("symmetric_point", cell.symmetric_point, measured)
         rows.append(
@@ -216,9 +227,16 @@ def _population_lines(fit: ResponseFit) -> Iterator[str]:
                 f"{cell.parameters['cycle_noise'].value:.3g} steps",
             )
         )
-    yield from _table(rows)
-    if len(fit.cells) > _SHOWN:
-        yield f"and {len(fit.cells) - _SHOWN} more cells, in fit.json"
+    more = len(fit.cells) - _SHOWN
+    title = f"the first {_SHOWN} cells; {more} more in fit.json" if more > 0 else ""
+    headings = (
+        ("cell", 0),
+        (f"symmetric point in {unit} [95 %]", 0),
+        ("in weights", 1),
+        (f"read noise in {unit}", 2),
+        ("cycle noise", 3),
+    )
+    yield Rows(title, headings, rows)
 
 
 def fit_report(fit: ResponseFit) -> dict[str, Any]:
@@ -292,36 +310,34 @@ def look_report(measured: Measurement) -> dict[str, Any]:
     }
 
 
-def look_lines(measured: Measurement) -> Iterator[str]:
-    """The reading of a file in lines of text."""
+def look_pairs(measured: Measurement) -> Iterator[tuple[str, str]]:
+    """The reading of a file, by label."""
     told = look_report(measured)
-    yield _labelled("file", f"{measured.name} ({measured.form})")
+    yield "file", f"{measured.name} ({measured.form})"
     for k, (name, role, why) in enumerate(measured.columns[:12]):
         how = f" ({why})" if why else ""
-        yield _labelled("columns" if k == 0 else "", f"{name}: {role}{how}")
+        yield "columns" if k == 0 else "", f"{name}: {role}{how}"
     if len(measured.columns) > 12:
-        yield _labelled("", f"and {len(measured.columns) - 12} more")
+        yield "", f"and {len(measured.columns) - 12} more"
     source = f", from resistances in {measured.resistance}" if measured.resistance else ""
     unit = measured.unit or ("weight units" if measured.in_weights else "no unit")
-    yield _labelled("quantity", f"{measured.quantity or 'not said'} in {unit}{source}")
+    yield "quantity", f"{measured.quantity or 'not said'} in {unit}{source}"
     if not measured.in_weights:
-        yield _labelled("weights", f"{measured.low:.4g} .. {measured.high:.4g} {unit} are -1 .. 1")
-    yield _labelled("cells", str(len(measured.cells)))
+        yield "weights", f"{measured.low:.4g} .. {measured.high:.4g} {unit} are -1 .. 1"
+    yield "cells", str(len(measured.cells))
     for cell in told["cells"][:8]:
         name = f"{cell['name']}: " if cell["name"] else ""
         runs = "1 run" if cell["runs"] == 1 else f"{cell['runs']} runs"
-        yield _labelled(
-            "", f"{name}{cell['readings']:,} readings, {cell['up']:,} up and {cell['down']:,} down, {runs}"
-        )
+        yield "", f"{name}{cell['readings']:,} readings, {cell['up']:,} up and {cell['down']:,} down, {runs}"
     if len(told["cells"]) > 8:
-        yield _labelled("", f"and {len(told['cells']) - 8} more")
-    yield _labelled("program", told["cells"][0]["program"])
+        yield "", f"and {len(told['cells']) - 8} more"
+    yield "program", told["cells"][0]["program"]
     if not measured.gaps:
-        yield _labelled("gaps", "none")
+        yield "gaps", "none"
     for kind, number in measured.gaps.items():
-        yield _labelled("gap", f"{number:,} readings: {kind}")
+        yield "gap", f"{number:,} readings: {kind}"
     for note in measured.notes:
-        yield _labelled("note", note)
+        yield "note", note
 
 
 # --- look-up tables
@@ -349,27 +365,27 @@ def table_report(tables: StepTables, device: Device) -> dict[str, Any]:
     }
 
 
-def table_lines(tables: StepTables, device: Device) -> Iterator[str]:
-    """A device of look-up tables, in lines."""
-    unit, scale = tables.unit, device.scale
+def table_outcome(tables: StepTables, device: Device) -> tuple[str, str]:
+    """Word of the verdict on look-up tables, and their symmetric point."""
     point = device.fit.symmetric_point if device.fit is not None else None
     if point is None:
-        yield "NOT DETERMINED  the mean steps of the tables are equal nowhere: no symmetric point"
-    else:
-        value = f"{tables.symmetric_point:.4g} {unit}, weight {point:.3g}"
-        yield f"FITTED  symmetric point {value}; no interval: a table has none"
-    yield ""
-    yield _labelled("tables", tables.name)
-    yield _labelled(
-        "weights", f"{tables.conductance[0]:.4g} .. {tables.conductance[-1]:.4g} {unit} are -1 .. 1"
-    )
+        return "NOT DETERMINED", "the mean steps of the tables are equal nowhere: no symmetric point"
+    value = f"{tables.symmetric_point:.4g} {tables.unit}, weight {point:.3g}"
+    return "FITTED", f"symmetric point {value}; no interval: a table has none"
+
+
+def table_pairs(tables: StepTables, device: Device) -> Iterator[tuple[str, str]]:
+    """A device of look-up tables, by label."""
+    unit, scale = tables.unit, device.scale
+    yield "tables", tables.name
+    yield "weights", f"{tables.conductance[0]:.4g} .. {tables.conductance[-1]:.4g} {unit} are -1 .. 1"
     size = device.dw_min if scale is None else scale.size(device.dw_min)
-    yield _labelled(
+    yield (
         "step at w = 0",
         f"{size:.3g} {unit} per pulse, weight {device.dw_min:.3g}: {device.states:.3g} states",
     )
     noise = device.cycle_noise
-    yield _labelled("cycle noise", f"{noise.std:.3g} x (|step| + {noise.offset:.3g} weight units)")
+    yield "cycle noise", f"{noise.std:.3g} x (|step| + {noise.offset:.3g} weight units)"
     for note in tables.notes:
-        yield _labelled("note", note)
-    yield _labelled("not identified", "reading noise, spread between cells: a table does not hold them")
+        yield "note", note
+    yield "not identified", "reading noise, spread between cells: a table does not hold them"

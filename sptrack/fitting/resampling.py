@@ -20,6 +20,7 @@ from sptrack.fitting.laws import Floats
 from sptrack.fitting.statespace import (
     CYCLE,
     Likelihood,
+    Maximum,
     Problem,
     held_entries,
     likelihood,
@@ -38,6 +39,8 @@ _TOLERANCE = 1e-2
 _STEPS = 25
 _LEVEL = 0.95
 _FEWEST = 10
+_STARTS = (0.2, 4.0)
+"""Cycle noises, in true ones, from which a resample is fitted too."""
 
 
 def plausible_vectors(
@@ -46,8 +49,9 @@ def plausible_vectors(
     """Vectors [B, size, p] that differ by what the readings say of the cycle noise.
 
     Its logarithm is drawn, one value from each of ``size`` equally likely strata, from its restricted profile
-    likelihood (prior flat in the logarithm, as of a scale), between a value too small to be seen and one
-    above the 95 % interval; the other parameters are the most likely ones there.
+    likelihood (prior flat in the noise itself, so that a noise that the readings do not exclude is not taken
+    for none), between a value too small to be seen and one above the 95 % interval; the other parameters are
+    the most likely ones there.
 
     Parameters
     ----------
@@ -79,7 +83,7 @@ def plausible_vectors(
     out = np.empty((count, size, theta.shape[1]))
     for b in range(count):
         fine = np.linspace(bottom[b], top[b], _FINE)
-        log_weight = CubicSpline(grid[b], values[b])(fine)
+        log_weight = CubicSpline(grid[b], values[b])(fine) + fine
         weight = np.cumsum(np.exp(log_weight - log_weight.max()))
         strata = (np.arange(size) + generator.random(size)) / size
         drawn = np.interp(strata * weight[-1], weight, fine)
@@ -114,7 +118,7 @@ def root_limits(
     made = simulate(blank, truth, generator.standard_normal(blank.readings.shape))
     readings = np.where(np.isnan(blank.readings), np.nan, made)
     resampled = blank._replace(readings=readings, means=truth)
-    peak = maximise(resampled, truth, tolerance=_TOLERANCE)
+    peak = _peaks(resampled, truth)
     first = likelihood(resampled, truth)
     limits = []
     for value in values:
@@ -124,6 +128,21 @@ def root_limits(
         root = np.sign(value(peak.theta) - target) * np.sqrt(fall)
         limits.append(_limits(np.where(peak.converged, root, np.nan).reshape(-1, size)))
     return np.stack(limits)
+
+
+def _peaks(problem: Problem, truth: Floats) -> Maximum:
+    """Maxima from the true vectors, or higher ones from other cycle noises, as a fit looks for them."""
+    found = maximise(problem, truth, tolerance=_TOLERANCE)
+    for size in _STARTS:
+        start = found.theta.copy()
+        start[:, problem.runs + CYCLE] = truth[:, problem.runs + CYCLE] + np.log(size)
+        other = maximise(problem, start, tolerance=_TOLERANCE)
+        better = (other.likelihood.value > found.likelihood.value) & other.converged
+        for kept, new in zip((found.theta, found.converged), (other.theta, other.converged), strict=True):
+            kept[better] = new[better]
+        for kept, new in zip(found.likelihood, other.likelihood, strict=True):
+            kept[better] = new[better]
+    return found
 
 
 def _limits(roots: Floats) -> Floats:

@@ -432,14 +432,15 @@ def _finish(
 
 
 def _last_row(columns: Sequence[NDArray[Any]]) -> int:
-    """Number of rows without those of a summary at the end, which begin with a word where others do not."""
-    count = columns[0].size
+    """Number of rows without a summary at the end: words below numbers that rise, as an index does."""
+    first, count = columns[0], columns[0].size
     for last in range(count, max(count - _CLOSING, 1), -1):
-        filled = [k for k, column in enumerate(columns) if column[last - 1]]
-        if filled and (is_number(columns[filled[0]][last - 1]) or is_gap(columns[filled[0]][last - 1])):
+        text = str(first[last - 1]).strip()
+        if re.fullmatch(r"[^\W\d_]{2,}[\w .:-]*", text) is None or is_gap(text):
             return last
-        others = columns[filled[0]][max(last - 1 - _SMALL, 0) : last - 1].tolist() if filled else []
-        if filled and sum(is_number(text) for text in others) < len(others) - _CLOSING:
+        above = [str(one) for one in first[max(last - 1 - _SMALL, 0) : last - 1]]
+        numbers = [float(one.replace(",", ".")) for one in above if NUMBER.fullmatch(one.replace(",", "."))]
+        if len(numbers) < len(above) - _CLOSING or np.any(np.diff(numbers) <= 0.0):
             return last
     return count
 

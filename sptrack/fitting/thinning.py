@@ -64,19 +64,22 @@ def thinned(response: PulseResponse, most: int) -> PulseResponse:
 
 
 def steps_are_seen(response: PulseResponse) -> bool:
-    """Whether the mean steps of the runs of a response are larger than five standard errors of their mean."""
+    """Whether the mean steps of the runs of a response are larger than five standard errors of their mean.
+
+    A direction that stands in fewer than three runs is taken as seen.
+    """
     program = response.program
-    count = int(program.runs[-1]) + 1
-    steps = []
-    for run in range(count):
+    steps = np.full((int(program.runs[-1]) + 1, 2), np.nan)
+    for run in range(len(steps)):
         part = program.runs == run
-        steps.append(
-            speeds(Program(program.pulses[part], program.runs[part] - run), response.readings[None, part])[0]
-        )
-    if count == 1:
-        return True
-    error = np.std(steps, axis=0, ddof=1) / np.sqrt(count)
-    return bool(np.all(np.mean(steps, axis=0) > _SEEN * error))
+        own = Program(program.pulses[part], program.runs[part] - run)
+        there = [np.any(own.pulses > 0), np.any(own.pulses < 0)]
+        steps[run] = np.where(there, speeds(own, response.readings[None, part])[0], np.nan)
+    for side in steps.T:
+        known = side[np.isfinite(side)]
+        if known.size > 2 and known.mean() < _SEEN * known.std(ddof=1) / np.sqrt(known.size):
+            return False
+    return True
 
 
 def _every(response: PulseResponse, most: int) -> PulseResponse:

@@ -7,6 +7,9 @@ import pytest
 
 from sptrack import load, load_device, sample_cells
 from sptrack.cli import main
+from sptrack.cli.fit import Output, print_fit
+from sptrack.fitting import fit_responses, read_measurement
+from tests.fitting import lab
 
 pytestmark = pytest.mark.compiled
 
@@ -86,3 +89,36 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, file, tmp_path, words,
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lab") / "cell.csv"
+    lines = lab.table({"dir": lab.words("P", "D"), "G (uS)": lab.conductance(lab.cell(3))})
+    path.write_text("\n".join(lines))
+    return fit_responses(read_measurement(path), "soft-bounds")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_output_is_whole_at_every_width(capsys, monkeypatch, fitted, width):
+    """Verdict first, in the user's unit; the next step last; nothing cut."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_fit(fitted, Output())
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert "…" not in out
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("FITTED  symmetric point")
+    assert "uS, weight" in " ".join(lines[:2])
+    assert out.rpartition("Next: ")[2].startswith("--out DIR")
+    for name in fitted.cells[0].parameters:
+        assert name in out
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_look_is_whole_at_every_width(capsys, monkeypatch, file, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    status, out, _ = run(capsys, file, "--look")
+    assert status == 0
+    assert max(map(len, out.splitlines())) <= width
+    assert out.rpartition("Next: ")[2].startswith("sptrack fit")

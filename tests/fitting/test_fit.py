@@ -329,6 +329,10 @@ def test_unidentified_names_and_reasons():
     assert "through each other" in dict(find_unidentified(edge, (-1.0, 1.0)))["symmetric_point"]
     outside = {"symmetric_point": Estimate(0.9, 0.7, 1.1)}
     assert "leaves" in dict(find_unidentified(outside, (-1.0, 1.0)))["symmetric_point"]
+    wide = dict(find_unidentified({"symmetric_point": Estimate(0.0, -0.5, 0.5)}, (-1.0, 1.0), 1000))
+    assert wide["symmetric_point"].endswith(
+        "quarter of the visited states; about 4,000 readings of this kind would do"
+    )
 
 
 def test_refuses_an_unknown_family():

@@ -7,10 +7,10 @@ from sptrack.errors import ParameterError
 from sptrack.fitting._filter import EXACT, Program
 from sptrack.fitting.coverage import Setting, simulated_readings
 from sptrack.fitting.estimate import estimate, pose, swift_estimate
-from sptrack.fitting.fit import best_fit
-from sptrack.fitting.laws import FAMILIES, Law
-from sptrack.fitting.readings import PulseResponse, two_runs
-from sptrack.fitting.statespace import _sums, innovations
+from sptrack.fitting.fit import best_fit, fit_long_response
+from sptrack.fitting.laws import FAMILIES, Law, family_law
+from sptrack.fitting.readings import PulseResponse, two_runs, visited_range
+from sptrack.fitting.statespace import _sums, innovations, likelihood, with_slopes
 from sptrack.fitting.thinning import thinned
 from tests.fitting.lab import PROGRAM, cell
 
@@ -146,9 +146,9 @@ def test_thinned_records_keep_their_pulses():
     assert thinned(many, 20000) is many
 
 
-def alternating(steps, count=200_000, read_noise=0.02, cycle_noise=0.5):
-    """Readings after each of alternating pulses on a soft-bounds cell from -0.6."""
-    rng, state, readings = np.random.default_rng(1), -0.6, np.empty(count)
+def alternating(steps, count=200_000, read_noise=0.02, cycle_noise=0.5, start=-0.6, seed=1):
+    """Readings after each of alternating pulses on a soft-bounds cell."""
+    rng, state, readings = np.random.default_rng(seed), start, np.empty(count)
     factors, noise = 1 + cycle_noise * rng.normal(size=count), read_noise * rng.normal(size=count)
     for k in range(count):
         sign = 1 - 2 * (k % 2)
@@ -157,17 +157,99 @@ def alternating(steps, count=200_000, read_noise=0.02, cycle_noise=0.5):
     return PulseResponse(readings=readings, pulses=np.tile([1, -1], count // 2))
 
 
+def test_windows_of_ramps_in_one_direction_each_are_kept():
+    """A run without down pulses says nothing of down steps, neither that they are too small."""
+    rise = np.linspace(-0.9, 0.9, 150)
+    noise = 0.002 * np.random.default_rng(3).normal(size=80 * 150)
+    response = PulseResponse(
+        readings=np.tile(np.r_[rise, -rise], 40) + noise,
+        pulses=np.repeat(np.tile([1, -1], 40), 150),
+        runs=np.repeat(np.arange(80), 150),
+    )
+    short = thinned(response, 1000)
+    assert short.readings.size <= 1100
+    assert min(np.sum(np.asarray(short.pulses) > 0), np.sum(np.asarray(short.pulses) < 0)) > 100
+
+
+def near(found, truth, ends):
+    """Within 4 standard errors, a 95 % interval being 3.92 of them wide."""
+    return abs(found - truth) < 4 * (ends[1] - ends[0]) / 3.92
+
+
 def test_long_alternating_records_tell_symmetric_point_steps_and_noises():
-    """2 % of the readings: within 4 standard errors (95 % intervals over 3.92) of the truth."""
-    short = thinned(alternating((0.02, 0.016)), 4000)
+    """Windows of 2 % of the readings, and all of them: the intervals of all are the shorter ones."""
+    response = alternating((0.02, 0.016))
+    short = thinned(response, 4000)
     assert short.readings.size == 4000
+    truth = {"symmetric_point": 1 / 9, "read_noise": 0.02, "cycle_noise": 0.5}
     found = best_fit(short, "soft-bounds")
     named, ends = found.named(), found.wald_intervals()
-    truth = {"symmetric_point": 1 / 9, "step_up": 0.02, "step_down": 0.016, "read_noise": 0.02}
+    whole = fit_long_response(response, short, "soft-bounds").parameters
     for name, value in truth.items():
         low, high = ends[name][0]
-        assert abs(named[name][0] - value) < 4 * (high - low) / 3.92, name
-        assert high - low < 0.25 * value + 0.05, name
+        assert near(named[name][0], value, (low, high)), name
+        assert near(whole[name].value, value, whole[name][1:]), name
+        assert whole[name].high - whole[name].low < 0.3 * (high - low), name
+
+
+def test_steps_far_below_the_noise_are_found_in_a_long_record():
+    """Steps of a tenth of the reading noise; too small for windows of it to show."""
+    response = alternating((0.0022, 0.0018), count=60_000, cycle_noise=0.3)
+    with pytest.raises(ParameterError, match="steps are lost in the noise"):
+        thinned(response, 400)
+    found = fit_long_response(response, None, "soft-bounds")
+    truth = {"symmetric_point": 0.1, "step_up": 0.0022, "step_down": 0.0018, "read_noise": 0.02}
+    for name, value in truth.items():
+        one = found.parameters[name]
+        assert near(one.value, value, one[1:]), name
+    assert found.parameters["symmetric_point"].high - found.parameters["symmetric_point"].low < 0.03
+    assert "symmetric_point" not in [item.name for item in found.unidentified]
+
+
+@pytest.mark.slow
+def test_estimates_of_long_records_reach_the_information_of_all_readings():
+    """16 records: mean squares of errors over their bounds within 4 sigma of 1 (chi square over 16)."""
+    truth = {"symmetric_point": 0.1, "step_up": 0.00198, "read_noise": 0.02, "cycle_noise": 0.3}
+    errors = {name: [] for name in truth}
+    for seed in range(16):
+        response = alternating((0.0022, 0.0018), count=40_000, cycle_noise=0.3, start=0.1, seed=seed)
+        law = family_law("soft-bounds", *visited_range(response))
+        ((_, found),) = estimate(law, response.program, response.readings[None], brief=True)
+        named, ends = found.named(), found.wald_intervals()
+        for name, value in truth.items():
+            moved = (np.log if min(ends[name][0]) > 0 and name != "symmetric_point" else np.asarray)(
+                [named[name][0], value, *ends[name][0]]
+            )
+            errors[name].append((moved[0] - moved[1]) / ((moved[3] - moved[2]) / 3.92))
+    for name, ratios in errors.items():
+        assert abs(np.mean(np.square(ratios)) - 1) < 4 * np.sqrt(2 / 16), name
+
+
+def test_the_linearised_restriction_has_the_gradient_of_the_exact_one():
+    """At the vectors of its information both have the same derivatives by the noises (1e-3 steps: 1 %)."""
+    response = alternating((0.02, 0.016), count=600)
+    law = family_law("soft-bounds", *visited_range(response))
+    problem, theta = pose(law, response.program, response.readings[None])
+    exact = likelihood(problem._replace(means=theta), theta)
+    linear = likelihood(with_slopes(problem, theta), theta)
+    np.testing.assert_allclose(linear.score, exact.score, rtol=0.01, atol=1e-6)
+
+
+def test_steps_that_noise_hides_are_refused_with_a_number_of_readings():
+    """Noise, and steps against the pulses that are smaller: no word of directions that are reversed."""
+    noise = np.random.default_rng(2).normal(size=2000)
+    pulses = np.tile([1, -1], 1000)
+    noise -= 0.01 * pulses
+    with pytest.raises(ParameterError, match=r"hidden in the noise: .* would show in [\d,]+ readings"):
+        PulseResponse(readings=noise, pulses=pulses)
+
+
+def test_visited_states_of_alternating_pulses_are_not_those_of_the_noise():
+    """States around 0.1 with a std of 0.016 (q/2k of the walk); readings span 0.4."""
+    response = alternating((0.0022, 0.0018), count=20_000, read_noise=0.05, start=0.1)
+    low, high = visited_range(response)
+    assert np.ptp(response.readings) > 0.35
+    assert 0.1 - 4 * 0.016 < low < 0.1 < high < 0.1 + 4 * 0.016
 
 
 def test_a_record_whose_parts_move_against_the_pulses_is_refused_and_not_fitted_whole():
