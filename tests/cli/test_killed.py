@@ -244,6 +244,7 @@ def test_termination_in_the_middle_of_anything(tmp_path, capfd):
     assert hits >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ENDS)
 def test_training_that_is_to_end_goes_on_from_its_last_batch(tmp_path, capfd, number):
     out = tmp_path / "out"
