@@ -8,10 +8,13 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
+from analysis._cells import cells_kept
 from analysis._provenance import State, differences, redrawn, stamped, state_of, stored_options
+from analysis._sources import data_sources
 from sptrack.errors import ParameterError
 from sptrack.plotting.style import save_figure
 from sptrack.results import load, save
+from sptrack.sweep.engines import Engine
 from sptrack.values import check_choice
 
 __all__ = [
@@ -75,8 +78,11 @@ def small_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="sptrack-figures-"))
 
 
-def produce(name: str, folder: Path, **options: Any) -> list[Path]:
+def produce(name: str, folder: Path, engine: Engine | None = None, **options: Any) -> list[Path]:
     """Run a study and write its picture, twice, beside the data from which it was drawn.
+
+    Studies that loop over settings by `analysis._cells.each` go on after an interrupt: the same call computes
+    the settings that are missing.
 
     Parameters
     ----------
@@ -84,6 +90,8 @@ def produce(name: str, folder: Path, **options: Any) -> list[Path]:
         Name of a study.
     folder : Path
         Where NAME.nc, NAME.png and NAME.svg go; made if its parent exists.
+    engine : Engine or None
+        Who computes the settings of such studies; None: this process.
     **options
         ``small``, ``seed`` and ``threads`` of its ``run``.
 
@@ -102,8 +110,9 @@ def produce(name: str, folder: Path, **options: Any) -> list[Path]:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise ParameterError(f"{folder}: cannot be made a folder ({error.strerror})") from error
-    data = stamped(module.run(**options), name, options)
-    return _write(module, name, data, folder)
+    with cells_kept(folder / f"{name}.cells", data_sources(name), engine):
+        data = stamped(module.run(**options), name, options)
+        return _write(module, name, data, folder)
 
 
 def draw(name: str, folder: Path) -> list[Path]:

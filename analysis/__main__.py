@@ -22,7 +22,8 @@ from analysis import (
     state,
     study_names,
 )
-from sptrack.errors import SptrackError, one_line
+from sptrack.errors import ParameterError, SptrackError, one_line
+from sptrack.sweep.engines import Dask, Engine, Processes
 
 NOT_CURRENT, BAD_INPUT = 1, 2
 
@@ -36,9 +37,15 @@ app = App(
 
 @app.default
 def studies(
-    *names: str, small: bool = False, seed: int = 0, threads: int | None = None, out: Path | None = None
+    *names: str,
+    small: bool = False,
+    seed: int = 0,
+    threads: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    out: Path | None = None,
 ) -> None:
-    """List the studies, or run some.
+    """List the studies, or run some. The same command goes on after an interrupt.
 
     Parameters
     ----------
@@ -50,6 +57,10 @@ def studies(
         Root seed of all random numbers.
     threads
         Threads of the kernels; one per processor by default.
+    workers
+        Processes, of one thread each, that share the settings over which a study loops.
+    scheduler
+        Address of a dask cluster that does (extra sweep); its workers must find this folder and its packages.
     out
         Folder of the files; "figures" by default, a new temporary folder for small ones.
     """
@@ -58,11 +69,20 @@ def studies(
             print(f"{name:<26} {question(name)}")
         return
     chosen = choose(names)
+    engine = _engine(workers, scheduler)
     folder = out or (small_folder() if small else GALLERY)
     for name in chosen:
         begin = time.perf_counter()
-        files = produce(name, folder, small=small, seed=seed, threads=threads)
+        files = produce(name, folder, engine, small=small, seed=seed, threads=threads)
         print(f"{name}: {' '.join(map(str, files))} ({time.perf_counter() - begin:.1f} s)", flush=True)
+
+
+def _engine(workers: int | None, scheduler: str | None) -> Engine | None:
+    if workers is not None and scheduler is not None:
+        raise ParameterError("--workers and --scheduler: only one of them can be given")
+    if scheduler is not None:
+        return Dask(address=scheduler)
+    return None if workers is None else Processes(workers=workers)
 
 
 @app.command

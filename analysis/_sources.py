@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 DRAWING = "sptrack.plotting"
 """Package that shapes pictures, not data."""
+RUNNING = ("analysis._cells", "sptrack.sweep")
+"""What computes the cells of a study in one process or many: the data are the same."""
 _OURS = ("sptrack", "analysis")
 _DIGITS = 16
 _Definition = ast.FunctionDef | ast.ClassDef
@@ -38,7 +40,7 @@ def _hashes(name: str, entry: str, *, drawing: bool) -> dict[str, str]:
     open_modules = set(_imports(kept, own))
     while open_modules:
         module = open_modules.pop()
-        if module in found or (module.startswith(DRAWING) and not drawing):
+        if module in found or module.startswith(RUNNING) or (module.startswith(DRAWING) and not drawing):
             continue
         found[module] = _module_digest(module)
         open_modules |= _module_imports(module)

@@ -31,7 +31,20 @@ from sptrack.devices import (
 )
 from sptrack.evaluation.validity import LoopRuns
 from sptrack.intervals import error_arms
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    VERMILLION,
+    Look,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+)
 from sptrack.results import dataset, provenance, read_provenance
 from sptrack.theory import GradientStatistics
 
@@ -134,98 +147,129 @@ def _rms(loop: LoopRuns, rates: Any, runs: int, times: int, threads: int | None)
     return np.stack([rms, found.var_q_error[:, 0, 0] / (2 * rms)])
 
 
+_LOOKS = (Look(BLUE, "o"), Look(VERMILLION, "^"), Look(GREEN, "s"), Look(PURPLE, "D"))
+_PROBABILITY = "flip probability p"
+
+
+@house_style()
 def plot(dataset: xr.Dataset) -> Figure:
     """Bias of two devices above; error of Q and signal on P below."""
-    figure = new_figure(13.0, 10.0)
-    panels = figure.subplots(2, 2).ravel()
-    _bias(panels[0], dataset)
-    _terms(panels[1], dataset.isel(arm=-1))
-    _errors(panels[2], dataset)
-    _signals(panels[3], dataset.isel(arm=slice(0, -1)))
-    for ax in panels:
-        ax.set_xscale("log")
-        ax.legend(fontsize=8, ncols=2)
-    p = "flip probability p"
-    label(panels[0], "linear device: bias of Q", p, "-(E Q - w*) (weight units)")
-    label(
-        panels[1],
-        f"square-law device, mean gradient {SHOWN:g}: terms of the bias",
-        p,
-        "E Q - w* (weight units)",
+    figure = new_figure(7.2, 7.4)
+    headline(
+        figure,
+        _finding(dataset),
+        "Lines: closed forms, dotted beyond their limit of validity; open markers: simulated, 95 %. "
+        f"Linear device except upper right. g: mean gradient, {SHOWN:g} at upper right and lower left.",
     )
-    label(panels[2], f"linear device, mean gradient {SHOWN:g}: error of Q", p, "rms of Q - w* (weight units)")
-    label(panels[3], "linear device: what P tells W of the gradient", p, "demodulated mean of P / rms of P")
-    figure.suptitle("Rare flips bias the reference, frequent ones drown the gradient")
+    panels = figure.subplots(2, 2, sharex=True)
+    linear = dataset.isel(arm=slice(0, -1))
+    ends = [
+        _biases(panels[0, 0], linear),
+        _terms(panels[0, 1], dataset.isel(arm=-1)),
+        _errors(panels[1, 0], dataset),
+        _signals(panels[1, 1], linear),
+    ]
+    for ax in panels.ravel():
+        log_scale(ax, "x", most=5)
+    label(panels[0, 0], "Bias of Q", "", "SP - mean of Q (weight units)")
+    label(panels[0, 1], "Square-law device: terms", "", "mean of Q - SP (weight units)")
+    label(panels[1, 0], "RMS error of Q", _PROBABILITY, "RMS of Q - SP (weight units)")
+    label(panels[1, 1], "Signal on P", _PROBABILITY, "mean of P, demodulated / RMS")
+    for ax, texts in zip(panels.ravel(), ends, strict=True):
+        label_ends(ax, texts, size=9.0)
     return figure
 
 
-def _line(ax: Axes, data: xr.Dataset, values: xr.DataArray, **style: Any) -> None:
+def _finding(data: xr.Dataset) -> str:
+    """Factors by which bias and signal grow between two simulated flip probabilities."""
+    arm = data.isel(arm=MEANS.index(SHOWN))
+    flips = arm["p"].values.tolist()
+    rare = min(flips[:-1], key=lambda p: abs(np.log(p / 0.01)))
+    often = min((p for p in flips if p > rare), key=lambda p: abs(np.log(p / 0.1)))
+    bias, signal = (
+        abs(arm[name].sel(p=rare).item() / arm[name].sel(p=often).item()) for name in ("bias", "signal")
+    )
+    return (
+        f"Flipping with p = {rare:g} instead of {often:g} multiplies the bias of the reference by {bias:.1f} "
+        f"and the signal for the weights by {signal:.1f}"
+    )
+
+
+def _line(ax: Axes, data: xr.Dataset, values: xr.DataArray, colour: str, width: float = 1.8) -> None:
     """Solid where the theory holds, dotted where it warns."""
     holds = data["valid"] > 0
-    ax.plot(data["p_line"], values.where(holds), **style)
-    ax.plot(data["p_line"], values.where(~holds), **{**style, "label": None, "linestyle": ":"})
+    ax.plot(data["p_line"], values.where(holds), color=colour, linewidth=width)
+    ax.plot(data["p_line"], values.where(~holds), color=colour, linewidth=width, linestyle=":")
 
 
-def _dots(ax: Axes, data: xr.Dataset, names: tuple[str, str], sign: float = 1.0, **style: Any) -> None:
+def _dots(ax: Axes, data: xr.Dataset, names: tuple[str, str], look: Look, sign: float = 1.0) -> None:
     value, error = names
     runs = read_provenance(data)["parameters"]["runs"]
-    rms = value == "rms_q_simulated"
-    arms = error_arms(
-        sign * data[value], data[error], repeats=runs // 2 if rms else runs, positive=value != "bias"
-    )
-    ax.errorbar(data["p"], sign * data[value], arms, fmt="o", markersize=5, capsize=2, **style)
+    repeats = runs // 2 if value == "rms_q_simulated" else runs
+    arms = error_arms(sign * data[value], data[error], repeats=repeats, positive=value != "bias")
+    ax.errorbar(
+        data["p"], sign * data[value], arms, fmt=look.marker, color=look.colour, markersize=4.5,
+        markerfacecolor="white", capsize=2, elinewidth=1,
+    )  # fmt: skip
 
 
-def _bias(ax: Axes, data: xr.Dataset) -> None:
-    for k, mean in enumerate(MEANS):
-        arm, colour = data.isel(arm=k), COLOURS[k]
-        total = sum(arm[f"bias_{term}"] for term in TERMS)
-        _line(ax, arm, -total, color=colour, label=f"mean {mean:g}, closed form")
-        _dots(ax, arm, ("bias", "bias_error"), -1.0, color=colour, label=f"mean {mean:g}, simulated")
+def _biases(ax: Axes, data: xr.Dataset) -> list[tuple[float, str, str]]:
+    ends = []
+    log_scale(ax, "y")
+    for look, mean, k in zip(_LOOKS, MEANS, range(len(MEANS)), strict=False):
+        arm = data.isel(arm=k)
+        total = -sum(arm[f"bias_{term}"] for term in TERMS)
+        _line(ax, arm, total, look.colour)
+        _dots(ax, arm, ("bias", "bias_error"), look, -1.0)
         limit = -(arm["lock"] + arm["bias_multi_pulse"])[0]
-        ax.plot([2e-4, 6e-4], [limit, limit], color=colour, linestyle="--")
-    arm = data.isel(arm=MEANS.index(SHOWN))
-    ax.plot([], [], color=GREY, linestyle="--", label="limit p -> 0 (lock)")
-    chopper = (-arm["bias_correlation"]).where(arm["bias_correlation"] < 0)
-    ax.plot(arm["p_line"], chopper, color=GREY, linewidth=0.9, label=f"chopper term alone ({SHOWN:g})")
-    ax.plot(arm["p_line"], -arm["bias_multi_pulse"], color=GREY, linewidth=0.9, linestyle="-.",
-            label=f"multi-pulse term alone ({SHOWN:g})")  # fmt: skip
-    ax.set_yscale("log")
-    ax.set_ylim(3e-4, 2.0)
+        ax.plot([2e-4, 6e-4], [limit, limit], color=look.colour, linestyle="--", linewidth=1.2)
+        ends.append((float(total[-1]), f"g = {mean:g}", look.colour))
+    floor = -data.isel(arm=MEANS.index(SHOWN))["bias_multi_pulse"]
+    ax.plot(data["p_line"], floor, color=GREY, linewidth=1.0, linestyle="-.")
+    ax.annotate(
+        "floor: later pulses\nof each step", (2e-4, float(floor[0])), (0, -4), textcoords="offset points",
+        va="top", fontsize=9, color=GREY,
+    )  # fmt: skip
+    ax.annotate(
+        "dashes: limit p → 0", (0.98, 0.96), xycoords="axes fraction", ha="right", va="top", fontsize=9,
+        color=GREY,
+    )  # fmt: skip
+    low, high = ax.get_ylim()
+    ax.set_ylim(0.5 * low, 1.5 * high)
+    return ends
 
 
-def _terms(ax: Axes, arm: xr.Dataset) -> None:
-    texts = ("chopper-state correlation", "multi-pulse update", "curvature")
-    for k, (term, text) in enumerate(zip(TERMS, texts, strict=True)):
-        _line(ax, arm, arm[f"bias_{term}"], color=COLOURS[k + 1], label=text)
+def _terms(ax: Axes, arm: xr.Dataset) -> list[tuple[float, str, str]]:
+    ends = []
+    texts = ("correlation with\nthe chopper", "later pulses", "curvature")
+    for look, term, text in zip(_LOOKS[1:], TERMS, texts, strict=True):
+        _line(ax, arm, arm[f"bias_{term}"], look.colour, 1.2)
+        ends.append((float(arm[f"bias_{term}"][-1]), text, look.colour))
     total = sum(arm[f"bias_{term}"] for term in TERMS)
-    _line(ax, arm, total, color=COLOURS[0], linewidth=2, label="sum")
-    _dots(ax, arm, ("bias", "bias_error"), color=COLOURS[0], label="simulated")
+    _line(ax, arm, total, BLUE, 2.2)
+    _dots(ax, arm, ("bias", "bias_error"), _LOOKS[0])
     ax.axhline(0, color=GREY, linewidth=0.8)
+    return [*ends, (float(total[-1]), "sum", BLUE)]
 
 
-def _errors(ax: Axes, data: xr.Dataset) -> None:
+def _errors(ax: Axes, data: xr.Dataset) -> list[tuple[float, str, str]]:
+    ends = []
     arm = data.isel(arm=MEANS.index(SHOWN))
-    for k, eta in enumerate(data["eta"].values):
-        one, colour = data.sel(eta=eta), COLOURS[k]
-        _line(ax, one.assign(valid=arm["valid"]), one["rms_q"], color=colour, label=f"eta {eta:g}")
-        _dots(ax, one, ("rms_q_simulated", "rms_q_error"), color=colour)
-    ax.set_yscale("log")
-    ax.set_ylim(0.01, 1.0)
-    _how(ax)
+    log_scale(ax, "y")
+    for look, eta in zip(_LOOKS, data["eta"].values.tolist(), strict=False):
+        one = data.sel(eta=eta)
+        _line(ax, one.assign(valid=arm["valid"]), one["rms_q"], look.colour)
+        _dots(ax, one, ("rms_q_simulated", "rms_q_error"), look)
+        ends.append((float(one["rms_q"][-1]), f"eta {eta:g}", look.colour))
+    return ends
 
 
-def _signals(ax: Axes, data: xr.Dataset) -> None:
-    for k, mean in enumerate(MEANS):
-        arm, colour = data.isel(arm=k), COLOURS[k]
-        _line(ax, arm, arm["signal_over_rms"], color=colour, label=f"mean {mean:g}")
-        _dots(ax, arm, ("signal", "signal_error"), color=colour)
-    ax.set_yscale("log")
-    ax.set_ylim(0.003, 3.0)
-    _how(ax)
-
-
-def _how(ax: Axes) -> None:
-    """Legend entries of points and dotted lines."""
-    ax.errorbar([], [], [], fmt="o", markersize=5, capsize=2, color=GREY, label="simulated")
-    ax.plot([], [], linestyle=":", color=GREY, label="beyond the limit of validity")
+def _signals(ax: Axes, data: xr.Dataset) -> list[tuple[float, str, str]]:
+    ends = []
+    log_scale(ax, "y")
+    for look, mean, k in zip(_LOOKS, MEANS, range(len(MEANS)), strict=False):
+        arm = data.isel(arm=k)
+        _line(ax, arm, arm["signal_over_rms"], look.colour)
+        _dots(ax, arm, ("signal", "signal_error"), look)
+        ends.append((float(arm["signal_over_rms"][-1]), f"g = {mean:g}", look.colour))
+    return ends

@@ -19,6 +19,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis._cells import each
 from sptrack.calibration import calibrator
 from sptrack.cost import CostModel
 from sptrack.devices import Cells, Device, sample_cells
@@ -106,18 +107,19 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     found = {name: np.full(shape, np.nan) for name in names}
     for m, method in enumerate(METHODS):
         ways = _ways(method, cells, size)
-        rows = [trial(cells, method, n, r, target=TARGET, read_noise=READ_NOISE, seed=seed) for n, r in ways]
+        rows = each(_trial, [(method, n, r) for n, r in ways], side=size.side, seed=seed)
         ends = _ends(ways)
         for c, price in enumerate(READ_COSTS):
-            total = [_total(price, row.pulses + row.placement, row.reads) for row in rows]
-            best = least_errors(total, [row.rms for row in rows], costs)
+            total = [_total(price, row["pulses"] + row["placement"], int(row["reads"])) for row in rows]
+            best = least_errors(total, [row["rms"] for row in rows], costs)
             for k, chosen in enumerate(searched(best, ends)):
                 if chosen >= 0:
-                    _note(found, (c, m, k), rows[chosen])
+                    for name, values in found.items():
+                        values[c, m, k] = rows[chosen][name]
     variables = {
         name: (("read_cost", "method", "cost"), v, {"units": _unit(name)}) for name, v in found.items()
     }
-    for name, values in zip(ERRORS, _bounds(cells, size, costs), strict=True):
+    for name, values in zip(ERRORS, _bounds(size, costs, seed), strict=True):
         variables[f"{name}_bound"] = (("read_cost", "bounds", "cost"), values, {"units": "weight units"})
     coordinates = {
         "read_cost": (("read_cost",), list(READ_COSTS), {"units": "pulses per read"}),
@@ -170,20 +172,28 @@ def searched(best: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.where(again & ends[best], -1, best)
 
 
-def _note(found: dict[str, Any], index: tuple[int, int, int], row: Any) -> None:
+def _trial(method: str, pulses: int, reads: int, *, side: int, seed: int) -> dict[str, float]:
+    """Errors of a calibrator, each with the ends of its interval, and what it spent."""
+    cells = sample_cells(device(), (side, side), seed=seed)
+    row = trial(cells, method, pulses, reads, target=TARGET, read_noise=READ_NOISE, seed=seed)
+    out = {name: getattr(row, name) for name in (*ERRORS, "pulses", "reads", "placement")}
     for name in ERRORS:
-        found[name][index] = getattr(row, name)
-        found[f"{name}_low"][index], found[f"{name}_high"][index] = getattr(row, f"{name}_ci")
-    found["pulses"][index], found["reads"][index] = row.pulses, row.reads
+        out[f"{name}_low"], out[f"{name}_high"] = getattr(row, f"{name}_ci")
+    return out
 
 
-def _bounds(cells: Cells, size: _Size, costs: Any) -> Any:
+def _bound(bounds: str, pulses: int, reads: int, *, size: _Size, seed: int) -> tuple[float, ...]:
+    """Least errors (rms, median) over a few of the cells."""
+    few = sample_cells(device(), (size.side, size.side), seed=seed).thinned(size.bound_cells)
+    return array_bound(few, pulses, reads, READ_NOISE, bounds=bounds, prior=BOUNDS[bounds])
+
+
+def _bounds(size: _Size, costs: Any, seed: int) -> Any:
     """Least errors [rms or median, read cost, bounds, cost]."""
-    few = cells.thinned(size.bound_cells)
     made = np.full((2, len(READ_COSTS), len(BOUNDS), len(costs)), np.nan)
     ways = [(n, r) for n in size.pulses for r in sorted({*size.reads[1::2], size.reads[-1]}) if 3 <= r <= n]
-    for b, (bounds, prior) in enumerate(BOUNDS.items()):
-        values = np.array([array_bound(few, n, r, READ_NOISE, bounds=bounds, prior=prior) for n, r in ways])
+    for b, bounds in enumerate(BOUNDS):
+        values = np.array(each(_bound, [(bounds, n, r) for n, r in ways], size=size, seed=seed))
         for c, price in enumerate(READ_COSTS):
             total = [_total(price, n, r) for n, r in ways]
             for kind in range(2):

@@ -6,12 +6,14 @@ linearly to the bounds; root finding and the methods on zero-shifting do not.
 """  # noqa: D400
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from analysis._cells import each
 from sptrack.devices import (
     Asymmetry,
     CycleNoise,
@@ -83,28 +85,30 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         cells).
     """
     side = 6 if small else 24
-    pulses = np.array([800, 3200] if small else [500, 800, 1200, 2000, 3200, 5000, 8000])
-    kinds = devices()
-    values = np.empty((2, 3, len(kinds), len(METHODS), len(pulses)))
-    for d, kind in enumerate(kinds.values()):
-        cells = sample_cells(kind, (side, side), seed=seed)
-        for m, method in enumerate(METHODS):
-            for k, n in enumerate(pulses):
-                row = trial(cells, method, int(n), READS, target=TARGET, read_noise=READ_NOISE, seed=seed)
-                values[:, :, d, m, k] = [(row.rms, *row.rms_ci), (row.mean, *row.mean_ci)]
+    pulses = [800, 3200] if small else [500, 800, 1200, 2000, 3200, 5000, 8000]
+    kinds = list(devices())
+    found = each(_errors, list(product(kinds, METHODS, pulses)), side=side, seed=seed)
+    values = np.array(found).reshape(len(kinds), len(METHODS), len(pulses), 2, 3)
     axes, units = ("device", "method", "pulses"), {"units": "weight units"}
     variables: dict[str, Any] = {
-        f"{name}{end}": (axes, values[i, j], units)
+        f"{name}{end}": (axes, values[..., i, j], units)
         for i, name in enumerate(("rms", "mean"))
         for j, end in enumerate(("", "_low", "_high"))
     }
     coordinates = {
-        "device": (("device",), list(kinds), {}),
+        "device": (("device",), kinds, {}),
         "method": (("method",), list(METHODS), {}),
         "pulses": (("pulses",), pulses, {"units": "pulses per cell"}),
     }
     settings = {"cells": (side, side), "read_noise": READ_NOISE, "reads": READS}
     return dataset(variables, coordinates, provenance(seed=seed, parameters=settings))
+
+
+def _errors(kind: str, method: str, pulses: int, *, side: int, seed: int) -> list[tuple[float, ...]]:
+    """RMS and mean error of a calibrator, each with its interval."""
+    cells = sample_cells(devices()[kind], (side, side), seed=seed)
+    row = trial(cells, method, pulses, READS, target=TARGET, read_noise=READ_NOISE, seed=seed)
+    return [(row.rms, *row.rms_ci), (row.mean, *row.mean_ci)]
 
 
 @house_style()

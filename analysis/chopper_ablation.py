@@ -10,11 +10,14 @@ gradient between flips: the demodulated signal shrinks as 1/(1 - r a), r = 1 - 2
 noise, drifts to its own symmetric point. The best p makes 20 to 40 flips in 20000 steps.
 """  # noqa: D400
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis._cells import each
 from sptrack.evaluation.explain import explain
 from sptrack.plotting.style import (
     BLUE,
@@ -53,22 +56,28 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     steps, seeds = (4000, 2) if small else (20000, 10)
     amount = {"steps": steps, "seeds": seeds, "seed": seed, "threads": threads}
     points = sorted(EARLIER) if small else sorted({*EARLIER, 2e-4, 1e-3, 3e-3})
-    made = [compare([METHODS["e-rider"](p=p)], **amount).squeeze("method") for p in points]
-    sgd = float(compare(["sgd"], **amount)["w_tail"][0])
+    *made, sgd = each(_tails, [*((p,) for p in points), (None,)], **amount)
     squared = {"units": "weight units squared"}
     variables = {}
-    for name in ("w", "q"):
-        variables[name] = (("p",), [float(one[f"{name}_tail"]) for one in made], squared)
-        variables[f"{name}_ci"] = (("p", "end"), [one[f"{name}_tail_ci"].values for one in made], squared)
+    for k, name in enumerate(("w", "q")):
+        variables[name] = (("p",), [one[k, 0] for one in made], squared)
+        variables[f"{name}_ci"] = (("p", "end"), [one[k, 1:] for one in made], squared)
     variables |= {
         "signal": (("p",), _signal(points, seed), {"units": "1"}),
         "earlier": (("p",), [EARLIER.get(p, np.nan) for p in points], squared),
-        "sgd": ((), sgd, squared),
+        "sgd": ((), sgd[0, 0], squared),
     }
     parameters = {"method": method("e-rider"), "steps": steps, "seeds": seeds}
     return dataset(
         variables, {"p": (("p",), points, {"units": "1/step"})}, provenance(seed=seed, parameters=parameters)
     )
+
+
+def _tails(p: float | None, **amount: Any) -> list[list[float]]:
+    """Mean squared errors of W and Q over the last tenth, each with its interval; analog SGD for None."""
+    chosen = METHODS["sgd"]() if p is None else METHODS["e-rider"](p=p)
+    one = compare([chosen], **amount).squeeze("method")
+    return [[float(one[f"{m}_tail"]), *one[f"{m}_tail_ci"].values.tolist()] for m in ("w", "q")]
 
 
 def _signal(points: list[float], seed: int) -> np.ndarray:

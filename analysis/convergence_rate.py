@@ -14,8 +14,7 @@ point once the mean gradient is gone. The floor is Theta(dw) if the number of pu
 mean (Poisson), as the theorem assumes of whole pulses; rounding to the two nearest numbers does better.
 """  # noqa: D400
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis._cells import each
 from analysis.rider_invariant import ideal_weights
 from sptrack.evaluation.rates import Rate, for_steps, measure_rate, with_optimum
 from sptrack.evaluation.scaling import geometric_mean, power_law
@@ -98,20 +98,22 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     seeds = range(seed, seed + grid.seeds)
     points = list(product(CASES, NOISES, grid.steps, seeds))
     floors = list(product(LAWS, FLOORS, grid.granularities, seeds))
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda p: _measure(p[0], p[1], 1e-3, p[2], p[3]), points))
-        low = list(pool.map(lambda p: _measure(p[1], 0.2, p[2], grid.floor_steps, p[3], p[0]), floors))
+    found = each(_measure, [(name, noise, 1e-3, steps, one) for name, noise, steps, one in points])
+    low = each(_measure, [(name, 0.2, dw, grid.floor_steps, one, law) for law, name, dw, one in floors])
     shape = (len(CASES), len(NOISES), len(grid.steps), len(seeds))
-    values = np.array([(*astuple(one)[1:], one.total) for one in found]).reshape(*shape, -1)
-    floor = np.array([one.tail for one in low]).reshape(len(LAWS), len(FLOORS), len(grid.granularities), -1)
+    values = np.array(found).reshape(*shape, -1)
+    tails = np.array(low)[:, MEASURED.index("tail")]
+    floor = tails.reshape(len(LAWS), len(FLOORS), len(grid.granularities), -1)
     return _dataset(grid, values, floor, seed)
 
 
 def _measure(
     name: str, noise: float, granularity: float, steps: int, seed: int, law: str = "rounded"
-) -> Rate:
+) -> list[float]:
+    """Values of ``MEASURED`` in one run."""
     chosen = for_steps(_method(name), steps)
-    return measure_rate(_problem(name, noise, granularity, seed), chosen, steps, seed=seed, law=law)
+    found = measure_rate(_problem(name, noise, granularity, seed), chosen, steps, seed=seed, law=law)
+    return [getattr(found, name) for name in MEASURED]
 
 
 def _method(name: str) -> Method:

@@ -25,6 +25,7 @@ training can wait. E-RIDER's copy of Q is older than Q by another 1/p steps.
 """  # noqa: D400
 
 from dataclasses import replace
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
+from analysis._cells import each
 from sptrack.blocks import Boxcar, Chopper
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Cells, Drift, sample_cells
@@ -134,7 +136,8 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         theory = np.array([_theory(kind, float(size), amount, seed) for size in line])
         dims = ("follower", "setting", f"{kind}_line")
         variables[f"{kind}_theory"] = (dims, np.moveaxis(theory, 0, -1), units)
-        made = np.array([_measured(kind, size, amount, seed, threads) for size in drifts])
+        points = [(kind, size) for size in drifts]
+        made = np.array(each(_measured, points, amount=amount, seed=seed, threads=threads))
         dims = ("follower", "setting", f"{kind}_drift")
         variables[f"{kind}_rms"] = (dims, np.moveaxis(made[..., 0], 0, -1), units)
         variables[f"{kind}_ci"] = ((*dims, "end"), np.moveaxis(made[..., 1:], 0, -2), units)
@@ -184,17 +187,12 @@ def _lags(amount: _Amount, seed: int, threads: int | None) -> dict[str, Any]:
     """Lag over velocity: the mean difference of runs with and without drift, with common random numbers."""
     names = ("filter", "boxcar", "observer")
     poles = _loop(_cells(amount, seed)).pole.ravel()
-    measured, ends, theory = (np.empty((3, len(amount.rates), *more)) for more in ((), (2,), ()))
+    points = list(product(names, amount.rates))
+    found = np.array(each(_lag, points, amount=amount, seed=seed, threads=threads))
+    measured = found.reshape(len(names), len(amount.rates), 3)
+    theory = np.empty(measured.shape[:2])
     for i, name in enumerate(names):
         for j, rate in enumerate(amount.rates):
-            velocity = rate * (0.002 if name == "observer" else 0.01)
-            chosen = _method(name, rate)
-            still, moving = (
-                _errors(_cells(amount, seed, **drift), chosen, amount, seed, threads).mean(axis=0)
-                for drift in ({}, {"per_step": velocity})
-            )
-            lags = (still - moving) / velocity
-            measured[i, j], ends[i, j] = lags.mean(), student_interval(lags)
             gain = {
                 "filter": lambda rate=rate: moving_gain(poles, rate),
                 "boxcar": lambda rate=rate: moving_gain(poles, Boxcar(length=round(2 / rate) - 1)),
@@ -203,10 +201,21 @@ def _lags(amount: _Amount, seed: int, threads: int | None) -> dict[str, Any]:
             theory[i, j] = np.mean(gain.lag)
     dims, steps = ("estimator", "rate"), {"units": "steps"}
     return {
-        "lag": (dims, measured, steps),
-        "lag_ci": ((*dims, "end"), ends, steps),
+        "lag": (dims, measured[..., 0], steps),
+        "lag_ci": ((*dims, "end"), measured[..., 1:], steps),
         "lag_theory": (dims, theory, steps),
     }
+
+
+def _lag(name: str, rate: float, *, amount: _Amount, seed: int, threads: int | None) -> list[float]:
+    """Lag of an estimator over the cells, and the ends of its interval."""
+    velocity = rate * (0.002 if name == "observer" else 0.01)
+    still, moving = (
+        _errors(_cells(amount, seed, **drift), _method(name, rate), amount, seed, threads).mean(axis=0)
+        for drift in ({}, {"per_step": velocity})
+    )
+    lags = (still - moving) / velocity
+    return [lags.mean(), *student_interval(lags)]
 
 
 def _law(name: str, rate: float, kind: str, size: float, loop: Loop) -> float:
@@ -245,7 +254,7 @@ def _theory(kind: str, size: float, amount: _Amount, seed: int) -> list[list[flo
     return [*rows, [np.nan, plan.mean]]
 
 
-def _measured(kind: str, size: float, amount: _Amount, seed: int, threads: int | None) -> list[list[Any]]:
+def _measured(kind: str, size: float, *, amount: _Amount, seed: int, threads: int | None) -> list[list[Any]]:
     """RMS error and its interval [follower, setting, 3] by simulation."""
     cells = _cells(amount, seed, **{KINDS[kind]: size})
     rows: list[list[Any]] = []

@@ -23,6 +23,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis._cells import each
 from sptrack.devices import Device, ExpStep, LinearStep, PiecewiseStep, PowStep, SoftBounds
 from sptrack.plotting.style import (
     BLUE,
@@ -53,6 +54,14 @@ WRITE = (1.0, 5.0, 20.0, 60.0)
 """Write noise, steps."""
 WRONG = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 BITS = (8, 10, 12, 14, 16, 18, 20)
+CASES = {
+    "response": "response",
+    "write": "write",
+    "wrong": "wrong",
+    "weight_bits": "bits",
+    "point_bits": "bits",
+}
+"""What is changed, and its axis."""
 FORMS = {
     "regression": "regression, 2.5 pulses a step",
     "two": "two accumulators, 2.5 pulses a step",
@@ -91,7 +100,6 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     """
     amount = {"steps": 1000 if small else 20000, "seeds": 2 if small else 4, "seed": seed, "threads": threads}
     skip = 3 if small else 1
-    device = default_device()
     responses = list(RESPONSES)[::4] if small else list(RESPONSES)
     axes: dict[str, list[Any]] = {
         "response": responses,
@@ -99,25 +107,20 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         "wrong": list(WRONG[::skip]),
         "bits": list(BITS[::skip]),
     }
-    out: dict[str, Any] = {}
-    cases: dict[str, tuple[str, Any]] = {
-        "response": ("response", lambda form, x: (_method(form), replace(device, response=RESPONSES[x]))),
-        "write": ("write", lambda form, x: (_method(form), replace(device, write_noise=x))),
-        "wrong": ("wrong", lambda form, x: (_method(form, drive=0.16 * x * _alpha(form)), device)),
-        "weight_bits": ("bits", lambda form, x: (_method(form, weight_bits=x), device)),
-        "point_bits": ("bits", lambda form, x: (_method(form, point_bits=x), device)),
-    }
-    for name, (axis, make) in cases.items():
-        forms = list(FORMS) if name in ("response", "write") else ["two", "few"]
-        for metric in ("w", "q"):
-            out[f"{name}_{metric}"] = np.full((len(axes[axis]), len(FORMS), 3), np.nan)
-        for a, x in enumerate(axes[axis]):
-            for form in forms:
-                _fill(out, name, (a, list(FORMS).index(form)), _score(*make(form, x), name, amount))
-    variables = {
-        name: ((cases[name[:-2]][0], "form", "end"), values, {"units": "weight units squared"})
-        for name, values in out.items()
-    }
+    points = [
+        (name, form, x)
+        for name, axis in CASES.items()
+        for x in axes[axis]
+        for form in (FORMS if name in ("response", "write") else ("two", "few"))
+    ]
+    scores = dict(zip(points, each(_score, points, **amount), strict=True))
+    nothing = np.full((2, 3), np.nan)
+    variables = {}
+    for name, axis in CASES.items():
+        values = np.array([[scores.get((name, form, x), nothing) for form in FORMS] for x in axes[axis]])
+        for k, metric in enumerate(("w", "q")):
+            told = ((axis, "form", "end"), values[:, :, k], {"units": "weight units squared"})
+            variables[f"{name}_{metric}"] = told
     units = {"write": "dw_min", "wrong": "1", "bits": "1"}
     coordinates = {
         name: ((name,), values, {"units": units[name]} if name in units else {})
@@ -126,20 +129,23 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     return dataset(variables, coordinates, provenance(seed=seed, parameters=amount))
 
 
-def _alpha(form: str) -> float:
-    return _method(form).alpha
+def _changed(name: str, form: str, x: Any) -> tuple[Method, Device]:
+    """A form and the cells, one of them changed."""
+    chosen, device = _method(form), default_device()
+    if name == "response":
+        return chosen, replace(device, response=RESPONSES[x])
+    if name == "write":
+        return chosen, replace(device, write_noise=x)
+    observing = {"drive": 0.16 * x * chosen.alpha} if name == "wrong" else {name: x}
+    return _method(form, **observing), device
 
 
-def _score(chosen: Method, device: Device, name: str, amount: dict[str, Any]) -> xr.Dataset:
-    noise = 0.0 if name == "write" else 0.02
-    settings = ProblemSettings(device=device, read_noise=noise)
-    return compare([chosen], settings=settings, **amount).squeeze("method")
-
-
-def _fill(out: dict[str, Any], name: str, place: tuple[int, int], one: xr.Dataset) -> None:
-    for metric in ("w", "q"):
-        value = float(one[f"{metric}_tail"])
-        out[f"{name}_{metric}"][place] = [value, *one[f"{metric}_tail_ci"].values.tolist()]
+def _score(name: str, form: str, x: Any, **amount: Any) -> list[list[float]]:
+    """Mean squared error over the last tenth and the ends of its interval, of W and of Q."""
+    chosen, device = _changed(name, form, x)
+    settings = ProblemSettings(device=device, read_noise=0.0 if name == "write" else 0.02)
+    one = compare([chosen], settings=settings, **amount).squeeze("method")
+    return [[float(one[f"{m}_tail"]), *one[f"{m}_tail_ci"].values.tolist()] for m in ("w", "q")]
 
 
 TICKS = {"write": WRITE, "wrong": (0.5, 0.7, 1.0, 1.5, 2.0)}

@@ -24,7 +24,21 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from analysis._training import trained
-from sptrack.plotting.style import COLOURS, GREY, label, new_figure
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    PURPLE,
+    VERMILLION,
+    Look,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    new_figure,
+    text_colour,
+)
 from sptrack.results import dataset, provenance
 
 METHODS = ("e-rider", "agad")
@@ -41,7 +55,23 @@ LR, AUTO_GRANULARITY = 0.2, 30.0
 MEAN, STD = 0.4, 0.05
 RUNS = Path("runs") / "training_ablations"
 _NAMES = {"e-rider": "E-RIDER", "agad": "AGAD"}
-_LOOKS = {name: (COLOURS[k], 2.4 if k == 0 else 1.3) for k, name in enumerate(VARIANTS)}
+_PARTS = {
+    "no residual pass": "the residual pass",
+    "digital parts frozen": "digital parameters",
+    "W frozen": "W",
+    "reference 0": "the reference",
+}
+"""What each variant takes away."""
+_LOOKS = {
+    "whole": Look(BLUE, "o"),
+    "no residual pass": Look(GREY, "v", ":"),
+    "digital parts frozen": Look(GREEN, "s"),
+    "W frozen": Look(PURPLE, "D"),
+    "reference 0": Look(VERMILLION, "^"),
+    "true reference": Look(LIGHT, "P", "--"),
+}
+MARGIN = 5.0
+"""Points of accuracy between runs with a part and runs without it, from which on the part is needed."""
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
@@ -121,34 +151,59 @@ def _settings(method: str, variant: str):  # type: ignore[no-untyped-def]
     return replace(whole, **changes.get(variant, {})), variant != "digital parts frozen"
 
 
+@house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Accuracy against epochs by method: means over the seeds; dots: scores of the single runs."""
-    figure = new_figure(11.0, 4.4)
-    methods = data["method"].values.tolist()
-    panels = figure.subplots(1, 2 * len(methods), width_ratios=[3, 1] * len(methods), sharey=True)
-    for k, method in enumerate(methods):
-        curves, dots = panels[2 * k], panels[2 * k + 1]
-        for place, name in enumerate(data["variant"].values.tolist()):
+    """Scores of the single runs by variant and accuracy against epochs; a row a method."""
+    figure = new_figure(7.2, 6.6)
+    methods, variants = data["method"].values.tolist(), data["variant"].values.tolist()
+    runs = len(data["seed"])
+    headline(
+        figure,
+        _finding(data),
+        f"Needed: each of {runs} runs without it scores over {MARGIN:g} points less than each whole run. "
+        f"Score: mean accuracy of the last {SCORED} epochs; every run has cells of its own. "
+        "Curves: means of the runs.",
+    )
+    panels = figure.subplots(len(methods), 2, sharex="col", squeeze=False, width_ratios=[1, 1.1])
+    for (scores, curves), method in zip(panels, methods, strict=True):
+        ends = []
+        for place, name in enumerate(variants):
             one = data.sel({"method": method, "variant": name})
             if not np.isfinite(one["accuracy"]).all():
                 continue
-            colour, width = _LOOKS[name]
-            curves.plot(
-                data["epoch"], one["accuracy"].mean("seed"), color=colour, linewidth=width, label=name
+            look = _LOOKS[name]
+            scores.plot(
+                one["score"], np.full(runs, place), look.marker, color=look.colour, markerfacecolor="white"
             )
-            scores = one["score"].values
-            dots.plot(np.full(len(scores), place), scores, "o", color=colour, markersize=4)
-        score = data["score"].sel({"method": method, "variant": "whole"}).mean("seed")
-        label(curves, f"{_NAMES[method]}: {float(score):.0f} % when whole", "epoch", "")
-        label(dots, "", "run", "")
-        dots.set_xticks([])
-        dots.set_xlim(-0.8, len(data["variant"]) - 0.2)
-    panels[0].set_ylabel("test accuracy (%)")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside right center", title="part taken away")
-    runs = len(data["seed"])
-    text = (
-        f"Lines: mean of {runs} runs, each with cells of its own. Dots: mean of a run's last {SCORED} epochs."
-    )
-    figure.supxlabel(text, fontsize=9, color=GREY)
+            mean = one["accuracy"].mean("seed")
+            curves.plot(data["epoch"], mean, look.line, color=look.colour, linewidth=_width(name))
+            ends.append((float(mean[-1]), name, text_colour(look.colour)))
+        label(scores, _NAMES[method], "", "")
+        label(curves, "", "", "test accuracy (%)")
+        scores.set_yticks(range(len(variants)), variants)
+        scores.set_ylim(len(variants) - 0.5, -0.5)
+        scores.set_xlim(0, 100)
+        curves.set_ylim(0, 100)
+        label_ends(curves, ends, size=9.0)
+    panels[-1, 0].set_xlabel("score (%)")
+    panels[-1, 1].set_xlabel("epoch")
     return figure
+
+
+def _width(variant: str) -> float:
+    return 2.2 if variant == VARIANTS[0] else 1.3
+
+
+def _needs(data: xr.Dataset, method: str) -> list[str]:
+    """Parts without which every run of a method scores less than every whole run, by the margin."""
+    scores = data["score"].sel({"method": method})
+    least = scores.sel(variant=VARIANTS[0]).min()
+    return [_PARTS[name] for name in VARIANTS[1:-1] if bool(least - scores.sel(variant=name).max() > MARGIN)]
+
+
+def _finding(data: xr.Dataset) -> str:
+    clauses = []
+    for method in data["method"].values.tolist():
+        needs = _needs(data, method)
+        clauses.append(f"{_NAMES[method]} needs {' and '.join(needs) or 'none of the parts alone'}")
+    return "; ".join(clauses)

@@ -18,6 +18,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis._cells import each
 from sptrack.devices import (
     Asymmetry,
     Cells,
@@ -69,18 +70,13 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     granularities = np.geomspace(2e-3, 0.1, 4 if small else 8)
     noises = np.geomspace(0.05, 3.0, 4 if small else 8)
     runs = 128 if small else 2048
-    arms = {
-        "dw_min": [
-            [replace(d, dw_min=h, cycle_noise=CycleNoise(std=NOISE)) for h in granularities]
-            for d in devices()
-        ],
-        "cycle_noise": [
-            [replace(d, dw_min=GRANULARITY, cycle_noise=CycleNoise(std=s)) for s in noises] for d in devices()
-        ],
-    }
+    arms = {"dw_min": [(h, NOISE) for h in granularities], "cycle_noise": [(GRANULARITY, s) for s in noises]}
+    which = range(len(devices()))
     variables = {}
     for axis, arm in arms.items():
-        values = np.array([[_settle(device, runs, seed, threads) for device in line] for line in arm])
+        points = [(k, float(step), float(noise)) for k in which for step, noise in arm]
+        found = np.array(each(_settle, points, runs=runs, seed=seed, threads=threads))
+        values = found.reshape(len(which), len(arm), *found.shape[1:])
         names = ("mean", "mean_error", "std", "std_error", "mean_theory", "std_theory")
         variables |= {
             f"{name}_by_{axis}": ((*AXES, axis), np.moveaxis(values[:, :, k], 1, -1), WEIGHT)
@@ -97,8 +93,11 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     return dataset(variables, coordinates, provenance(seed=seed, parameters=parameters))
 
 
-def _settle(device: Device, runs: int, seed: int, threads: int | None) -> np.ndarray:
+def _settle(
+    which: int, step: float, noise: float, *, runs: int, seed: int, threads: int | None
+) -> np.ndarray:
     """Simulated and predicted moments [6, mode, last pulse] of one cell."""
+    device = replace(devices()[which], dw_min=step, cycle_noise=CycleNoise(std=noise))
     cells = sample_cells(device, (1, 1), dtype=np.float64)
     simulated = [settled_offsets(cells, mode, runs=runs, seed=seed, threads=threads) for mode in MODES]
     found = np.array([[field.ravel() for field in offsets] for offsets in simulated]).swapaxes(0, 1)

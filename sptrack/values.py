@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable
 from dataclasses import fields
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,9 @@ __all__ = [
 Array = NDArray[Any]
 
 _SHOWN = 40
+_LARGEST = 2**63 - 1
+"""Largest number that numpy counts with."""
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64)
 
 
 def as_seed(seed: Any, name: str = "seed") -> int:
@@ -34,7 +39,7 @@ def as_seed(seed: Any, name: str = "seed") -> int:
     ParameterError
         Anything else: True, 1.0, None, "1", -1.
     """
-    check_whole(name, seed)
+    check_whole(name, seed, most=None)
     return int(seed)
 
 
@@ -47,7 +52,7 @@ def check_number(
     most: float | None = None,
     below: float | None = None,
 ) -> None:
-    """Refuse anything but a finite number inside the limits given.
+    """Refuse anything but a finite number inside the limits given; truth values and spans of time are none.
 
     Parameters
     ----------
@@ -66,7 +71,7 @@ def check_number(
         With the name, the rule and the value.
     """
     try:
-        finite = math.isfinite(value)
+        finite = not (isinstance(value, _NO_NUMBERS) or value is np.ma.masked) and math.isfinite(value)
     except (TypeError, ValueError, OverflowError):
         finite = False
     fits = finite and (least is None or value >= least) and (above is None or value > above)
@@ -81,11 +86,12 @@ def check_number(
         raise ParameterError(f"{name} must {rule}, got {_shown(value)}")
 
 
-def check_whole(name: str, value: Any, least: int = 0, most: int | None = None) -> None:
+def check_whole(name: str, value: Any, least: int = 0, most: int | None = _LARGEST) -> None:
     """Refuse anything but a whole number of any integer type, ``least`` to ``most`` (ParameterError)."""
-    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    integer = isinstance(value, int | np.integer) and not isinstance(value, _NO_NUMBERS)
     if not (integer and value >= least and (most is None or value <= most)):
-        rule = f">= {least}" if most is None else f"in {least} .. {most}"
+        open_end = most is None or (most == _LARGEST and not (integer and value > most))
+        rule = f">= {least}" if open_end else f"in {least} .. {most}"
         raise ParameterError(f"{name} must be a whole number {rule}, got {_shown(value)}")
 
 
@@ -151,17 +157,25 @@ def plain_item(value: Any) -> Any:
 
 
 def plain_fields(described: Any) -> None:
-    """Turn numpy's scalars among the fields of a frozen dataclass into Python's numbers, in place.
+    """Turn all numbers among the fields of a frozen dataclass that are not Python's into those, in place.
 
-    Texts made of them can be read back, and arithmetic with a float32 is not that of float32.
+    Texts made of them can be read back, and arithmetic with a float32 is not that of float32. Dates stay.
     """
     for field in fields(described):
         value = getattr(described, field.name, None)
-        if isinstance(value, np.generic):
-            object.__setattr__(described, field.name, value.item())
-        elif isinstance(value, tuple) and any(isinstance(one, np.generic) for one in value):
-            plain = tuple(one.item() if isinstance(one, np.generic) else one for one in value)
+        plain = tuple(map(_plain, value)) if type(value) is tuple else _plain(value)
+        if plain is not value:
             object.__setattr__(described, field.name, plain)
+
+
+def _plain(value: Any) -> Any:
+    """Python's number of a scalar or array of one element of numpy, a fraction or a decimal."""
+    if isinstance(value, Fraction | Decimal):
+        return float(value)
+    scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
+    if not scalar or value.dtype.kind in "mMO" or value is np.ma.masked:
+        return value
+    return value.item()
 
 
 def _shown(value: Any) -> str:

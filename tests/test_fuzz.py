@@ -214,12 +214,13 @@ def test_fits_of_very_many_files_end_or_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("depth", [200, 3_000])
-@pytest.mark.parametrize("text", ["a = {0}1{1}", "a = {2}1{3}", "{4}b = 1", "[{4}a]"])
+@pytest.mark.parametrize("text", ["a = {0}1{1}", "a = {2}1{3}", "{4}b = 1", "[{4}a]", "[{5}]\n{4}b = 1"])
 def test_deep_files_are_refused_in_one_line(tmp_path, depth, text):
     path = tmp_path / "a.toml"
-    path.write_text(text.format("[" * depth, "]" * depth, "{b=" * depth, "}" * depth, "a." * depth))
-    for load, _ in TOML.values():
-        if load is not tuning:
-            with pytest.raises(ParameterError, match=r"a\.toml") as caught:
-                load(path)
-            assert len(str(caught.value)) < 1000
+    opened = ("[" * depth, "]" * depth, "{b=" * depth, "}" * depth, "a." * depth)
+    tables = ("response", "method", "chopper", "require", "columns", "tune")
+    for (load, _), table in zip(TOML.values(), tables, strict=True):
+        path.write_text(text.format(*opened, table))
+        with pytest.raises(ParameterError, match=r"a\.toml") as caught:
+            load(path)
+        assert len(str(caught.value)) < 1000

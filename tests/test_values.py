@@ -1,6 +1,8 @@
 """Nothing that callers hand in is dropped in a cast, seeds have one rule, numpy's scalars are numbers."""
 
 import json
+import warnings
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -172,6 +174,62 @@ def test_a_device_of_numpy_scalars_is_written_and_read_back():
     assert type(device.dw_min) is float
     assert type(device.spread.log_normal) is bool
     assert device_from_mapping({"dw_min": np.float32(0.5)}).dw_min == 0.5
+
+
+@pytest.mark.parametrize("value", [np.array(0.25), np.float16(0.25), Fraction(1, 4), Decimal("0.25")])
+def test_numbers_of_any_kind_are_pythons(value):
+    assert spec_text(EMA(eta=value)) == spec_text(EMA(eta=0.25))
+    assert type(EMA(eta=value).eta) is float
+
+
+@pytest.mark.parametrize("value", [True, np.True_, np.ma.masked, np.timedelta64(1), "0.25", 0.25j, [0.25]])
+def test_what_is_no_number_is_refused(value):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ParameterError, match="eta must be a finite number"):
+            EMA(eta=value)
+        with pytest.raises(ParameterError, match="length must be a whole number >= 1"):
+            Boxcar(length=value)
+        with pytest.raises(ParameterError, match="seed must be a whole number >= 0"):
+            sample_cells(Device(), (2, 2), seed=value)
+
+
+def test_whole_numbers_that_numpy_cannot_count_are_refused():
+    with pytest.raises(ParameterError, match=r"length must be a whole number in 1 \.\. 9223372036854775807"):
+        Boxcar(length=10**30)
+
+
+@pytest.mark.parametrize(
+    "made", [Crossbar(CELLS), OneSidedPair.sample(preset("pcm"), (2, 3))], ids=["one", "pair"]
+)
+@pytest.mark.parametrize("count", [1.5, 2.0, "3", True, None, np.nan, -1, np.timedelta64(2)])
+def test_one_rule_for_counts_of_pulses(made, count):
+    with pytest.raises(ParameterError, match="count must be a whole number >= 0"):
+        made.pulse("up", count)
+
+
+def test_truth_values_are_no_directions():
+    with pytest.raises(ParameterError, match="program must hold only"):
+        Crossbar(CELLS).pulse(np.array([True, False]))
+
+
+@pytest.mark.parametrize("shape", [(True, 3), (2.0, 3), ("2", 3), (2,), 2, None, (2, 0), "2x3"])
+def test_one_rule_for_shapes(shape):
+    with pytest.raises(ParameterError, match="shape must be two positive numbers of cells"):
+        sample_cells(Device(), shape)
+
+
+@pytest.mark.parametrize("state", [0, np.zeros((1, 3)), (0, np.zeros((1, 3)))])
+def test_a_state_that_is_none_is_refused(state):
+    with pytest.raises(ParameterError, match="state must be what a call before returned"):
+        EMA(eta=0.1).process(np.zeros((4, 3)), state)
+
+
+def test_numbers_too_large_for_a_vector_are_refused_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ParameterError, match="x must be 3 finite numbers"):
+            Crossbar(CELLS).update(np.full(3, 1e300), np.ones(2), 0.01)
 
 
 def test_plain_fields_of_tuples():

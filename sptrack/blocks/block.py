@@ -39,6 +39,22 @@ class State(NamedTuple):
     memory: Array
 
 
+class ZeroPoleGain(NamedTuple):
+    """A rational filter, k prod(z - zeros)/prod(z - poles), in the form of `scipy.signal`.
+
+    Attributes
+    ----------
+    zeros, poles : ndarray of complex128
+        In the plane of z.
+    gain : float
+        Factor k.
+    """
+
+    zeros: NDArray[np.complex128]
+    poles: NDArray[np.complex128]
+    gain: float
+
+
 class Filtered(NamedTuple):
     """Outputs of a block along a stream (`Block.run`).
 
@@ -221,7 +237,7 @@ class Block(ABC):
         """
         samples = as_samples(x)
         cells = samples.shape[1:]
-        before = self.init(cells) if state is None else state
+        before = self.init(cells) if state is None else as_state(state)
         stages = self.stages(cells)
         memory = writable_memory(before, slots(stages), cells)
         y = np.empty_like(samples)
@@ -311,6 +327,15 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def as_state(state: Any) -> State:
+    """A state that was handed in (ParameterError if it is none)."""
+    if not isinstance(state, State):
+        raise ParameterError(
+            f"state must be what a call before returned, or None, got {type(state).__name__}"
+        )
+    return state
+
+
 def writable_memory(state: State, slots: int, cells: tuple[int, ...]) -> Array:
     """Copy of a state's memory as [slots, number of cells] (ParameterError if it belongs elsewhere)."""
     if state.memory.shape != (slots, *cells):
@@ -333,6 +358,10 @@ class LinearBlock(Block):
     def settled(self) -> LinearBlock:
         """The block itself."""
         return self
+
+    def zpk(self) -> ZeroPoleGain | None:
+        """Zeros, poles and gain of a filter with feedback; None of any other."""
+        return None
 
 
 def dc_gain(block: LinearBlock) -> float:

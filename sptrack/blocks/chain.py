@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks.block import Array, Block, LinearBlock, dc_gain
+from sptrack.blocks.block import Array, Block, LinearBlock, ZeroPoleGain, dc_gain
 from sptrack.errors import ParameterError
 from sptrack.kernels.stages import Stage, slots
 
@@ -98,6 +98,15 @@ class Chain(Block):
             if isinstance(block, LinearBlock):
                 gain = gain * block.frequency_response(omega)
         return gain
+
+    def zpk(self) -> ZeroPoleGain | None:
+        """Zeros and poles of all blocks, and the product of their gains; None if one block has none."""
+        parts = [block.zpk() if isinstance(block, LinearBlock) else None for block in self.blocks]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        zeros, poles = (np.concatenate([part[k] for part in known]) for k in (0, 1))
+        return ZeroPoleGain(zeros, poles, float(np.prod([part.gain for part in known])))
 
     def label(self) -> str:
         """The line of signal flow."""

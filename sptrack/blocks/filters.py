@@ -15,7 +15,7 @@ from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import tf2sos
 
-from sptrack.blocks.block import Array, Block, LinearBlock, frozen
+from sptrack.blocks.block import Array, Block, LinearBlock, ZeroPoleGain, frozen
 from sptrack.errors import ParameterError
 from sptrack.kernels.filters import (
     boxcar_tile,
@@ -43,6 +43,11 @@ def delay(omega: ArrayLike) -> Response:
 def ema_response(eta: float, omega: ArrayLike) -> Response:
     """Eta / (1 - (1 - eta) exp(-j omega)): lemma 3.10 of Xiao et al. 2026 (arXiv 2602.21321)."""
     return np.asarray(eta / (1 - (1 - eta) * delay(omega)))
+
+
+def averaging(eta: float, order: int = 1) -> ZeroPoleGain:
+    """Zeros, poles and gain of a cascade of exponential moving averages."""
+    return ZeroPoleGain(np.zeros(order, complex), np.full(order, 1 - eta, complex), eta**order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,10 @@ class EMA(LinearBlock):
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain (eta / (1 - (1 - eta) exp(-j omega)))**order, of the shape of ``omega``."""
         return np.asarray(ema_response(self.eta, omega) ** self.order)
+
+    def zpk(self) -> ZeroPoleGain:
+        """All poles at 1 - eta, all zeros at 0."""
+        return averaging(self.eta, self.order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +289,18 @@ class SOS(_Design):
         for section in self.sos:
             gain = gain * polyval(z, section[:3]) / polyval(z, section[3:])
         return gain
+
+    def zpk(self) -> ZeroPoleGain:
+        """Zeros, poles and gain of all sections, a delay being a zero less."""
+        zeros, poles, gain = [], [], 1.0
+        for section in self.sos:
+            lead = np.flatnonzero(section[:3])
+            zeros.append(np.roots(section[:3]))
+            poles.append(np.roots(section[3:]))
+            gain *= section[lead[0]] if lead.size else 0.0
+        return ZeroPoleGain(
+            np.concatenate(zeros).astype(complex), np.concatenate(poles).astype(complex), float(gain)
+        )
 
     def label(self) -> str:
         """Name and order."""
@@ -577,3 +598,7 @@ class SteadyKalman(LinearBlock):
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain of the equal EMA."""
         return ema_response(self.gain, omega)
+
+    def zpk(self) -> ZeroPoleGain:
+        """Those of the equal EMA."""
+        return averaging(self.gain)

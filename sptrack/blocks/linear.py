@@ -69,19 +69,15 @@ def taps_of(part: LinearBlock) -> Real | None:
     return taps
 
 
-def _pole(part: LinearBlock) -> float:
-    """Largest magnitude of a pole, 0 for none or where they are not known."""
-    cascade = cascade_of(part)
-    if cascade is not None:
-        return 1 - cascade[0]
-    if isinstance(part, SOS):
-        return max(float(np.abs(np.roots(section[3:])).max(initial=0.0)) for section in part.sos)
-    return 0.0
+def slowest_pole(part: LinearBlock) -> float | None:
+    """Largest magnitude of a pole; None without poles."""
+    known = part.zpk()
+    return None if known is None or not len(known.poles) else float(np.abs(known.poles).max())
 
 
 def _refuse_slow(block: Block, parts: tuple[LinearBlock, ...]) -> None:
     """Refuse poles from which the impulse response cannot decay within `_LONGEST` samples."""
-    pole = max(_pole(part) for part in parts)
+    pole = max(slowest_pole(part) or 0.0 for part in parts)
     if pole >= 1 or (pole > 0 and np.log(_TAIL) / np.log(pole) > _LONGEST):
         raise ConvergenceError(
             f"{block}: the impulse response does not decay within {_LONGEST} samples, the largest pole being "
@@ -161,7 +157,7 @@ def enbw(block: Block) -> float:
     The variance of filtered white noise over that of the noise, for unit gain at omega = 0. For an EMA of
     order n, whose h is a negative binomial distribution, eta / (2 - eta)**(2 n - 1) times the sum over j < n
     of (binomial(n - 1, j) (1 - eta)**j)**2, which is eta / (2 - eta) for one; 1 / M for a moving average over
-    M samples; for a CIC filter the share of equal sums of ``order`` numbers below M among all pairs.
+    M samples; for a CIC filter the fraction of equal sums of ``order`` numbers below M among all pairs.
 
     Raises
     ------
@@ -181,7 +177,7 @@ def enbw(block: Block) -> float:
 
 
 def _equal_sums(length: int, order: int) -> float:
-    """Share of pairs of ``order`` numbers below ``length`` whose sums are equal, in whole numbers.
+    """Fraction of pairs of ``order`` numbers below ``length`` whose sums are equal, in whole numbers.
 
     Mirrored, the second sum makes it a sum of twice as many numbers that is order (length - 1), counted by
     inclusion and exclusion of numbers that are too large.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from sptrack.blocks.block import Array, Block, LinearBlock
+from sptrack.blocks.block import Array, Block, LinearBlock, ZeroPoleGain
 from sptrack.blocks.filters import EMA, SOS, Response
 from sptrack.errors import ParameterError
 from sptrack.kernels.stages import Stage
@@ -50,7 +50,7 @@ class TrackingLoop(LinearBlock):
     Parameters
     ----------
     bandwidth : float
-        Equivalent noise bandwidth, two-sided, cycles per sample: the share of the variance of white noise
+        Equivalent noise bandwidth, two-sided, cycles per sample: the fraction of the variance of white noise
         that passes (`sptrack.blocks.enbw`). Twice the loop bandwidth B_L of the literature, above 0, below 1.
     damping : float
         Damping ratio, above 0.
@@ -101,6 +101,10 @@ class TrackingLoop(LinearBlock):
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain (alpha + (beta - alpha) / z) / (1 + (alpha + beta - 2) / z + (1 - alpha) / z^2)."""
         return self.sections.frequency_response(omega)
+
+    def zpk(self) -> ZeroPoleGain:
+        """Those of the section."""
+        return self.sections.zpk()
 
 
 def loop_sections(alpha: float, beta: float, *, clock: Block) -> SOS:

@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks.block import Shape, State, as_samples, as_shape, frozen, refuse_unbounded, writable_memory
+from sptrack.blocks.block import (
+    Shape,
+    State,
+    as_samples,
+    as_shape,
+    as_state,
+    frozen,
+    refuse_unbounded,
+    writable_memory,
+)
 from sptrack.blocks.responses import ResponsePrior
 from sptrack.devices.counts import COUNTS, mean_count_variance
 from sptrack.errors import ParameterError
@@ -37,7 +46,7 @@ _LEAST_READ = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriveErrors:
-    """What stands between the increments asked for and the reads.
+    """Noise model between requested weight changes and reads.
 
     Parameters
     ----------
@@ -72,14 +81,14 @@ class DriveErrors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointLimits:
-    """Where an observer's estimates may lie.
+    """Limits of an observer's estimates.
 
     Parameters
     ----------
     low, high : float
         Least and greatest symmetric point, weight units.
     floor : float
-        Least slope of G that is used, per weight unit, above 0; F is taken for no less than the same share of
+        Least slope of G that is used, per weight unit, above 0; F is at least the same fraction of
         its prior.
 
     Raises
@@ -100,7 +109,7 @@ class PointLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedGains:
-    """What fixed gains are made for, and how wide the numbers are.
+    """Design point and word lengths of an observer with fixed gains.
 
     Parameters
     ----------
@@ -127,7 +136,7 @@ class FixedGains:
 
 
 class Observed(NamedTuple):
-    """What an observer says after each read, arrays [reads, *shape].
+    """Estimates of an observer after each read, arrays [reads, *shape].
 
     ``point``: symmetric point, ``std``: its standard deviation, weight units; ``share``: the part of the
     information on it that is the prior's, 1 without excitation, near 0 after enough of it.
@@ -200,7 +209,7 @@ class InputAwareObserver:
 
     @property
     def keep(self) -> float:
-        """Share of the information that is left after a stretch between reads."""
+        """Fraction of the information that is left after a stretch between reads."""
         return float((1 - self.forgetting) ** self.every)
 
     @property
@@ -360,7 +369,7 @@ class InputAwareObserver:
         state: State | None = None,
         pulses: ArrayLike | None = None,
     ) -> tuple[Observed, State]:
-        """What is observed after each read of a stretch of steps, and the state after them.
+        """Estimates after each read of a stretch of steps, and the state after them.
 
         Parameters
         ----------
@@ -385,7 +394,7 @@ class InputAwareObserver:
         """
         asked, seen = (frozen(np.asarray(as_samples(one), np.float64)) for one in (drive, reads))
         cells = asked.shape[1:]
-        before = self.init(cells) if state is None else state
+        before = self.init(cells) if state is None else as_state(state)
         count = (before.sample + len(asked)) // self.every - before.sample // self.every
         if seen.shape != (count, *cells):
             raise ParameterError(

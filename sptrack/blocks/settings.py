@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PRIORS = ("flat", "population")
 BEYOND = 0.25
-"""How far beyond the nominal bounds, in their distance, an adaptive observer looks for a symmetric point."""
+"""Margin beyond the nominal bounds, in their distance, for symmetric points of an adaptive observer."""
 MAX_BITS = 22
 """Widest fixed-point numbers."""
 

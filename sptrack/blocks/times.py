@@ -10,7 +10,16 @@ import numpy as np
 from sptrack.blocks.block import Block, LinearBlock
 from sptrack.blocks.chain import Chain
 from sptrack.blocks.filters import SOS
-from sptrack.blocks.linear import averages_of, cascade_of, enbw, group_delay, parts_of, settling, taps_of
+from sptrack.blocks.linear import (
+    averages_of,
+    cascade_of,
+    enbw,
+    group_delay,
+    parts_of,
+    settling,
+    slowest_pole,
+    taps_of,
+)
 
 _LOWEST, _POINTS = 1e-6, 2000
 
@@ -71,7 +80,7 @@ def filter_times(block: Block) -> FilterTimes:
     """
     settled = block.settled
     parts = parts_of(settled)
-    poles = [pole for part in parts if (pole := _slowest(part)) is not None]
+    poles = [pole for part in parts if (pole := slowest_pole(part)) is not None]
     bandwidth, edge = enbw(settled), corner(settled)
     return FilterTimes(
         order=sum(_degree(part) for part in parts),
@@ -107,30 +116,13 @@ def corner(low_pass: LinearBlock | Chain) -> float | None:
 
 def pole_radius(block: Block) -> float:
     """Largest magnitude of the poles of a filter; 0 without poles. Errors as in `filter_times`."""
-    return max((_slowest(part) or 0.0 for part in parts_of(block.settled)), default=0.0)
+    return max((slowest_pole(part) or 0.0 for part in parts_of(block.settled)), default=0.0)
 
 
 def _time(pole: float) -> float:
     if pole <= 0:
         return 0.0
     return -1 / log(pole) if pole < 1 else inf
-
-
-def _roots(section: np.ndarray) -> np.ndarray:
-    """Poles of a second-order section other than 0."""
-    found = np.abs(np.roots(section[3:]))
-    return np.asarray(found[found > 0])
-
-
-def _slowest(part: LinearBlock) -> float | None:
-    """Largest magnitude of a pole; None without poles."""
-    cascade = cascade_of(part)
-    if cascade is not None:
-        return 1 - cascade[0]
-    if isinstance(part, SOS):
-        radii = np.concatenate([_roots(section) for section in part.sos])
-        return float(radii.max()) if radii.size else None
-    return None
 
 
 def _degree(part: LinearBlock) -> int:

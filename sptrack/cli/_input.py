@@ -1,4 +1,4 @@
-"""What several commands read from their command line: shapes, seeds, the device in its three forms."""
+"""Options that several commands share: shapes, seeds, the device in its three forms."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -27,13 +27,13 @@ _REMEDIES = {
     "cycle-noise": "a smaller rate alpha averages over more pulses",
     "spread": "an observer (--method o-rider) learns each cell's own response",
 }
-"""What reduces a source of the error."""
+"""Remedy for each source of the error."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """How much is run.
+    """Length and number of the runs.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Runs:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where results go.
+    """Output of the results.
 
     Parameters
     ----------

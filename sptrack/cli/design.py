@@ -1,4 +1,4 @@
-"""`sptrack design`: settings that meet a specification, held against simulation."""
+"""`sptrack design`: settings that meet a specification, checked by simulation."""
 
 import math
 import sys
@@ -26,7 +26,7 @@ MISSED = 1
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """How a design is searched and simulated.
+    """Effort of search and simulation.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def _print(made: "Design", out: Path | None) -> None:
     ]
     title = f"{told['device']}, {spec.steps:,} steps: {told['estimator']}, chopper {told['chopper']}"
     show_table(to, title, columns, rows)
-    settings = f"alpha {told['alpha']:.4g}, eta {told['eta']:.4g}, gamma {told['gamma']:.3g}, "
+    settings = f"alpha {told['alpha']:.4g}, {made.chosen.setting.rate}, gamma {told['gamma']:.3g}, "
     training = told["training"]
     pairs = [
         ("settings", f"{settings}beta {told['beta']:.4g}; {_bandwidth(made)}"),

@@ -146,7 +146,7 @@ def _in_unit(device: Device, size: float) -> str:
 
 
 def _fit(device: Device, made: Fit) -> dict[str, str]:
-    """What the fit says of the device."""
+    """Lines on the fit that a device comes from."""
     ends = made.symmetric_point_low, made.symmetric_point_high
     low, high = ("open" if end is None else f"{end:.3g}" for end in ends)
     point = (

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from sptrack import __version__
+from sptrack.cli._show import console, show_lines, show_next, show_pairs, show_verdict
 from sptrack.results import json_text
 
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "xarray", "h5netcdf", "matplotlib", "rich", "cyclopts")
+_MISSING = "missing"
 _VECTOR_BITS = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128, "neon": 128}
 
 
 def doctor(*, json: bool = False) -> None:
-    """Report versions, threads, vector width, cache folder and extras.
+    """Check this installation: versions, threads, vector width, cache of compiled kernels, extras.
 
     Parameters
     ----------
@@ -26,10 +28,14 @@ def doctor(*, json: bool = False) -> None:
     if json:
         print(json_text(report), end="")
         return
+    to = console()
+    show_verdict(to, *_verdict(report))
     for section, entries in report.items():
-        print(section)
-        for name, value in entries.items():
-            print(f"  {name.replace('_', ' '):<20} {_readable(value)}")
+        show_lines(to, ["", section])
+        pairs = [(f"  {name.replace('_', ' ')}", _readable(value)) for name, value in entries.items()]
+        show_pairs(to, pairs)
+    show_lines(to, [""])
+    show_next(to, _advice(report))
 
 
 def examine() -> dict[str, dict[str, Any]]:
@@ -43,8 +49,39 @@ def examine() -> dict[str, dict[str, Any]]:
         list of requirements that are not installed).
     """
     versions = {"sptrack": __version__, "python": platform.python_version()}
-    versions |= {name: _installed(name) or "missing" for name in _PACKAGES}
+    versions |= {name: _installed(name) or _MISSING for name in _PACKAGES}
     return {"versions": versions, "processor": _processor(), "cache": _cache(), "extras": _extras()}
+
+
+def _verdict(report: dict[str, dict[str, Any]]) -> tuple[str, str, bool | None]:
+    """Word, reason and meaning: what is missing, what makes it slow, or what it runs on."""
+    absent = [name for name, found in report["versions"].items() if found == _MISSING]
+    if absent:
+        return "INCOMPLETE", f"not installed: {', '.join(absent)}", False
+    if not report["processor"]["jit"]:
+        return "SLOW", "kernels are not compiled: NUMBA_DISABLE_JIT is set", None
+    if not report["cache"]["writable"]:
+        return "SLOW", "every start compiles kernels again: the cache folder cannot be written", None
+    processor = report["processor"]
+    return (
+        "READY",
+        f"{processor['cpu']}, {processor['threads']} threads, {report['cache']['kernels']} kernel files",
+        True,
+    )
+
+
+def _advice(report: dict[str, dict[str, Any]]) -> str:
+    """Remedy of the fault in the verdict, or else the first command to run."""
+    word = _verdict(report)[0]
+    if word == "INCOMPLETE":
+        return "pip install --force-reinstall sptrack"
+    if not report["processor"]["jit"]:
+        return "unset NUMBA_DISABLE_JIT"
+    if word == "SLOW":
+        return "set SPTRACK_CACHE_DIR to a folder that can be written"
+    if not report["cache"]["kernels"]:
+        return "sptrack warmup compiles the kernels; without it the first command does"
+    return "sptrack calibrate"
 
 
 def _processor() -> dict[str, Any]:

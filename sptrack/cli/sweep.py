@@ -14,23 +14,25 @@ from cyclopts import App, Parameter
 from sptrack.cli._app import BAD_INPUT, INCOMPLETE
 from sptrack.cli._figures import write_figures
 from sptrack.cli._progress import Progress, progress_bar
+from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.errors import ParameterError
 from sptrack.results import json_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sptrack.sweep import Engine, Report, SweepFolder
 
 sweep = App(name="sweep", help="Run a command over a grid or sample of its parameters.")
 
 _EVERY = 30.0
 _ROWS = 20
-_FILE_WIDTH = 118
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInput:
-    """Who computes; by default this process, one cell after the other. The results are the same bytes.
+    """Engine; by default this process, one cell after the other. All give the same bytes.
 
     Parameters
     ----------
@@ -151,7 +153,7 @@ def worker(folder: Path, *, part: str = "0/1", quiet: bool = False) -> int:
 
 @sweep.command
 def status(folder: Path, *, json: bool = False) -> None:
-    """How a sweep stands: cells done, refused and missing, time left; nothing is changed.
+    """Count the cells that are done, refused and missing, and the time left; nothing is changed.
 
     Parameters
     ----------
@@ -167,17 +169,18 @@ def status(folder: Path, *, json: bool = False) -> None:
     if json:
         print(json_text(standing._asdict()), end="")
         return
-    missing = standing.cells - standing.done
-    print(f"{standing.done:,} of {standing.cells:,} cells of {there.command} are done, {missing:,} missing")
+    to, missing = console(), standing.cells - standing.done
+    _tell(to, there, missing, standing.refused, standing.reasons)
+    lines = []
     if standing.damaged:
-        print(f"{standing.damaged:,} records are damaged: the next run makes them again")
+        lines.append(f"{standing.damaged:,} records are damaged: the next run makes them again")
     if standing.idle is not None and missing:
         left = (
             "" if standing.seconds_left is None else f"; {_duration(standing.seconds_left)} left at that rate"
         )
-        print(f"last cell {_duration(standing.idle)} ago{left}")
-    for reason, count in standing.reasons:
-        print(f"{count:,} refused: {reason}")
+        lines.append(f"last cell {_duration(standing.idle)} ago{left}")
+    show_lines(to, lines)
+    _advise(to, there, missing)
 
 
 @sweep.command(name="collect")
@@ -275,15 +278,17 @@ def _finish(report: "Report", *, netcdf: bool, json: bool, quiet: bool) -> int:
         names = "sweep.zarr, sweep.nc" if netcdf else "sweep.zarr"
         print(f"wrote {report.folder.path}: {names}", file=sys.stderr)
     _tell_failed(report)
+    missing = int((data["state"] == MISSING).sum())
     if json:
         print(json_text(rows), end="")
     else:
-        total = len(report.folder)
-        print(f"{done:,} of {total:,} cells of {report.folder.command} are done.")
+        to, refused = console(), len(report.folder) - missing - done
+        reasons = report.folder.standing().reasons if refused else []
+        _tell(to, report.folder, missing, refused, reasons)
         if quantities(data):
-            _print(data, rows, report.folder)
-        _tell_refused(report.folder, total - done)
-    if (data["state"] == MISSING).any():
+            _print(to, data, rows, report.folder)
+        _advise(to, report.folder, missing)
+    if missing:
         return INCOMPLETE
     return BAD_INPUT if done < len(report.folder) else 0
 
@@ -297,21 +302,27 @@ def _tell_failed(report: "Report") -> None:
         print(f"sptrack: {count:,} cells failed: {reason}; run the command again", file=sys.stderr)
 
 
-def _tell_refused(folder: "SweepFolder", missing: int) -> None:
+def _tell(
+    to: "Console", folder: "SweepFolder", missing: int, refused: int, reasons: list[tuple[str, int]]
+) -> None:
+    """Verdict on the cells, and why some were refused."""
+    total = len(folder)
+    word, good = ("INCOMPLETE", None) if missing else ("REFUSED", False) if refused else ("COMPLETE", True)
+    told = [f"{total - missing - refused:,} of {total:,} cells of {folder.command} are done"]
+    told += [f"{count:,} {name}" for count, name in ((missing, "missing"), (refused, "refused")) if count]
+    show_verdict(to, word, ", ".join(told), good)
+    show_lines(to, [f"{count:,} refused: {reason}" for reason, count in reasons])
+
+
+def _advise(to: "Console", folder: "SweepFolder", missing: int) -> None:
     if missing:
-        standing = folder.standing()
-        for reason, count in standing.reasons:
-            print(f"{count:,} refused: {reason}")
-        if standing.done < standing.cells:
-            print(f"{standing.cells - standing.done:,} missing: run the sweep again")
+        show_next(to, f"run the sweep again: it computes the {missing:,} missing cells")
+    else:
+        show_next(to, f"sptrack sweep plot {folder.path} draws it over its axes")
 
 
-def _print(data: Any, rows: list[dict[str, Any]], folder: "SweepFolder") -> None:
+def _print(to: "Console", data: Any, rows: list[dict[str, Any]], folder: "SweepFolder") -> None:
     """Points by the quantity of the command, the smallest first."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from sptrack.sweep.results import chosen_quantity
 
     best = chosen_quantity(data)
@@ -320,21 +331,17 @@ def _print(data: Any, rows: list[dict[str, Any]], folder: "SweepFolder") -> None
     if not known:
         return
     means = f", means over {folder.repeats} repeats" if folder.repeats > 1 else ""
-    title = f"{best} ({data[best].attrs['units']}){means}, smallest first"
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    for name in folder.axes:
-        table.add_column(name, overflow="fold")
-    table.add_column(f"{best} (95 %)" if means else best, justify="right", no_wrap=True)
-    for row in known[:_ROWS]:
+    columns = [Column("rank"), *map(Column, folder.axes), Column(best)]
+    columns += [Column("95 %", 1)] if means else []
+    body = []
+    for rank, row in enumerate(known[:_ROWS], 1):
         told = row["quantities"][best]
-        ends = "" if told["ci"] is None else f" [{told['ci'][0]:.3g}, {told['ci'][1]:.3g}]"
-        table.add_row(*(_text(value) for value in row["point"].values()), f"{told['mean']:.4g}{ends}")
-    console = Console()
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    console.print(table)
+        ends = "-" if told["ci"] is None else f"{told['ci'][0]:.3g} .. {told['ci'][1]:.3g}"
+        values = (f"{told['mean']:.4g}", ends)[: 2 if means else 1]
+        body.append([str(rank), *(_text(each) for each in row["point"].values()), *values])
+    show_table(to, f"{best} ({data[best].attrs['units']}){means}, smallest first", columns, body)
     if len(known) > _ROWS:
-        console.print(f"{len(known) - _ROWS:,} more points are in the dataset.", highlight=False)
+        show_lines(to, [f"{len(known) - _ROWS:,} more points are in the dataset."])
 
 
 def _text(value: Any) -> str:

@@ -32,7 +32,7 @@ _SPENT = ("pulses", "reads", "programs", "cost", "cost_digital")
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """How much is run.
+    """Length and number of the runs.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Amount:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where results go.
+    """Output of the results.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from cyclopts import Parameter
 
 from sptrack.cli._figures import write_figures
 from sptrack.cli._folder import kept_folder
+from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.devices.config import read_toml
 from sptrack.errors import ParameterError
+from sptrack.intervals import interval_text
 from sptrack.results import json_text, save, write_atomic
 
 if TYPE_CHECKING:
+    from sptrack.nn.data import Images
     from sptrack.nn.training import Trainer, TrainSettings
 
 
@@ -89,7 +93,7 @@ class TrainAmount:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOutput:
-    """Where results go.
+    """Output of the results.
 
     Parameters
     ----------
@@ -109,6 +113,8 @@ class TrainOutput:
     quiet: bool = False
 
 
+_SAVE_EVERY = 30.0
+"""Seconds after which the state is written, and at the end of every epoch."""
 _NET, _AMOUNT, _OUTPUT = NetInput(), TrainAmount(), TrainOutput()
 
 
@@ -149,12 +155,11 @@ def train(
     names = compare or (method or "e-rider",)
     asked = {name: _settings(name, net, amount) for name in names}
     images = images_named(net.data)
-    with kept_folder(output.out) as folder, _interrupts() as interrupted:
+    with kept_folder(output.out) as folder:
         runs: dict[str, Trainer] = {}
         for name, settings in asked.items():
-            run = runs[name] = Trainer(settings, images)
-            if not _train(run, name, amount.epochs, output, interrupted):
-                raise KeyboardInterrupt
+            runs[name] = Trainer(settings, images)
+            _train(runs[name], name, amount.epochs, output)
         rows = [{"method": name, **_summary(run)} for name, run in runs.items()]
         if folder is not None:
             write_atomic(folder / "train.json", json_text(rows))
@@ -164,7 +169,7 @@ def train(
     if output.json:
         print(json_text(rows), end="")
     else:
-        _print(rows, net)
+        _print(rows, net, images, output.out)
     if output.out is not None and not output.quiet:
         print(f"wrote {output.out}", file=sys.stderr)
     return 0
@@ -185,8 +190,8 @@ def _settings(name: str, net: NetInput, amount: TrainAmount) -> "TrainSettings":
     return train_settings(tables | given | {"method": name}, str(net.config or "train"))
 
 
-def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput, interrupted: list[bool]) -> bool:
-    """Train one method, with a bar; False when interrupted, its state then lies in the output folder."""
+def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput) -> None:
+    """Train one method, with a bar; its state goes to the output folder, also when it is to end early."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -198,7 +203,10 @@ def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput, interrup
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TimeRemainingColumn())
     hidden = output.quiet or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    with (
+        _signals_kept() as asked,
+        Progress(*columns, console=console, transient=True, disable=hidden) as bar,
+    ):
         task = bar.add_task(name, total=epochs * run.batches)
 
         def move(run: "Trainer", batch: int, loss: float) -> None:
@@ -206,33 +214,42 @@ def _train(run: "Trainer", name: str, epochs: int, output: TrainOutput, interrup
             text = f"{name} epoch {len(run.history) + 1}: loss {loss:.3f}{last}, {run.pulses:.2e} pulses"
             bar.update(task, description=text, completed=len(run.history) * run.batches + batch)
 
-        while len(run.history) < epochs:
-            done = run.run(len(run.history) + 1, progress=move, stopped=lambda: bool(interrupted))
+        def due() -> bool:
+            return bool(asked) or time.monotonic() > saved + _SAVE_EVERY
+
+        while len(run.history) < epochs and not asked:
+            saved = time.monotonic()
+            run.run(len(run.history) + 1, progress=move, stopped=due)
             if state is not None:
                 run.save(state)
-            if not done:
-                return False
-    return True
 
 
 @contextmanager
-def _interrupts() -> Iterator[list[bool]]:
-    """A list that Ctrl-C fills, so that a run ends between two batches; a second one ends it at once."""
-    asked: list[bool] = []
-    if current_thread() is not main_thread():
-        yield asked
-        return
+def _signals_kept() -> Iterator[list[int]]:
+    """Signals that ask for the end, in a list: the first is kept until the block ends, a second ends it."""
+    asked: list[int] = []
+    before: dict[int, Any] = {}
+
+    def give_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def note(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(True)
+        asked.append(number)
+        if len(asked) > 1:
+            give_back()
+            signal.raise_signal(number)
 
-    before = signal.signal(signal.SIGINT, note)
+    if current_thread() is main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) not in (None, signal.SIG_IGN):
+                before[number] = signal.signal(number, note)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        give_back()
+    if asked:
+        signal.raise_signal(asked[0])
 
 
 def _summary(run: "Trainer") -> dict[str, Any]:
@@ -241,25 +258,67 @@ def _summary(run: "Trainer") -> dict[str, Any]:
     return {**last, "best_accuracy": best, "history": run.history}
 
 
-def _print(rows: list[dict[str, Any]], net: NetInput) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    best = max(rows, key=lambda row: float(row["accuracy"]))
-    console.print(
-        f"{net.net} on {net.data}: {best['method']} classifies {best['accuracy']:.2f} % of the test images "
-        f"after {best['epoch']} epochs.",
-        highlight=False,
-        soft_wrap=True,
+def _print(rows: list[dict[str, Any]], net: NetInput, data: "Images", out: Path | None) -> None:
+    to, images = console(), len(data.test)
+    word, text, good = _verdict(rows, images, data.classes)
+    epochs = rows[0]["epoch"]
+    setting = f"{net.net} on {net.data}, {epochs} epoch{'s' if epochs > 1 else ''}"
+    show_verdict(to, word, f"{text} ({setting})", good)
+    columns = (
+        Column("method", left=True),
+        Column("test % (95 %)"),
+        Column("best epoch %", 2),
+        Column("loss", 1),
+        Column("pulses"),
+        Column("reads", 3),
+        Column("seconds", 4),
     )
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("method")
-    for heading in ("test %", "best %", "loss", "pulses", "reads", "seconds"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    body = []
     for row in rows:
-        numbers = (f"{row['accuracy']:.2f}", f"{row['best_accuracy']:.2f}", f"{row['loss']:.3f}")
+        numbers = (_percent(row, images), f"{row['best_accuracy']:.2f}", f"{row['loss']:.3f}")
         counts = (f"{row['pulses']:.3g}", f"{row['reads']:.3g}", f"{row['seconds']:.0f}")
-        table.add_row(row["method"], *numbers, *counts)
-    console.print(table)
+        body.append([row["method"], *numbers, *counts])
+    show_table(to, "", columns, body)
+    text = (
+        f"Intervals: of {images:,} test images; other cells or start weights are not counted (other --seed)."
+    )
+    show_lines(to, [text])
+    show_next(to, _advice(rows, word, out))
+
+
+def _verdict(rows: list[dict[str, Any]], images: int, classes: int) -> tuple[str, str, bool | None]:
+    """Word, reason and meaning: the method with the highest accuracy, where the intervals tell."""
+    ranked = sorted(rows, key=lambda row: -row["accuracy"])
+    best = ranked[0]
+    told = f"{best['method']} classifies {_percent(best, images)} % of the test images"
+    if _wilson(best, images)[0] <= 100 / classes:
+        return "NOT LEARNED", f"{told}; chance is {100 / classes:.3g} %", False
+    if len(rows) == 1:
+        return "TRAINED", told, None
+    low = _wilson(best, images)[0]
+    near = [row["method"] for row in ranked[1:] if _wilson(row, images)[1] >= low]
+    if near:
+        return "NOT RESOLVED", f"{told}; its interval overlaps with {', '.join(near)}", None
+    return "BEST", f"{told}, {ranked[1]['method']} {_percent(ranked[1], images)} %", True
+
+
+def _wilson(row: dict[str, Any], images: int) -> tuple[float, float]:
+    """95 % interval of the accuracy, percent, from the number of test images (Wilson's score)."""
+    z, p = 1.96, row["accuracy"] / 100
+    centre = (p + z**2 / (2 * images)) / (1 + z**2 / images)
+    half = z / (1 + z**2 / images) * (p * (1 - p) / images + z**2 / (4 * images**2)) ** 0.5
+    return 100 * (centre - half), 100 * (centre + half)
+
+
+def _percent(row: dict[str, Any], images: int) -> str:
+    return interval_text(row["accuracy"], *_wilson(row, images))
+
+
+def _advice(rows: list[dict[str, Any]], word: str, out: Path | None) -> str:
+    if word == "NOT LEARNED":
+        return "more --epochs, or another --lr"
+    if out is not None:
+        return f"sptrack report {out} makes one page of it; --resume with more --epochs goes on"
+    if len(rows) == 1:
+        return "--compare NAME NAME sets methods side by side; --out DIR keeps states, table and figure"
+    return "--out DIR keeps states, table and figure; another --seed shows the spread over cells and starts"

@@ -32,7 +32,7 @@ _JOURNAL = "tune.journal"
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searching:
-    """What is varied and what for; what is not given is taken from the table [tune] of the file.
+    """Varied settings and objectives; the table [tune] of the file gives the others.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Searching:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """How much is run; what is not given is taken from the table [tune] of the file.
+    """Number of trials and runs; the table [tune] of the file gives the others.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Amount:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where results go.
+    """Output of the results.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def _plan(loaded: Setup, start: Method | None, setup: SetupInput, options: tuple
 
 
 def _source(loaded: Setup, start: Method, setup: SetupInput) -> str:
-    """Where the start comes from, with the filter and the chopper that were given."""
+    """Origin of the starting settings, with the filter and the chopper that were given."""
     of_file = loaded.method is not None and loaded.method.name == start.name
     source = f"settings of {setup.config}" if of_file else f"defaults of {start.name}"
     blocks = {"filter": (loaded.filter, start.reference), "chopper": (loaded.chopper, start.chopper)}

@@ -1,4 +1,4 @@
-"""`sptrack verify`: bounds on zero-shifting held against simulation."""
+"""`sptrack verify`: bounds on zero-shifting checked by simulation."""
 
 import sys
 from collections.abc import Iterator

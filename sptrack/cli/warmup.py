@@ -17,7 +17,7 @@ from sptrack.results import json_text, write_atomic
 
 
 class Warmed(NamedTuple):
-    """What a warm-up did: cache folder, specialisations used and compiled, runs made, seconds."""
+    """Outcome of a warm-up: cache folder, specialisations used and compiled, runs made, seconds."""
 
     folder: str | None
     kernels: int

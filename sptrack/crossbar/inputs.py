@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sptrack.errors import ParameterError
 from sptrack.kernels import pulses
-from sptrack.values import check_choice, real_array
+from sptrack.values import check_choice, check_whole, real_array
 
 Array = NDArray[Any]
 
@@ -38,6 +38,8 @@ def explicit(program: Array, shape: tuple[int, int]) -> tuple[int, Array]:
         raise ParameterError(
             f"program must have shape (n,) or (n, {shape[0]}, {shape[1]}), got {program.shape}"
         )
+    if program.dtype.kind == "b":
+        raise ParameterError("program must hold only +1, -1 and 0, got truth values: say 2 * up - 1")
     wrong = ~np.isin(program, (-1, 0, 1))
     if wrong.any():
         raise ParameterError(f"program must hold only +1, -1 and 0, got {program[wrong].ravel()[0]}")
@@ -68,13 +70,18 @@ def cut_program(
             yield source, part, len(part)
         return
     check_choice("program", program, PROGRAMS)
-    if count is None or count < 0:
-        raise ParameterError(f"count must be a number of pulses >= 0, got {count}")
-    for start in range(0, count, chunk):
-        number = min(chunk, count - start)
+    total = pulse_count(count)
+    for start in range(0, total, chunk):
+        number = min(chunk, total - start)
         source, directions = named(program, number, clock["alternation"])
         clock["alternation"] += number if program == "alternating" else 0
         yield source, directions, number
+
+
+def pulse_count(count: Any) -> int:
+    """A number of pulses as Python's integer (ParameterError if it is no whole number from 0)."""
+    check_whole("count", count)
+    return int(count)
 
 
 def over_cells(values: ArrayLike, name: str, shape: tuple[int, int]) -> Array:
@@ -102,7 +109,8 @@ def vector(values: ArrayLike, name: str, length: int) -> Array:
     ParameterError
         If the length differs or a value is not finite.
     """
-    array = np.array(real_array(values, name, np.float32))
+    with np.errstate(over="ignore"):  # it is infinity then
+        array = np.array(real_array(values, name, np.float32))
     if array.shape != (length,) or not np.isfinite(array).all():
         raise ParameterError(f"{name} must be {length} finite numbers, got shape {array.shape}")
     return array

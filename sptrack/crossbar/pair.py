@@ -92,10 +92,9 @@ class OneSidedPair:
             self._send(inputs.explicit(real_array(program, "program", None), self.shape)[1], count, phase)
             return
         check_choice("program", program, inputs.PROGRAMS)
-        if count is None or count < 0:
-            raise ParameterError(f"count must be a number of pulses >= 0, got {count}")
-        for start in range(0, count, _CHUNK):
-            number, sent = min(_CHUNK, count - start), self._clock[program]
+        total = inputs.pulse_count(count)
+        for start in range(0, total, _CHUNK):
+            number, sent = min(_CHUNK, total - start), self._clock[program]
             coins = program == "random"
             table = self._coins(number, sent) if coins else inputs.named(program, number, sent)[1]
             self._clock[program] += number

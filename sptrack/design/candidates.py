@@ -12,9 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.blocks import Block, GrowingBoxcar, ObserverSettings, PeriodicChopper, SignSource, group_delay
+from sptrack.blocks import (
+    EMA,
+    Block,
+    GrowingBoxcar,
+    ObserverSettings,
+    PeriodicChopper,
+    SignSource,
+    group_delay,
+)
 from sptrack.blocks import enbw as noise_bandwidth
+from sptrack.design.families import FAMILIES, left_and_settling
 from sptrack.design.specification import QUANTITIES, SETTLED, Specification
+from sptrack.design.training import training
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
 from sptrack.evaluation.prediction import Linear, known_filter
@@ -22,6 +32,7 @@ from sptrack.theory.budget import error_after, transient
 from sptrack.theory.chopping import demodulated_gain
 from sptrack.theory.closed_loop import Loop, Prediction, linearise
 from sptrack.theory.drive import GradientStatistics, mean_size
+from sptrack.theory.state_space import state_space
 from sptrack.theory.windows import (
     boxcar_error_after,
     boxcar_transient,
@@ -33,7 +44,7 @@ from sptrack.tracking.methods import flips_of, name_of, o_rider, periodic, rate_
 
 Array = NDArray[Any]
 
-ESTIMATORS = ("ema", "corrected-ema", "boxcar")
+ESTIMATORS = ("ema", "corrected-ema", "boxcar", *FAMILIES)
 LARGEST_GAMMA, STABILITY = 0.7, 0.5
 """gamma is at most this, and so small that the feedback through the gradient stays below this share."""
 WEIGHT_TIMES = 100.0
@@ -44,22 +55,33 @@ _SHORTEST_LOOP = 4.0
 
 
 class Setting(NamedTuple):
-    """A point of the search: rate of the gradient pulses, chopper, reference, steps of a read."""
+    """A point of the search: rate of the gradient pulses, chopper, reference, steps of a read.
+
+    ``family`` is the entry of `sptrack.design.families.FAMILIES` that made the reference, if one did.
+    """
 
     alpha: float
     chopper: SignSource | None
     reference: Block | ObserverSettings
     every: int = 1
+    family: str = ""
 
     @property
     def estimator(self) -> str:
-        """Name of the reference, see `sptrack.tracking.methods.name_of`."""
-        return name_of(self.reference)
+        """Name of the family, else of the reference, see `sptrack.tracking.methods.name_of`."""
+        return self.family or name_of(self.reference)
 
     @property
     def eta(self) -> float:
-        """Rate of the reference, see `sptrack.tracking.methods.rate_of`; 0 where there is none."""
-        return rate_of(self.reference)
+        """Rate of the moving average of one pole that has the mean delay of the reference."""
+        return reference_rate(self.reference)
+
+    @property
+    def rate(self) -> str:
+        """The rate of the reference, or the mean delay of a filter that no rate of its own describes."""
+        if self.family or self.estimator == "filter":
+            return f"mean delay {1 / self.eta - 1:.4g} steps" if self.eta else "no delay"
+        return f"eta {self.eta:.4g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,55 +169,6 @@ def beta_by_rule(spec: Specification, gamma: float, eta: float) -> float:
     return min(gamma * WEIGHT_TIMES / spec.steps, eta / 2)
 
 
-class Training(NamedTuple):
-    """What the linear model says of W in closed loop, near the optimum, where the gradient is noise.
-
-    Attributes
-    ----------
-    converging : float
-        Steps until 5 % of the start error are left along the flattest direction of the loss.
-    weights : float
-        Rms of W - W* once converged, weight units.
-    """
-
-    converging: float
-    weights: float
-
-
-def training(
-    spec: Specification, loop: Loop, chopper: SignSource | None, gamma: float, beta: float
-) -> Training:
-    """Convergence and error of W from the response of P to W's own error.
-
-    Along a direction of curvature h, W off by u makes the gradient h u; P answers with the pole a_h = a -
-    alpha q0 gamma h, since its own displacement feeds back, and W moves by -beta k u a step, k = alpha q0 h D
-    with D the demodulated gain of a_h. Against it stand the noise of d = P - Q, of density Var P (2 D - 1) at
-    omega = 0 once demodulated, and the pull to W's own symmetric point, which is beta E|d| G(W) a step:
-
-        (W - W*)^2 = (E|d| G/k)^2 + beta Var P (2 D - 1)/(2 k)
-
-    ``loop`` is linearised at the optimum; P and W are of one device. Means over cells and over the smallest,
-    the middle and the largest curvature.
-    """
-    low, high = spec.curvature
-    pull = np.nanmean((loop.slope * loop.point) ** 2)
-    squares, slowest = [], np.inf
-    for h in (low, np.sqrt(low * high), high):
-        drive = loop.alpha * loop.response * h
-        pole = loop.pole - gamma * drive
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gain = demodulated_gain(pole, chopper)
-            variance = loop.white / (1 - pole**2)
-            size = np.sqrt(2 / np.pi * variance)
-            answer = np.where(np.abs(pole) < 1, drive * gain, np.nan)
-            square = (size / answer) ** 2 * pull + beta * variance * (2 * gain - 1) / (2 * answer)
-        tracked = np.isfinite(loop.pole)
-        squares.append(np.mean(np.where(answer > 0, square, np.inf)[tracked]))
-        slowest = min(slowest, beta * float(np.mean(np.nan_to_num(answer[tracked]))))
-    converging = float(-np.log(SETTLED) / slowest) if slowest > 0 else float("inf")
-    return Training(converging, float(np.sqrt(np.mean(squares))))
-
-
 def loop_of(spec: Specification, cells: Cells, alpha: float, *, optimum: bool = False) -> Loop:
     """The linearised loop of a specification at a rate alpha; at the ``optimum`` the gradient has no mean."""
     mean, std = spec.gradient.over(cells.size)
@@ -274,6 +247,36 @@ def _at_point(
         error = boxcar_error_after(loop, column, spec.steps, **options)
         boxes = [GrowingBoxcar(length=int(length)) for length in lengths]
         yield from _predicted(spec, loops, about, (chopper, "boxcar"), boxes, (column, *error))
+    for name in FAMILIES:
+        if name in estimators:
+            filters = [FAMILIES[name](float(1 / eta - 1)) for eta in rates if eta < 1]
+            yield from _filtered(spec, loops, about, (chopper, name), filters)
+
+
+def _filtered(
+    spec: Specification,
+    loops: tuple[Loop, Loop],
+    about: Prediction,
+    where: tuple[SignSource | None, str],
+    filters: Sequence[Block],
+) -> Iterator[Candidate]:
+    """Candidates of filters with poles: settled errors, and what is left of the start."""
+    loop, chopper = loops[0], where[0]
+    pole, weight = _weights(loop)
+    live, stable = np.isfinite(loop.pole.ravel()), bool((np.abs(pole) < 1).all())
+    settled, means, variances = [], [], []
+    for low_pass in filters:
+        left, steps = np.where(live, 1.0, np.nan), np.inf
+        if stable:
+            left[live], steps = left_and_settling(low_pass, pole, weight, spec.steps)
+        settled.append(steps)
+        means.append(_from_start(loop, about.bias, left))
+        variances.append(
+            loop.filtered_variance(known_filter(low_pass.settled), chopper, read_noise=spec.read_noise)
+        )
+    if filters:
+        error = (np.array(settled), np.array(means), np.array(variances))
+        yield from _predicted(spec, loops, about, where, filters, error)
 
 
 def _given(
@@ -285,16 +288,23 @@ def _given(
 ) -> Iterator[Candidate]:
     """The candidate of the specification's own filter: settled errors, and the transient that it leaves."""
     loop, settled = loops[0], given.settled
-    found = loop.predict(known_filter(settled), chopper, read_noise=spec.read_noise)
+    if settled is given and state_space(given) is not None:
+        yield from _filtered(spec, loops, about, (chopper, ""), [given])
+        return
     left = transient_left(given, loop.pole.ravel(), spec.steps)
-    mean = found.bias - loop.point * left[-1].reshape(loop.pole.shape)
     pole, weight = _weights(loop)
     curve = np.abs(left[:, np.isfinite(loop.pole.ravel())] @ weight)
     outside = np.flatnonzero(curve > SETTLED)
     steps = float(outside[-1] + 2) if outside.size else 1.0
     after = np.array([steps if steps <= spec.steps else np.inf])
-    error = (after, mean[None], found.var_q[None])
-    yield from _predicted(spec, loops, about, (chopper, ""), [given], error)
+    mean = _from_start(loop, about.bias, left[-1])
+    variance = loop.filtered_variance(known_filter(settled), chopper, read_noise=spec.read_noise)
+    yield from _predicted(spec, loops, about, (chopper, ""), [given], (after, mean[None], variance[None]))
+
+
+def _from_start(loop: Loop, bias: Array, left: Array) -> Array:
+    """Mean of Q - w* where a share ``left`` [cells] of the way from Q = 0 to its mean is left."""
+    return np.asarray(bias - (loop.point + bias) * left.reshape(loop.pole.shape))
 
 
 def transient_left(given: Block, pole: Array, steps: int) -> Array:
@@ -308,9 +318,10 @@ def transient_left(given: Block, pole: Array, steps: int) -> Array:
 
 
 def reference_rate(reference: Block | ObserverSettings) -> float:
-    """Rate of the moving average with the mean delay of a reference."""
+    """Rate of the moving average of one pole with the mean delay of a reference."""
     rate = rate_of(reference)
-    if rate == 0 and isinstance(reference, Block):
+    cascade = isinstance(reference, EMA) and reference.order > 1
+    if isinstance(reference, Block) and (rate == 0 or cascade):
         rate = 1 / (1 + float(group_delay(reference.settled)))
     return rate
 
@@ -340,16 +351,17 @@ def _predicted(
     column, mean, variance = error
     loop, rest = loops
     rms = np.sqrt(_mean((mean**2 + variance).reshape(len(references), -1)))
-    settled = settling_steps(loop, estimator, column, spec.steps) if estimator else column
+    settled = settling_steps(loop, estimator, column, spec.steps) if estimator in _LEFT else column
     bias = np.sqrt(_mean((mean**2).reshape(len(references), -1)))
     response = float(np.nanmean(loop.response))
     gamma = gamma_by_rule(spec, loop.alpha, response)
     reach = float(_mean(mean_size(about.demodulated, np.sqrt(about.var_p)).reshape(1, -1))[0])
     programs = _programs(chopper, spec.steps)
+    train = training(spec, rest, chopper, gamma)
     signal = float(np.nanmean((1 - loop.pole) * demodulated_gain(loop.pole, chopper)))
     for k, reference in enumerate(references):
         beta = beta_by_rule(spec, gamma, reference_rate(reference))
-        trained = training(spec, rest, chopper, gamma, beta)
+        trained = train(beta)
         sent = float(np.nanmean(loop.pulses)) + beta * reach / spec.device.dw_min
         values = {
             "bias": float(bias[k]),
@@ -363,7 +375,9 @@ def _predicted(
             "signal": signal,
         }
         yield Candidate(
-            setting=Setting(loop.alpha, chopper, reference),
+            setting=Setting(
+                loop.alpha, chopper, reference, family=estimator if estimator in FAMILIES else ""
+            ),
             gamma=gamma,
             beta=beta,
             values={name: values[name] for name in QUANTITIES},

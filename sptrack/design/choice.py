@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sptrack.blocks import Chopper, PeriodicChopper, SignSource
+from sptrack.blocks import Block, Chopper, PeriodicChopper, SignSource
 from sptrack.cost import CostModel
 from sptrack.design.candidates import Candidate, alphas, choppers, etas, evaluate, loop_of
 from sptrack.design.observed import evaluate_observers, predict_observer
@@ -20,6 +20,8 @@ from sptrack.tracking.methods import periodic, telegraph
 from sptrack.values import check_number
 
 Progress = Callable[[int, int], None]
+Corrections = Mapping[bool, Mapping[str, float]]
+"""Measured over predicted by quantity, of filters (False) and of observers (True): theirs are other laws."""
 
 CELLS = 64
 COARSE, REFINED, ROUNDS = 11, 5, 2
@@ -88,8 +90,10 @@ def search(
 ) -> Search:
     """Find the cheapest setting that meets a specification by prediction.
 
-    A coarse grid over alpha, choppers and estimators, on some cells of the device; then finer ones around
-    the best. Settings outside the validity of the linear model are left out.
+    A coarse grid over alpha, choppers and estimators (moving averages of one, two and four poles, one with
+    its start corrected, Butterworth filters of second order, boxcars over whole periods, observers), on some
+    cells of the device; then finer ones around the best. Settings outside the validity of the linear model
+    are left out.
 
     Parameters
     ----------
@@ -161,14 +165,13 @@ def pick(
     found: Sequence[Candidate],
     margin: float,
     cost: CostModel,
-    correction: Mapping[str, float] | None = None,
+    correction: Corrections = MappingProxyType({}),
 ) -> Candidate:
     """Best of the candidates on other cells: the first few by rank are predicted anew there.
 
     ``correction`` multiplies predictions, such as the ratio of measured to predicted of an earlier design.
     """
-    given = correction or {}
-    first = sorted(found, key=lambda one: rank(spec, one, margin, cost, given))[:_FINALISTS]
+    first = sorted(found, key=lambda one: rank(spec, one, margin, cost, correction))[:_FINALISTS]
     again: list[Candidate] = []
     for one in first:
         s = one.setting
@@ -177,7 +180,7 @@ def pick(
             again.append(predict_observer(spec, cells, loops, s, one.gamma, one.beta))
         else:
             again += evaluate(spec, cells, [(s.alpha, s.chopper)], np.array([s.eta]), (s.estimator,))
-    return min(again, key=lambda one: rank(spec, one, margin, cost, given))
+    return min(again, key=lambda one: rank(spec, one, margin, cost, correction))
 
 
 def grid_step(spec: Specification, cells: Cells) -> float:
@@ -209,14 +212,22 @@ def rank(
     one: Candidate,
     margin: float,
     cost: CostModel,
-    correction: Mapping[str, float] = MappingProxyType({}),
-) -> tuple[float, float]:
-    """Worst excess over the limits (1 for all within), then the cost per cell."""
-    worst = 1.0
+    correction: Corrections = MappingProxyType({}),
+) -> tuple[float, float, int]:
+    """Worst excess over the limits (1 for all within), cost per cell, operations of the filter a read."""
+    worst, values = 1.0, corrected(one, correction)
     for name in QUANTITIES:
-        excess = spec.requirements.excess(name, one.values[name] * correction.get(name, 1.0))
+        excess = spec.requirements.excess(name, values[name])
         worst = max(worst, excess * (margin if name in MARGINED else 1.0))
-    return worst, price(one, cost)
+    reference = one.setting.reference
+    operations = reference.operations if isinstance(reference, Block) else 0
+    return worst, float(f"{price(one, cost):.9g}"), operations
+
+
+def corrected(one: Candidate, correction: Corrections) -> dict[str, float]:
+    """Predictions of a candidate, each times the correction of its kind."""
+    factors = correction.get(one.observes, {})
+    return {name: value * factors.get(name, 1.0) for name, value in one.values.items()}
 
 
 def price(one: Candidate, cost: CostModel) -> float:
@@ -229,16 +240,14 @@ def misses(
     spec: Specification,
     found: Iterable[Candidate],
     nearest: Candidate,
-    correction: Mapping[str, float] = MappingProxyType({}),
+    correction: Corrections = MappingProxyType({}),
 ) -> tuple[Miss, ...]:
     """Requirements that cannot be met along with the others, and what could be had instead.
 
     ``correction`` multiplies the predictions, as in `pick`.
     """
     limits, out = spec.requirements.limits, []
-    known = [
-        {name: one.values[name] * correction.get(name, 1.0) for name in limits} for one in (*found, nearest)
-    ]
+    known = [corrected(one, correction) for one in (*found, nearest)]
     own = known[-1]
     for name, limit in limits.items():
         others = [other for other in limits if other != name]
@@ -274,16 +283,14 @@ def conflicts(
     spec: Specification,
     found: Iterable[Candidate],
     nearest: Candidate,
-    correction: Mapping[str, float] = MappingProxyType({}),
+    correction: Corrections = MappingProxyType({}),
 ) -> tuple[Conflict, ...]:
     """Requirements that are out of reach, then pairs that exclude each other though each is within reach.
 
     ``correction`` multiplies the predictions, as in `pick`.
     """
     needs, limits = spec.requirements, tuple(spec.requirements.limits)
-    known = [
-        {name: one.values[name] * correction.get(name, 1.0) for name in limits} for one in (*found, nearest)
-    ]
+    known = [corrected(one, correction) for one in (*found, nearest)]
 
     def best(name: str, others: tuple[str, ...]) -> float:
         meeting = [

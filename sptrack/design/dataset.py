@@ -53,6 +53,7 @@ def design_dataset(made: Design, *, seed: int = 0) -> xr.Dataset:
             "alpha": chosen.setting.alpha,
             "estimator": chosen.setting.estimator,
             "eta": chosen.setting.eta,
+            "rate": chosen.setting.rate,
             "reference": str(chosen.setting.reference),
             "chopper": chopper_text(chosen),
             "every": chosen.setting.every,

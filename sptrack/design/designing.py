@@ -1,13 +1,24 @@
 """A specification in, a design that has been held against simulation out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sptrack.cost import CostModel
 from sptrack.design.candidates import Candidate
 from sptrack.design.checking import MISSED, UNCERTAIN, Check, check, enough_seeds
-from sptrack.design.choice import MARGINED, Conflict, Miss, Search, conflicts, misses, pick, search
+from sptrack.design.choice import (
+    MARGINED,
+    Conflict,
+    Corrections,
+    Miss,
+    Search,
+    conflicts,
+    misses,
+    pick,
+    rank,
+    search,
+)
 from sptrack.design.specification import Specification
 
 if TYPE_CHECKING:
@@ -78,7 +89,8 @@ def design(
     """Find settings that meet a specification, and simulate them.
 
     Where simulation misses a limit that was predicted to hold, the ratio of measured to predicted corrects
-    the predictions, and the next best setting is simulated.
+    the predictions of its kind (filters or observers), and the next best setting is simulated; the last
+    attempt is one of the other kind, if that has settings predicted to do.
 
     Parameters
     ----------
@@ -111,20 +123,30 @@ def design(
     found = search(spec, seed=seed, margin=margin, cost=weights, progress=follow("search"))
     chosen, attempts = found.best, 1
     held = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follow("simulation 1"))
-    correction = _corrections(held, {})
+    correction = _corrected(held, chosen, {})
     while found.feasible and not held.met and attempts < ATTEMPTS:
-        other = pick(spec, found.cells, found.candidates, margin, weights, correction)
+        pool: Sequence[Candidate] = found.candidates
+        if attempts == ATTEMPTS - 1 and len(correction) == 1:
+            others = [one for one in pool if one.observes != chosen.observes]
+            pool = [one for one in others if rank(spec, one, 1.0, weights)[0] <= 1] or pool
+        other = pick(spec, found.cells, pool, margin, weights, correction)
         if other.setting == chosen.setting:
             break
         chosen, attempts = other, attempts + 1
         follower = follow(f"simulation {attempts}")
         held = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follower)
-        correction = _corrections(held, correction)
+        correction = _corrected(held, chosen, correction)
     made = Design(search=found, chosen=chosen, check=held, attempts=attempts, misses=())
     if held.met:
         return made
     among = (spec, found.candidates, chosen, correction)
     return replace(made, misses=misses(*among), conflicts=conflicts(*among))
+
+
+def _corrected(held: Check, chosen: Candidate, before: Corrections) -> Corrections:
+    """Corrections of all kinds, those of the kind that was simulated brought up to date."""
+    kind = chosen.observes
+    return {**before, kind: _corrections(held, before.get(kind, {}))}
 
 
 def _corrections(held: Check, before: Mapping[str, float]) -> dict[str, float]:

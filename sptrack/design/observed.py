@@ -20,9 +20,9 @@ from sptrack.design.candidates import (
     Setting,
     gamma_by_rule,
     loop_of,
-    training,
 )
 from sptrack.design.specification import SETTLED, Specification
+from sptrack.design.training import training
 from sptrack.devices import Cells
 from sptrack.theory.closed_loop import Loop
 from sptrack.theory.drive import mean_size
@@ -123,7 +123,7 @@ def predict_observer(
     loop, rest = loops
     after = error_after(spec, cells, loop, setting)
     rms, left = after(float(spec.steps))
-    about, trained = loop.predict(1.0), training(spec, rest, setting.chopper, gamma, beta)
+    about, trained = loop.predict(1.0), training(spec, rest, setting.chopper, gamma)(beta)
     held = np.sqrt(about.var_p + spec.read_noise**2)
     reach = float(np.nanmean(mean_size(about.demodulated, held)))
     typical = observed_cells(spec, cells, loop)

@@ -33,6 +33,8 @@ _CHOICES: dict[str, tuple[str, Mapping[str, type]]] = {
     "response": ("family", FAMILIES),
     "asymmetry": ("kind", KINDS),
 }
+_DEEPEST = 50
+"""Levels of tables and lists that a file may have, many times as deep as any that we write."""
 _WANTED = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 
 
@@ -156,14 +158,28 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     ParameterError
-        If the file cannot be read or is not TOML.
+        If the file cannot be read, is not TOML, or nests tables and lists more than 50 deep.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ParameterError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise ParameterError(f"{os.fspath(path)}: not a TOML file ({one_line(error)})") from error
+    depth = _depth(tables)
+    if depth > _DEEPEST:
+        raise ParameterError(f"{os.fspath(path)}: must nest tables at most {_DEEPEST} deep, got {depth}")
+    return tables
+
+
+def _depth(value: Any) -> int:
+    """Levels of mappings and lists in a value, without recursion."""
+    level, depth = [value], 0
+    while level:
+        inner = [each for one in level for each in (one.values() if isinstance(one, dict) else one)]
+        level = [one for one in inner if isinstance(one, dict | list)]
+        depth += 1
+    return depth
 
 
 def build_described(kind: type, mapping: Any, prefix: str, where: str) -> Any:

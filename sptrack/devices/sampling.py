@@ -1,6 +1,5 @@
 """From a description to cells: device-to-device draws, given parameters, and files of measured ones."""
 
-import operator
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -23,7 +22,7 @@ from sptrack.devices.device import (
 from sptrack.errors import ParameterError
 from sptrack.kernels import responses as laws
 from sptrack.kernels.random import fill_normals, stream_key
-from sptrack.values import as_seed, check_choice, real_array
+from sptrack.values import as_seed, check_choice, check_whole, real_array
 
 Array = NDArray[Any]
 
@@ -108,12 +107,12 @@ def draw_cells(device: Device, shape: tuple[int, int], seed: int, dtype: Any = n
 
 def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
     try:
-        rows, columns = (operator.index(n) for n in shape)
-    except (TypeError, ValueError):
-        rows = columns = 0
-    if rows < 1 or columns < 1:
-        raise ParameterError(f"shape must be two positive numbers of cells, got {shape}")
-    return rows, columns
+        rows, columns = shape
+        for number in (rows, columns):
+            check_whole("shape", number, 1)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"shape must be two positive numbers of cells, got {shape}") from error
+    return int(rows), int(columns)
 
 
 def _bounds(device: Device, draw: Any, n: int, simulator: bool) -> tuple[Array, Array, Array]:

@@ -50,7 +50,7 @@ Progress = Callable[[int, int], None]
 FINER = 16
 """Number of pulses that replace one where granularity is off."""
 TAIL = 0.1
-"""Share of the steps, at the end, that is scored."""
+"""Fraction of the steps, at the end, that is scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

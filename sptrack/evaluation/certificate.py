@@ -1,4 +1,4 @@
-"""The calibration certificate: how good the symmetric points are, held against truth and theory."""
+"""The calibration certificate: how good the symmetric points are, compared with truth and theory."""
 
 import math
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ Array = NDArray[Any]
 PLAIN = ("zero-shifting", "stochastic zero-shifting")
 """Methods whose estimates are reads of the last state: what theory predicts."""
 DEFAULT_TARGET = 0.01
-"""Default target: this share of the nominal range."""
+"""Default target: this fraction of the nominal range."""
 _BOUND_CELLS = 4096
 _THEORY_CELLS = 1 << 18
 _FEW = 0.01

@@ -50,9 +50,9 @@ from sptrack.tracking.problems import Problem, curvatures, mean_gradient
 Array = NDArray[Any]
 
 FAST_FILTER = 0.9
-"""Share of the chopper's power that a filter passes, above which it is called faster than the chopper."""
+"""Fraction of the chopper's power that a filter passes, above which it is called faster than the chopper."""
 MAX_PRIOR = 0.5
-"""Share of an observer's information that may be its prior's, above which it is called unexcited."""
+"""Fraction of an observer's information that may be its prior's, above which it is called unexcited."""
 MAX_READING = 2.0
 """Variance from an observer's reads over that from pulses, above which other reads are advised."""
 
@@ -422,7 +422,7 @@ def _demodulated_gain(problem: Problem, method: Method, pole: float) -> float:
 
 
 def _chopped_fraction(method: Method, low_pass: Filter, interval: int) -> float | None:
-    """Share of the chopper's power that passes the filter, which takes one sample per read."""
+    """Fraction of the chopper's power that passes the filter, which takes one sample per read."""
     chopper = method.chopper
     if isinstance(chopper, PeriodicChopper) and chopper.duty == 0.5 and isinstance(low_pass, float):
         between = 1 if chopper.clock == "read" else interval

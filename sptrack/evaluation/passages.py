@@ -26,7 +26,7 @@ from sptrack.values import as_seed
 Array = NDArray[Any]
 
 WINDOW = 200
-"""Steps over which an error is averaged before it is held against a target."""
+"""Steps over which an error is averaged before it is compared with a target."""
 _WAY = 256
 _COUNTED = ("pulses", "reads", "programs")
 

@@ -39,7 +39,7 @@ Array = NDArray[Any]
 REFERENCE_STEPS = 20000
 """Run length for which the default settings of the methods were chosen."""
 LOOKS = 400
-"""Steps of a run, evenly spaced, at which the gradient is held against the premise."""
+"""Steps of a run, evenly spaced, at which the gradient is compared with the premise."""
 _CHUNK = 4000
 
 

@@ -1,4 +1,4 @@
-"""Which calibrator is the cheapest for a device, a target and a price of reads: tried on a small array."""
+"""The cheapest calibrator for a device, a target and a price of reads: tried on a small array."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -33,7 +33,7 @@ class PowerLaw(NamedTuple):
 
 
 class Crossing(NamedTuple):
-    """Where a falling error first meets a target, with a 95 % interval; NaN beyond the samples."""
+    """First crossing of a target by a falling error, with a 95 % interval; NaN beyond the samples."""
 
     at: float
     low: float
@@ -155,7 +155,7 @@ def median_cost(values: ArrayLike) -> Estimate:
 
 
 def tie(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Crossing:
-    """Where two costs are level: the median of their ratio passes 1, interpolated in log-log.
+    """Break-even of two costs: the median of their ratio passes 1, interpolated in log-log.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def _ranked(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def _zeros(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where y, linear between its samples, changes its sign."""
+    """Zero crossings of y, linear between its samples."""
     k = np.flatnonzero(np.sign(y[:-1]) * np.sign(y[1:]) < 0)
     inner = x[k] - y[k] * (x[k + 1] - x[k]) / (y[k + 1] - y[k])
     return np.sort(np.concatenate([inner, x[y == 0]]))

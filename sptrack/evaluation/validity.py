@@ -1,4 +1,4 @@
-"""The linearised loop held against simulated pulses: where its variances and biases can be trusted.
+"""The linearised loop compared with simulated pulses: where its variances and biases can be trusted.
 
 A `LoopRuns` is one description for both sides: `LoopRuns.loop` linearises it (`sptrack.theory`), the other
 methods run it on a crossbar, many independent runs of each cell at a time, with choppers of their own. The
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 TOLERANCE = 0.1
-"""Share of a predicted variance by which a simulated one may differ."""
+"""Fraction of a predicted variance by which a simulated one may differ."""
 SIZES = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 """Predicted rms of P over half the range, at which the map compares."""
 FAMILIES = ("linear-skewed", "exp-step", "soft-exponential", "power-2", "piecewise")

@@ -1,4 +1,4 @@
-"""Bounds on zero-shifting held against its simulation, on devices of every response family.
+"""Bounds on zero-shifting checked by simulation, on devices of every response family.
 
 A row compares one bound with one measurement: the bound's own quantity (`sptrack.theory.bounds.BoundKind`),
 summed over the cells that meet its premises and averaged over independent runs of a float64 crossbar that
@@ -151,7 +151,7 @@ class Case:
     cells : int
         Number of cells drawn.
     start : float
-        Start weight as a share of the way from each cell's lower to its upper bound.
+        Start weight as a fraction of the way from each cell's lower to its upper bound.
     """
 
     device: Device

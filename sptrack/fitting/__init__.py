@@ -5,9 +5,7 @@ from sptrack.fitting.files import Measurement, read_measurement
 from sptrack.fitting.fit import fit_pulse_response, step_curves
 from sptrack.fitting.laws import FAMILIES
 from sptrack.fitting.population import (
-    CellSpread,
     ResponseFit,
-    cell_spread,
     fit_responses,
     measured_cells,
     not_identified,
@@ -16,6 +14,7 @@ from sptrack.fitting.population import (
 from sptrack.fitting.readings import PulseResponse, two_runs
 from sptrack.fitting.recipe import Recipe, load_recipe
 from sptrack.fitting.selection import FamilyScore, Selection, select_family
+from sptrack.fitting.spread import CellSpread, cell_spread
 
 __all__ = [
     "FAMILIES",

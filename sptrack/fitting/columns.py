@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sptrack.errors import ParameterError, nearest
 from sptrack.fitting.tables import Table, to_numbers
 from sptrack.fitting.texts import is_gap, quoted
-from sptrack.fitting.units import QUANTITIES, parse_unit, split_unit
+from sptrack.fitting.units import QUANTITIES, parse_unit, split_logarithm, split_unit
 from sptrack.fitting.vocabulary import direction_sign, is_derived, meaning, normal
 
 __all__ = ["ROLES", "Column", "assign_columns"]
@@ -24,6 +24,7 @@ ROLES = ("reading", "direction", "voltage", "pulses", "cell", "run", "index", "r
 
 
 _MOSTLY = 0.9
+_ONE_SIGN = "a voltage of one sign"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +49,8 @@ class Column:
         How the meaning was found.
     group : str
         Title over the column; else empty.
+    logarithm : float
+        Base of the logarithm that the column holds; 0: none.
     """
 
     place: int
@@ -58,6 +61,7 @@ class Column:
     sign: int = 1
     why: str = "by name"
     group: str = ""
+    logarithm: float = 0.0
 
 
 @dataclass(slots=True)
@@ -102,8 +106,11 @@ def assign_columns(table: Table, wanted: Mapping[str, str], words: Mapping[str, 
     numbered = frozenset(name for name, times in bare.items() if times > 1)
     texts, said = _Texts(table, numbered), _said(table, wanted)
     columns: list[Column] = []
+    bases: list[float] = []
     for k in range(table.width):
-        name, unit = split_unit(table.header[k])
+        plain, base = split_logarithm(table.header[k])
+        bases.append(base)
+        name, unit = split_unit(plain)
         unit = unit or table.units[k]
         if k in said:
             role, sign = said[k]
@@ -116,7 +123,29 @@ def assign_columns(table: Table, wanted: Mapping[str, str], words: Mapping[str, 
             continue
         columns.append(_meaning(texts, (k, name, unit), words, {role for role, _ in said.values()}))
     groups = table.groups or [""] * table.width
-    return [replace(column, group=groups[column.place]) for column in columns]
+    columns = _with_read_voltages(columns)
+    return [replace(column, group=groups[column.place], logarithm=bases[column.place]) for column in columns]
+
+
+def _with_read_voltages(columns: list[Column]) -> list[Column]:
+    """Columns, with the voltage at the terminal of a current (``SMU_V`` of ``SMU_I``) as its read voltage."""
+    if any(column.role == "read_voltage" for column in columns):
+        return columns
+    pairs = (("I", "V"), ("i", "v"), ("Current", "Voltage"), ("current", "voltage"))
+    wanted = {
+        column.name[: match.start()] + voltage + column.name[match.end() :]
+        for column in columns
+        if column.role == "reading" and column.quantity == "current"
+        for current, voltage in pairs
+        for match in re.finditer(current, column.name)
+        if len(column.name) > len(current) + 1
+    }
+    return [
+        replace(column, role="read_voltage", why="the voltage of the same terminal as a current")
+        if column.role == "other" and column.why == _ONE_SIGN and column.name in wanted
+        else column
+        for column in columns
+    ]
 
 
 def _said(table: Table, wanted: Mapping[str, str]) -> dict[int, tuple[str, int]]:
@@ -195,7 +224,7 @@ def _meaning(
     if quantity == "voltage" or role == "voltage":
         if finite.size and finite.min() < 0.0 < finite.max() and role != "reading":
             return made("voltage", "voltages of both signs")
-        return made("reading") if role == "reading" else made("other", "a voltage of one sign")
+        return made("reading") if role == "reading" else made("other", _ONE_SIGN)
     if role == "index" and _signed_amplitude(finite):
         return made("voltage", "numbers of both signs")
     if role == "pulses" and "puls" not in normal(name) and _counts(finite):

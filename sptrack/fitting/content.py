@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import gzip
 import io
+import unicodedata
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from sptrack.errors import ParameterError
 from sptrack.fitting.texts import is_number, quoted
+from sptrack.fitting.vocabulary import FOREIGN
 
 __all__ = ["decoded", "file_content", "logical_lines", "workbook_rows"]
 
 
+_HEAD = 20_000
+_LARGEST = 2**31
+_FORMATS = {
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "the old Excel format .xls",
+    b"\x89HDF": "HDF5",
+    b"CDF": "NetCDF",
+    b"MATLAB 5.0 MAT-file": "a MAT-file of MATLAB",
+    b"TDSm": "the TDMS format of LabVIEW",
+    b"PAR1": "Parquet",
+    b"%PDF": "a PDF document",
+    b"\x93NUMPY": "an array of NumPy",
+}
+"""Formats by their first bytes."""
+
+
 def file_content(path: Path) -> bytes:
-    """Bytes of a file, unpacked if it is gzip; the old Excel format is refused."""
+    """Bytes of a file, unpacked if it is gzip or a zip archive of one file, without zeros at its end.
+
+    Formats that are no tables of text, such as the old Excel format, are refused by their first bytes.
+    """
     try:
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
@@ -24,9 +45,48 @@ def file_content(path: Path) -> bytes:
         raise ParameterError(f"{path}: cannot be read ({reason})") from error
     except Exception as error:
         raise ParameterError(f"{path}: cannot be read (damaged gzip file)") from error
-    if content[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
-        raise ParameterError(f"{path}: the old Excel format .xls; save it as .xlsx or as CSV")
-    return content
+    if content[:4] == b"PK\x03\x04":
+        return _unzipped(path, content)
+    for start, name in _FORMATS.items():
+        if content[: len(start)] == start:
+            raise ParameterError(f"{path}: {name}; save its table as CSV, other text or .xlsx")
+    text = content.lstrip(b"\xef\xbb\xbf\0 \t\r\n")[:1]
+    if text in (b"<", b"{"):
+        kind = "a page of HTML or XML" if text == b"<" else "JSON"
+        raise ParameterError(f"{path}: {kind}, not a table; save it as CSV, other text or .xlsx")
+    short = content.rstrip(b"\0")
+    return short + b"\0" * (-len(short) % 4) if b"\0" in short[:_HEAD] else short
+
+
+def _unzipped(path: Path, content: bytes) -> bytes:
+    """The workbook that a zip archive is, or the one file in it."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [one.filename for one in archive.infolist() if not one.is_dir()]
+            names = [name for name in names if not name.startswith("__MACOSX/")]
+            if "[Content_Types].xml" in names:
+                return content
+            if len(names) == 1 and archive.getinfo(names[0]).file_size <= _LARGEST:
+                return archive.read(names[0])
+    except Exception as error:
+        raise ParameterError(f"{path}: cannot be read (damaged zip archive)") from error
+    raise ParameterError(
+        f"{path}: a zip archive of {len(names)} files, {quoted(', '.join(names))}; unpack it and give the "
+        "files of readings"
+    )
+
+
+def _best_decoding(content: bytes) -> str:
+    """Encoding, of those that are not Unicode, in whose text most words of the vocabulary stand."""
+    found = {}
+    for name in ("cp1252", "cp932", "gb18030", "latin-1"):
+        try:
+            text = unicodedata.normalize("NFKC", content[:_HEAD].decode(name, "ignore"))
+            content.decode(name)
+        except UnicodeDecodeError:
+            continue
+        found[name] = sum(word in text for word in FOREIGN)
+    return max(found, key=lambda name: found[name])
 
 
 def decoded(path: Path, content: bytes) -> tuple[str, str]:
@@ -48,14 +108,14 @@ def decoded(path: Path, content: bytes) -> tuple[str, str]:
         if max(even, odd) > len(head) // 6:
             guesses = ("utf-16-le",) if odd > even else ("utf-16-be",)
         else:
-            guesses = ("utf-8", "cp1252", "latin-1")
+            guesses = ("utf-8", _best_decoding(content))
     for name in guesses:
         try:
             text = content.decode(name)
         except UnicodeDecodeError:
             continue
         begin = text[:4000]
-        if sum(not (c.isprintable() or c in "\t\r\n\f\x0b\x1a") for c in begin) <= len(begin) // 50:
+        if sum(not (c.isprintable() or c.isspace() or c == "\x1a") for c in begin) <= len(begin) // 50:
             return text, name
     raise ParameterError(f"{path}: not a text table; CSV, other text, gzip of it and .xlsx can be read")
 
@@ -84,8 +144,11 @@ def logical_lines(text: str) -> tuple[list[str], list[int]]:
 
 def workbook_rows(
     path: Path, content: bytes, sheet: str | None
-) -> tuple[list[list[str]], list[int], list[str]]:
-    """Fields of the rows of a sheet that are not blank, their numbers, and notes."""
+) -> dict[str, tuple[list[list[str]], list[int]]]:
+    """Fields of the rows that are not blank, and their numbers, of the sheets that hold tables by name.
+
+    If a sheet is given, of that alone.
+    """
     try:
         import openpyxl
     except ImportError as error:
@@ -110,9 +173,8 @@ def workbook_rows(
     with_table = [name for name, rows in filled.items() if sum(any(map(is_number, r)) for _, r in rows) > 2]
     if sheet is None and not with_table:
         raise ParameterError(f"{path}: no sheet holds a table of numbers")
-    chosen = sheet or with_table[0]
-    notes = [f"sheet {quoted(chosen)} read"] if len(grids) > 1 else []
-    return [row for _, row in filled[chosen]], [k for k, _ in filled[chosen]], notes
+    chosen = with_table if sheet is None else [sheet]
+    return {name: ([row for _, row in filled[name]], [k for k, _ in filled[name]]) for name in chosen}
 
 
 def _cell_text(value: Any) -> str:

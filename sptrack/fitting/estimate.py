@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -26,6 +27,7 @@ from sptrack.fitting.statespace import (
     maximise,
     solved,
     unpack,
+    with_slopes,
 )
 from sptrack.values import as_seed
 
@@ -55,6 +57,11 @@ _FEWEST_FOR_SLOW = 40
 _PLAIN_ROOT = 1.96
 _LEAST_ROOT = 0.5
 _STREAM = 1
+_BOUNDS = ("tau", "w_m")
+_LONG = 2.0
+"""Width of an interval of a bound, in its distance, from which the likelihood is not followed to the ends."""
+_SHORT = 0.2
+"""Width of an interval that the information alone may give: share of the value, or of the visited range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,19 +116,65 @@ class Estimates:
             Seed of the resamples.
         """
         wanted = tuple(self.named()) if names is None else names
-        calibrated = [name for name in wanted if name in _CALIBRATED]
+        falls, vectors = self._calibrated(wanted, resamples, seed)
+        return self._profiled(wanted, falls, (self.theta, vectors[:, -1], vectors[:, resamples // 2]))
+
+    def long_intervals(self, like: Estimates | None, *, seed: int = 0) -> dict[str, Floats]:
+        """95 % intervals [B, 2] of all parameters by name, of records too long to be resampled.
+
+        Where the information alone says that an interval is short, it is taken from there; so is that of a
+        bound whose distance it leaves open by a factor e or more, in the logarithm of the distance. The
+        symmetric point and what is left have profile-likelihood intervals.
+
+        Parameters
+        ----------
+        like : Estimates, optional
+            Fit of fewer readings of the same record, from whose resamples the falls of the likelihood at the
+            ends come; by default they are those of regression.
+        seed : int
+            Seed of the resamples.
+        """
+        found, named, law = self.wald_intervals(), self.named(), self.problem.law
+        wanted = []
+        for name, ends in found.items():
+            width = np.diff(ends if name.startswith(SIGNED) else np.log(np.maximum(ends, 1e-300)), axis=1)
+            scale = law.high - law.low if name.startswith(SIGNED) else 1.0
+            far = named[name] - law.origin
+            if name.startswith(_BOUNDS) and np.all(width[:, 0] > _LONG * np.abs(far)):
+                near = law.origin + far * np.exp(-0.5 * width[:, 0] / np.abs(far))
+                found[name] = np.sort(np.stack([near, np.sign(far) * np.inf], axis=1), axis=1)
+            elif name == "symmetric_point" or not np.all(width < _SHORT * scale):
+                wanted.append(name)
+        falls = {} if like is None else like._calibrated(wanted, RESAMPLES, seed)[0]
+        return found | self._profiled(wanted, falls, (self.theta,))
+
+    def _calibrated(
+        self, names: Sequence[str], resamples: int, seed: int
+    ) -> tuple[dict[str, tuple[Floats, Floats]], Floats]:
+        """Falls of the likelihood at lower and upper ends by name, and the vectors of the resamples."""
+        calibrated = [name for name in names if name in _CALIBRATED]
         generator = np.random.default_rng((as_seed(seed), _STREAM))
         vectors = plausible_vectors(self.problem, self.theta, self.value, resamples, generator)
         functions = [self._function(name) for name in calibrated]
+        if not calibrated:
+            return {}, vectors
         limits = root_limits(self.problem, vectors, functions, generator)
-        starts = self.theta, vectors[:, -1], vectors[:, resamples // 2]
+        return dict(zip(calibrated, map(_falls, limits), strict=True)), vectors
+
+    def _profiled(
+        self,
+        names: Sequence[str],
+        falls: Mapping[str, tuple[Floats, Floats]],
+        starts: tuple[Floats, ...],
+    ) -> dict[str, Floats]:
+        """Profile-likelihood intervals [B, 2] by name."""
         jobs = []
-        for name in wanted:
+        for name in names:
             quantity = Quantity(self._function(name), self._noise(name))
-            falls = _falls(limits[calibrated.index(name)]) if name in calibrated else (None, None)
-            jobs += [(quantity, sign, fall, starts) for sign, fall in zip((-1, 1), falls, strict=True)]
+            pair = falls.get(name, (None, None))
+            jobs += [(quantity, sign, fall, starts) for sign, fall in zip((-1, 1), pair, strict=True)]
         ends = list(in_threads(lambda job: self._end(*job), jobs))
-        pairs = {name: np.stack(ends[2 * k : 2 * k + 2], axis=1) for k, name in enumerate(wanted)}
+        pairs = {name: np.stack(ends[2 * k : 2 * k + 2], axis=1) for k, name in enumerate(names)}
         return {name: ends if name.startswith(SIGNED) else np.exp(ends) for name, ends in pairs.items()}
 
     def _end(self, quantity: Quantity, sign: int, fall: Floats | None, starts: tuple[Floats, ...]) -> Floats:
@@ -145,9 +198,7 @@ class Estimates:
 
         Those of positive quantities are symmetric in the logarithm.
         """
-        information = likelihood(self.problem, self.theta).information
-        free = self.problem.limits[0] < self.problem.limits[1]
-        matrix = np.where(free[:, None] & free, information, 0.0) + np.diag(np.where(free, 1e-6, 1.0))
+        matrix, free = self._information()
         found = {}
         for name in self.named():
             function = self._function(name)
@@ -158,6 +209,20 @@ class Estimates:
             ends = np.stack([centre - half, centre + half], axis=1)
             found[name] = ends if name.startswith(SIGNED) else np.exp(np.clip(ends, -_MAX_LOG, _MAX_LOG))
         return found
+
+    def normal_draws(self, size: int, generator: np.random.Generator) -> Floats:
+        """Vectors [size, p] of the normal law that the information of the first data set gives, in limits."""
+        matrix, free = self._information()
+        low, high = self.problem.limits
+        root = np.linalg.inv(np.linalg.cholesky(matrix[0]))
+        moves = generator.standard_normal((size, free.size)) @ root
+        return np.asarray(np.clip(self.theta[0] + np.where(free, moves, 0.0), low, high))
+
+    def _information(self) -> tuple[Floats, NDArray[np.bool_]]:
+        """Information [B, p, p] on the parameters that are free [p], and 1 on the others."""
+        information = likelihood(self.problem, self.theta).information
+        free = self.problem.limits[0] < self.problem.limits[1]
+        return np.where(free[:, None] & free, information, 0.0) + np.diag(np.where(free, 1e-6, 1.0)), free
 
     def _function(self, name: str) -> Function:
         """A parameter, or the logarithm of one that is positive, so that all are of order 1."""
@@ -228,9 +293,12 @@ def pose(law: Law, program: Program, readings: Floats) -> tuple[Problem, Floats]
     rates = np.maximum(speeds(program, values), 1e-3 * span / values.shape[1])
     starts, runs = run_starts(program, values), int(program.runs[-1]) + 1
     longest = max(int(np.bincount(program.runs).max()), 4)
-    middle, ends = law.start(np.median(rates, axis=0))
+    pulses = [np.sum(np.maximum(sign * program.pulses, 0)) for sign in (1, -1)]
+    speed = np.median(rates, axis=0)
+    middle, ends = law.start(speed, float(np.min(pulses * speed)))
     begin = np.tile(
-        np.r_[np.zeros(runs), np.log(scatter), 0.0, OFF, np.log(longest / 50.0 + 1.0)], (len(values), 1)
+        np.r_[np.zeros(runs), np.log(scatter), 0.0, OFF, np.log(min(longest / 50.0, 80.0) + 1.0)],
+        (len(values), 1),
     )
     begin[:, :runs] = starts
     shifted = middle + 0.0
@@ -245,7 +313,7 @@ def pose(law: Law, program: Program, readings: Floats) -> tuple[Problem, Floats]
 
 
 def estimate(
-    law: Law, program: Program, readings: Floats, guess: Floats | None = None
+    law: Law, program: Program, readings: Floats, guess: Floats | None = None, *, brief: bool = False
 ) -> list[tuple[NDArray[np.intp], Estimates]]:
     """Fit every data set, with slow reading noise where the readings call for it.
 
@@ -263,6 +331,9 @@ def estimate(
         Weight units.
     guess : array [B, 2 n], optional
         Logarithms of coefficients to start from.
+    brief : bool
+        Search the restricted likelihood from the plain one's maximum alone: for records so long that the
+        two are close.
 
     Returns
     -------
@@ -275,14 +346,14 @@ def estimate(
     posed = [(problem, begin)]
     if readings.shape[1] >= _FEWEST_FOR_SLOW:
         posed.append(_with_slow(problem, begin))
-    models = [_best(one, _begins(one, start), CYCLE, (0.3, 5.0)) for one, start in posed]
+    models = list(in_threads(lambda job: _best(job[0], _begins(*job), CYCLE, (0.3, 5.0)), posed))
     merit = [models[0].plain, *(m.plain - np.log(readings.shape[1]) for m in models[1:])]
     chosen = np.argmax(merit, axis=0)
     groups = []
     for k, model in enumerate(models):
         rows = np.flatnonzero(chosen == k)
         if rows.size:
-            groups.append((rows, _restrict(model.problem.rows(rows), model.theta[rows])))
+            groups.append((rows, _restrict(model.problem.rows(rows), model.theta[rows], 0 if brief else 2)))
     return groups
 
 
@@ -361,9 +432,11 @@ def _best(
     )
 
 
-def _restrict(problem: Problem, theta: Floats) -> Estimates:
-    """Maximum of the restricted likelihood; its information is taken at its own maximum (two rounds)."""
-    for _ in range(2):
+def _restrict(problem: Problem, theta: Floats, rounds: int) -> Estimates:
+    """Maximum of the restricted likelihood; its information is taken at its own maximum (by rounds)."""
+    if not rounds:
+        problem = with_slopes(problem, theta)
+    for _ in range(rounds):
         problem = problem._replace(means=theta)
         low = _best(problem, [(theta, 0)], CYCLE, (0.3, 3.0))
         again = maximise(problem, theta)

@@ -35,7 +35,7 @@ from sptrack.fitting.programs import describe_directions, parse_program
 from sptrack.fitting.reader import Understood
 from sptrack.fitting.readings import PulseResponse, visited_range
 from sptrack.fitting.recipe import Recipe
-from sptrack.fitting.tables import read_table
+from sptrack.fitting.tables import read_tables
 from sptrack.fitting.texts import quoted
 from sptrack.fitting.units import Unit, convenient, parse_unit
 from sptrack.fitting.vocabulary import named_direction
@@ -130,16 +130,22 @@ def read_measurement(paths: str | Path | Sequence[str | Path], recipe: Recipe | 
     recipe, about = recipe or Recipe(), Understood()
     if not files:
         raise ParameterError("no file of readings given")
-    sides = [named_direction(path.name.split(".")[0])[0] for path in files]
-    by_file = len(files) > 1 and set(sides) == {1, -1}
+    tables = [table for path in files for table in read_tables(path, recipe.dialect)]
+    labels = [table.dialect.sheet or table.path.name.split(".")[0] for table in tables]
+    sides = [named_direction(label)[0] for label in labels]
+    by_file = len(tables) > 1 and set(sides) == {1, -1}
     series: list[Series] = []
-    for k, path in enumerate(files):
-        table = read_table(path, recipe.dialect)
+    for k, table in enumerate(tables):
         part = series_of_table(table, recipe, about, sides[k] if by_file else 0)
-        series += [_of_file(one, k, path, by_file) if len(files) > 1 else one for one in part]
+        series += [_of_file(one, k, labels[k], by_file) if len(tables) > 1 else one for one in part]
         form = f"{table.encoding}, {table.dialect.separator or 'sheet'}, decimal {table.dialect.decimal!r}"
     if by_file:
-        about.note("directions by the names of the files")
+        about.note(f"directions by the names of the {'files' if len(files) > 1 else 'sheets'}")
+    elif len(tables) > len(files):
+        about.note(f"sheets taken as cells: {quoted(', '.join(labels))}; --sheet takes one")
+    for table in tables:
+        for sheet in table.other_sheets:
+            about.note(f"sheet {quoted(sheet)} not read; --sheet says otherwise")
     name = files[0].name if len(files) == 1 else ", ".join(path.name for path in files)
     where = f"{files[0]}" if len(files) == 1 else f"{files[0].parent}/{{{name}}}"
     quantity, unit = _quantity_and_unit(where, series, recipe, about)
@@ -159,11 +165,11 @@ def read_measurement(paths: str | Path | Sequence[str | Path], recipe: Recipe | 
     )
 
 
-def _of_file(series: Series, k: int, path: Path, by_file: bool) -> Series:
-    """Series with runs, or the name of the cell, of its file."""
+def _of_file(series: Series, k: int, label: str, by_file: bool) -> Series:
+    """Series with runs, or the name of the cell, of its file or sheet."""
     if by_file:
         return replace(series, runs=series.runs + 10_000_000 * (k + 1))
-    return replace(series, cell=" ".join(filter(None, [path.name.split(".")[0], series.cell])))
+    return replace(series, cell=" ".join(filter(None, [label, series.cell])))
 
 
 def _by_cell(series: list[Series]) -> dict[str, list[Series]]:
@@ -230,6 +236,9 @@ def _converted(
         )
     if quantity == "current":
         return _from_currents(series, unit, about)
+    if quantity == "conductance" and np.nanmax(np.concatenate([one.readings for one in series])) < 0.0:
+        about.note("conductances are negative: their size is taken")
+        series = [replace(one, readings=-one.readings) for one in series]
     return series, Unit(quantity, 1.0, "") if unit is None else unit._replace(
         quantity=quantity or unit.quantity
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.special import chdtrc
 
 from sptrack.errors import ConvergenceError
 from sptrack.fitting.cell import Diagnostics, Estimate, MeasuredDevice, find_unidentified
 from sptrack.fitting.estimate import SIGNED, Estimates, estimate
-from sptrack.fitting.laws import Floats, family_law
+from sptrack.fitting.laws import Floats, Law, family_law
 from sptrack.fitting.readings import PulseResponse, visited_range
 from sptrack.fitting.resampling import plausible_vectors
 from sptrack.fitting.statespace import (
     CYCLE,
+    NOISES,
     innovations,
     maximise,
     simulate,
@@ -20,8 +23,18 @@ from sptrack.fitting.statespace import (
 )
 from sptrack.values import as_seed
 
-__all__ = ["best_fit", "fit_pulse_response", "step_curves", "uncertainty_draws"]
+__all__ = [
+    "LONG",
+    "best_fit",
+    "describe_fit",
+    "fit_long_response",
+    "fit_pulse_response",
+    "step_curves",
+    "uncertainty_draws",
+]
 
+LONG = 4000
+"""Readings of a cell up to which resamples of all of them are fitted."""
 _LAGS = 20
 _POINTS = 61
 
@@ -53,22 +66,54 @@ def fit_pulse_response(response: PulseResponse, family: str = "soft-bounds") -> 
     ConvergenceError
         The fit did not converge.
     """
-    return describe_fit(response, best_fit(response, family))
+    fitted = best_fit(response, family)
+    return describe_fit(response, fitted, fitted.intervals())
+
+
+def fit_long_response(response: PulseResponse, short: PulseResponse | None, family: str) -> MeasuredDevice:
+    """Fit as `fit_pulse_response`, of so many readings that resamples of all of them would take too long.
+
+    The likelihood is that of all readings; nothing is thinned or averaged.
+
+    Parameters
+    ----------
+    response : PulseResponse
+        Readings of one cell, weight units.
+    short : PulseResponse, optional
+        Fewer readings of it, over the whole record or in windows (see `thinning`): their fit is a start, and
+        their resamples, where they span the record, say how far the likelihood falls at the ends of
+        intervals. None: the steps are too small to be seen in so few.
+    family : str
+        One of `FAMILIES`.
+
+    Raises
+    ------
+    ParameterError, ConvergenceError
+        As in `fit_pulse_response`.
+    """
+    like = None if short is None else best_fit(short, family)
+    law = family_law(family, *visited_range(response)) if like is None else like.problem.law
+    guess = None if like is None else like.theta[:, like.problem.runs + len(NOISES) :]
+    fitted = _converged(response, law, guess, brief=True)
+    spans = short is not None and short.program.runs[-1] == response.program.runs[-1]
+    return describe_fit(response, fitted, fitted.long_intervals(like if spans else None))
 
 
 def best_fit(response: PulseResponse, family: str, guess: Floats | None = None) -> Estimates:
     """Restricted maximum of one response; ``guess`` [2 n] are logarithms of coefficients. Errors as above."""
-    law = family_law(family, *visited_range(response))
-    ((_, fitted),) = estimate(law, response.program, response.readings[None], guess)
+    return _converged(response, family_law(family, *visited_range(response)), guess)
+
+
+def _converged(response: PulseResponse, law: Law, guess: Floats | None, *, brief: bool = False) -> Estimates:
+    ((_, fitted),) = estimate(law, response.program, response.readings[None], guess, brief=brief)
     if not fitted.converged.all():
-        raise ConvergenceError(f"{response.label}the fit of {family} did not converge in 200 steps")
+        raise ConvergenceError(f"{response.label}the fit of {law.family} did not converge in 200 steps")
     return fitted
 
 
-def describe_fit(response: PulseResponse, fitted: Estimates, *, swift: bool = False) -> MeasuredDevice:
-    """Intervals (``swift``: from the information alone), diagnostics and curves of a fit of a response."""
+def describe_fit(response: PulseResponse, fitted: Estimates, ends: Mapping[str, Floats]) -> MeasuredDevice:
+    """Diagnostics and curves of a fit of a response, with ends [1, 2] of intervals by name."""
     law = fitted.problem.law
-    ends = fitted.wald_intervals() if swift else fitted.intervals()
     parameters = {}
     for name, values in fitted.named().items():
         value, (low, high) = float(values[0]), ends[name][0]
@@ -118,7 +163,8 @@ def uncertainty_draws(fitted: Estimates, size: int, generator: np.random.Generat
     """Coefficients [size, 2, n] that differ by the uncertainty of a fit of one cell.
 
     Parametric bootstrap: readings are simulated from the fit, with a cycle noise drawn from its restricted
-    profile likelihood (see `plausible_vectors`), and refitted at that noise.
+    profile likelihood (see `plausible_vectors`), and refitted at that noise. Where readings are so many that
+    this would take too long, vectors are drawn from the normal law of the information instead.
 
     Parameters
     ----------
@@ -135,6 +181,9 @@ def uncertainty_draws(fitted: Estimates, size: int, generator: np.random.Generat
         Fewer than half of the refits converged.
     """
     problem, entry = fitted.problem, fitted.problem.runs + CYCLE
+    if problem.readings.size > LONG:
+        drawn = fitted.normal_draws(size, generator)
+        return unpack(problem, drawn[:, None]).coefficients[:, 0]
     truth = plausible_vectors(problem, fitted.theta, fitted.value, size, generator)[0]
     blank = problem._replace(readings=np.repeat(problem.readings, size, axis=0), means=truth)
     made = simulate(blank, truth, generator.standard_normal(blank.readings.shape))

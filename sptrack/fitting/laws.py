@@ -19,6 +19,10 @@ FAMILIES = ("soft-bounds", "pow-step", "exp-step", "soft-exponential", "linear-s
 """Families in order of their coefficients; what they are: `Law`."""
 NODES = 5
 """Nodes per direction of the piecewise family."""
+_FARTHEST = 10.0
+"""Farthest bound tried, in visited ranges, unless the pulses go a longer way."""
+_FALLS = 3.0
+"""Standard deviation of the logarithm of the ratio of the falls of up and of down steps."""
 _SAMPLES = 33
 _BISECTIONS = 45
 _KINDS = (
@@ -81,30 +85,37 @@ class Law:
         return filters.Shape(_KINDS[FAMILIES.index(self.family)], 0.5 * (self.high - self.low))
 
     def prior(self) -> Floats:
-        """Precision matrix [n, n] of a normal prior on the logarithms of one direction's coefficients.
+        """Precision matrix [2 n, 2 n] of a normal prior on the logarithms of the coefficients, up then down.
 
         Neighbouring nodes of the piecewise family differ by a factor e (one standard deviation), so that all
-        stay finite; the other families have none.
+        stay finite. The falls of up and down steps of the other families differ by a factor e^3: readings
+        around a symmetric point tell their sum alone.
         """
         if self.family == "piecewise":
             difference = np.diff(np.eye(NODES), axis=0)
-            return np.asarray(difference.T @ difference)
-        return np.zeros((self.coefficients, self.coefficients))
+            return np.asarray(np.kron(np.eye(2), difference.T @ difference))
+        between = np.zeros(2 * self.coefficients)
+        between[1], between[self.coefficients + 1] = 1.0 / _FALLS, -1.0 / _FALLS
+        return np.outer(between, between)
 
-    def start(self, speeds: Floats) -> tuple[Floats, Floats]:
+    def start(self, speeds: Floats, path: float) -> tuple[Floats, Floats]:
         """Logarithms [2, n] of coefficients to start from, and their limits [2, 2, n].
 
         Parameters
         ----------
         speeds : array [2]
             Mean steps up and down, weight units per pulse.
+        path : float
+            Way that all pulses of one direction go, weight units. A bound shows by the fall of the steps on
+            that way, even if the states visited come nowhere near it.
         """
         span = self.high - self.low
+        farthest = max(_FARTHEST, path / span)
         begin = np.repeat(np.log(speeds)[:, None], self.coefficients, axis=1)
         ends = np.array([begin - np.log(200.0), begin + np.log(200.0)])
         if self.family == "piecewise":
             return begin, ends
-        begin[:, 1], ends[0, :, 1], ends[1, :, 1] = np.log(np.array([0.5, 0.1, 10.0]) / span)
+        begin[:, 1], ends[0, :, 1], ends[1, :, 1] = np.log(np.array([0.5, 1.0 / farthest, 10.0]) / span)
         if self.family == "pow-step":
             begin[:, 2], ends[0, :, 2], ends[1, :, 2] = np.log([1.0, 0.2, 5.0])
         elif self.family in ("exp-step", "soft-exponential"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,17 +29,22 @@ from sptrack.fitting._parallel import in_threads
 from sptrack.fitting.cell import Estimate, MeasuredDevice
 from sptrack.fitting.estimate import swift_estimate
 from sptrack.fitting.files import Measurement
-from sptrack.fitting.fit import describe_fit, fit_pulse_response, uncertainty_draws
+from sptrack.fitting.fit import (
+    LONG,
+    describe_fit,
+    fit_long_response,
+    fit_pulse_response,
+    uncertainty_draws,
+)
 from sptrack.fitting.laws import FAMILIES, Floats, Law
 from sptrack.fitting.readings import PulseResponse
 from sptrack.fitting.selection import Selection, select_family
-from sptrack.fitting.thinning import thinned
+from sptrack.fitting.spread import CellSpread, cell_spread
+from sptrack.fitting.thinning import MORE, thinned
 from sptrack.values import as_seed
 
 __all__ = [
-    "CellSpread",
     "ResponseFit",
-    "cell_spread",
     "fit_responses",
     "measured_cells",
     "not_identified",
@@ -47,32 +52,13 @@ __all__ = [
 ]
 
 _DRAWS = 200
-_MAX, _MAX_OF_MANY = 4000, 1000
+_MAX_OF_MANY, _ALL = 1000, 2_000_000
 _CHOSEN_ON, _IN_FULL = 4, 12
 _FIT_UNITS = 6
 _BATCH = 100
 _LIMITS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 _TRIAL_SHAPE = (32, 32)
 _FEWEST_CELLS = 3
-_HALF_WIDTH = 1.96
-_CHI = 1.92
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellSpread:
-    """Mean and standard deviation of a parameter over cells, each with its 95 % interval.
-
-    Attributes
-    ----------
-    mean, std : Estimate
-        Of the population; the sampling error of each cell's estimate is removed from the std.
-    cells : int
-        Cells with a finite interval, which are the ones used.
-    """
-
-    mean: Estimate
-    std: Estimate
-    cells: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,9 +112,10 @@ def fit_responses(
     """Fit every cell of a measurement, with the family chosen by held-out readings unless given.
 
     The family is chosen on at most 4 cells. Of more than 12 cells, 12 that are evenly spaced are fitted in
-    full; the others start from their median, with intervals from the information alone. Records that are
-    longer than needed are thinned (see `sptrack.fitting.thinning`). `ResponseFit.notes` says what was left
-    out.
+    full; the others start from their median, with intervals from the information alone. Of a record of more
+    than 4000 readings (1000 of many cells) fewer choose the family (see `sptrack.fitting.thinning`); the
+    likelihood of a cell that is fitted in full is that of all its readings, up to 2 million of all cells.
+    `ResponseFit.notes` says what was left out.
 
     Parameters
     ----------
@@ -151,21 +138,25 @@ def fit_responses(
         The fit of a cell did not converge.
     """
     given, notes = measurement.cells, []
-    most = _MAX if len(given) <= _IN_FULL else _MAX_OF_MANY
-    cells = tuple(thinned(cell, most) for cell in given)
-    kept, all_ = (sum(int(np.sum(~np.isnan(cell.readings))) for cell in group) for group in (cells, given))
-    if kept < all_:
-        ratio = np.sqrt(all_ / kept)
+    few = len(given) <= _IN_FULL
+    whole = tuple(thinned(cell, max(_ALL // len(given), LONG)) for cell in given)
+    short = tuple(_shortened(cell, LONG if few else _MAX_OF_MANY) for cell in whole)
+    hidden = {k for k, cell in enumerate(short) if cell is None}
+    in_full = sorted(hidden | set(_evenly(len(given), _IN_FULL)))
+    swift = [k for k in range(len(given)) if k not in in_full]
+    seen = [cell for cell in short if cell is not None]
+    chosen_on = [seen[k] for k in _evenly(len(seen), _CHOSEN_ON)] if family is None else []
+    cells = [whole[k] if cell is None or k in in_full else cell for k, cell in enumerate(short)]
+    if family is None and not chosen_on:
+        family = FAMILIES[0]
         notes.append(
-            f"{kept:,} of {all_:,} readings used: intervals are up to {ratio:.1f} times as long as all "
-            "would give"
+            f"steps too small for a choice of family by {LONG * MORE:,} readings: {family}, the simplest, is "
+            "fitted to all"
         )
-    chosen_on = [cells[k] for k in _evenly(len(cells), _CHOSEN_ON)]
-    in_full = _evenly(len(cells), _IN_FULL)
-    swift = [k for k in range(len(cells)) if k not in set(in_full)]
-    rounds = (
-        (0 if family is not None else len(FAMILIES) * len(chosen_on)) + _FIT_UNITS * len(in_full) + len(swift)
-    )
+    elif chosen_on and any(cells[k].readings.size > LONG for k in in_full):
+        notes.append("the family is chosen on a part of the readings")
+    notes += _left_out(given, cells)
+    rounds = len(FAMILIES) * len(chosen_on) + _FIT_UNITS * len(in_full) + len(swift)
     done = 0
 
     def advance(count: int) -> None:
@@ -174,11 +165,11 @@ def fit_responses(
         if progress is not None:
             progress(done, rounds)
 
-    selection = None if family is not None else select_family(chosen_on, progress=advance)
+    selection = select_family(chosen_on, progress=advance) if chosen_on else None
     chosen = str(family if selection is None else selection.chosen)
     fitted: dict[int, MeasuredDevice] = {}
     for k, one in zip(
-        in_full, in_threads(lambda k: fit_pulse_response(cells[k], chosen), in_full), strict=True
+        in_full, in_threads(lambda k: _in_full(cells[k], short[k], chosen), in_full), strict=True
     ):
         fitted[k] = one
         advance(_FIT_UNITS)
@@ -210,13 +201,37 @@ def fit_responses(
     )
 
 
+def _shortened(cell: PulseResponse, most: int) -> PulseResponse | None:
+    """Response with about ``most`` readings; None if these do not show the directions of the steps."""
+    try:
+        return thinned(cell, most)
+    except ParameterError:
+        return None
+
+
+def _in_full(cell: PulseResponse, short: PulseResponse | None, family: str) -> MeasuredDevice:
+    if cell.readings.size <= LONG:
+        return fit_pulse_response(cell, family)
+    return fit_long_response(cell, short, family)
+
+
+def _left_out(given: Sequence[PulseResponse], used: Sequence[PulseResponse]) -> Iterator[str]:
+    """What was left out of the readings, and what that costs."""
+    total, kept = (sum(int(np.sum(~np.isnan(cell.readings))) for cell in group) for group in (given, used))
+    if kept < total:
+        yield (
+            f"{kept:,} of {total:,} readings used: intervals are up to {np.sqrt(total / kept):.1f} times as "
+            "long as all would give"
+        )
+
+
 def _evenly(count: int, wanted: int) -> list[int]:
     """At most ``wanted`` of ``count`` numbers, evenly spaced."""
     return sorted(set(np.linspace(0, count - 1, min(count, wanted)).round().astype(int).tolist()))
 
 
 def _swift(
-    cells: tuple[PulseResponse, ...],
+    cells: Sequence[PulseResponse],
     places: list[int],
     like: list[MeasuredDevice],
     family: str,
@@ -239,54 +254,11 @@ def _swift(
             law = Law(family=family, low=low, high=high)
             fitted = swift_estimate(law, cells[part[0]].program, readings, start, slow)
             for row, k in enumerate(part):
+                one = fitted.rows(np.array([row]))
                 if fitted.converged[row]:
-                    found[k] = describe_fit(cells[k], fitted.rows(np.array([row])), swift=True)
+                    found[k] = describe_fit(cells[k], one, one.wald_intervals())
             advance(len(part))
     return found
-
-
-def cell_spread(estimates: list[Estimate]) -> CellSpread:
-    """Mean and std of a population from estimates with their own errors (random-effects model).
-
-    Estimate i is normal with variance tau^2 + s_i^2, s_i a 95 % interval over 3.92. The std tau maximises the
-    restricted likelihood; its interval is where that falls by 1.92.
-
-    Parameters
-    ----------
-    estimates : list of Estimate
-        At least 3, with finite intervals.
-    """
-    from scipy.optimize import brentq, minimize_scalar
-
-    values = np.array([one.value for one in estimates])
-    errors = np.array([(one.high - one.low) / (2.0 * _HALF_WIDTH) for one in estimates])
-    top = 10.0 * float(np.ptp(values)) + 1e-12
-
-    def cost(tau: float) -> float:
-        weight = 1.0 / (tau * tau + errors**2)
-        mean = np.sum(weight * values) / weight.sum()
-        return float(
-            0.5 * np.sum(weight * (values - mean) ** 2 - np.log(weight)) + 0.5 * np.log(weight.sum())
-        )
-
-    grid = np.linspace(0.0, top, 200)
-    start = grid[int(np.argmin([cost(tau) for tau in grid]))]
-    step = grid[1]
-    best = float(minimize_scalar(cost, bounds=(max(start - step, 0.0), start + step), method="bounded").x)
-    if cost(0.0) <= cost(best):
-        best = 0.0
-    limit = cost(best) + _CHI
-
-    def excess(tau: float) -> float:
-        return cost(tau) - limit
-
-    low = 0.0 if excess(0.0) <= 0.0 else float(brentq(excess, 0.0, best))
-    high = top if excess(top) <= 0.0 else float(brentq(excess, best, top))
-    weight = 1.0 / (best * best + errors**2)
-    mean, half = float(np.sum(weight * values) / weight.sum()), float(_HALF_WIDTH / np.sqrt(weight.sum()))
-    return CellSpread(
-        mean=Estimate(mean, mean - half, mean + half), std=Estimate(best, low, high), cells=len(estimates)
-    )
 
 
 def to_device(fit: ResponseFit) -> Device:

@@ -82,4 +82,11 @@ class Reader:
             )
         if unit and what == "a reading":
             self.about.units.add(unit)
+        if column.logarithm and what == "a reading":
+            base = "e" if column.logarithm < 10.0 else "10"
+            self.about.note(
+                f"{self.table.name(column.place)} is a logarithm to base {base}: powers are taken"
+            )
+            with np.errstate(over="ignore"):
+                values = column.logarithm**values
         return values

@@ -19,6 +19,7 @@ FEWEST_READINGS = 20
 """Fewest readings under up and under down pulses, per cell."""
 _STRETCH, _FEWEST_OF_STRETCH = 8, 3
 _SIGMAS = 5.0
+_PARTS, _SEEN, _LEAST_STEP = 8, 3.0, 0.01
 _SHARE = 0.25
 _REMEDY = (
     "up pulses must raise readings: is this a resistance? pass --quantity resistance; or are the directions "
@@ -176,14 +177,64 @@ def _check_directions(response: PulseResponse) -> None:
             )
     up, down = speeds(response.program, readings[None])[0]
     if min(up, down) <= 0.0:
+        _check_size(response, min(up, down))
         raise ParameterError(
             f"{response.label}rows {rows.min()} to {rows.max()}: readings move by {up:.4g} per up and "
             f"{-down:.4g} per down pulse; {_REMEDY}"
         )
 
 
+def _check_size(response: PulseResponse, least: float) -> None:
+    """Refuse readings that move against the pulses by no more than noise as too few, not as reversed."""
+    scatter = float(np.nanstd(np.diff(response.readings))) / np.sqrt(2.0)
+    parts = np.array_split(np.arange(response.readings.size), _PARTS)
+    found = []
+    for part in parts:
+        pulses = np.asarray(response.pulses)[part]
+        seen = ~np.isnan(response.readings[part])
+        if min(np.sum(seen & (pulses > 0)), np.sum(seen & (pulses < 0))) < FEWEST_READINGS:
+            return
+        program = Program(pulses, np.zeros(part.size, np.int64))
+        found.append(speeds(program, response.readings[part][None])[0])
+    error = float(np.max(np.std(found, axis=0, ddof=1))) / np.sqrt(_PARTS)
+    if least > -_SEEN * error:
+        visible = response.readings.size * (_SEEN * error / (_LEAST_STEP * scatter)) ** 2
+        raise ParameterError(
+            f"{response.label}steps are hidden in the noise: mean steps are known to {error:.2g} and "
+            f"readings scatter by {scatter:.2g}; steps of {_LEAST_STEP:g} times that scatter would show in "
+            f"{visible:,.0f} readings; give more, or several pulses in one direction between readings"
+        )
+
+
+def _levels(response: PulseResponse) -> list[Floats]:
+    """Means of consecutive readings of each run, over the number of readings that tells a state best.
+
+    That is the number, a power of 2 so that up and down pulses come in pairs, at which the Allan variance
+    (half the mean square of the difference of neighbouring means) is least: reading noise rules it below,
+    the wander of the state above.
+    """
+    found, runs = [], np.asarray(response.runs)
+    for run in np.unique(runs):
+        values = response.readings[(runs == run) & ~np.isnan(response.readings)]
+        least, best = np.inf, None
+        for power in range(1, int(values.size // 8).bit_length()):
+            size = 2**power
+            means = values[: values.size // size * size].reshape(-1, size).mean(axis=1)
+            allan = 0.5 * float(np.mean(np.diff(means) ** 2))
+            if allan < least:
+                least, best = allan, means
+        if best is not None:
+            found.append(best)
+    return found
+
+
 def visited_range(response: PulseResponse) -> tuple[float, float]:
-    """Lowest and highest mean of (up to) 20 consecutive parts of a stretch, in the units of the readings."""
+    """Lowest and highest state visited, in the units of the readings.
+
+    That of the means of (up to) 20 consecutive parts of each stretch in one direction; where directions
+    change too often for stretches, that of means over as many readings as tell a state best (see
+    `_levels`).
+    """
     means = []
     for place in _stretches(response, _FEWEST_OF_STRETCH):
         values = response.readings[place]
@@ -192,6 +243,6 @@ def visited_range(response: PulseResponse) -> tuple[float, float]:
         if values.size >= _FEWEST_OF_STRETCH:
             edges = np.linspace(0, values.size, parts + 1).astype(np.intp)
             means.append(np.add.reduceat(values, edges[:-1]) / np.diff(edges))
-    found = np.concatenate(means) if means else np.empty(0)
+    found = np.concatenate(means or _levels(response) or [np.empty(0)])
     values = found if found.size and np.ptp(found) > 0.0 else response.readings
     return float(np.nanmin(values)), float(np.nanmax(values))

@@ -49,10 +49,12 @@ __all__ = [
     "innovations",
     "likelihood",
     "log_step",
+    "longest_stretches",
     "maximise",
     "simulate",
     "solved",
     "unpack",
+    "with_slopes",
 ]
 
 NOISES = ("read_noise", "cycle_noise", "slow_noise", "slow_memory")
@@ -71,7 +73,8 @@ class Problem(NamedTuple):
     ``readings`` [B, N] (weight units less the law's origin, NaN: none), ``limits`` [2, p] of a parameter
     vector: starts of the runs; logarithms of `NOISES`; logarithms of the up, then of the down coefficients.
     ``means`` [B, p] are vectors at which the information of the restricted likelihood is taken; None for the
-    plain one.
+    plain one. ``slopes`` [B, free noises] stand for the information's dependence on the noises, which is
+    then linear in their logarithms: enough where readings are so many that these are known well.
     """
 
     law: Law
@@ -79,6 +82,7 @@ class Problem(NamedTuple):
     readings: Floats
     limits: Floats
     means: Floats | None = None
+    slopes: Floats | None = None
 
     @property
     def runs(self) -> int:
@@ -99,7 +103,8 @@ class Problem(NamedTuple):
     def rows(self, index: NDArray[np.intp]) -> Problem:
         """The data sets of some rows."""
         means = None if self.means is None else self.means[index]
-        return self._replace(readings=self.readings[index], means=means)
+        slopes = None if self.slopes is None else self.slopes[index]
+        return self._replace(readings=self.readings[index], means=means, slopes=slopes)
 
 
 class Likelihood(NamedTuple):
@@ -212,31 +217,49 @@ def _likelihood(problem: Problem, theta: Floats) -> Likelihood:
 def _prior(problem: Problem) -> Floats:
     first = problem.runs + len(NOISES)
     prior = np.zeros((problem.limits.shape[1],) * 2)
-    prior[first:, first:] = np.kron(np.eye(2), problem.law.prior())
+    prior[first:, first:] = problem.law.prior()
     return prior
 
 
 def _levels(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
     """Further terms [B] of the restricted likelihood and their gradient [B, p].
 
-    Where steps fall linearly by a share k per pulse, n pulses of wander find that share, and with it the
-    step, too large. As in restricted likelihood for autoregressions (Chen and Deo 2009), information is
-    counted on the levels that the runs approach, not on the steps: -log(k + 1/n) per direction.
+    Where steps fall linearly by a share k per pulse, n pulses of wander in one direction find that share, and
+    with it the step, too large. As in restricted likelihood for autoregressions (Chen and Deo 2009),
+    information is counted on the levels that the runs approach, not on the steps: -log(k + 1/n) per
+    direction.
     """
     value, gradient = np.zeros(len(theta)), np.zeros_like(theta)
     if problem.law.family in ("soft-bounds", "linear-step"):
-        for side, sign in enumerate((1, -1)):
+        for side, pulses in enumerate(longest_stretches(problem.program)):
             place = problem.runs + len(NOISES) + side * problem.law.coefficients
             fall = np.exp(theta[:, place] + theta[:, place + 1])
-            pulses = np.sum(np.maximum(sign * problem.program.pulses, 0))
             value -= np.log(fall + 1.0 / pulses)
             gradient[:, place : place + 2] -= (fall / (fall + 1.0 / pulses))[:, None]
     return value, gradient
 
 
+def longest_stretches(program: Program) -> tuple[int, int]:
+    """Most pulses up, and most pulses down, that follow each other in a run; at least 1."""
+    sign = np.sign(program.pulses)
+    starts = np.flatnonzero(np.r_[True, (sign[1:] != sign[:-1]) | (program.runs[1:] != program.runs[:-1])])
+    pulses = np.add.reduceat(program.pulses, starts)
+    return max(int(pulses.max()), 1), max(int(-pulses.min()), 1)
+
+
+def with_slopes(problem: Problem, theta: Floats) -> Problem:
+    """Problem restricted at vectors [B, p], and linearised in the logarithms of the noises there."""
+    problem = problem._replace(means=theta, slopes=None)
+    return problem._replace(slopes=_restriction(problem, theta)[1][:, problem.noise_entries])
+
+
 def _restriction(problem: Problem, theta: Floats) -> tuple[Floats, Floats]:
     """-log det(information on start states and coefficients)/2 [B] and its gradient [B, p] by the noises."""
     noises, means = problem.noise_entries, problem.mean_entries
+    if problem.means is not None and problem.slopes is not None:
+        gradient = np.zeros_like(theta)
+        gradient[:, noises] = problem.slopes
+        return np.sum(gradient * (theta - problem.means), axis=1), gradient
     at = np.repeat((theta if problem.means is None else problem.means)[:, None], 1 + len(noises), axis=1)
     place = slice(problem.runs, problem.runs + len(NOISES))
     at[:, :, place] = theta[:, None, place]

@@ -29,14 +29,25 @@ from sptrack.errors import ParameterError
 from sptrack.fitting.blocks import block_label, cut_blocks
 from sptrack.fitting.content import decoded, file_content, logical_lines, workbook_rows
 from sptrack.fitting.header import Header, find_header
-from sptrack.fitting.texts import COMMA_NUMBER, NUMBER, THOUSANDS, WITH_UNIT, is_gap, is_number, quoted
+from sptrack.fitting.texts import (
+    COMMA_NUMBER,
+    NUMBER,
+    THOUSANDS,
+    WITH_UNIT,
+    is_gap,
+    is_number,
+    quoted,
+    ungrouped,
+)
 from sptrack.fitting.units import parse_unit
 
-__all__ = ["Dialect", "Table", "read_table", "to_numbers"]
+__all__ = ["Dialect", "Table", "read_table", "read_tables", "to_numbers"]
 
 _SAMPLE = 400
 _SMALL = 20
 _MAX_ROWS = 64
+_CLOSING = 6
+"""Most rows of a summary at the end of a table."""
 _SEPARATORS = {"tab": "\t", "semicolon": ";", "bar": "|", "comma": ",", "blanks": " "}
 _COMMENT = re.compile(r"\s*(#|%|!|//)")
 
@@ -95,6 +106,8 @@ class Table:
         How the file is written.
     encoding : str
         Encoding of the text; "xlsx" of a workbook.
+    other_sheets : tuple of str
+        Further sheets of the workbook that hold tables.
     """
 
     path: Path
@@ -108,6 +121,7 @@ class Table:
     preamble: list[str] = field(default_factory=list)
     dialect: Dialect = Dialect()
     encoding: str = ""
+    other_sheets: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -119,8 +133,13 @@ class Table:
         return quoted(self.header[k]) if self.header[k] else f"{k + 1}"
 
 
-def read_table(path: str | Path, dialect: Dialect | None = None) -> Table:
-    """Read the table of a file.
+def read_table(path: str | Path) -> Table:
+    """The first table of a file, as `read_tables`."""
+    return read_tables(path)[0]
+
+
+def read_tables(path: str | Path, dialect: Dialect | None = None) -> list[Table]:
+    """Read the table of a file, or those of all sheets of a workbook whose columns are those of the first.
 
     Parameters
     ----------
@@ -131,7 +150,7 @@ def read_table(path: str | Path, dialect: Dialect | None = None) -> Table:
 
     Returns
     -------
-    Table
+    list of Table
 
     Raises
     ------
@@ -141,14 +160,23 @@ def read_table(path: str | Path, dialect: Dialect | None = None) -> Table:
     path, dialect = Path(path), dialect or Dialect()
     content = file_content(path)
     if content[:4] == b"PK\x03\x04":
-        return _parse_grid(path, *workbook_rows(path, content, dialect.sheet), dialect, "xlsx")
+        sheets = workbook_rows(path, content, dialect.sheet)
+        made = [
+            _parse_grid(path, *rows, [], replace(dialect, sheet=name), "xlsx")
+            for name, rows in sheets.items()
+        ]
+        if len(made) == 1:
+            return made
+        alike = [table for table in made if any(table.header) and table.header == made[0].header] or made[:1]
+        rest = tuple(str(table.dialect.sheet) for table in made if table not in alike)
+        return [*alike[:-1], replace(alike[-1], other_sheets=rest)]
     if dialect.sheet is not None:
         raise ParameterError(f"{path}: sheet {quoted(dialect.sheet)} is given, but this is not a workbook")
     text, encoding = decoded(path, content)
     lines, numbers = logical_lines(text)
     if not lines:
         raise ParameterError(f"{path}: no readings, the file is empty")
-    return _parse_text(path, lines, numbers, dialect, encoding)
+    return [_parse_text(path, lines, numbers, dialect, encoding)]
 
 
 # --- lines to fields
@@ -191,7 +219,7 @@ def _sample(lines: Sequence[str]) -> list[str]:
 
 
 def _comma_is_decimal(rows: Sequence[Sequence[str]]) -> bool:
-    fields = [text for row in rows for text in row]
+    fields = [ungrouped(text) for row in rows for text in row]
     commas = sum(bool(COMMA_NUMBER.fullmatch(text)) for text in fields)
     points = sum("." in text and bool(NUMBER.fullmatch(text)) for text in fields)
     return commas > points
@@ -208,6 +236,8 @@ def _parse_text(path: Path, lines: list[str], numbers: list[int], dialect: Diale
             kept.append(line)
             rows.append(number)
     blocks = None
+    if kept and kept[0].strip() == "IGOR":
+        kept, rows = _igor_lines(path, kept, rows)
     if sum(line.startswith("DataValue") for line in kept) > 1:
         kept, rows, blocks, preamble = _analyser_lines(kept, rows)
         comments += [(0, line) for line in preamble]
@@ -265,6 +295,29 @@ def _analyser_lines(kept: list[str], rows: list[int]) -> tuple[list[str], list[i
         elif kind != "DataName":
             rest.append(line)
     return lines, places, blocks, rest
+
+
+def _igor_lines(path: Path, kept: list[str], rows: list[int]) -> tuple[list[str], list[int]]:
+    """Header and data of the waves of an Igor text file side by side, and their rows."""
+    blocks: list[tuple[list[str], list[str], list[int]]] = []
+    inside = False
+    for line, row in zip(kept, rows, strict=True):
+        word = line.strip()
+        if word.upper().startswith("WAVES"):
+            names = re.split(r"[\s,]+", re.sub(r"(?i)^waves\S*\s*(/\S+\s*)*(\([^)]*\)\s*)?", "", word))
+            blocks.append(([name.strip("'\"") for name in names if name], [], []))
+        elif word.upper() in ("BEGIN", "END"):
+            inside = word.upper() == "BEGIN" and bool(blocks)
+        elif inside:
+            blocks[-1][1].append("\t".join(word.split()))
+            blocks[-1][2].append(row)
+    count = max((len(lines) for _, lines, _ in blocks), default=0)
+    same = [block for block in blocks if len(block[1]) == count]
+    if not count:
+        raise ParameterError(f"{path}: no readings, no waves between BEGIN and END")
+    body = ["\t".join(parts) for parts in zip(*(lines for _, lines, _ in same), strict=True)]
+    header = "\t".join(name for names, _, _ in same for name in names)
+    return [header, *body], [rows[0], *same[0][2]]
 
 
 def _exchanged(kept: Sequence[str], separator: str) -> tuple[list[list[str]], list[list[str]]] | None:
@@ -356,6 +409,11 @@ def _finish(
     """Pad the header, leave columns out that are empty and have no name."""
     width = len(columns)
     header = header.padded(width)
+    last = _last_row(columns)
+    preamble = preamble + [
+        " ".join(str(column[k]) for column in columns) for k in range(last, places[0].size)
+    ]
+    columns, places = [column[:last] for column in columns], (places[0][:last], places[1][:last])
     kept = [k for k in range(width) if header.names[k] or any(columns[k])]
     if not kept or not columns[0].size:
         raise ParameterError(f"{path}: no readings below the header")
@@ -371,6 +429,19 @@ def _finish(
         dialect=form[0],
         encoding=form[1],
     )
+
+
+def _last_row(columns: Sequence[NDArray[Any]]) -> int:
+    """Number of rows without those of a summary at the end, which begin with a word where others do not."""
+    count = columns[0].size
+    for last in range(count, max(count - _CLOSING, 1), -1):
+        filled = [k for k, column in enumerate(columns) if column[last - 1]]
+        if filled and (is_number(columns[filled[0]][last - 1]) or is_gap(columns[filled[0]][last - 1])):
+            return last
+        others = columns[filled[0]][max(last - 1 - _SMALL, 0) : last - 1].tolist() if filled else []
+        if filled and sum(is_number(text) for text in others) < len(others) - _CLOSING:
+            return last
+    return count
 
 
 # --- fields to numbers
@@ -397,7 +468,7 @@ def to_numbers(texts: NDArray[Any], decimal: str) -> tuple[NDArray[np.float64], 
     """
     import pandas as pd
 
-    series = pd.Series(texts, dtype=str)
+    series = pd.Series([ungrouped(text) for text in texts.tolist()], dtype=str)
     if decimal == ",":
         both = series.str.contains(",", regex=False)
         series = series.where(~both, series.str.replace(".", "", regex=False))

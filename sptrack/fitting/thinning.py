@@ -7,13 +7,17 @@ from dataclasses import replace
 import numpy as np
 
 from sptrack.errors import ParameterError
+from sptrack.fitting._filter import Program
+from sptrack.fitting.estimate import speeds
 from sptrack.fitting.readings import FEWEST_READINGS, PulseResponse
 
-__all__ = ["thinned"]
+__all__ = ["MORE", "thinned"]
 
 _STRETCHES = 8
 _WINDOWS = 8
-_MORE = 4
+_SEEN = 5.0
+MORE = 4
+"""Times as many readings as wanted, at the most, where fewer do not show the directions of the steps."""
 
 
 def thinned(response: PulseResponse, most: int) -> PulseResponse:
@@ -21,9 +25,9 @@ def thinned(response: PulseResponse, most: int) -> PulseResponse:
 
     Long stretches in one direction keep every m-th reading and the pulses between these, so that about eight
     stretches fit in. What is still too long is cut to eight windows, evenly spaced, each a run with a start
-    of its own. Nothing is averaged: the model of the readings stays as it was, and only the errors grow, by
-    about the root of the readings left out where reading noise dominates, by less where readings follow each
-    other closely.
+    of its own; these must show steps of five times their standard error. Nothing is averaged: the model of
+    the readings stays as it was, and only the errors grow, by about the root of the readings left out where
+    reading noise dominates, by less where readings follow each other closely.
 
     Parameters
     ----------
@@ -43,15 +47,36 @@ def thinned(response: PulseResponse, most: int) -> PulseResponse:
     shorter = _every(response, most)
     if shorter.readings.size <= 1.1 * most:
         return shorter
-    for part in (most, _MORE * most):
+    reason = ""
+    for part in (most, MORE * most):
         try:
-            return _windows(shorter, part)
+            cut = _windows(shorter, part)
         except ParameterError as error:
-            reason = error
+            reason = str(error)
+            continue
+        if steps_are_seen(cut):
+            return cut
+        reason = f"{response.label}steps are lost in the noise"
     raise ParameterError(
         f"{reason}; steps too small to be seen in {part:,} of {response.readings.size:,} readings: "
         "give more pulses in one direction between readings"
     )
+
+
+def steps_are_seen(response: PulseResponse) -> bool:
+    """Whether the mean steps of the runs of a response are larger than five standard errors of their mean."""
+    program = response.program
+    count = int(program.runs[-1]) + 1
+    steps = []
+    for run in range(count):
+        part = program.runs == run
+        steps.append(
+            speeds(Program(program.pulses[part], program.runs[part] - run), response.readings[None, part])[0]
+        )
+    if count == 1:
+        return True
+    error = np.std(steps, axis=0, ddof=1) / np.sqrt(count)
+    return bool(np.all(np.mean(steps, axis=0) > _SEEN * error))
 
 
 def _every(response: PulseResponse, most: int) -> PulseResponse:

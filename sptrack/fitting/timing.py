@@ -242,7 +242,7 @@ def read_voltages(reader: Reader) -> NDArray[np.float64]:
         return reader.numbers(column, "a read voltage") * (told.factor if told is not None else 1.0)
     name = r"(?:v_?\s?read|read\w*\s*(?:voltage|bias)|lesespannung)"
     patterns = (
-        rf"(?i){name}\W*{_NUMBER}\s*(m?)V?",
+        rf"(?i){name}[^\w+-]*(?:\([^)]*\)[^\w+-]*)?{_NUMBER}\s*(m?)V?",
         rf"(?i)(?:read\w*|gelesen|lesen)\s+(?:at|bei|@)\s*{_NUMBER}\s*(m?)V\b",
     )
     for line in table.preamble:

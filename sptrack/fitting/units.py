@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["QUANTITIES", "Unit", "convenient", "parse_unit", "split_unit"]
+from sptrack.fitting.vocabulary import meaning
+
+__all__ = ["QUANTITIES", "Unit", "convenient", "parse_unit", "split_logarithm", "split_unit"]
 
 QUANTITIES = ("conductance", "resistance", "current", "weight")
 """Quantities that a reading can be."""
@@ -73,9 +75,28 @@ def split_unit(name: str) -> tuple[str, str]:
             return found[1].strip(), found[2]
     found = re.match(r"^(.*?[^_\s])[_\s]+(\S+)$", name)
     unit = parse_unit(found[2]) if found is not None else None
-    if found is not None and unit is not None and unit.quantity and len(found[2]) > 1:
+    own = found is not None and unit is not None and unit.quantity == meaning(found[1])
+    if found is not None and unit is not None and unit.quantity and (len(found[2]) > 1 or own):
         return found[1].strip(), found[2]
     return name.strip(), ""
+
+
+def split_logarithm(name: str) -> tuple[str, float]:
+    """Name of a column without a logarithm, and its base (0: none): ``log10(R/Ohm)``, ``lg G [S]``."""
+    found = re.match(r"(log_?10|lg|ln|log)(?=[\s_([]|[A-Z])[\s_]*(.*)$", name.strip(), re.IGNORECASE)
+    if found is None or (found[1].lower() not in ("log10", "log_10", "lg") and not _is_quantity(found[2])):
+        return name, 0.0
+    rest, unit = found[2].strip(), ""
+    if rest.startswith("(") and ")" in rest:
+        rest, _, unit = rest[1:].rpartition(")")
+    return f"{rest} {unit}".strip(), float(np.e) if found[1].lower() == "ln" else 10.0
+
+
+def _is_quantity(text: str) -> bool:
+    """Whether a text begins as the name of a quantity that has a logarithm."""
+    return bool(
+        re.match(r"[\s(]*(?:G|R|I|I_?\w{1,4}|cond\w*|res\w*|curr\w*)(?![a-zA-Z])", text, re.IGNORECASE)
+    )
 
 
 def convenient(quantity: str, size: float) -> Unit:

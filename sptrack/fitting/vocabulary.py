@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 __all__ = [
     "AFTER",
     "BEFORE",
+    "FOREIGN",
     "KNOWN_DIRECTIONS",
     "direction_sign",
     "is_derived",
@@ -32,16 +34,25 @@ KNOWN_DIRECTIONS = tuple(word for word in _UP + _DOWN if len(word) > 1)
 """Words of direction columns, for suggestions."""
 _AMBIGUOUS = {"1", "0", "-", "+", "u", "d", "on", "off"}
 
+_BUFFER = re.compile(r"(?i)^smu[a-z]?\.\w*buffer\d*\.")
 _DERIVED = frozenset(_words("qualifiers")["derived"])
 BEFORE, AFTER = (frozenset(_words("qualifiers")[name]) for name in ("before", "after"))
 """Words of readings before and after the pulse of their row."""
 _MEANING = {word: role for role, words in _words("columns").items() for word in words}
 
 
+FOREIGN = frozenset(
+    word
+    for word in (*_UP, *_DOWN, *_MEANING)
+    if len(word) > 1 and any(unicodedata.category(letter) == "Lo" for letter in word)
+)
+"""Words in scripts without cases, which tell an encoding."""
+
+
 def normal(name: str) -> str:
     """Words of a name, lower case, single blanks between them; camel case and digits are split off."""
-    name = re.sub(r"([a-zäöü])([A-Z])", r"\1 \2", name)
-    return " ".join(re.findall(r"[a-zäöüß]+|#", name.lower()))
+    name = re.sub(r"([a-zäöü])([A-Z])", r"\1 \2", _BUFFER.sub("", unicodedata.normalize("NFKC", name)))
+    return " ".join(re.findall(r"[^\W\d_]+|#", name.lower()))
 
 
 def meaning(name: str) -> str:
@@ -57,7 +68,7 @@ def is_derived(name: str) -> bool:
 
 def named_direction(name: str) -> tuple[int, str]:
     """Direction (1, -1, or 0: none) that a name of a column or file holds, and the rest of the name."""
-    parts = re.findall(r"[A-Za-zäöüß]+|\d+(?:\.\d+)?|[+\-]1?", re.sub(r"([a-zäöü])([A-Z])", r"\1 \2", name))
+    parts = re.findall(r"[^\W\d_]+|\d+(?:\.\d+)?|[+\-]1?", re.sub(r"([a-zäöü])([A-Z])", r"\1 \2", name))
     words = [part.lower() for part in parts]
     single = len(words) == 1
     for sign, known in ((1, _UP), (-1, _DOWN)):

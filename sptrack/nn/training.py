@@ -16,11 +16,12 @@ from sptrack.devices import Device
 from sptrack.devices.device import Reference
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError, SptrackError
+from sptrack.files import sealed, unsealed, write_atomic
 from sptrack.nn.convert import NetConfig, analog_layers, convert_to_analog
 from sptrack.nn.data import Images
 from sptrack.nn.nets import build_net
 from sptrack.nn.optim import AnalogSGD
-from sptrack.results import dataset, json_text, provenance, write_atomic
+from sptrack.results import dataset, json_text, provenance
 from sptrack.tiles import TileSettings, algorithm
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ class Trainer:
         self._batch, self._loss = 0, 0.0
 
     def save(self, path: Path) -> None:
-        """Write the state to a file (temporary name, flushed, renamed)."""
+        """Write the state, with its checksum, to a file (temporary name, flushed, renamed)."""
         state = {
             "model": self.model.state_dict(),
             "history": json_text(self.history),
@@ -257,7 +258,7 @@ class Trainer:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, sealed(buffer.getvalue()))
 
     def load(self, path: Path) -> None:
         """Go on from a file written by `save` for the same run.
@@ -265,23 +266,28 @@ class Trainer:
         Raises
         ------
         ParameterError
-            Not such a file, or of a run with other settings.
+            Not such a file, one that was cut or changed, or of a run with other settings.
         """
         import json
 
+        refusal = f"{path}: not the state of a training run"
         try:
-            state = torch.load(path, weights_only=True)
+            content = unsealed(path.read_bytes(), refusal)
+        except OSError as error:
+            raise ParameterError(f"{refusal} ({error.strerror})") from error
+        try:
+            state = torch.load(io.BytesIO(content), weights_only=True)
             identity, history = state["identity"], json.loads(state["history"])
-            numbers = state["numbers"].tolist()
+            batch, loss, seconds = state["numbers"].tolist()
         except Exception as error:
-            raise ParameterError(
-                f"{path}: not the state of a training run ({type(error).__name__})"
-            ) from error
+            raise ParameterError(f"{refusal} ({type(error).__name__})") from error
         if identity != self.identity():
             raise ParameterError(f"{path}: state of a run with other settings; run without --resume")
-        self.model.load_state_dict(state["model"])
-        self.history, self._batch = history, int(numbers[0])
-        self._loss, self._seconds = numbers[1:]
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise ParameterError(f"{path}: state of another version; run without --resume") from error
+        self.history, self._batch, self._loss, self._seconds = history, int(batch), loss, seconds
 
     def identity(self) -> str:
         """Settings that fix the run, as text."""

@@ -19,7 +19,7 @@ KEY = (
 
 @house_style()
 def budget_figure(data: xr.Dataset) -> Figure:
-    """Share of the mean square error of Q of each source: what it saves when off, what it adds alone."""
+    """Fraction of the mean square error of Q of each source: what it saves when off, what it adds alone."""
     figure = new_figure(7.2, 2.4 + 0.42 * (data.sizes["source"] + 1))
     asked = read_provenance(data)["parameters"]
     headline(

@@ -57,7 +57,7 @@ def design_figure(data: xr.Dataset) -> Figure:
     headline(
         figure,
         f"{spec['device']}: {outcome}",
-        f"{s['estimator']}, eta {s['eta']:.3g}, alpha {s['alpha']:.3g}, gamma {told['gamma']:.2g}, beta "
+        f"{s['estimator']}, {s['rate']}, alpha {s['alpha']:.3g}, gamma {told['gamma']:.2g}, beta "
         f"{told['beta']:.2g}; {told['seeds']} simulations. Bar and line: theory; open marker: "
         "simulated, 95 %.",
     )

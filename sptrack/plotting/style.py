@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -102,9 +102,27 @@ def house_style() -> Iterator[None]:
         yield
 
 
+class HouseLayout(ConstrainedLayoutEngine):
+    """Constrained layout, after which labels at the ends of curves move to the heights of their curves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._placing: list[Callable[[], None]] = []
+
+    def afterwards(self, place: Callable[[], None]) -> None:
+        """Call ``place`` after every layout."""
+        self._placing.append(place)
+
+    def execute(self, fig: Figure) -> None:
+        """Lay a figure out."""
+        super().execute(fig)
+        for place in self._placing:
+            place()
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Empty figure of a size in inches, laid out so that no labels overlap, without any global state."""
-    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=HouseLayout())
     FigureCanvasAgg(figure)
     return figure
 
@@ -226,7 +244,7 @@ def label(ax: Axes, title: str, x: str, y: str, *, pad: float = 6.0) -> Axes:
 def label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]], *, size: float = 9.5) -> None:
     """Write labels right of the axes, each as near as possible to the height of its curve's end.
 
-    Call it last: heights follow from the layout of what the figure holds.
+    In a figure of `new_figure` they are placed whenever it is laid out, in any other at once.
 
     Parameters
     ----------
@@ -248,16 +266,21 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]], *, size: float 
         )
         for _, text, colour in known
     ]  # fmt: skip
+
+    def place() -> None:
+        to_axes = ax.transData + ax.transAxes.inverted()
+        start = ax.get_xlim()[0]
+        natural = [float(np.clip(to_axes.transform((start, y))[1], 0.0, 1.0)) for y, _, _ in known]
+        height = ax.get_window_extent().height * 72 / figure.dpi
+        rows = [1.2 * size * (1 + text.count("\n")) / height for _, text, _ in known]
+        for note, at in zip(notes, spread(natural, rows, 0.0, 1.0), strict=True):
+            note.xy = (1.0, at)
+
     engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-    to_axes = ax.transData + ax.transAxes.inverted()
-    start = ax.get_xlim()[0]
-    natural = [float(np.clip(to_axes.transform((start, y))[1], 0.0, 1.0)) for y, _, _ in known]
-    height = ax.get_window_extent().height * 72 / figure.dpi
-    rows = [1.2 * size * (1 + text.count("\n")) / height for _, text, _ in known]
-    for note, at in zip(notes, spread(natural, rows, 0.0, 1.0), strict=True):
-        note.xy = (1.0, at)
+    if isinstance(engine, HouseLayout):
+        engine.afterwards(place)
+    else:
+        place()
 
 
 def spread(places: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:

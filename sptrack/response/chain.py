@@ -51,7 +51,7 @@ _TOLERANCE = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ChainResponse:
-    """What `respond` returns.
+    """Response of a chain: result of `respond`.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ def respond(low_pass: Block, driven: OpenLoop, digital: Digital | None = None) -
 
 
 def linear_filter(low_pass: Block) -> Linear:
-    """What a filter settles to: linear, and the same at all times (ParameterError if it is neither)."""
+    """Settled form of a filter: linear and time-invariant (ParameterError if it is neither)."""
     settled: Linear = low_pass.settled
     return settled
 
@@ -173,7 +173,7 @@ def _filter_quantities(low_pass: Linear) -> tuple[Quantity, ...]:
 
 
 def chopper_omega(chopper: SignSource) -> float | None:
-    """Where a chopper's power stands (rad per sample): its strongest line off 0, or its density's corner.
+    """Frequency of a chopper's power (rad per sample): its strongest line off 0, or its density's corner.
 
     A telegraph's density is half that at omega = 0 where cos omega = (4 r - 1 - r^2)/(2 r), r = 1 - 2 p; None
     if it nowhere is, or if nothing moves.

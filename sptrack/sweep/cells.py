@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -163,11 +163,15 @@ def kinds(cells: Iterable[Cell]) -> tuple[Parameters, ...]:
 def one_thread() -> AbstractContextManager[Any]:
     """Linear algebra in one thread from now on, or until the end of a ``with`` block.
 
-    Sums are then taken in the same order everywhere, and each worker keeps to a processor.
+    Sums are then taken in the same order everywhere, and each worker keeps to a processor. Without
+    threadpoolctl, which the extra brings, only the variables of the process (`engines.THREADS`) see to that.
     """
     import scipy.linalg  # noqa: F401 - loads the library that is to be limited
-    from threadpoolctl import threadpool_limits
 
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
     limits: AbstractContextManager[Any] = threadpool_limits(1)
     return limits
 

@@ -10,12 +10,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
+from multiprocessing.synchronize import Event
 from threading import Thread
 from typing import Any, NamedTuple, Protocol
 
 from sptrack.crossbar.threads import thread_count
-from sptrack.errors import one_line
-from sptrack.sweep.cells import one_thread, run_cell, stay_in_one_thread
+from sptrack.errors import SptrackError, one_line
+from sptrack.sweep.cells import one_thread, stay_in_one_thread
 
 THREADS = (
     *("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
@@ -25,12 +26,20 @@ THREADS = (
 DEATHS = 2
 """Deaths of workers at which a cell was under way, after which it is computed alone."""
 DIED = "the worker process died; too little memory?"
+NEVER_BEGAN = (
+    "worker processes end before they begin: a script that starts them must do so under "
+    "if __name__ == '__main__':, and every process needs memory for the modules"
+)
 
 
 class Task(NamedTuple):
-    """A cell as engines see it: its hash and the arguments of `run_cell`."""
+    """A cell as engines see it: its hash, and a function that writes its result, with its arguments.
+
+    Functions and arguments are pickled; the first argument tells where the result goes.
+    """
 
     key: str
+    function: Callable[..., object]
     arguments: tuple[Any, ...]
 
 
@@ -91,6 +100,11 @@ class Processes:
 
         When a worker dies, the pool is made anew and what was under way is tried again; a cell at which
         workers die three times, the last time alone, is given up.
+
+        Raises
+        ------
+        SptrackError
+            Workers end before they begin, as where a script starts them while it is imported.
         """
         warm_up()
         waiting, alone = deque(tasks), deque[Task]()
@@ -159,7 +173,7 @@ class Dask:
 def attempt(task: Task) -> Over:
     """Compute a task here; whatever but an interrupt or an exit goes wrong is told."""
     try:
-        run_cell(*task.arguments)
+        task.function(*task.arguments)
     except Exception as error:
         return Over(task.key, one_line(f"{type(error).__name__}: {error}"))
     return Over(task.key)
@@ -196,7 +210,8 @@ def _until_a_death(queue: deque[Task], count: int) -> Generator[Over, None, list
     """
     context: BaseContext = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker)
+    begun = context.Event()
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker, initargs=(begun,))
     under_way: dict[Future[Over], Task] = {}
     lost: list[Task] = []
     try:
@@ -214,6 +229,8 @@ def _until_a_death(queue: deque[Task], count: int) -> Generator[Over, None, list
                     lost.append(task)
                 else:
                     yield future.result()
+        if lost and not begun.is_set():
+            raise SptrackError(NEVER_BEGAN)
         if lost:
             wait(under_way)
             for future, task in under_way.items():
@@ -230,8 +247,9 @@ def _until_a_death(queue: deque[Task], count: int) -> Generator[Over, None, list
     return lost
 
 
-def _begin_worker() -> None:
+def _begin_worker(begun: Event) -> None:
     """Leave interrupts to the parent, and end when it ends."""
+    begun.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     Thread(target=_end_with_parent, daemon=True).start()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sptrack.errors import ParameterError, SptrackError
-from sptrack.sweep.cells import kinds, warm_up
+from sptrack.sweep.cells import kinds, run_cell, warm_up
 from sptrack.sweep.design import Plan
 from sptrack.sweep.engines import Engine, Serial, Task
 from sptrack.sweep.folder import SweepFolder
@@ -76,7 +76,7 @@ def run_sweep(
     there = {key for key, _ in folder.records(cell.key for cell in mine)}
     missing = [cell for cell in mine if cell.key not in there]
     fixed = (str(folder.path), folder.command)
-    tasks = [Task(cell.key, (*fixed, cell.parameters, cell.seed, cell.key)) for cell in missing]
+    tasks = [Task(cell.key, run_cell, (*fixed, cell.parameters, cell.seed, cell.key)) for cell in missing]
     failed: dict[str, str] = {}
     if progress is not None:
         progress(len(there), len(mine))

@@ -14,6 +14,7 @@ from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.errors import ConvergenceError, ParameterError
+from sptrack.theory.state_space import correlated_variance, state_space
 from sptrack.values import real_array
 
 Array = NDArray[np.float64]
@@ -224,16 +225,17 @@ def impulse_response(low_pass: Filter) -> Array:
 class FilterShare:
     """Share of the variance of a signal with autocorrelation z^abs(n) that a filter lets through.
 
-    Exponential moving average: `passed_fraction`. Any other filter: C_0 + 2 sum C_n z^n over the
-    autocorrelation C of its impulse response. A filter that gets every m-th sample only (``every``) sees the
-    autocorrelation (z^m)^abs(n).
+    Exponential moving average: `passed_fraction`. A filter with poles: `correlated_variance` of its state
+    space. Any other: C_0 + 2 sum C_n z^n over the autocorrelation C of its impulse response. A filter that
+    gets every m-th sample only (``every``) sees the autocorrelation (z^m)^abs(n).
     """
 
     def __init__(self, low_pass: Filter, every: int = 1) -> None:
         self.every = every
         self.eta = float(low_pass) if isinstance(low_pass, float | int) else None
+        self.space = None if isinstance(low_pass, float | int) else state_space(low_pass)
         self.coefficients = np.ones(1)
-        if self.eta is None:
+        if self.eta is None and self.space is None:
             h = impulse_response(low_pass)
             spectrum = np.abs(np.fft.rfft(h, 2 * h.size)) ** 2
             self.coefficients = np.fft.irfft(spectrum, 2 * h.size)[: h.size]
@@ -245,7 +247,11 @@ class FilterShare:
         if self.eta is not None:
             return passed_fraction(z, self.eta)
         stable = np.abs(z) <= 1
-        return np.where(stable, polyval(np.where(stable, z, 0.0), self.coefficients), np.inf)
+        safe = np.where(stable, z, 0.0)
+        passed = (
+            polyval(safe, self.coefficients) if self.space is None else correlated_variance(self.space, safe)
+        )
+        return np.where(stable, passed, np.inf)
 
 
 def white_power(pole: Array, share: FilterShare | None = None) -> Array:

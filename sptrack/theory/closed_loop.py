@@ -246,16 +246,10 @@ class Loop:
         ConvergenceError
             A filter whose impulse response does not decay.
         """
-        _check(low_pass, read_noise)
-        if every < 1:
-            raise ParameterError(f"every must be at least 1, got {every}")
-        share = FilterShare(low_pass, every)
-        seen = low_pass if every == 1 else EveryNth(low_pass, every)
+        var_q = self.filtered_variance(low_pass, chopper, read_noise=read_noise, every=every)
         drive = self.chopped**2
         var_p = _times(self.white, white_power(self.pole))
         var_p = var_p + _times(drive, chopped_power(self.pole, chopper))
-        var_q = _times(self.white, white_power(self.pole, share)) + read_noise**2 * share(0.0)
-        var_q = var_q + _times(drive, chopped_power(self.pole, chopper, seen, share))
         with np.errstate(divide="ignore", invalid="ignore"):
             late = self.multi_pulse / (1 - self.pole)
             curved = -self.curvature * var_p / (2 * self.slope) if np.any(self.curvature) else 0 * self.pole
@@ -272,6 +266,23 @@ class Loop:
             low_density=low,
             warnings=(*self.warnings, *_beyond(self, var_p), *_no_unit_gain(low_pass)),
         )
+
+    def filtered_variance(
+        self,
+        low_pass: Filter,
+        chopper: SignSequence | None = None,
+        *,
+        read_noise: float = 0.0,
+        every: int = 1,
+    ) -> Array:
+        """Settled variance of Q alone, weight units squared; parameters and errors as in `predict`."""
+        _check(low_pass, read_noise)
+        if every < 1:
+            raise ParameterError(f"every must be at least 1, got {every}")
+        share = FilterShare(low_pass, every)
+        seen = low_pass if every == 1 else EveryNth(low_pass, every)
+        white = _times(self.white, white_power(self.pole, share)) + read_noise**2 * share(0.0)
+        return white + _times(self.chopped**2, chopped_power(self.pole, chopper, seen, share))
 
     def spectrum(
         self,

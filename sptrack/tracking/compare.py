@@ -33,7 +33,7 @@ Array = NDArray[Any]
 SAMPLE = 200
 """Steps of a sample, the same for any number of steps, so that a longer run goes on where a shorter ended."""
 TAIL = 0.1
-"""Share of the steps, at the end, over which the errors of a method are averaged."""
+"""Fraction of the steps, at the end, over which the errors of a method are averaged."""
 QUANTITIES = ("pulses", "reads", "programs")
 _ERRORS = ("w", "mix", "q")
 _MEANING = ("|W - W*|^2", "|mixed weight - W*|^2", "|Q - symmetric point|^2")

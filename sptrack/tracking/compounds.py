@@ -164,7 +164,7 @@ class Buffer:
     momentum : float
         Share of the buffer kept after it has sent pulses, 0 to 1.
     forget : bool
-        Keep that share of the whole buffer, rather than of what was sent.
+        Keep that fraction of the whole buffer, rather than of what was sent.
     cap : float
         Above 0: limit of the buffer after it has sent pulses, in trains (without ``forget``). The
         simulator's buffer has one in AGAD only.

@@ -97,7 +97,7 @@ def rated_reference(name: str, eta: float, **settings: Any) -> Block | ObserverS
         "last", "period-mean" (an EMA taken over at flips), or an observer: "observer", "direction-observer",
         "scalar-observer", "predictor-observer".
     eta : float
-        Rate of the filter, per read; of an observer the share that it forgets, per step.
+        Rate of the filter, per read; of an observer the fraction that it forgets, per step.
     **settings
         Fields of `ObserverSettings`.
 

@@ -28,7 +28,7 @@ def default_device() -> Device:
 
 
 class Belief(NamedTuple):
-    """What an observer is told of P: cells, whose device it takes, and the std of a read (weight units)."""
+    """An observer's knowledge of P: cells, whose device it takes, and the std of a read (weight units)."""
 
     cells: Cells
     read_noise: float

@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from importlib import import_module
 
 import pytest
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.compiled
 CALIBRATE = ["calibrate", "--cells", "32x32", "--pulses", "500", "2000"]
 TRACK = ["track", "--method", "e-rider", "--seeds", "2", "--steps", "4000", "--threads", "1"]
 WARM = set()
+ENDS = {signal.SIGTERM: (143, "sptrack: terminated\n"), signal.SIGINT: (130, "sptrack: interrupted\n")}
 TUNE = ["tune", "--vary", "alpha", "--steps", "400", "--seeds", "2", "--trials", "4"]
 SWEEP = """
 [sweep]
@@ -31,6 +33,7 @@ problem.size = 2
 method.alpha = [0.01, 0.02]
 """
 TUNE += ["--finalists", "0", "--held-out", "2", "--prune", "none"]
+TRAIN = ["train", "--method", "agad", "--batch", "100", "--epochs", "2"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,8 @@ def quickly(monkeypatch):
     """Without figures and waits for the disk, with a state after every sample."""
     monkeypatch.setattr("sptrack.plotting.style.save_figure", lambda *_: None)
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(import_module("sptrack.tracking.compare"), "_SAVE_EVERY", 0.0)
+    for name in ("sptrack.tracking.compare", "sptrack.cli.train"):
+        monkeypatch.setattr(import_module(name), "_SAVE_EVERY", 0.0)
 
 
 def started(words):
@@ -162,8 +166,47 @@ def sweep(tmp_path, kills, rng):
     return hits
 
 
+@contextmanager
+def training():
+    """PyTorch in one thread, which a fork does not lose, and no seconds among the results."""
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'sptrack[nn]'")
+    pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'sptrack[nn]'")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sptrack.nn.training.time.perf_counter", lambda: 0.0)
+        yield
+    torch.set_num_threads(threads)
+
+
+def trained(out):
+    """Table and state of a training run that is over; a state of it is whole at any time."""
+    return texts(out, "train.json", "checkpoints/agad.pt")
+
+
+def train(tmp_path, kills, rng):
+    """A training run that goes on after every kill, within an epoch too, with the same weights in the end."""
+    with training():
+        seconds = whole_run([*TRAIN, "--out", tmp_path / "whole"])
+        expected = trained(tmp_path / "whole")
+        hits = 0
+        for k in range(kills):
+            out = tmp_path / f"out-{k // 4}"
+            hits += killed([*TRAIN, "--out", out, "--resume"], rng.uniform(0, seconds))
+            if (out / "train.json").exists():
+                assert trained(out) == expected
+        for out in tmp_path.glob("out-*"):
+            whole_run([*TRAIN, "--out", out, "--resume"])
+            assert trained(out) == expected
+            assert left(out) == []
+    return hits
+
+
+COMMANDS = (track, tune, sweep, train)
+
+
 @pytest.mark.parametrize(
-    "command", [calibrate, *(pytest.param(one, marks=pytest.mark.slow) for one in (track, tune, sweep))]
+    "command", [calibrate, *(pytest.param(one, marks=pytest.mark.slow) for one in COMMANDS)]
 )
 def test_ten_kills(tmp_path, capfd, command):
     hits = command(tmp_path, 10, random.Random(1))
@@ -173,7 +216,7 @@ def test_ten_kills(tmp_path, capfd, command):
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("command", [calibrate, track, tune, sweep])
+@pytest.mark.parametrize("command", [calibrate, *COMMANDS])
 def test_hundreds_of_kills(tmp_path, capfd, command):
     hits = command(tmp_path, 334, random.Random(2))
     assert hits >= 100
@@ -186,7 +229,6 @@ def test_termination_in_the_middle_of_anything(tmp_path, capfd):
     rng = random.Random(3)
     words = [*CALIBRATE, "--out", tmp_path / "out"]
     seconds = whole_run(words)
-    ends = {signal.SIGTERM: (143, "sptrack: terminated\n"), signal.SIGINT: (130, "sptrack: interrupted\n")}
     hits = 0
     for number in [signal.SIGTERM, signal.SIGINT] * 5:
         capfd.readouterr()
@@ -196,10 +238,28 @@ def test_termination_in_the_middle_of_anything(tmp_path, capfd):
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         err = capfd.readouterr().err
         if status not in (0, -signal.SIGTERM):  # before it begins, or after its end
-            assert (status, err) == ends[number]
+            assert (status, err) == ENDS[number]
             hits += 1
         assert left(tmp_path) == []
     assert hits >= 2
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_training_that_is_to_end_goes_on_from_its_last_batch(tmp_path, capfd, number):
+    out = tmp_path / "out"
+    with training():
+        whole_run([*TRAIN, "--out", tmp_path / "whole"])
+        capfd.readouterr()
+        child = started([*TRAIN, "--out", out])
+        while not (out / "checkpoints" / "agad.pt").exists():
+            time.sleep(0.001)
+        os.kill(child, number)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert (status, capfd.readouterr().err) == ENDS[number]
+        assert sorted(path.name for path in out.rglob("*")) == [".sptrack", "agad.pt", "checkpoints"]
+        assert left(tmp_path) == []
+        whole_run([*TRAIN, "--out", out, "--resume"])
+    assert trained(out) == trained(tmp_path / "whole")
 
 
 def limited(words, size):

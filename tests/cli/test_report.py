@@ -244,6 +244,21 @@ document.body.textContent = JSON.stringify({{ wide: d.documentElement.scrollWidt
 broken: [...d.images].filter(i => !i.naturalWidth).length, images: d.images.length,
 smallest: Math.min(...[...d.querySelectorAll("p, td, th, figcaption")].map(
   e => parseFloat(getComputedStyle(e).fontSize))) }}); }});</script></body></html>"""
+CONTRAST = """<!DOCTYPE html><html><body><iframe id="page" width="1280" height="800" srcdoc="{page}"></iframe>
+<script>addEventListener("load", () => {{ const d = document.getElementById("page").contentDocument;
+const parts = text => text.match(/[\\d.]+/g).map(Number);
+const light = text => {{ const [r, g, b] = parts(text).map(
+  v => v / 255 <= .04045 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4);
+  return .2126 * r + .7152 * g + .0722 * b; }};
+const behind = e => {{ for (; e; e = e.parentElement) {{ const c = getComputedStyle(e).backgroundColor;
+  if (parts(c).length === 3) return c; }} return "rgb(255, 255, 255)"; }};
+const ratios = [...d.body.querySelectorAll("*")].filter(
+  e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => {{
+  const [a, b] = [light(getComputedStyle(e).color), light(behind(e))];
+  return (Math.max(a, b) + .05) / (Math.min(a, b) + .05); }});
+document.body.textContent = JSON.stringify({{ least: Math.min(...ratios), texts: ratios.length,
+  page: light(behind(d.body)) }}); }});</script></body></html>"""
+"""Least contrast of a text with what is behind it, as WCAG 2 defines it."""
 
 
 def chromium(*arguments):
@@ -259,12 +274,29 @@ def chromium(*arguments):
 def test_a_browser_lays_the_page_out_without_a_sideways_scroll(made, tmp_path, width):
     _, _, text = made
     (tmp_path / "frame.html").write_text(FRAME.format(width=width, page=escape(text)), encoding="utf-8")
-    shown = chromium("--window-size=1400,900", "--dump-dom", (tmp_path / "frame.html").as_uri())
+    log = "--enable-logging=stderr"
+    shown = chromium(log, "--window-size=1400,900", "--dump-dom", (tmp_path / "frame.html").as_uri())
+    assert "CONSOLE" not in shown.stderr
     found = json.loads(re.search(r"<body>(\{.*?\})</body>", shown.stdout)[1])
     assert found["wide"] <= width
     assert found["broken"] == 0
     assert found["images"] == text.count("<img")
     assert found["smallest"] >= 12
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: no colours are computed")
+@pytest.mark.parametrize(("scheme", "dark"), [(0, True), (1, False)], ids=["dark", "light"])
+def test_a_browser_shows_text_with_contrast_in_either_scheme(made, tmp_path, scheme, dark):
+    """At least 4.5, level AA for text of normal size."""
+    _, _, text = made
+    (tmp_path / "frame.html").write_text(CONTRAST.format(page=escape(text)), encoding="utf-8")
+    chosen = f"--blink-settings=preferredColorScheme={scheme}"
+    shown = chromium(chosen, "--dump-dom", (tmp_path / "frame.html").as_uri())
+    found = json.loads(re.search(r"<body>(\{.*?\})</body>", shown.stdout)[1])
+    assert (found["page"] < 0.2) == dark
+    assert found["texts"] > 10
+    assert found["least"] >= 4.5
 
 
 @pytest.mark.slow

@@ -35,7 +35,24 @@ COMMANDS = {
     "explain": "explain",
     "response": "response --decimate 4",
     "devices": "devices list",
+    "doctor": "doctor",
+    "sweep": "sweep scan.toml --quiet",
+    "status": "sweep status scan",
+    "train": "train --compare sgd agad --epochs 1 --batch 200 --quiet",
 }
+SWEEP = """
+[sweep]
+command = "track"
+repeats = 2
+[set]
+steps = 200
+problem.size = 2
+[vary]
+method.alpha = [0.01, 0.02]
+problem.low = [0.1, 0.2]
+problem.read_noise = [0.0, 0.1]
+"""
+NEEDS = {"tune": ("optuna",), "sweep": ("zarr",), "status": ("zarr",), "train": ("torch", "sklearn")}
 
 
 def shown(width, print_it):
@@ -85,9 +102,16 @@ def test_the_width_of_a_pipe_is_that_of_the_environment(monkeypatch, variable, w
 
 @pytest.mark.parametrize("width", [60, *(pytest.param(w, marks=pytest.mark.slow) for w in (80, 120))])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_no_command_cuts_what_it_prints(monkeypatch, capsys, name, width):
+def test_no_command_cuts_what_it_prints(monkeypatch, capsys, tmp_path, name, width):
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("NO_COLOR", "1")
+    (tmp_path / "scan.toml").write_text(SWEEP, encoding="utf-8")
+    if name == "status":
+        main(COMMANDS["sweep"].split())
+        capsys.readouterr()
     main(COMMANDS[name].split())
     out = capsys.readouterr().out
     assert out

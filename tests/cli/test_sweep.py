@@ -35,7 +35,7 @@ def file(tmp_path, monkeypatch):
 def test_a_sweep_is_one_labelled_dataset(file, tmp_path, capsys):
     assert main(["sweep", "scan.toml", "--netcdf"]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("18 of 18 cells of track are done.")
+    assert out.startswith("COMPLETE  18 of 18 cells of track are done\n")
     assert "wrote" in err
     data = xr.open_zarr(tmp_path / "scan" / "sweep.zarr").load()
     assert data["w"].dims == ("method.alpha", "problem.read_noise", "repeat")
@@ -84,12 +84,12 @@ def test_job_arrays_compute_the_same_cells(file, tmp_path, capsys):
     assert "export NUMBA_NUM_THREADS=1\n" in script
     assert f'sweep worker {tmp_path / "jobs"} --part "$SLURM_ARRAY_TASK_ID/2"' in script
     assert main(["sweep", "status", "jobs"]) == 0
-    assert "0 of 18 cells of track are done, 18 missing" in capsys.readouterr().out
+    assert "INCOMPLETE  0 of 18 cells of track are done, 18 missing" in capsys.readouterr().out
     assert main(["sweep", "worker", "jobs", "--part", "1/2", "--quiet"]) == 0
     assert main(["sweep", "status", "jobs", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["done"] == 9
     assert main(["sweep", "collect", "jobs", "--quiet"]) == 75
-    assert "9 missing: run the sweep again" in capsys.readouterr().out
+    assert "run the sweep again: it computes the 9 missing cells" in capsys.readouterr().out
     half = xr.open_zarr(tmp_path / "jobs" / "sweep.zarr").load()
     assert int((half["state"] == 1).sum()) == int(np.isfinite(half["w"]).sum()) == 9
     assert main(["sweep", "worker", "jobs", "--part", "0/2", "--quiet"]) == 0
@@ -128,7 +128,7 @@ def test_cells_that_are_refused_are_counted_with_their_reason(file, capsys):
     )
     assert main(["sweep", "status", "scan"]) == 0
     out = capsys.readouterr().out
-    assert "12 of 12 cells of track are done, 0 missing" in out
+    assert "9 of 12 cells of track are done, 3 refused" in out
     assert "3 refused" in out
 
 

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from scipy.stats import binomtest
 
 pytest.importorskip("torch", reason="needs PyTorch: pip install 'sptrack[nn]'")
 pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'sptrack[nn]'")
 
 from sptrack.cli import main
+from sptrack.cli import train as train_command
 from sptrack.results import load
 
 
@@ -54,3 +56,22 @@ def test_settings_of_a_file(tmp_path, capsys):
     path.write_text("[tile]\nfast_rl = 0.2\n")
     assert main([*words, "--quiet"]) == 2
     assert "did you mean 'fast_lr'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "word"),
+    [((10.0,), "NOT LEARNED"), ((60.0,), "TRAINED"), ((80.0, 60.0), "BEST"), ((80.0, 79.0), "NOT RESOLVED")],
+)
+def test_the_verdict_follows_from_the_intervals(accuracies, word):
+    """Of 400 images: 95 % of +- 4 points at 80 %, and of +- 3 around chance, 10 %."""
+    rows = [{"method": f"m{k}", "accuracy": value} for k, value in enumerate(accuracies)]
+    found, text, _ = train_command._verdict(rows, 400, 10)
+    assert found == word
+    assert "m0 classifies" in text
+
+
+@pytest.mark.parametrize(("images", "accuracy"), [(50, 90.0), (400, 10.0), (10000, 97.5)])
+def test_the_interval_of_an_accuracy_is_that_of_wilson(images, accuracy):
+    expected = binomtest(round(images * accuracy / 100), images).proportion_ci(method="wilson")
+    found = train_command._wilson({"accuracy": accuracy}, images)
+    assert found == pytest.approx((100 * expected.low, 100 * expected.high), rel=1e-4)

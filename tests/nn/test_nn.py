@@ -167,6 +167,26 @@ def test_state_of_another_run_is_refused(tmp_path):
         Trainer(TrainSettings(device=FINE), images()).load(tmp_path / "b.pt")
 
 
+def test_a_state_that_was_cut_or_changed_is_refused(tmp_path):
+    path, run = tmp_path / "a.pt", Trainer(TrainSettings(device=FINE), images())
+    run.save(path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(1)
+    flipped = [(place, content) for place in rng.integers(0, 8 * len(content), 80)]
+    cut = [(0, content[:end]) for end in rng.integers(1, len(content), 20)]
+    for place, kept in flipped + cut:
+        damaged = bytearray(kept)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ParameterError, match=r"a\.pt: not the state of a training run"):
+            run.load(path)
+    path.write_bytes(b"")
+    with pytest.raises(ParameterError, match="no checksum"):
+        run.load(path)
+    with pytest.raises(ParameterError, match="b.pt: not the state of a training run .No such file"):
+        run.load(tmp_path / "b.pt")
+
+
 def idx(array):
     head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
     return head + array.astype(np.uint8).tobytes()

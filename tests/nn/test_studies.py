@@ -2,11 +2,12 @@
 
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from analysis import GALLERY
+from analysis import GALLERY, published_tables
 from analysis.sp_error_in_training import PULSES, _error
 from analysis.training_ablations import VARIANTS, _settings
 from sptrack.devices import Device, Reference, sample_cells
@@ -64,3 +65,17 @@ def test_the_gallery_shows_which_part_learns():
     assert np.isnan(agad["no residual pass"])
     pulses = data["w_pulses"].values[:, data["variant"].values.tolist().index("W frozen")]
     assert not pulses.any()
+
+
+def test_finished_cells_of_the_stored_table_are_not_run_again(tmp_path, monkeypatch):
+    """With no time to train, the cells of the stored figure come back, and no other."""
+    images = SimpleNamespace(train=np.zeros((60000, 1, 28, 28)))
+    monkeypatch.setattr(published_tables, "trained", lambda *_: SimpleNamespace(history=[]))
+    stored = load(ROOT / "figures" / "published_tables.nc")
+    grid = (published_tables.MEANS, published_tables.STDS, published_tables.EPOCHS, tmp_path)
+    again = published_tables._table(images, *grid, seed=0, batch=10, stored=stored)
+    for name in ("accuracy", "loss", "pulses"):
+        np.testing.assert_array_equal(again[name], stored[name])
+    assert np.isfinite(again["accuracy"].values[..., -1]).any()
+    other = published_tables._table(images, *grid, seed=1, batch=10, stored=stored)
+    assert np.isnan(other["accuracy"].values).all()

@@ -34,7 +34,7 @@ def made():
         "quantity": (("quantity",), NAMES, {}),
         "step": (("sample",), [100, 200], {"units": "steps"}),
     }
-    setting = {"alpha": 0.01, "estimator": "ema", "eta": 0.001, "every": 1}
+    setting = {"alpha": 0.01, "estimator": "ema", "eta": 0.001, "rate": "eta 0.001", "every": 1}
     spec = {"requirements": {"rms": 0.05}, "device": "soft-bounds", "steps": 200}
     asked = {"specification": spec, "setting": setting, "gamma": 0.5, "beta": 0.001, "seeds": 8, "met": False}
     return dataset(variables, coordinates, provenance(seed=0, parameters=asked))

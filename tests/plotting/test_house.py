@@ -34,6 +34,8 @@ NAMES = (
     "pulse_complexity",
     "tone_response",
     "tracking_error_vs_pulses",
+    "bias_vs_chopper",
+    "training_ablations",
 )
 
 

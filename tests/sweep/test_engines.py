@@ -12,6 +12,7 @@ import pytest
 
 from sptrack.errors import ParameterError, SptrackError
 from sptrack.sweep import Dask, Processes, Serial, SweepFolder, run_sweep
+from sptrack.sweep.cells import run_cell
 from sptrack.sweep.engines import DIED, THREADS, Task, environment_of_workers
 
 pytestmark = pytest.mark.compiled
@@ -182,9 +183,12 @@ def test_parts_share_a_sweep_without_talking(small, tmp_path, digests):
 def test_a_cell_that_kills_its_workers_is_given_up_and_the_others_are_computed(small, tmp_path):
     """The cell's parameters cannot be read by a worker without ending it."""
     folder = SweepFolder.make(tmp_path / "out", small)
-    tasks = [Task(c.key, (str(folder.path), "track", c.parameters, c.seed, c.key)) for c in folder.cells()]
+    tasks = [
+        Task(c.key, run_cell, (str(folder.path), "track", c.parameters, c.seed, c.key))
+        for c in folder.cells()
+    ]
     poison = tasks[5]
-    tasks[5] = Task(poison.key, (str(folder.path), "track", Poison(), *poison.arguments[3:]))
+    tasks[5] = Task(poison.key, run_cell, (str(folder.path), "track", Poison(), *poison.arguments[3:]))
     over = list(Processes(workers=2).run(tasks, lambda: None))
     assert sorted(one.key for one in over) == sorted(task.key for task in tasks)
     assert {one.key: one.error for one in over if one.error} == {poison.key: DIED}
@@ -196,6 +200,22 @@ class Poison(dict):
 
     def __iter__(self):
         os._exit(9)
+
+
+@pytest.mark.slow
+def test_a_script_that_starts_workers_while_it_is_imported_is_told(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "from pathlib import Path\n"
+        "from sptrack.sweep import Processes, plan_from_mapping, run_sweep\n"
+        "plan = plan_from_mapping({'sweep': {'command': 'track'}, 'set': {'steps': 200},\n"
+        "                          'vary': {'method': {'alpha': [0.01, 0.02]}}})\n"
+        "run_sweep(plan, Path('out'), Processes(workers=2))\n"
+    )
+    command = [sys.executable, "script.py"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert ended.returncode == 1
+    last = ended.stderr.rstrip().splitlines()[-1]
+    assert last.startswith("sptrack.errors.SptrackError: worker processes end before they begin: a script")
 
 
 def test_interrupts_end_the_workers(small, tmp_path):
