@@ -9,6 +9,12 @@ two problems, the start and the best three on ten more. What is shown is their e
 trial has seen, the same for all. Forms stand in groups; of each the form that is best on the ten problems is
 drawn. Reads and programming events are counted, not limited.
 
+One sees: observers reach three (no read noise) to seven times (.02) smaller errors of W than the best form of
+E-RIDER, whichever the observer, with a hundredth to a twentieth of the reads. Among E-RIDER's forms the EMA,
+bias-corrected or not, and two EMAs with a periodic chopper differ little; the mean over whole periods finds
+the symmetric points, but is too slow a reference for W, and its search ended at the edge of its range. Most
+searches on two problems ended on ten others where they began: 40 to 120 trials gain little on such a start.
+
 Observers know more than filters: the increments asked for, nominal step, level, slope and bounds of the
 cells, and the read noise. `observer_misknown` shows what is left where they are told wrong.
 """  # noqa: D400
@@ -323,7 +329,7 @@ def finding(data: xr.Dataset) -> str:
     best = ahead["gain_w"].max("group")
     resolved = (ahead["gain_w_ci"].isel(end=0) > 1).any("group")
     count, of = int(resolved.sum()), resolved.size
-    where = f"in {'all' if count == of else count} of {of} conditions" if count < of else "everywhere"
+    where = "at every condition" if count == of else f"at {count} of {of} conditions"
     if not count:
         return "Tuned alike, no observer is ahead of E-RIDER in W beyond the error of the comparison"
     values = best.values[resolved.values]
@@ -333,7 +339,8 @@ def finding(data: xr.Dataset) -> str:
 
 
 def _setting(data: xr.Dataset) -> str:
-    edge = "; open: search ended at the edge of a range" if (data["edge"] != "").any() else ""
+    drawn = data["edge"].sel(form=data["chosen"])
+    edge = "; open: search ended at the edge of a range" if (drawn != "").any() else ""
     return (
         f"Best form of each group, {data.sizes['seed']} unseen problems, 95 %{edge}. Observers know the "
         "increments, nominal cells and read noise."
