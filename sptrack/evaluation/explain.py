@@ -69,7 +69,7 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Result of `explain`: names, numbers in the order of the signal chain, warnings and notes of a line each.
+    """Result of `explain`: names, numbers in the order of the signal chain, warnings and notes, a line each.
 
     Notes say what the error of an observer rests on, see `sptrack.evaluation.knowledge`.
     """

@@ -26,9 +26,111 @@ FAMILIES: Mapping[str, tuple[type[Response], ...]] = {
     "exp-step": (ExpStep,),
 }
 """Families of responses by the names of the study."""
-LOST: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
 TRUE = "nothing"
 """Case in which all that is told is true."""
+SCATTER, SCATTERED = 0.3, "bounds scatter 30 %"
+"""Scatter of the bounds in the study, over their nominal values, and its case."""
+ALL = (
+    "nothing",
+    "steps + 30 %",
+    "steps - 30 %",
+    "bounds + 30 %, - 20 %",
+    "bounds scatter 30 %",
+    "noise told x 0",
+    "noise told x 0.7",
+    "noise told x 1.3",
+    "noise told x 3",
+    "drive x 0.5",
+    "drive x 2",
+    "drive x 4",
+    "all, steps + 30 %, noise x 0",
+    "all, steps - 30 %, noise x 3",
+    "scatter, steps + 30 %, noise x 0.7",
+)
+"""All cases of the study."""
+LOST: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "adaptive": {
+        "linear": (),
+        "power 2": (),
+        "piecewise": ("bounds scatter 30 %", "all, steps + 30 %, noise x 0", "all, steps - 30 %, noise x 3"),
+        "exp-step": ALL,
+    },
+    "block": {
+        "linear": (
+            "bounds + 30 %, - 20 %",
+            "noise told x 0",
+            "all, steps + 30 %, noise x 0",
+            "all, steps - 30 %, noise x 3",
+            "scatter, steps + 30 %, noise x 0.7",
+        ),
+        "power 2": (
+            "nothing",
+            "steps + 30 %",
+            "steps - 30 %",
+            "bounds + 30 %, - 20 %",
+            "bounds scatter 30 %",
+            "noise told x 0",
+            "noise told x 0.7",
+            "noise told x 1.3",
+            "noise told x 3",
+            "drive x 0.5",
+            "drive x 2",
+            "all, steps + 30 %, noise x 0",
+            "all, steps - 30 %, noise x 3",
+            "scatter, steps + 30 %, noise x 0.7",
+        ),
+        "piecewise": (
+            "bounds + 30 %, - 20 %",
+            "bounds scatter 30 %",
+            "noise told x 0",
+            "all, steps + 30 %, noise x 0",
+            "all, steps - 30 %, noise x 3",
+            "scatter, steps + 30 %, noise x 0.7",
+        ),
+        "exp-step": (
+            "steps - 30 %",
+            "bounds + 30 %, - 20 %",
+            "bounds scatter 30 %",
+            "drive x 0.5",
+            "all, steps + 30 %, noise x 0",
+            "all, steps - 30 %, noise x 3",
+            "scatter, steps + 30 %, noise x 0.7",
+        ),
+    },
+    "scalar": {
+        "linear": ("bounds + 30 %, - 20 %", "all, steps + 30 %, noise x 0", "all, steps - 30 %, noise x 3"),
+        "power 2": (),
+        "piecewise": (
+            "bounds + 30 %, - 20 %",
+            "all, steps + 30 %, noise x 0",
+            "all, steps - 30 %, noise x 3",
+        ),
+        "exp-step": (
+            "bounds + 30 %, - 20 %",
+            "bounds scatter 30 %",
+            "drive x 0.5",
+            "all, steps + 30 %, noise x 0",
+            "all, steps - 30 %, noise x 3",
+            "scatter, steps + 30 %, noise x 0.7",
+        ),
+    },
+    "predictor": {
+        "linear": ("bounds + 30 %, - 20 %", "all, steps + 30 %, noise x 0", "all, steps - 30 %, noise x 3"),
+        "power 2": ("drive x 4",),
+        "piecewise": (
+            "bounds + 30 %, - 20 %",
+            "all, steps + 30 %, noise x 0",
+            "all, steps - 30 %, noise x 3",
+        ),
+        "exp-step": (
+            "bounds + 30 %, - 20 %",
+            "bounds scatter 30 %",
+            "all, steps + 30 %, noise x 0",
+            "all, steps - 30 %, noise x 3",
+            "scatter, steps + 30 %, noise x 0.7",
+        ),
+    },
+}
 
 
 def family_of(device: Device) -> str:
@@ -52,9 +154,9 @@ def knowledge(observer: ObserverSettings | None, device: Device) -> tuple[str, .
     family = family_of(device)
     if observer.form not in LOST or not family:
         return (*lines, f"the {observer.form} form was not measured on such cells told wrong")
-    lost = [case for case in LOST[observer.form][family] if case != TRUE]
-    if lost:
-        lines.append(f"measured behind E-RIDER on {family} cells where told wrong: {', '.join(lost)}")
+    lost = LOST[observer.form][family]
+    if lost and TRUE not in lost:
+        lines.append(f"measured behind E-RIDER on {family} cells where wrong: {'; '.join(lost)}")
     return tuple(lines)
 
 
@@ -66,12 +168,10 @@ def knowledge_warnings(observer: ObserverSettings | None, device: Device) -> tup
     lost = LOST.get(observer.form, {}).get(family, ())
     out = []
     if TRUE in lost:
-        out.append(f"{observer.form} observer on {family} cells: measured behind E-RIDER even if told the truth")
+        out.append(
+            f"{observer.form} observer on {family} cells: measured behind E-RIDER even if told the truth"
+        )
     spread = max(device.spread.w_max, device.spread.w_min)
     if spread >= 0.5 * SCATTER and SCATTERED in lost:
         out.append(f"bounds that scatter by {spread:.2g}: {observer.form} observer measured behind E-RIDER")
     return tuple(out)
-
-
-SCATTER, SCATTERED = 0.3, "bounds scatter 30 %"
-"""Scatter of the bounds in the study, over their nominal values, and its case."""
