@@ -7,6 +7,13 @@ that for which the settings were made, and three combinations. Beside them the a
 truth, and E-RIDER, which is told nothing. Default settings of each, read noise .02, the problem of 64
 weights, the same problems for all; four families of responses, of which observers are told the right one.
 
+One sees: on linear cells and on the power law the adaptive observer is never behind E-RIDER, and wrong bounds
+or steps cost it nothing that can be seen; on exp-step cells it is far behind even if told the truth, on
+piecewise ones where bounds scatter. Bounds further out and in, alone or with others, put all other forms
+behind E-RIDER on every family but the power law, where the regression is behind even if told the truth. A
+read noise told wrong matters to the regression told none, a drive wrong to few. So the aim that one form
+should survive everything is missed: exp-step cells defeat the adaptive form, wrong bounds the others.
+
 The adaptive observer learns the scale of the noise and knows of no bounds; regression and known response keep
 estimates within .95 of the nominal bounds. Of the drive only the form with two accumulators is told, whose
 gains are made for it: the others count the increments of every stretch.
@@ -269,7 +276,7 @@ def plot(data: xr.Dataset) -> Figure:
             ax.errorbar(value, place + 0.17 * (1.5 - k), xerr=bars, fmt=look.marker, color=look.colour,
                         markersize=3.5, capsize=0, elinewidth=1.0, label=text)  # fmt: skip
         ax.axvline(1.0, color=GREY, linewidth=1.0)
-        log_scale(ax, "x", most=4)
+        log_scale(ax, "x", most=2)
         label(ax, family, "", "")
     panels[0].set_yticks(place, cases, fontsize=9)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
@@ -277,10 +284,10 @@ def plot(data: xr.Dataset) -> Figure:
 
 
 def finding(data: xr.Dataset) -> str:
-    """In how many cases two observers are ahead of, or behind, E-RIDER beyond the interval."""
-    parts, total = [], data.sizes["family"] * data.sizes["case"]
-    for name, text in (("adaptive", "the adaptive observer"), ("regression", "the regression")):
-        ends = data["ratio_ci"].sel({"method": name})
-        ahead, behind = int((ends[..., 1] < 1).sum()), int((ends[..., 0] > 1).sum())
-        parts.append(f"{text} is ahead of E-RIDER in {ahead} and behind in {behind}")
-    return f"Of {total} cases told wrong {'; '.join(parts)}"
+    """In how many cases of each family the adaptive observer is behind E-RIDER beyond the interval."""
+    behind = (data["ratio_ci"].sel({"method": "adaptive"})[..., 0] > 1).sum("case")
+    parts = [f"{int(behind.sel(family=family))} on {family}" for family in data["family"].values.tolist()]
+    return (
+        f"Told wrong, the adaptive observer falls behind E-RIDER in {', '.join(parts)} cells, "
+        f"of {data.sizes['case']} cases each"
+    )

@@ -128,7 +128,9 @@ def _claims(low, high):
 
 
 def test_the_headline_claims_what_is_resolved():
-    assert "is 3 times smaller than E-RIDER's, resolved in 1 of 2" in frontier.finding(_claims(0.5, 2.0))
+    assert "is 3 times smaller than E-RIDER's, resolved at 1 of 2 conditions" in frontier.finding(
+        _claims(0.5, 2.0)
+    )
     assert "no observer is ahead" in frontier.finding(_claims(0.1, 10.0))
 
 

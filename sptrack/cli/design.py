@@ -129,6 +129,7 @@ def report(made: "Design") -> dict[str, Any]:
         "conflicts": [one._asdict() for one in made.conflicts],
         "training": made.check.training,
         "warnings": list(made.warnings),
+        "notes": list(made.notes),
     }
 
 
@@ -173,6 +174,7 @@ def _print(made: "Design", out: Path | None) -> None:
         *(("in the way", _conflict(one, spec)) for one in made.conflicts[1:]),
         *(("in the way", _miss(miss)) for miss in made.misses if not made.conflicts),
         *(("warning", text) for text in made.warnings),
+        *(("note", text) for text in made.notes),
     ]
     show_pairs(to, pairs)
     show_next(to, _advice(made, out))

@@ -40,6 +40,7 @@ def _print(made: Explanation) -> None:
     else:
         show_verdict(to, "NO WARNINGS", f"{where}: stable, within the range of the linear theory", good=True)
     show_lines(to, (f"warning: {warning}" for warning in made.warnings))
+    show_lines(to, (f"note: {note}" for note in made.notes))
     columns = (
         Column("quantity", left=True),
         Column("value"),

@@ -20,6 +20,7 @@ from sptrack.design.choice import (
     search,
 )
 from sptrack.design.specification import Specification
+from sptrack.evaluation.knowledge import knowledge, knowledge_warnings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -74,7 +75,14 @@ class Design:
     def warnings(self) -> tuple[str, ...]:
         """Reservations to weigh before relying on the design."""
         recording = self.search.specification.gradient.recording
-        return (*self.chosen.warnings, *(() if recording is None else recording.warnings))
+        told = (self.chosen.method.observer, self.search.specification.device)
+        own = (*self.chosen.warnings, *knowledge_warnings(*told))
+        return (*own, *(() if recording is None else recording.warnings))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the error of an observer rests on, see `sptrack.evaluation.knowledge`."""
+        return knowledge(self.chosen.method.observer, self.search.specification.device)
 
 
 def design(

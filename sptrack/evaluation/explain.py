@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sptrack.blocks import PatternChopper, PeriodicChopper
 from sptrack.errors import ConvergenceError, ParameterError
+from sptrack.evaluation.knowledge import knowledge, knowledge_warnings
 from sptrack.evaluation.prediction import (
     chopper_of_reads,
     equivalent_rate,
@@ -68,13 +69,17 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Result of `explain`: names, numbers in the order of the signal chain, warnings of a line each."""
+    """Result of `explain`: names, numbers in the order of the signal chain, warnings and notes, a line each.
+
+    Notes say what the error of an observer rests on, see `sptrack.evaluation.knowledge`.
+    """
 
     method: str
     problem: str
     device: str
     quantities: tuple[Quantity, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> float | None:
         """Value of the quantity ``name``; KeyError if the method has none of that name."""
@@ -121,12 +126,15 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     if _filters(method):
         quantities += _premise(problem)
     values = {item.name: item.value for item in quantities}
+    told = (method.observer, (problem.believed.cells if problem.believed else problem.fast).device)
+    warnings = _warnings(values, method, steps // _interval(problem, method))
     return Explanation(
         method=method.name,
         problem=problem.name,
         device=problem.fast.device.source.name,
         quantities=tuple(quantities),
-        warnings=tuple(_warnings(values, method, steps // _interval(problem, method))),
+        warnings=(*warnings, *knowledge_warnings(*told)),
+        notes=knowledge(*told),
     )
 
 

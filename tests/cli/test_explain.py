@@ -39,6 +39,7 @@ def test_the_table_has_a_row_for_every_number_and_a_line_for_every_warning(run, 
     assert out.startswith(f"WARNING  {name} on quadratic" if made.warnings else f"NO WARNINGS  {name} on")
     assert all(f" {item.name} " in out and item.meaning in out for item in made.quantities)
     assert all(f"warning: {warning}" in out for warning in made.warnings)
+    assert all(f"note: {note}" in out for note in made.notes)
 
 
 def test_without_names_the_file_or_e_rider(run, tmp_path):
