@@ -147,8 +147,11 @@ def _plot_held_out(ax: Axes, data: xr.Dataset) -> None:
     for place, name in enumerate(names):
         one = data.sel({"method": name})
         low, high = one["change_ci"].values
-        text = f"{float(one['change']):+.2g}\n({low:+.2g} .. {high:+.2g})"
-        ax.text(place, 1.3 * float(one["held_ci"].max()), text, ha="center", va="bottom", fontsize=9)
+        text = f"{float(one['change']):+.2g}\n({low:+.2g} ..\n{high:+.2g})"
+        ends, middle = one["held_ci"].values, np.sqrt(float(data["nothing"]) * float(data["oracle"]))
+        above = ends.max() < middle
+        ax.text(place, 1.25 * ends.max() if above else 0.8 * ends.min(), text, ha="center", fontsize=9,
+                va="bottom" if above else "top")  # fmt: skip
     ax.set_xlim(-0.5, len(names) - 0.5)
     ax.set_xticks(range(len(names)), names)
     label(ax, "On unseen problems", "", "")
