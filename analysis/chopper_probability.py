@@ -8,6 +8,10 @@ epochs. Arrays of the HfO2 preset (4 states); settings as in `training_ablations
 gets a pulse for 0.03 of the transferred weight. A column is read some 90 times in 40 epochs, on MNIST 613
 times. A score is the mean test accuracy of the last ten epochs; states are kept in
 ``runs/chopper_probability`` of the working folder.
+
+Three runs each: without a chopper two stay at chance (8, 10 %) and one diverges; every p from 0.02 to 0.5
+learns, to 82 to 94 %. Among those the order is not that of p: 0.02, with which a column flips once or twice,
+is best (92 to 94 %), the printed 0.05 last (82 to 86 %).
 """  # noqa: D400
 
 import tempfile
@@ -112,14 +116,14 @@ def plot(data: xr.Dataset) -> Figure:
     headline(
         figure, _finding(data),
         f"Digits, fully connected net, E-RIDER, reads of P off by {MEAN:g} ± {STD:g} weight units. Dots: "
-        "runs, each with cells of its own; open markers: mean, 95 %.",
+        "runs, each with cells of its own; open markers: mean of three or more, 95 %.",
     )  # fmt: skip
     ax = figure.subplots()
     place = np.arange(data.sizes["p"])
     for k, name in zip(place, data["p"].values, strict=True):
         score = _scores(data, name)
         ax.plot(np.full(score.size, k - 0.12), score, ".", color=GREY)
-        if score.size > 1:
+        if score.size > 2:
             mean, (low, high) = score.mean(), student_interval(score)
             ax.errorbar(
                 k,
@@ -132,8 +136,8 @@ def plot(data: xr.Dataset) -> Figure:
             )
         lost = int(data["diverged"].sel({"p": name}).sum())
         if lost:
-            ax.annotate(f"{lost} diverged", (k, 0.0), (0, 4), xycoords=ax.get_xaxis_transform(),
-                        textcoords="offset points", ha="center", fontsize=9, color=GREY)  # fmt: skip
+            ax.annotate(f"{lost} diverged", (k, 0.0), (8, 6), xycoords=ax.get_xaxis_transform(),
+                        textcoords="offset points", fontsize=9, color=GREY)  # fmt: skip
     ax.set_ylim(0, 100)
     ax.set_xticks(place, [f"{one:g}" for one in data["p"].values])
     title = f"Test accuracy, mean of the last {min(SCORED, data.sizes['epoch'])} epochs"
