@@ -142,12 +142,13 @@ def average(data):
 
 
 def trained_flips(data):
-    """Scores with the best flip probability above 0 and without a chopper, means over the seeds."""
-    score = data["score"].mean("seed", skipna=False)
-    if not np.isfinite(score).all():
+    """Scores with the best flip probability above 0 and without a chopper, means over the runs that ended."""
+    score, diverged = data["score"].mean("seed"), data["diverged"].sum("seed")
+    if (data["score"].isnull() & ~data["diverged"]).any():
         return "not all runs are trained"
     best = int(score[1:].argmax("p")) + 1
-    return f"{float(score[best]):.1f} % at p = {float(data['p'][best]):g}, {float(score[0]):.1f} % at p = 0"
+    lost = f" ({int(diverged[0])} of {data.sizes['seed']} runs diverged)" if diverged[0] else ""
+    return f"{float(score[best]):.1f} % at p = {float(data['p'][best]):g}, {float(score[0]):.1f} % at p = 0{lost}"
 
 
 def flips(data):
