@@ -148,7 +148,8 @@ def trained_flips(data):
         return "not all runs are trained"
     best = int(score[1:].argmax("p")) + 1
     lost = f" ({int(diverged[0])} of {data.sizes['seed']} runs diverged)" if diverged[0] else ""
-    return f"{float(score[best]):.1f} % at p = {float(data['p'][best]):g}, {float(score[0]):.1f} % at p = 0{lost}"
+    told = f"{float(score[best]):.1f} % at p = {float(data['p'][best]):g}, {float(score[0]):.1f} % at p = 0"
+    return told + lost
 
 
 def flips(data):
