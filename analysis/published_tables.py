@@ -15,7 +15,9 @@ W. By E-RIDER the residual pass is off it within the first epoch. By TT-v2 the f
 it: with the printed rates a read a of P adds 0.01 lr a to the buffer and a pulse is due at 0.37, so that the
 613 reads of a column in 40 epochs (rate halved every 15) are worth 0.52 a pulses at lr 0.05: what it learns
 are digital parameters. At mean 0.4 and std 0.05 its 40 epochs sent 3, 8, 397 and 182 pulses to the W of the
-four tiles and reached 73 %; AGAD's sent 9751, 10617, 936 and 18 and reached 93 %.
+four tiles and reached 73 %; AGAD's sent 9751, 10617, 936 and 18 and reached 93 %. At mean 0 TT-v2 ends at
+75 % too, where 90 are published: the mean of the reference cannot tell on a W that hardly moves. Its learning
+rate is not printed, and 0.05 may be too small; no other was tried.
 """  # noqa: D400
 
 import os
@@ -142,17 +144,27 @@ def plot(data: xr.Dataset) -> Figure:
     return figure
 
 
-_SETTING = "MNIST, fully connected net, one run per cell. Lines: simulated; dashes: published (3 runs)."
+_SETTING = (
+    "MNIST, fully connected net, one run per cell. Lines: simulated; dashes: published (3 runs). "
+    f"The table has {len(MEANS) * len(STDS) * len(METHODS)} cells."
+)
+_NEAR = 1.5
+"""Points of accuracy by which a cell may lie below the published one."""
 
 
 def _finding(data: xr.Dataset, done: np.ndarray) -> str:
-    """The cells that are done beside the published figures, and how many are not."""
+    """How many of the cells that are done come near the published figures, and those that do not."""
     if not done.any():
         return "No cell is trained yet"
-    parts = []
+    missed = []
     for i, j, k in np.argwhere(done):
-        one = data.isel(mean=i, std=j, method=k)
-        name = str(one["method"].values).upper()
-        parts.append(f"{name} {float(one['accuracy'][-1]):.1f} % ({float(one['published']):.1f} published)")
-    told = ", ".join(parts) if len(parts) <= 3 else f"{len(parts)} cells beside the published ones"
-    return f"{told}; {int(done.sum())} of {done.size} cells are trained"
+        one = data.isel({"mean": i, "std": j, "method": k})
+        lack = float(one["published"] - one["accuracy"][-1])
+        if lack > _NEAR:
+            place = f"{float(one['mean']):g} ± {float(one['std']):g}"
+            missed.append(f"{str(one['method'].values).upper()} at {place} by {lack:.1f}")
+    count = int(done.sum())
+    told = (
+        f"{count - len(missed)} of {count} trained cells come within {_NEAR:g} points of the published ones"
+    )
+    return f"{told}; missed: {', '.join(missed)}" if missed else told
