@@ -172,5 +172,5 @@ def test_ratios_are_paired_and_nobody_told_nothing_meets_wrong_noise(monkeypatch
         np.testing.assert_array_equal(noisy.sel({"method": name}), plain.sel({"method": name}))
     assert (noisy.sel({"method": "regression"}) != plain.sel({"method": "regression"})).all()
     assert (w.sel({"case": "drive x 2", "method": "e-rider"}) != plain.sel({"method": "e-rider"})).all()
-    assert misknown.finding(data).startswith("Of 3 cases")
+    assert misknown.finding(data).endswith("of 3 cases each")
     assert len(misknown.plot(data).axes) == 1

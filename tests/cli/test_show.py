@@ -121,4 +121,6 @@ def test_no_command_cuts_what_it_prints(monkeypatch, capsys, tmp_path, name, wid
     if name != "devices":
         word = out.split("  ", 1)[0]
         assert word == word.upper()
-    assert "Next: " in out[-2 * width :]
+    last = out.rsplit("Next: ", 1)
+    assert len(last) == 2
+    assert "\n\n" not in last[1].rstrip()

@@ -69,6 +69,7 @@ def test_the_gallery_shows_which_part_learns():
 
 def test_finished_cells_of_the_stored_table_are_not_run_again(tmp_path, monkeypatch):
     """With no time to train, the cells of the stored figure come back, and no other."""
+    pytest.importorskip("torch")
     images = SimpleNamespace(train=np.zeros((60000, 1, 28, 28)))
     monkeypatch.setattr(published_tables, "trained", lambda *_: SimpleNamespace(history=[]))
     stored = load(ROOT / "figures" / "published_tables.nc")
