@@ -439,7 +439,6 @@ def test_killed_at_every_record_a_study_ends_as_if_unbroken(tmp_path):
 
 
 @pytest.mark.soak
-@pytest.mark.slow
 def test_killed_at_every_record_the_sampler_goes_on(unbroken, tmp_path):
     path = tmp_path / "whole"
     search(plan(), path)
