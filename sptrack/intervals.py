@@ -82,6 +82,27 @@ def positive_interval(values: ArrayLike, *, expected: ArrayLike = 0.0, axis: int
     return np.stack([mean * np.exp(-share), mean * np.exp(share)], axis=-1)
 
 
+def wilson_interval(fraction: float, count: int) -> Interval:
+    """95 % interval of a probability from the fraction of ``count`` independent trials (Wilson's score).
+
+    Parameters
+    ----------
+    fraction : float
+        Fraction of the trials that succeeded, 0 .. 1.
+    count : int
+        Trials, at least 1.
+
+    Returns
+    -------
+    (float, float)
+        Within 0 .. 1.
+    """
+    z2 = NORMAL_QUANTILE**2 / count
+    middle = (fraction + z2 / 2) / (1 + z2)
+    half = math.sqrt(z2 * (fraction * (1 - fraction) + z2 / 4)) / (1 + z2)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
 def error_arms(values: ArrayLike, errors: ArrayLike, *, repeats: int | None, positive: bool = False) -> Array:
     """Lengths of the 95 % interval below and above means of which only standard errors are kept.
 
@@ -176,7 +197,7 @@ def _statistics(error: Array, estimate: Array, truth: Array) -> dict[str, float]
 
 
 def _normal_interval(name: str, value: float, error: Array, estimate: Array, truth: Array) -> Interval:
-    z, n = float(ndtri(0.5 + _LEVEL / 2)), len(error)
+    z, n = NORMAL_QUANTILE, len(error)
     if name == "median":
         ranks = 0.5 * n + z * 0.5 * math.sqrt(n) * np.array([-1.0, 1.0])
         return _pair(np.sort(np.abs(error))[np.clip(ranks.astype(int), 0, n - 1)])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from sptrack.intervals import (
     NORMAL_ABOVE,
@@ -12,6 +12,7 @@ from sptrack.intervals import (
     positive_interval,
     student_interval,
     summarise,
+    wilson_interval,
 )
 
 MEAN, STD, SPREAD = 0.02, 0.05, 0.3
@@ -133,3 +134,9 @@ def test_arms_from_standard_errors_are_those_of_the_values():
     np.testing.assert_allclose(error_arms(mean, error, repeats=6, positive=True), [mean - low, high - mean])
     np.testing.assert_allclose(error_arms(0.0, 1.0, repeats=None), 1.959964, rtol=1e-6)
     assert (error_arms([0.1, 0.0], [1.0, 1.0], repeats=None, positive=True)[0] <= [0.1, 0.0]).all()
+
+
+@pytest.mark.parametrize(("successes", "count"), [(0, 1), (0, 20), (7, 20), (950, 1000), (20, 20)])
+def test_wilson_interval_is_that_of_scipy(successes, count):
+    expected = binomtest(successes, count).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(successes / count, count) == pytest.approx(tuple(expected), abs=1e-12)

@@ -1,6 +1,8 @@
 """The signal chain: choppers, filters, demodulators, reference estimators, and chains of them."""
 
+from sptrack.blocks.averages import EMA, CorrectedEMA, LastSample, SteadyKalman
 from sptrack.blocks.block import Block, Filtered, LinearBlock, State
+from sptrack.blocks.boxcars import CIC, Boxcar, GrowingBoxcar
 from sptrack.blocks.chain import Chain
 from sptrack.blocks.choppers import (
     Chopper,
@@ -10,20 +12,10 @@ from sptrack.blocks.choppers import (
     SignSource,
     SpectralLines,
 )
+from sptrack.blocks.coefficients import FIR, SOS
 from sptrack.blocks.custom import CustomFilter
 from sptrack.blocks.demodulation import Demodulator, LockIn
 from sptrack.blocks.estimators import Fixed, Kalman, PeriodMean, SPEstimator
-from sptrack.blocks.filters import (
-    CIC,
-    EMA,
-    FIR,
-    SOS,
-    Boxcar,
-    CorrectedEMA,
-    GrowingBoxcar,
-    LastSample,
-    SteadyKalman,
-)
 from sptrack.blocks.fixed_point import FixedPoint, fixed_point
 from sptrack.blocks.linear import enbw, group_delay, impulse_response, settling, step_response
 from sptrack.blocks.loop import TrackingLoop, first_order

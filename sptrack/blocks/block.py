@@ -39,6 +39,15 @@ class State(NamedTuple):
     memory: Array
 
 
+Response = NDArray[np.complex128]
+"""Complex gain over frequencies."""
+
+
+def delay(omega: ArrayLike) -> Response:
+    """exp(-j omega), the response of a delay by one sample, of the shape of ``omega``."""
+    return np.asarray(np.exp(-1j * real_array(omega, "omega")))
+
+
 class ZeroPoleGain(NamedTuple):
     """A rational filter, k prod(z - zeros)/prod(z - poles), in the form of `scipy.signal`.
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sptrack.blocks.averages import SteadyKalman
 from sptrack.blocks.block import Array, Block
 from sptrack.blocks.choppers import SignSource
 from sptrack.blocks.demodulation import same_clock
-from sptrack.blocks.filters import SteadyKalman
 from sptrack.errors import ParameterError
 from sptrack.kernels.filters import fixed_tile, kalman_tile, period_mean_tile
 from sptrack.kernels.signs import flips_tile

@@ -9,9 +9,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sptrack.blocks.averages import EMA, LastSample, SteadyKalman
 from sptrack.blocks.block import Block, LinearBlock
+from sptrack.blocks.boxcars import CIC, Boxcar
 from sptrack.blocks.chain import Chain
-from sptrack.blocks.filters import CIC, EMA, FIR, SOS, Boxcar, LastSample, SteadyKalman
+from sptrack.blocks.coefficients import FIR, SOS
 from sptrack.blocks.loop import TrackingLoop, loop_sections
 from sptrack.blocks.times import corner, pole_radius
 from sptrack.errors import ParameterError

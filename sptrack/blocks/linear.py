@@ -14,9 +14,11 @@ from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincc
 
+from sptrack.blocks.averages import EMA, LastSample, SteadyKalman
 from sptrack.blocks.block import Block, LinearBlock
+from sptrack.blocks.boxcars import CIC, Boxcar, boxcar_response
 from sptrack.blocks.chain import Chain
-from sptrack.blocks.filters import CIC, EMA, FIR, SOS, Boxcar, LastSample, SteadyKalman, boxcar_response
+from sptrack.blocks.coefficients import FIR, SOS
 from sptrack.blocks.loop import TrackingLoop
 from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.values import check_number, check_whole, real_array

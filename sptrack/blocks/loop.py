@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from sptrack.blocks.block import Array, Block, LinearBlock, ZeroPoleGain
-from sptrack.blocks.filters import EMA, SOS, Response
+from sptrack.blocks.averages import EMA
+from sptrack.blocks.block import Array, Block, LinearBlock, Response, ZeroPoleGain
+from sptrack.blocks.coefficients import SOS
 from sptrack.errors import ParameterError
 from sptrack.kernels.stages import Stage
 from sptrack.values import check_number

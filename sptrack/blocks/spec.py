@@ -27,21 +27,13 @@ from typing import Any, cast, get_type_hints
 
 import numpy as np
 
+from sptrack.blocks.averages import EMA, CorrectedEMA, LastSample, SteadyKalman
 from sptrack.blocks.block import Block
+from sptrack.blocks.boxcars import CIC, Boxcar, GrowingBoxcar
 from sptrack.blocks.chain import Chain
 from sptrack.blocks.choppers import Chopper, MaximumLengthChopper, PeriodicChopper, SignSource
+from sptrack.blocks.coefficients import FIR, SOS
 from sptrack.blocks.estimators import Fixed, Kalman, PeriodMean
-from sptrack.blocks.filters import (
-    CIC,
-    EMA,
-    FIR,
-    SOS,
-    Boxcar,
-    CorrectedEMA,
-    GrowingBoxcar,
-    LastSample,
-    SteadyKalman,
-)
 from sptrack.blocks.loop import TrackingLoop
 from sptrack.blocks.settings import ObserverSettings
 from sptrack.errors import ParameterError, nearest, one_line

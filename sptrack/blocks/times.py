@@ -9,7 +9,7 @@ import numpy as np
 
 from sptrack.blocks.block import Block, LinearBlock
 from sptrack.blocks.chain import Chain
-from sptrack.blocks.filters import SOS
+from sptrack.blocks.coefficients import SOS
 from sptrack.blocks.linear import (
     averages_of,
     cascade_of,

@@ -58,7 +58,8 @@ from sptrack.errors import SptrackError
 from sptrack.fitting import FAMILIES
 from sptrack.tiles import ALGORITHMS, Tile, algorithm
 from sptrack.tracking import METHODS, PROBLEMS, ProblemSettings, Tracker, method, problem
-from sptrack.tracking.methods import ESTIMATORS, periodic, telegraph, with_settings
+from sptrack.tracking.methods import periodic, telegraph, with_settings
+from sptrack.tracking.rated import ESTIMATORS
 
 Run = tuple[str, Callable[[], Any]]
 

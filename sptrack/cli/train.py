@@ -17,7 +17,7 @@ from sptrack.cli._folder import kept_folder
 from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.devices.config import read_toml
 from sptrack.errors import ParameterError
-from sptrack.intervals import interval_text
+from sptrack.intervals import interval_text, wilson_interval
 from sptrack.results import json_text, save, write_atomic
 
 if TYPE_CHECKING:
@@ -291,27 +291,25 @@ def _verdict(rows: list[dict[str, Any]], images: int, classes: int) -> tuple[str
     ranked = sorted(rows, key=lambda row: -row["accuracy"])
     best = ranked[0]
     told = f"{best['method']} classifies {_percent(best, images)} % of the test images"
-    if _wilson(best, images)[0] <= 100 / classes:
+    if _ends(best, images)[0] <= 100 / classes:
         return "NOT LEARNED", f"{told}; chance is {100 / classes:.3g} %", False
     if len(rows) == 1:
         return "TRAINED", told, None
-    low = _wilson(best, images)[0]
-    near = [row["method"] for row in ranked[1:] if _wilson(row, images)[1] >= low]
+    low = _ends(best, images)[0]
+    near = [row["method"] for row in ranked[1:] if _ends(row, images)[1] >= low]
     if near:
         return "NOT RESOLVED", f"{told}; its interval overlaps with {', '.join(near)}", None
     return "BEST", f"{told}, {ranked[1]['method']} {_percent(ranked[1], images)} %", True
 
 
-def _wilson(row: dict[str, Any], images: int) -> tuple[float, float]:
-    """95 % interval of the accuracy, percent, from the number of test images (Wilson's score)."""
-    z, p = 1.96, row["accuracy"] / 100
-    centre = (p + z**2 / (2 * images)) / (1 + z**2 / images)
-    half = z / (1 + z**2 / images) * (p * (1 - p) / images + z**2 / (4 * images**2)) ** 0.5
-    return 100 * (centre - half), 100 * (centre + half)
+def _ends(row: dict[str, Any], images: int) -> tuple[float, float]:
+    """95 % interval of an accuracy, percent, from the number of test images."""
+    low, high = wilson_interval(row["accuracy"] / 100, images)
+    return 100 * low, 100 * high
 
 
 def _percent(row: dict[str, Any], images: int) -> str:
-    return interval_text(row["accuracy"], *_wilson(row, images))
+    return interval_text(row["accuracy"], *_ends(row, images))
 
 
 def _advice(rows: list[dict[str, Any]], word: str, out: Path | None) -> str:

@@ -22,7 +22,7 @@ from sptrack.blocks import (
     group_delay,
 )
 from sptrack.blocks import enbw as noise_bandwidth
-from sptrack.design.families import FAMILIES, left_and_settling
+from sptrack.design.families import FAMILIES, left_and_settling, shared_nodes
 from sptrack.design.specification import QUANTITIES, SETTLED, Specification
 from sptrack.design.training import training
 from sptrack.devices import Cells
@@ -32,7 +32,6 @@ from sptrack.theory.budget import error_after, transient
 from sptrack.theory.chopping import demodulated_gain
 from sptrack.theory.closed_loop import Loop, Prediction, linearise
 from sptrack.theory.drive import GradientStatistics, mean_size
-from sptrack.theory.state_space import state_space
 from sptrack.theory.windows import (
     boxcar_error_after,
     boxcar_transient,
@@ -40,7 +39,8 @@ from sptrack.theory.windows import (
     corrected_transient,
 )
 from sptrack.tracking import Method
-from sptrack.tracking.methods import flips_of, name_of, o_rider, periodic, rate_of, rated_reference, telegraph
+from sptrack.tracking.methods import o_rider, periodic, telegraph
+from sptrack.tracking.rated import flips_of, name_of, rate_of, rated_reference
 
 Array = NDArray[Any]
 
@@ -68,7 +68,7 @@ class Setting(NamedTuple):
 
     @property
     def estimator(self) -> str:
-        """Name of the family, else of the reference, see `sptrack.tracking.methods.name_of`."""
+        """Name of the family, else of the reference, see `sptrack.tracking.rated.name_of`."""
         return self.family or name_of(self.reference)
 
     @property
@@ -260,23 +260,8 @@ def _filtered(
     where: tuple[SignSource | None, str],
     filters: Sequence[Block],
 ) -> Iterator[Candidate]:
-    """Candidates of filters with poles: settled errors, and what is left of the start."""
-    loop, chopper = loops[0], where[0]
-    pole, weight = _weights(loop)
-    live, stable = np.isfinite(loop.pole.ravel()), bool((np.abs(pole) < 1).all())
-    settled, means, variances = [], [], []
-    for low_pass in filters:
-        left, steps = np.where(live, 1.0, np.nan), np.inf
-        if stable:
-            left[live], steps = left_and_settling(low_pass, pole, weight, spec.steps)
-        settled.append(steps)
-        means.append(_from_start(loop, about.bias, left))
-        variances.append(
-            loop.filtered_variance(known_filter(low_pass.settled), chopper, read_noise=spec.read_noise)
-        )
-    if filters:
-        error = (np.array(settled), np.array(means), np.array(variances))
-        yield from _predicted(spec, loops, about, where, filters, error)
+    """Candidates of filters of the families: settled errors, and what is left of the start."""
+    return _from_transients(spec, loops, about, where, filters, left_and_settling)
 
 
 def _given(
@@ -287,19 +272,44 @@ def _given(
     about: Prediction,
 ) -> Iterator[Candidate]:
     """The candidate of the specification's own filter: settled errors, and the transient that it leaves."""
-    loop, settled = loops[0], given.settled
-    if settled is given and state_space(given) is not None:
-        yield from _filtered(spec, loops, about, (chopper, ""), [given])
-        return
-    left = transient_left(given, loop.pole.ravel(), spec.steps)
-    pole, weight = _weights(loop)
-    curve = np.abs(left[:, np.isfinite(loop.pole.ravel())] @ weight)
-    outside = np.flatnonzero(curve > SETTLED)
+    return _from_transients(spec, loops, about, (chopper, ""), [given], _run_through)
+
+
+def _run_through(low_pass: Block, nodes: Array, shares: Array, most: int) -> tuple[Array, float]:
+    """As `left_and_settling`, of any filter, by running it: the last read outside 5 % counts."""
+    left = transient_left(low_pass, 1 - np.exp(nodes), most)
+    outside = np.flatnonzero(np.abs(left @ shares) > SETTLED)
     steps = float(outside[-1] + 2) if outside.size else 1.0
-    after = np.array([steps if steps <= spec.steps else np.inf])
-    mean = _from_start(loop, about.bias, left[-1])
-    variance = loop.filtered_variance(known_filter(settled), chopper, read_noise=spec.read_noise)
-    yield from _predicted(spec, loops, about, (chopper, ""), [given], (after, mean[None], variance[None]))
+    return left[-1], steps if steps <= most else np.inf
+
+
+def _from_transients(
+    spec: Specification,
+    loops: tuple[Loop, Loop],
+    about: Prediction,
+    where: tuple[SignSource | None, str],
+    filters: Sequence[Block],
+    follow: Callable[[Block, Array, Array, int], tuple[Array, float]],
+) -> Iterator[Candidate]:
+    """Candidates of filters whose transients ``follow`` finds; settled variances."""
+    if not filters:
+        return
+    loop, chopper = loops[0], where[0]
+    pole, weight = _weights(loop)
+    live, stable = np.isfinite(loop.pole.ravel()), bool((np.abs(pole) < 1).all())
+    nodes, shares = shared_nodes(pole, weight) if stable else (pole, weight)
+    settled, means, variances = [], [], []
+    for low_pass in filters:
+        left, steps = np.where(live, 1.0, np.nan), np.inf
+        if stable:
+            at_nodes, steps = follow(low_pass, nodes, shares, spec.steps)
+            left[live] = np.interp(np.log(1 - pole), nodes, at_nodes)
+        known = known_filter(low_pass.settled)
+        settled.append(steps)
+        means.append(_from_start(loop, about.bias, left))
+        variances.append(loop.filtered_variance(known, chopper, read_noise=spec.read_noise))
+    error = (np.array(settled), np.array(means), np.array(variances))
+    yield from _predicted(spec, loops, about, where, filters, error)
 
 
 def _from_start(loop: Loop, bias: Array, left: Array) -> Array:
@@ -357,18 +367,17 @@ def _predicted(
     gamma = gamma_by_rule(spec, loop.alpha, response)
     reach = float(_mean(mean_size(about.demodulated, np.sqrt(about.var_p)).reshape(1, -1))[0])
     programs = _programs(chopper, spec.steps)
-    train = training(spec, rest, chopper, gamma)
+    trained = training(spec, rest, chopper, gamma)
     signal = float(np.nanmean((1 - loop.pole) * demodulated_gain(loop.pole, chopper)))
     for k, reference in enumerate(references):
         beta = beta_by_rule(spec, gamma, reference_rate(reference))
-        trained = train(beta)
         sent = float(np.nanmean(loop.pulses)) + beta * reach / spec.device.dw_min
         values = {
             "bias": float(bias[k]),
             "rms": float(rms[k]),
             "settling": float(settled[k]),
-            "converging": trained.converging,
-            "weights": trained.weights,
+            "converging": trained.converging(beta),
+            "weights": trained.weights(beta),
             "pulses": spec.steps * sent,
             "reads": float(spec.steps),
             "programs": programs,

@@ -81,7 +81,7 @@ class Design:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the error of an observer rests on, see `sptrack.evaluation.knowledge`."""
+        """Knowledge that the error of an observer rests on, see `sptrack.evaluation.knowledge`."""
         return knowledge(self.chosen.method.observer, self.search.specification.device)
 
 

@@ -1,4 +1,4 @@
-"""Filters with poles that the search makes from a mean delay, and what the start leaves in them.
+"""Filters with poles that the search makes from a mean delay, and the transient of their start.
 
 A boxcar over whole periods of the chopper settles first of all filters with a given noise bandwidth; behind
 a random chopper filters with poles compete, and of those the ones of higher order settle sooner: settling to
@@ -48,32 +48,27 @@ FAMILIES: dict[str, Callable[[float], Block]] = {
 """Filters by name, from a mean delay in samples."""
 
 
-def left_and_settling(low_pass: Block, pole: Array, weight: Array, most: int) -> tuple[Array, float]:
-    """What of the start offset is left in Q after ``most`` reads, and when it has settled.
+def left_and_settling(low_pass: Block, nodes: Array, shares: Array, most: int) -> tuple[Array, float]:
+    """Fraction of the start offset left in Q after ``most`` reads, and the reads until it has settled.
 
     Parameters
     ----------
     low_pass : Block
         Filter with poles and a gain of 1 at omega = 0.
-    pole : ndarray, shape [cells]
-        Poles of P, of magnitude below 1.
-    weight : ndarray, shape [cells]
-        Share of each cell in the offset that settles.
+    nodes, shares : ndarray, shape [nodes]
+        Of `shared_nodes`.
     most : int
         Reads, at least 1.
 
     Returns
     -------
     (ndarray, float)
-        Share left, of the shape of ``pole``, and the fewest reads after which the weighted mean has fallen to
-        5 %, infinite beyond ``most``.
+        Fraction left [nodes], and the fewest reads after which the weighted mean has fallen to 5 % for the
+        first time, infinite beyond ``most``: for filters that do not ring by more than that.
     """
     space = state_space(low_pass)
     if space is None:
         raise ValueError(f"{low_pass} has no poles")
-    rates = np.log(1 - pole)
-    picked = np.unique(np.linspace(0, len(pole) - 1, _NODES).round().astype(int))
-    nodes, shares = _shares(np.sort(rates)[picked], rates, weight)
     powers, state, seen = _powers(space, 1 - np.exp(nodes), most)
     after, reads = state, 1
     for k in reversed(range(len(powers))):
@@ -81,27 +76,40 @@ def left_and_settling(low_pass: Block, pole: Array, weight: Array, most: int) ->
             after = (powers[k] @ after[..., None])[..., 0]
     left = (after @ seen).real
     if abs(shares @ left) > SETTLED:
-        return np.interp(rates, nodes, left), float("inf")
+        return left, float("inf")
     if abs(shares @ (state @ seen).real) <= SETTLED:
-        return np.interp(rates, nodes, left), 1.0
+        return left, 1.0
     for k in reversed(range(len(powers))):
         later = (powers[k] @ state[..., None])[..., 0]
         if abs(shares @ (later @ seen).real) > SETTLED:
             state, reads = later, reads + (1 << k)
-    return np.interp(rates, nodes, left), float(reads + 1)
+    return left, float(reads + 1)
 
 
-def _shares(nodes: Array, places: Array, weight: Array) -> tuple[Array, Array]:
-    """Different nodes, and the weights of the cells at ``places``, shared out by linear interpolation."""
-    known = np.unique(nodes)
+def shared_nodes(pole: Array, weight: Array) -> tuple[Array, Array]:
+    """Cells that stand for all others: logarithms of their rates 1 - a, and the weights that fall to them.
+
+    Parameters
+    ----------
+    pole : ndarray, shape [cells]
+        Poles of P, of magnitude below 1.
+    weight : ndarray, shape [cells]
+        Weight of each cell in the offset that settles; all add up to 1.
+
+    Returns
+    -------
+    (ndarray, ndarray), shape [nodes]
+        Rising places, and the weights of the cells between, shared out by linear interpolation.
+    """
+    places = np.log(1 - pole)
+    picked = np.unique(np.linspace(0, len(pole) - 1, _NODES).round().astype(int))
+    known = np.unique(np.sort(places)[picked])
     if len(known) == 1:
         return known, np.array([weight.sum()])
     right = np.clip(np.searchsorted(known, places), 1, len(known) - 1)
     part = (places - known[right - 1]) / (known[right] - known[right - 1])
-    shares = np.bincount(right, weight * part, len(known)) + np.bincount(
-        right - 1, weight * (1 - part), len(known)
-    )
-    return known, shares
+    shares = np.bincount(right, weight * part, len(known))
+    return known, shares + np.bincount(right - 1, weight * (1 - part), len(known))
 
 
 def _powers(space: StateSpace, poles: Array, most: int) -> tuple[list[Array], Array, Array]:

@@ -123,7 +123,7 @@ def predict_observer(
     loop, rest = loops
     after = error_after(spec, cells, loop, setting)
     rms, left = after(float(spec.steps))
-    about, trained = loop.predict(1.0), training(spec, rest, setting.chopper, gamma)(beta)
+    about, trained = loop.predict(1.0), training(spec, rest, setting.chopper, gamma)
     held = np.sqrt(about.var_p + spec.read_noise**2)
     reach = float(np.nanmean(mean_size(about.demodulated, held)))
     typical = observed_cells(spec, cells, loop)
@@ -139,8 +139,8 @@ def predict_observer(
         "bias": left * offset,
         "rms": rms,
         "settling": _settling(after, setting.every, spec.steps),
-        "converging": trained.converging,
-        "weights": trained.weights,
+        "converging": trained.converging(beta),
+        "weights": trained.weights(beta),
         "pulses": spec.steps * (float(np.nanmean(loop.pulses)) + beta * reach / spec.device.dw_min),
         "reads": float(spec.steps // setting.every),
         "programs": float(spec.steps // setting.every),

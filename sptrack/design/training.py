@@ -1,6 +1,5 @@
-"""What the linear model says of W in closed loop with P and its reference."""
+"""Training of W in closed loop with P and its reference, by the linear model."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,24 +11,34 @@ from sptrack.theory.closed_loop import Loop
 
 
 class Training(NamedTuple):
-    """What the linear model says of W in closed loop, near the optimum, where the gradient is noise.
+    """Training near the optimum, where the gradient is noise, for any rate beta of the transfer.
 
     Attributes
     ----------
-    converging : float
-        Steps until 5 % of the start error are left along the flattest direction of the loss.
-    weights : float
-        Rms of W - W* once converged, weight units.
+    slowest : float
+        Rate at which W converges along the flattest direction of the loss, over beta, 1/step.
+    at_rest : float
+        (W - W*)^2 as beta goes to 0, weight units squared.
+    rising : float
+        Increase of (W - W*)^2 with beta, weight units squared.
     """
 
-    converging: float
-    weights: float
+    slowest: float
+    at_rest: float
+    rising: float
+
+    def converging(self, beta: float) -> float:
+        """Steps until 5 % of the start error are left along the flattest direction of the loss."""
+        rate = beta * self.slowest
+        return float(-np.log(SETTLED) / rate) if rate > 0 else float("inf")
+
+    def weights(self, beta: float) -> float:
+        """Rms of W - W* once converged, weight units."""
+        return float(np.sqrt(self.at_rest + beta * self.rising))
 
 
-def training(
-    spec: Specification, loop: Loop, chopper: SignSource | None, gamma: float
-) -> Callable[[float], Training]:
-    """Convergence and error of W, as a function of beta, from the response of P to W's own error.
+def training(spec: Specification, loop: Loop, chopper: SignSource | None, gamma: float) -> Training:
+    """Convergence and error of W from the response of P to W's own error.
 
     Along a direction of curvature h, W off by u makes the gradient h u; P answers with the pole a_h = a -
     alpha q0 gamma h, since its own displacement feeds back, and W moves by -beta k u a step, k = alpha q0 h D
@@ -58,9 +67,4 @@ def training(
         fixed += float(np.mean(np.where(answer > 0, at_rest, np.inf)[tracked])) / 3
         rising += float(np.mean(np.where(answer > 0, noise, np.inf)[tracked])) / 3
         slowest = min(slowest, float(np.mean(np.nan_to_num(answer[tracked]))))
-
-    def trained(beta: float) -> Training:
-        converging = float(-np.log(SETTLED) / (beta * slowest)) if beta * slowest > 0 else float("inf")
-        return Training(converging, float(np.sqrt(fixed + beta * rising)))
-
-    return trained
+    return Training(slowest, fixed, rising)

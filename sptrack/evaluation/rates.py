@@ -29,8 +29,9 @@ from sptrack.devices.constants import response_constants, working_interval
 from sptrack.errors import ParameterError
 from sptrack.kernels.objectives import QUADRATIC, SEPARABLE
 from sptrack.theory.premise import DrivePremise, drive_premise
-from sptrack.tracking.methods import Method, rate_of, with_rate
+from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
+from sptrack.tracking.rated import rate_of, with_rate
 from sptrack.tracking.run import Recording, Tracker
 from sptrack.values import check_number
 

@@ -19,7 +19,7 @@ __all__ = ["decoded", "file_content", "logical_lines", "workbook_rows"]
 _HEAD = 20_000
 _LARGEST = 2**31
 _NOTES = 0.1
-"""Share of the rows of numbers of the largest sheet up to which another one holds notes, not a table."""
+"""Fraction of the rows of numbers of the largest sheet up to which another one holds notes, not a table."""
 _FORMATS = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "the old Excel format .xls",
     b"\x89HDF": "HDF5",

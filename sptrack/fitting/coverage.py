@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtri
 
 from sptrack.errors import ParameterError
 from sptrack.fitting._filter import Program
 from sptrack.fitting.estimate import estimate
 from sptrack.fitting.laws import Floats, Law
+from sptrack.intervals import wilson_interval
 from sptrack.values import as_seed
 
 __all__ = ["Coverage", "Setting", "coverage", "simulated_readings"]
@@ -157,17 +157,10 @@ def _count(rows: Floats, truth: float) -> Coverage:
     scaled = (values - truth) / (abs(truth) or 1.0)
     return Coverage(
         covered=share,
-        covered_ci=_wilson(share, values.size),
+        covered_ci=wilson_interval(share, values.size),
         below=float(below.mean()),
         above=float(above.mean()),
         bias=float(scaled.mean()),
         scatter=float(scaled.std()),
         missing=float(missing.mean()),
     )
-
-
-def _wilson(share: float, count: int) -> tuple[float, float]:
-    z = float(ndtri(0.975))
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) / (1 + z * z / count)
-    return float(max(middle - half, 0.0)), float(min(middle + half, 1.0))

@@ -138,7 +138,7 @@ def fit_outcome(fit: ResponseFit) -> tuple[str, str]:
 
 
 def fit_pairs(fit: ResponseFit) -> Iterator[tuple[str, str]]:
-    """What was fitted, by label: readings, weights, family."""
+    """Readings, weights and family of a fit, by label."""
     measured = fit.measurement
     count = sum(cell.diagnostics.readings for cell in fit.cells)
     cells = "1 cell" if len(fit.cells) == 1 else f"{len(fit.cells)} cells"
@@ -160,7 +160,7 @@ def fit_tables(fit: ResponseFit) -> Iterator[Rows]:
 
 
 def fit_notes(fit: ResponseFit) -> Iterator[tuple[str, str]]:
-    """What a fit leaves open, by label: gaps, notes, parameters that are not identified, warnings."""
+    """Reservations on a fit, by label: gaps, notes, parameters that are not identified, warnings."""
     for kind, number in fit.measurement.gaps.items():
         yield "gap", f"{number:,} readings: {kind}"
     for note in (*fit.measurement.notes, *fit.notes):

@@ -66,26 +66,35 @@ def state_space(low_pass: object) -> StateSpace | None:
     """State space of a stable filter with as many zeros as poles; None for any other.
 
     Its zeros and poles are those that a method ``zpk()`` returns, as the filters of `sptrack.blocks` have it.
+
+    Parameters
+    ----------
+    low_pass : filter
+        Does not change; what was made of it is kept.
     """
+    return _made(low_pass)
+
+
+@lru_cache(maxsize=256)
+def _made(low_pass: object) -> StateSpace | None:
     known: ZeroPoleGain | None = low_pass.zpk() if hasattr(low_pass, "zpk") else None
     if known is None or not len(known.poles) or len(known.zeros) != len(known.poles):
         return None
     if np.abs(known.poles).max() >= 1:
         return None
-    return _cascade(tuple(known.poles.tolist()), tuple(known.zeros.tolist()), known.gain)
+    return _cascade(known)
 
 
-@lru_cache(maxsize=256)
-def _cascade(poles: tuple[complex, ...], zeros: tuple[complex, ...], gain: float) -> StateSpace:
-    n = len(poles)
+def _cascade(known: ZeroPoleGain) -> StateSpace:
+    n = len(known.poles)
     a, b = np.zeros((n, n), complex), np.zeros(n, complex)
     c, d = np.zeros(n, complex), 1.0 + 0j
-    for k, (p, q) in enumerate(zip(poles, zeros, strict=True)):
+    for k, (p, q) in enumerate(zip(known.poles, known.zeros, strict=True)):
         a[k], b[k] = (1 - p) * c, (1 - p) * d
         a[k, k] = p
         c, d = (1 - p) * c, (1 - p) * d
         c[k] = p - q
-    scale = gain / np.prod(1 - np.array(poles))
+    scale = known.gain / np.prod(1 - known.poles)
     return StateSpace(a, b, scale * c, complex(scale * d), *_correlation(a, b, scale * c, complex(scale * d)))
 
 

@@ -9,9 +9,10 @@ from sptrack.tracking.compounds import (
     SliceChopper,
     SliceTransfer,
 )
-from sptrack.tracking.methods import METHODS, Method, Transfer, method, rated_reference, with_settings
+from sptrack.tracking.methods import METHODS, Method, Transfer, method, with_settings
 from sptrack.tracking.plain import PlainTracker, problem_gradient
 from sptrack.tracking.problems import PROBLEMS, Problem, ProblemSettings, open_loop, problem
+from sptrack.tracking.rated import rated_reference
 from sptrack.tracking.run import Recording, Track, Tracker, track
 
 __all__ = [

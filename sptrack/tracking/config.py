@@ -53,8 +53,9 @@ from sptrack.devices.config import (
 )
 from sptrack.devices.device import Device
 from sptrack.errors import ParameterError, nearest
-from sptrack.tracking.methods import METHODS, SOURCES, SPELLINGS, Method, Transfer, method, with_settings
+from sptrack.tracking.methods import METHODS, SPELLINGS, Method, Transfer, method, with_settings
 from sptrack.tracking.problems import PROBLEM_NAMES, RECORDED, ProblemSettings
+from sptrack.tracking.rated import SOURCES
 
 _SPELLED = {"eta": float, "p": float, "half_period": int, "estimator": str}
 _CHOP = {"probability": float, "half_period": int, "scope": str}

@@ -18,8 +18,9 @@ from sptrack.kernels.chains import run_chain, scratch_of
 from sptrack.kernels.observer_rows import POINT
 from sptrack.kernels.observers import observe_cells, tell_cells
 from sptrack.kernels.random import fill_normals, step_normals, stream_key
-from sptrack.tracking.methods import GIVEN, Method
+from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem
+from sptrack.tracking.rated import GIVEN
 from sptrack.tracking.references import kernel_reference, quantum
 from sptrack.tracking.signs import chopper_signs
 from sptrack.values import as_seed, check_whole, real_array

@@ -19,8 +19,9 @@ from sptrack.kernels import tracking_state
 from sptrack.kernels.objectives import gradient_address, gradient_scratch, is_separable
 from sptrack.kernels.random import TILE, Draws, stream_key
 from sptrack.kernels.responses import LINEAR, callable_law
-from sptrack.tracking.methods import GIVEN, Method
+from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Belief, Problem
+from sptrack.tracking.rated import GIVEN
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
 from sptrack.tracking.signs import chopper_signs, sign_groups
 from sptrack.values import as_seed, check_choice, check_whole, real_array

@@ -8,7 +8,8 @@ from typing import Any
 from sptrack.blocks import Block, Chopper, GrowingBoxcar, PatternChopper, PeriodicChopper
 from sptrack.blocks.settings import PRIORS, ObserverSettings
 from sptrack.errors import ParameterError, nearest
-from sptrack.tracking.methods import ESTIMATORS, METHODS, SOURCES, Method, with_settings
+from sptrack.tracking.methods import METHODS, Method, with_settings
+from sptrack.tracking.rated import ESTIMATORS, SOURCES
 from sptrack.tuning.numbers import block_numbers, with_number
 
 Value = float | int | str | bool
@@ -42,7 +43,7 @@ _MAKERS = {"filter": ("eta", "tail", "periods", "estimator", *_OBSERVER), "chopp
 """Settings that can make the filter or the chopper of a method anew."""
 _FORM = "LOW:HIGH, with :log or :linear if need be"
 EDGE = 0.02
-"""Share of the width of a range, on its scale, within which of an end a value lies at the edge."""
+"""A value lies at the edge of a range within this fraction of its width, on its scale, of an end."""
 _EXCLUDING = (
     ("p", "half_period"),
     ("eta", "tail"),
@@ -438,7 +439,7 @@ def _ends(range_: Range | Choice) -> tuple[Value, ...]:
 
 
 def _idle(name: str, space: Space, method: Method) -> str:
-    """Why a setting that is varied changes nothing; empty if it does."""
+    """Reason for which a setting that is varied changes nothing; empty if it does."""
     if {"reference", "direct"} & set(space):
         return ""
     if method.direct and name not in ("alpha", "direct"):

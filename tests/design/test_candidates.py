@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt, zpk2sos
 
-from sptrack.blocks import EMA, Boxcar
+from sptrack.blocks import EMA, Boxcar, TrackingLoop
 from sptrack.design import Requirements, Specification, check
-from sptrack.design.candidates import choppers, evaluate
+from sptrack.design.candidates import choppers, evaluate, loop_of, transient_left
 from sptrack.design.families import FAMILIES
 from sptrack.design.specification import QUANTITIES, Gradient
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, cells_from_parameters, sample_cells
@@ -241,3 +241,18 @@ def test_a_given_filter_is_designed_around_as_the_same_filter_that_was_searched(
     for name in ("bias", "rms", "settling", "weights", "signal"):
         assert one.values[name] == pytest.approx(searched.values[name], rel=0.02), name
     assert choppers(given, 5) == [chopper]
+
+
+def test_a_given_filter_that_rings_has_settled_when_it_stays_inside():
+    """A loop of damping 0.2 leaves 5 % of the start many times before it stays within."""
+    cells = sample_cells(SPEC.device, (1, 16), seed=3)
+    ringing = TrackingLoop(bandwidth=0.3, damping=0.2)
+    given = replace(SPEC, filter=ringing, chopper=periodic(20))
+    (one,) = evaluate(given, cells, [(0.2, given.chopper)], np.array([0.5]))
+    loop = loop_of(given, cells, 0.2)
+    weight = loop.point.ravel() ** 2 / np.sum(loop.point**2)
+    curve = np.abs(transient_left(ringing, loop.pole.ravel(), STEPS) @ weight)
+    outside = np.flatnonzero(curve > 0.05)
+    assert np.count_nonzero(np.diff(outside) > 1) >= 2
+    assert outside[-1] + 2 < STEPS
+    assert one.values["settling"] == pytest.approx(outside[-1] + 2, abs=1)

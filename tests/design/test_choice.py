@@ -9,7 +9,8 @@ from sptrack.cost import CostModel
 from sptrack.design import Candidate, Requirements, Setting, Specification, search
 from sptrack.design.choice import conflicts, misses, price, rank, undominated
 from sptrack.errors import ParameterError
-from sptrack.tracking.methods import rated_reference, telegraph
+from sptrack.tracking.methods import telegraph
+from sptrack.tracking.rated import rated_reference
 
 VALUES = {
     "bias": 0.01,

@@ -16,7 +16,8 @@ from sptrack.design.export import design_to_toml, filter_csv, filter_npz, transf
 from sptrack.devices.presets import preset
 from sptrack.response.defaults import method_filter, method_signs
 from sptrack.tracking.config import load_setup
-from sptrack.tracking.methods import periodic, rated_reference, telegraph
+from sptrack.tracking.methods import periodic, telegraph
+from sptrack.tracking.rated import rated_reference
 
 SPEC = Specification(
     requirements=Requirements(rms=0.05), device=preset("soft-bounds"), steps=400, read_noise=0.01

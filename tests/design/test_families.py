@@ -6,7 +6,7 @@ from scipy import signal
 
 from sptrack.blocks import EMA, Boxcar, enbw, group_delay, settling
 from sptrack.design.candidates import transient_left
-from sptrack.design.families import FAMILIES, butterworth, cascade, left_and_settling
+from sptrack.design.families import FAMILIES, butterworth, cascade, left_and_settling, shared_nodes
 from sptrack.theory.budget import transient
 
 DELAYS = (1.0, 9.0, 300.0)
@@ -50,14 +50,16 @@ def test_what_is_left_is_what_the_running_filter_leaves(name, delay):
     made = FAMILIES[name](delay)
     whole = transient_left(made, pole, 4000)
     outside = np.flatnonzero(np.abs(whole @ weight) > 0.05)
+    nodes, shares = shared_nodes(pole, weight)
+    assert shares.sum() == pytest.approx(1)
     for most in (1, 7, 250, 4000):
-        left, steps = left_and_settling(made, pole, weight, most)
-        np.testing.assert_allclose(left, whole[most - 1], atol=2e-3)
+        left, steps = left_and_settling(made, nodes, shares, most)
+        np.testing.assert_allclose(np.interp(np.log(1 - pole), nodes, left), whole[most - 1], atol=2e-3)
         assert steps == pytest.approx(outside[-1] + 2 if outside[-1] + 2 <= most else np.inf, abs=1)
 
 
 def test_one_pole_leaves_what_its_closed_form_says():
-    pole, weight = np.full(3, 0.97), np.full(3, 1 / 3)
+    nodes, shares = shared_nodes(np.full(3, 0.97), np.full(3, 1 / 3))
     for most in (1, 100):
-        left, _ = left_and_settling(EMA(eta=0.03), pole, weight, most)
-        np.testing.assert_allclose(left, transient(pole, 0.03, most), rtol=1e-9)
+        left, _ = left_and_settling(EMA(eta=0.03), nodes, shares, most)
+        np.testing.assert_allclose(left, [transient(0.97, 0.03, most)], rtol=1e-9)
