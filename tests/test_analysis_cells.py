@@ -34,7 +34,12 @@ def same(one, other):
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(
-    "engine", [None, Serial(), Processes(workers=2)], ids=["here", "serial", "processes"]
+    "engine",
+    [
+        pytest.param(None, id="here"),
+        pytest.param(Serial(), id="serial"),
+        pytest.param(Processes(workers=2), id="processes", marks=pytest.mark.slow),
+    ],
 )
 def test_every_engine_gives_the_bytes_of_the_plain_loop(tmp_path, engine):
     common = {"runs": 4, "seed": 3, "threads": 2}

@@ -144,6 +144,7 @@ def test_another_method_reports_its_reads_and_placement(run):
     assert certificate["candidates"] == []
 
 
+@pytest.mark.slow
 def test_auto_tries_all_and_takes_the_cheapest(run, monkeypatch):
     monkeypatch.setattr("sptrack.evaluation.recommendation.PILOT", (6, 6))
     monkeypatch.setattr("sptrack.evaluation.recommendation._READS", (1, 24))

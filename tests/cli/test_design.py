@@ -35,6 +35,7 @@ def spec(tmp_path):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_a_design_is_met_written_and_read_by_others(spec, tmp_path, capsys):
     out = tmp_path / "made"
@@ -55,6 +56,7 @@ def test_a_design_is_met_written_and_read_by_others(spec, tmp_path, capsys):
     assert np.isfinite(data["candidate_rms"].values).all()
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_what_cannot_be_met_is_named(spec, capsys):
     status = main(["design", "--spec", str(spec(rms=1e-4, pulses=500)), "--seeds", "2", "--quiet"])

@@ -32,8 +32,8 @@ def test_a_figure_that_cannot_be_drawn_is_left_out(tmp_path, monkeypatch, capsys
     ("settings", "drawn"),
     [
         (b"text.usetex: True\nfont.family: No Such Font\nsavefig.bbox: tight\n", True),
-        (b"figure.autolayout: True\naxes.prop_cycle: nonsense\n", True),
-        (b"font.family: \xff\xfe\n", False),
+        pytest.param(b"figure.autolayout: True\naxes.prop_cycle: nonsense\n", True, marks=pytest.mark.slow),
+        pytest.param(b"font.family: \xff\xfe\n", False, marks=pytest.mark.slow),
     ],
     ids=["LaTeX and missing fonts", "bad values", "not text"],
 )

@@ -123,6 +123,7 @@ def test_nothing_cheaper_was_seen(found):
     assert found.best.setting.reference.operations == min(one.setting.reference.operations for one in alike)
 
 
+@pytest.mark.slow
 def test_an_impossible_limit_leaves_the_nearest_setting():
     spec = replace(specification(rms=1e-4), steps=1000)
     made = search(spec)

@@ -210,6 +210,7 @@ def test_interval_of_a_mean_is_that_of_least_squares():
     assert found.high - found.low == pytest.approx(width, rel=0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_coverage_smoke():
     """60 repeats, nominal 95 %: 57 expected, binomial deviation 1.7; at least 50 (four deviations)."""

@@ -192,6 +192,7 @@ def test_long_alternating_records_tell_symmetric_point_steps_and_noises():
         assert whole[name].high - whole[name].low < 0.3 * (high - low), name
 
 
+@pytest.mark.slow
 def test_steps_far_below_the_noise_are_found_in_a_long_record():
     """Steps of a tenth of the reading noise; too small for windows of it to show."""
     response = alternating((0.0022, 0.0018), count=60_000, cycle_noise=0.3)

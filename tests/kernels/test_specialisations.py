@@ -93,6 +93,7 @@ def work(bar):
     return bar.weights
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_at_most_one_specialisation_per_precision():
     for dtype in (np.float32, np.float64):
