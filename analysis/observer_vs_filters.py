@@ -59,7 +59,7 @@ from sptrack.tuning import Budget, Plan, Range, Search, Task, edges, evaluate, s
 
 NOISES = (0.0, 0.02)
 """Std of a read, weight units."""
-BUDGETS = (1.1,)
+BUDGETS = (0.5, 1.1, 4.0)
 """Most pulses per cell and step."""
 GROUPS = {
     "e-rider": "E-RIDER",
