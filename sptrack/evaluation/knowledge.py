@@ -11,11 +11,11 @@ from sptrack.blocks import ObserverSettings
 from sptrack.devices import Device, ExpStep, PiecewiseStep, PowStep, Response, SoftBounds
 
 TOLD = {
-    "adaptive": "the increments asked for (told steps, bounds and read noise are a start alone)",
-    "block": "the increments asked for, nominal bounds, read noise",
-    "direction": "the increments asked for, nominal bounds, read noise",
-    "scalar": "the increments asked for, nominal steps and bounds, read noise",
-    "predictor": "the increments asked for, nominal steps and bounds, read noise, mean drive",
+    "adaptive": "the requested weight changes (told steps, bounds and read noise are a start alone)",
+    "block": "the requested weight changes, nominal bounds, read noise",
+    "direction": "the requested weight changes, nominal bounds, read noise",
+    "scalar": "the requested weight changes, nominal steps and bounds, read noise",
+    "predictor": "the requested weight changes, nominal steps and bounds, read noise, mean drive",
 }
 """Knowledge behind the error of each form."""
 FAMILIES: Mapping[str, tuple[type[Response], ...]] = {

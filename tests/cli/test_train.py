@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from scipy.stats import binomtest
 
 pytest.importorskip("torch", reason="needs PyTorch: pip install 'sptrack[nn]'")
 pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'sptrack[nn]'")
@@ -68,10 +67,3 @@ def test_the_verdict_follows_from_the_intervals(accuracies, word):
     found, text, _ = train_command._verdict(rows, 400, 10)
     assert found == word
     assert "m0 classifies" in text
-
-
-@pytest.mark.parametrize(("images", "accuracy"), [(50, 90.0), (400, 10.0), (10000, 97.5)])
-def test_the_interval_of_an_accuracy_is_that_of_wilson(images, accuracy):
-    expected = binomtest(round(images * accuracy / 100), images).proportion_ci(method="wilson")
-    found = train_command._wilson({"accuracy": accuracy}, images)
-    assert found == pytest.approx((100 * expected.low, 100 * expected.high), rel=1e-4)
