@@ -170,7 +170,7 @@ def _fluctuation(loop: Loop) -> Any:
 def _method(estimator: str, rate: float) -> Method:
     if estimator == "observer":
         chosen = method("o-rider", alpha=ALPHA, beta=0.0, gamma=0.0, eta=rate, every=EVERY, p=FLIPS)
-        return with_settings(chosen, observing={"limit": LIMIT})
+        return with_settings(chosen, estimator="observer", observing={"limit": LIMIT})
     chosen = method("e-rider", alpha=ALPHA, beta=0.0, gamma=0.0, eta=rate, p=FLIPS)
     return with_settings(chosen, estimator="boxcar" if estimator == "boxcar" else "ema")
 

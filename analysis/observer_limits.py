@@ -75,7 +75,7 @@ def _method(form: str, **observing: Any) -> Method:
     if form == "e-rider":
         return method("e-rider")
     if form == "regression":
-        return with_settings(method("o-rider"), observing=observing)
+        return with_settings(method("o-rider"), estimator="observer", observing=observing)
     few = form == "few"
     rates = {"alpha": 0.0018, "beta": 0.0017, "gamma": 0.27} if few else {}
     made = method("o-rider", eta=2e-4, **rates)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from sptrack.devices import Cells
 
 PRIORS = ("flat", "population")
-BEYOND = 0.25
-"""Margin beyond the nominal bounds, in their distance, for symmetric points of an adaptive observer."""
+LIMITS = {"block": 0.95, "direction": 0.95, "adaptive": 1.5, "scalar": 2.0, "predictor": 2.0}
+"""Limits of symmetric points by form, in half ranges from the middle. A regression that knows little yet can
+find a slope near 0 and a point anywhere; with a known slope the bounds need not be known."""
 MAX_BITS = 22
 """Widest fixed-point numbers."""
 
@@ -44,8 +45,8 @@ class ObserverSettings:
     weight : float
         Pulses that the flat prior is worth, per parameter; factor on the information of a population's.
     limit : float
-        Estimates stay within this fraction of the nominal bounds. An adaptive observer knows of none:
-        estimates may lie half a range beyond them.
+        Estimates stay within so many half ranges of the middle between the nominal bounds (1: within the
+        bounds); 0: as `LIMITS` says for the form, .95 for a regression, 2 with a known response.
     floor : float
         Least slope of G used, as a fraction of the nominal one.
     sent : bool
@@ -65,7 +66,7 @@ class ObserverSettings:
     forgetting: float = 0.0
     prior: str = "flat"
     weight: float = 1.0
-    limit: float = 0.95
+    limit: float = 0.0
     floor: float = 0.3
     sent: bool = False
     drive: float = 0.002
@@ -84,8 +85,14 @@ class ObserverSettings:
             raise ParameterError("forgetting must be > 0 for a predictor, whose gains are fixed, got 0")
         for name in ("weight_bits", "point_bits"):
             check_whole(name, getattr(self, name), 0, MAX_BITS)
-        for name in ("weight", "limit", "floor", "drive"):
+        check_number("observer limit", self.limit, least=0)
+        for name in ("weight", "floor", "drive"):
             check_number(f"observer {name}", getattr(self, name), above=0)
+
+    @property
+    def reach(self) -> float:
+        """The limit that holds: ``limit``, or that of the form."""
+        return self.limit or LIMITS[self.form]
 
     @property
     def operations(self) -> tuple[int, int]:
@@ -131,10 +138,7 @@ class ObserverSettings:
             train=counts[1],
         )
         floor = self.floor * nominal_response(device)[1]
-        low, high = self.limit * response.w_min, self.limit * response.w_max
-        if self.form == "adaptive":
-            reach = BEYOND * (response.w_max - response.w_min)
-            low, high = response.w_min - reach, response.w_max + reach
+        middle, half = (response.w_max + response.w_min) / 2, (response.w_max - response.w_min) / 2
         return InputAwareObserver(
             dw_min=dw,
             prior=prior(device, self.weight),
@@ -142,6 +146,6 @@ class ObserverSettings:
             form=self.form,
             every=every,
             forgetting=self.forgetting,
-            limits=PointLimits(low=low, high=high, floor=floor),
+            limits=PointLimits(low=middle - self.reach * half, high=middle + self.reach * half, floor=floor),
             gains=FixedGains(drive=self.drive, weight_bits=self.weight_bits, point_bits=self.point_bits),
         )

@@ -6,7 +6,7 @@ prediction per chopper, all rates of an estimator at once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,7 +116,8 @@ class Candidate:
         """The setting as a method of the tracking recursion."""
         s = self.setting
         if self.observes:
-            return o_rider(alpha=s.alpha, beta=self.beta, gamma=self.gamma, eta=s.eta, every=s.every)
+            made = o_rider(alpha=s.alpha, beta=self.beta, gamma=self.gamma, every=s.every)
+            return replace(made, reference=s.reference)
         return Method(
             name="e-rider",
             alpha=s.alpha,

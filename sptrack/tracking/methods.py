@@ -279,7 +279,9 @@ def o_rider(
     """O-RIDER: RIDER whose reference is an input-aware observer, which needs no chopper.
 
     P is read, and W moved by beta times the number of steps, once every ``every`` steps; the observer learns
-    level and slopes of each cell's response from its reads and the increments in between.
+    each cell's symmetric point from its reads and the increments in between. Its level and slope are taken as
+    the nominal ones: of all forms this one survives most of what it can be told wrong (study
+    `observer_misknown`). A regression (``estimator="observer"``) learns them too.
     """
     transfer = Transfer(every=every)
     return Method(
@@ -287,7 +289,7 @@ def o_rider(
         alpha=alpha,
         beta=beta * every,
         gamma=gamma,
-        reference=ObserverSettings(forgetting=eta),
+        reference=ObserverSettings(form="scalar", forgetting=eta),
         sync=True,
         chopper=telegraph(p),
         transfer=transfer,

@@ -206,7 +206,7 @@ def read_setting(method: Method, name: str) -> Value:
     if name == "reference":
         return "filter" if method.moving else str(method.reference)
     if name in _OBSERVER:
-        found: Value = getattr(method.observer or ObserverSettings(), name)
+        found: Value = getattr(method.observer or ObserverSettings(), "reach" if name == "limit" else name)
         return found
     value: Value = getattr(method.transfer if name in _TRANSFER else method, name)
     return value

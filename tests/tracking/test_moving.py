@@ -118,6 +118,11 @@ def test_the_lag_of_a_filter(estimator, every):
     assert (still.mean() - moving.mean()) / velocity == pytest.approx(delay, rel=0.03)
 
 
+def regression(forget, every):
+    made = method("o-rider", alpha=0.02, beta=0.0, eta=forget, every=every)
+    return with_settings(made, estimator="observer")
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize(("every", "tolerance"), [(4, 0.06), (16, 0.2)])
 def test_the_lag_of_an_observer(every, tolerance):
@@ -128,7 +133,7 @@ def test_the_lag_of_an_observer(every, tolerance):
     longer: by 3 to 5 % where a cell goes 2 % of the way back in a stretch, by 13 to 15 % where it goes 8 %.
     """
     velocity, forget = 1e-6, 5e-4
-    chosen = method("o-rider", alpha=0.02, beta=0.0, eta=forget, every=every)
+    chosen = regression(forget, every)
     _, moving = still_reference(Drift(per_step=velocity), chosen, 8000)
     _, still = still_reference(None, chosen, 8000)
     lag = (still.mean() - moving.mean()) / velocity
@@ -142,7 +147,7 @@ def test_the_noise_of_an_observer():
     2.9 with this seed and at half and twice the forgetting; an EMA of that memory leaves 82 times as much.
     """
     forget = 1e-3
-    chosen = method("o-rider", alpha=0.02, beta=0.0, eta=forget, every=16)
+    chosen = regression(forget, 16)
     cells, errors = still_reference(None, chosen, 6000)
     loop = linearise(cells, alpha=0.02, gradient=GradientStatistics(**GRADIENT))
     least = forget / 2 * observer_density(loop).mean()
