@@ -3,20 +3,24 @@
 O-RIDER with four observers, told of nominal cells and of a read noise, on cells and noise that differ: steps
 30 % larger or smaller, bounds 30 % and 20 % further out and in, bounds that scatter by 30 % from cell to
 cell, a read noise told as 0, 0.7, 1.3 and 3 times the true one, a gradient whose noise is 0.5, 2 and 4 times
-that for which the settings were made, and three combinations. Beside them the adaptive observer told the
+that for which the settings were made, and three combinations. Beside them the default observer told the
 truth, and E-RIDER, which is told nothing. Default settings of each, read noise .02, the problem of 64
 weights, the same problems for all; four families of responses, of which observers are told the right one.
 
-One sees: on linear cells and on the power law the adaptive observer is never behind E-RIDER, and wrong bounds
-or steps cost it nothing that can be seen; on exp-step cells it is far behind even if told the truth, on
-piecewise ones where bounds scatter. Bounds further out and in, alone or with others, put all other forms
-behind E-RIDER on every family but the power law, where the regression is behind even if told the truth. A
-read noise told wrong matters to the regression told none, a drive wrong to few. So the aim that one form
-should survive everything is missed: exp-step cells defeat the adaptive form, wrong bounds the others.
+One sees: the default, which takes the response as known and estimates one number a cell, survives all of it.
+In one case of 60 it is behind E-RIDER beyond the interval (exp-step cells, half the drive: 1.09 times
+[1.03, 1.16]); being told wrong costs it at most 1.25 times the error of being told the truth. On exp-step
+cells its weights are no better than E-RIDER's unless bounds scatter, its references are. With two
+accumulators it is behind in three cases. Forms that identify the response do not survive: the regression is
+behind wherever bounds are wrong, and on the power law even if told the truth; the adaptive one is never
+behind on linear cells and power laws, always on exp-step cells, on piecewise ones where bounds scatter or no
+read noise is told.
 
-The adaptive observer learns the scale of the noise and knows of no bounds; regression and known response keep
-estimates within .95 of the nominal bounds. Of the drive only the form with two accumulators is told, whose
-gains are made for it: the others count the increments of every stretch.
+A known slope can be wrong by 30 %, since P comes to lie at its symmetric point as W converges: an error of
+the slope moves the estimate by its share of what P is away from there. With a mean gradient that stays, it
+would not be so; there a regression is the choice. Of bounds the default knows next to nothing: its estimates
+may lie two half ranges from the middle. Regressions stay within .95 of the nominal bounds, since one that
+knows little yet can find a slope near 0 and a point anywhere.
 """  # noqa: D400
 
 from concurrent.futures import ThreadPoolExecutor
@@ -277,17 +281,17 @@ def plot(data: xr.Dataset) -> Figure:
                         markersize=3.5, capsize=0, elinewidth=1.0, label=text)  # fmt: skip
         ax.axvline(1.0, color=GREY, linewidth=1.0)
         log_scale(ax, "x", most=2)
-        label(ax, family, "", "")
+        label(ax, family, "ratio of error²", "")
     panels[0].set_yticks(place, cases, fontsize=9)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
 def finding(data: xr.Dataset) -> str:
-    """In how many cases of each family the default observer is behind E-RIDER beyond the interval."""
-    behind = (data["ratio_ci"].sel({"method": "scalar"})[..., 0] > 1).sum("case")
-    parts = [f"{int(behind.sel(family=family))} on {family}" for family in data["family"].values.tolist()]
+    """Cases in which the default observer is behind E-RIDER beyond the interval, and its largest cost."""
+    low = data["ratio_ci"].sel({"method": "scalar"})[..., 0]
+    cost = float(data["cost_ci"][..., 1].max())
     return (
-        f"Told wrong, the default observer is behind E-RIDER in {', '.join(parts)} cells, "
-        f"of {data.sizes['case']} cases each"
+        f"Told wrong, the default observer is behind E-RIDER in {int((low > 1).sum())} of {low.size} cases, "
+        f"and at most {cost:.3g} times worse than told the truth"
     )

@@ -14,8 +14,8 @@ TOLD = {
     "adaptive": "the requested weight changes (told steps, bounds and read noise are a start alone)",
     "block": "the requested weight changes, nominal bounds, read noise",
     "direction": "the requested weight changes, nominal bounds, read noise",
-    "scalar": "the requested weight changes, nominal steps and bounds, read noise",
-    "predictor": "the requested weight changes, nominal steps and bounds, read noise, mean drive",
+    "scalar": "the requested weight changes, nominal response, read noise",
+    "predictor": "the requested weight changes, nominal response, read noise, mean drive",
 }
 """Knowledge behind the error of each form."""
 FAMILIES: Mapping[str, tuple[type[Response], ...]] = {
@@ -47,33 +47,28 @@ ALL = (
     "scatter, steps + 30 %, noise x 0.7",
 )
 """All cases of the study."""
-_BOUNDS = "bounds + 30 %, - 20 %"
+_BOUNDS, _HALF = "bounds + 30 %, - 20 %", "drive x 0.5"
 _COMBINED = ("all, steps + 30 %, noise x 0", "all, steps - 30 %, noise x 3")
 _SCATTERED_TOO = (*_COMBINED, "scatter, steps + 30 %, noise x 0.7")
 LOST: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "scalar": {"linear": (), "power 2": (), "piecewise": (), "exp-step": (_HALF,)},
+    "predictor": {
+        "linear": (),
+        "power 2": ("drive x 4",),
+        "piecewise": (),
+        "exp-step": ("drive x 4", "all, steps - 30 %, noise x 3"),
+    },
+    "block": {
+        "linear": (_BOUNDS, SCATTERED, "noise told x 0", *_SCATTERED_TOO),
+        "power 2": tuple(case for case in ALL if case != "drive x 4"),
+        "piecewise": (_BOUNDS, SCATTERED, "noise told x 0", *_SCATTERED_TOO),
+        "exp-step": ("steps - 30 %", _BOUNDS, SCATTERED, _HALF, *_SCATTERED_TOO),
+    },
     "adaptive": {
         "linear": (),
         "power 2": (),
-        "piecewise": (SCATTERED, *_COMBINED),
+        "piecewise": (SCATTERED, "noise told x 0", *_SCATTERED_TOO),
         "exp-step": ALL,
-    },
-    "block": {
-        "linear": (_BOUNDS, "noise told x 0", *_SCATTERED_TOO),
-        "power 2": tuple(case for case in ALL if case != "drive x 4"),
-        "piecewise": (_BOUNDS, SCATTERED, "noise told x 0", *_SCATTERED_TOO),
-        "exp-step": ("steps - 30 %", _BOUNDS, SCATTERED, "drive x 0.5", *_SCATTERED_TOO),
-    },
-    "scalar": {
-        "linear": (_BOUNDS, *_COMBINED),
-        "power 2": (),
-        "piecewise": (_BOUNDS, *_COMBINED),
-        "exp-step": (_BOUNDS, SCATTERED, "drive x 0.5", *_SCATTERED_TOO),
-    },
-    "predictor": {
-        "linear": (_BOUNDS, *_COMBINED),
-        "power 2": ("drive x 4",),
-        "piecewise": (_BOUNDS, *_COMBINED),
-        "exp-step": (_BOUNDS, SCATTERED, *_SCATTERED_TOO),
     },
 }
 

@@ -64,14 +64,14 @@ def test_families_on_which_a_form_loses_are_warned_of(form, response, text):
 def test_bounds_that_scatter_are_warned_of_where_they_cost_the_lead():
     response = ExpStep()
     device = replace(default_device(), response=response, spread=Spread(w_max=0.2))
-    observer = ObserverSettings(form="scalar")
-    assert SCATTERED in LOST["scalar"]["exp-step"]
-    assert TRUE not in LOST["scalar"]["exp-step"]
+    observer = ObserverSettings(form="block")
+    assert SCATTERED in LOST["block"]["exp-step"]
+    assert TRUE not in LOST["block"]["exp-step"]
     (found,) = knowledge_warnings(observer, device)
     assert "bounds that scatter by 0.2" in found
     calm = replace(device, spread=Spread(w_max=0.1))
     assert knowledge_warnings(observer, calm) == ()
-    assert knowledge_warnings(observer, replace(default_device(), spread=device.spread)) == ()
+    assert knowledge_warnings(ObserverSettings(form="scalar"), device) == ()
 
 
 def test_cells_of_another_kind_were_not_measured():
