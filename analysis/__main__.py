@@ -4,6 +4,8 @@
 drew them, ``draw`` draws pictures again from stored data.
 """
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -140,6 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CycloptsError, SptrackError) as error:
         print("analysis:", one_line(error), file=sys.stderr)
         return BAD_INPUT
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return status or 0
 
 

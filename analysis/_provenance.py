@@ -20,6 +20,9 @@ TOLERANCE = 1e-5
 study's own ``TOLERANCE``, by variable, says more: kernels are the same to the bit on one machine, and to
 rounding on another."""
 
+_NAMED = 4
+"""Changed modules that are named."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -32,7 +35,7 @@ class State:
     verdict : str
         "current", "missing", "not stamped", "stale" (its data) or "stale picture".
     detail : str
-        Files that are missing, or modules that have changed.
+        Files that are missing, or some of the modules that have changed.
     """
 
     name: str
@@ -81,8 +84,15 @@ def state_of(name: str, folder: Path, pictures: tuple[str, ...]) -> State:
     ):
         changed = _changed(stamp[kind], now)
         if changed:
-            return State(name, verdict, ", ".join(changed))
+            return State(name, verdict, _some(changed))
     return State(name, "current")
+
+
+def _some(changed: list[str]) -> str:
+    """The first names of those that have changed, the study's own before all, and the number of the rest."""
+    own_first = sorted(changed, key=lambda module: (not module.startswith("analysis"), module))
+    rest = len(changed) - _NAMED
+    return ", ".join(own_first[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def stored_options(name: str, folder: Path) -> tuple[xr.Dataset, dict[str, Any]]:

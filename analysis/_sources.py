@@ -14,8 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 DRAWING = "sptrack.plotting"
 """Package that shapes pictures, not data."""
-RUNNING = ("analysis._cells", "sptrack.sweep")
-"""What computes the cells of a study in one process or many: the data are the same."""
+RUNNING = ("analysis._cells", "analysis._provenance", "analysis._sources", "sptrack.sweep")
+"""What computes the cells of a study in one process or many, and what stamps them: the data are the same."""
 _OURS = ("sptrack", "analysis")
 _DIGITS = 16
 _Definition = ast.FunctionDef | ast.ClassDef

@@ -1,7 +1,11 @@
 """Stamps of figures: what they hash, what makes them stale, what a redraw is compared with."""
 
 import ast
+import shlex
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +144,18 @@ def test_shapes_labels_and_variables_are_compared(stored):
     assert _provenance.differences(stored, named, {}) == ["gradient: other labels"]
     broken = stored.assign(rms_rule=stored["rms_rule"] * np.nan)
     assert "off by inf" in _provenance.differences(stored, broken, {})[0]
+
+
+def test_of_many_changed_modules_the_study_and_some_are_named():
+    changed = ["analysis.own", *(f"sptrack.m{k}" for k in range(9))]
+    assert _provenance._some(changed) == "analysis.own, sptrack.m0, sptrack.m1, sptrack.m2 and 6 more"
+    assert _provenance._some(changed[:2]) == "analysis.own, sptrack.m0"
+
+
+def test_a_closed_pipe_ends_the_check_without_a_traceback():
+    made = subprocess.run(
+        ["bash", "-c", f"{shlex.quote(sys.executable)} -m analysis check | head -n 1; exit $PIPESTATUS"],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert made.returncode in (1, 141)
+    assert made.stderr == ""
