@@ -7,8 +7,9 @@ alone, with the same random numbers.
 
 E-RIDER is limited by what of the chopped gradient leaks through its filter and by the randomness of its
 chopper: choose filter and flips, not a better device. O-RIDER, which hears nothing of the gradient, has a
-fifth of the error. Reading noise switched off saves four fifths of its square, on alone it adds a seventh:
-it multiplies with granularity and spread (last row), so single effects do not add up.
+fifth of the error. What limits it are reading noise and the spread of the cells, whose responses it takes as
+nominal: without the one or the other its square would be two fifths or a third of what it is, alone they make
+a third and a fifth of it. They multiply (last row), so single effects do not add up.
 """  # noqa: D400
 
 from dataclasses import replace
@@ -75,8 +76,8 @@ def plot(data: xr.Dataset) -> Figure:
     ratio = float(data["o-rider|total"]) / float(data["e-rider|total"])
     headline(
         figure,
-        "Leakage of the chopped gradient limits E-RIDER, reading noise O-RIDER, whose mean square error is "
-        f"{100 * ratio:.0f} % of it",
+        "Leakage of the chopped gradient limits E-RIDER, reading noise and spread O-RIDER, whose mean square "
+        f"error is {100 * ratio:.0f} % of it",
         f"{asked['steps']:,} steps, {asked['seeds']} seeds. {KEY}",
     )
     for ax, name in zip(figure.subplots(2, 1), METHODS, strict=True):

@@ -9,7 +9,7 @@ started; the least bad is the one that moves least. Two-stage pays for its zero-
 (its line starts at 6000 pulses) and then follows the oracle. E-RIDER and AGAD find reference and weights
 together: AGAD with more pulses, but one read per cell in 64 steps; at equal cost they come close. O-RIDER
 finds both from what the cells were asked for and one read in 64 steps: Q better than a calibration does, W
-for a quarter of the cost of any other.
+to an RMS error of .05 for a tenth of the cost of any other.
 """  # noqa: D400
 
 import numpy as np

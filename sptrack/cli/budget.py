@@ -25,7 +25,7 @@ _REMEDIES = {
     "read-noise": "more reads, or a narrower filter (--filter ema:eta=...)",
     "granularity": "a smaller rate alpha, or a device with finer steps",
     "cycle-noise": "a smaller rate alpha averages over more pulses",
-    "spread": "an observer (--method o-rider) learns each cell's own response",
+    "spread": "a regression (--method o-rider --filter observer) learns each cell's own response",
 }
 """Remedy for each source of the error."""
 
