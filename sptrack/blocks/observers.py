@@ -203,8 +203,8 @@ class InputAwareObserver:
             raise ParameterError(f"every must be 1, got {self.every} for a direction observer")
         if self.form == "predictor" and (self.gains is None or self.forgetting == 0):
             raise ParameterError(
-                f"gains = {self.gains}, forgetting = {self.forgetting}: "
-                "gains and forgetting above 0 wanted for a predictor"
+                "a predictor must have gains and forgetting > 0, got "
+                f"gains {self.gains} and forgetting {self.forgetting}"
             )
 
     @property
@@ -287,7 +287,7 @@ class InputAwareObserver:
         from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
 
         if self.gains is None or self.forgetting == 0:
-            raise ParameterError(f"form {self.form!r}: a predictor wanted")
+            raise ParameterError(f"form must be 'predictor', with gains, got {self.form!r}")
         error, level, asked = self.errors, self.prior.level, self.gains.drive / self.dw_min
         counted = level**2 * mean_count_variance(asked, error.counts, error.train)
         each = asked * (error.pulse + error.relative * level**2) + counted
@@ -427,7 +427,7 @@ class InputAwareObserver:
         sent = np.asarray(0 if pulses is None else pulses)
         if sent.shape != asked.shape or not np.issubdtype(sent.dtype, np.integer):
             raise ParameterError(
-                f"pulses of shape {list(sent.shape)}, type {sent.dtype}: whole numbers {list(asked.shape)} "
-                "wanted with counts 'known'"
+                f"pulses must be whole numbers of shape {list(asked.shape)} with counts 'known', got shape "
+                f"{list(sent.shape)}, type {sent.dtype}"
             )
         return frozen(np.array(sent.reshape(len(asked), math.prod(asked.shape[1:])), np.int32, order="C"))

@@ -116,7 +116,7 @@ class LinearStep(Response):
             )
         if not self.w_min < 0 < self.w_max:
             raise ParameterError(
-                f"bounds {self.w_min} .. {self.w_max}: a linear step wants w_min < 0 < w_max"
+                f"w_min and w_max must lie below and above 0, got {self.w_min} and {self.w_max}"
             )
 
     def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
@@ -142,7 +142,9 @@ class SoftBounds(Response):
     def __post_init__(self) -> None:
         Response.__post_init__(self)
         if not self.w_min < 0 < self.w_max:
-            raise ParameterError(f"bounds {self.w_min} .. {self.w_max}: soft bounds want w_min < 0 < w_max")
+            raise ParameterError(
+                f"w_min and w_max must lie below and above 0, got {self.w_min} and {self.w_max}"
+            )
 
     def shape_rows(self, scales: Array, dtod: float, draw: Draw) -> Array:
         """Slopes -a_plus/tau_max and -a_minus/tau_min; 0 where a corrupt cell has both bounds at 0."""

@@ -35,6 +35,7 @@ from sptrack.devices.counts import mean_count_variance
 from sptrack.errors import ParameterError
 from sptrack.theory.drive import mean_size
 from sptrack.theory.moving import tracking_rate
+from sptrack.values import check_choice, check_number, check_whole
 
 MAX_DECAY = 0.2
 """Largest share of its distance from the symmetric point that a cell should go back between two reads."""
@@ -63,9 +64,10 @@ class NormalDrive:
     std: float
 
     def __post_init__(self) -> None:
-        fits = math.isfinite(self.mean) and math.isfinite(self.std) and self.std >= 0
-        if not fits or (self.mean == 0 and self.std == 0):
-            raise ParameterError(f"drive {self.mean} +- {self.std}: finite, std >= 0, not both 0 wanted")
+        check_number("mean", self.mean)
+        check_number("std", self.std, least=0)
+        if self.mean == 0 and self.std == 0:
+            raise ParameterError("std must be > 0 where mean is 0, got 0")
 
     @property
     def size(self) -> float:
@@ -116,10 +118,8 @@ class ObservedCell:
 
     def __post_init__(self) -> None:
         for name in ("dw_min", "level", "slope", "read_noise", "pulse", "relative"):
-            value = getattr(self, name)
-            least = name in ("dw_min", "level", "slope")
-            if not (math.isfinite(value) and (value > 0 or (value == 0 and not least))):
-                raise ParameterError(f"{name} = {value}: a finite number {'>' if least else '>='} 0 wanted")
+            low = {"above": 0} if name in ("dw_min", "level", "slope") else {"least": 0}
+            check_number(name, getattr(self, name), **low)
 
     def step_variance(self, drive: NormalDrive) -> float:
         """Variance V of what the pulses of a step add, dw_min squared."""
@@ -179,10 +179,11 @@ def observer_error(
     ParameterError
         A value outside its range.
     """
-    if form not in ("block", "scalar") or every < 1 or not 0 <= forgetting < 1:
-        raise ParameterError(f"form {form!r}, every {every}, forgetting {forgetting}: out of range")
+    check_choice("form", form, ("block", "scalar"))
+    check_whole("every", every, 1)
+    check_number("forgetting", forgetting, least=0, below=1)
     if not steps >= every or (math.isinf(steps) and forgetting == 0):
-        raise ParameterError(f"steps = {steps}: at least {every}, or forgetting above 0, wanted")
+        raise ParameterError(f"steps must be >= every = {every}, and finite without forgetting, got {steps}")
     total, squared, ends = _memory(every, forgetting, steps)
     asked = drive.size / cell.dw_min
     power = (drive.mean**2 + drive.std**2) / cell.dw_min**2
@@ -274,8 +275,11 @@ def tracking_forgetting(per_step: float, *, walk: float = 0.0, ramp: float = 0.0
     ParameterError
         A number out of range, or nothing that moves.
     """
-    if not (per_step > 0 and walk >= 0 and ramp >= 0 and walk + ramp > 0 and math.isfinite(per_step)):
-        raise ParameterError(f"per_step {per_step}, walk {walk}, ramp {ramp}: above 0 wanted")
+    check_number("per_step", per_step, above=0)
+    check_number("walk", walk, least=0)
+    check_number("ramp", ramp, least=0)
+    if walk + ramp == 0:
+        raise ParameterError("walk or ramp must be > 0, got 0 for both")
     h = float(tracking_rate(per_step, ramp, walk))
     return Tracking(h, math.sqrt(per_step * h / 2 + walk**2 / (2 * h) + (ramp / h) ** 2))
 
@@ -331,11 +335,9 @@ def recommend_observer(
     ParameterError
         A value outside its range.
     """
-    if steps < LEAST_STRETCHES or not (point_spread > 0 and slope_spread > 0):
-        raise ParameterError(
-            f"steps {steps}, point_spread {point_spread}, slope_spread {slope_spread}: at least "
-            f"{LEAST_STRETCHES} and above 0 wanted"
-        )
+    check_number("steps", steps, least=LEAST_STRETCHES)
+    check_number("point_spread", point_spread, above=0)
+    check_number("slope_spread", slope_spread, above=0)
     most = max(1, min(int(MAX_DECAY / (drive.size * cell.slope)), steps // LEAST_STRETCHES))
     every = _fewest(cell, drive, most)
     forgetting = 1 / steps

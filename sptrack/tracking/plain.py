@@ -160,7 +160,7 @@ class PlainTracker:
             raise ParameterError(f"W and P must have one shape, got {main.weights.shape} and {shape}")
         if reference is None and method.reference in GIVEN:
             raise ParameterError(
-                f"no reference given: {method.name} wants {method.reference} symmetric points"
+                f"reference must hold the {method.reference} symmetric points for {method.name}, got none"
             )
         self.method, self.gradient, self.main, self.fast = method, gradient, main, fast
         self.seed, self.step = as_seed(seed), 0

@@ -141,7 +141,7 @@ def test_pulses_that_are_known_leave_cycle_noise_alone():
     pulses = np.abs(drive).mean() / DW
     expected = SIGMA**2 * pulses / (SIGMA**2 * pulses + 1 / 6)
     assert 1 / 1.6 < ratio / expected < 1.6
-    with pytest.raises(ParameterError, match="pulses of shape"):
+    with pytest.raises(ParameterError, match="pulses must be whole numbers of shape"):
         observer(every=16, counts="known").process(drive, reads)
 
 
@@ -201,7 +201,7 @@ def test_priors_of_a_device(kind):
     [
         ({"form": "blok"}, "did you mean 'block'"),
         ({"form": "direction", "every": 2}, "every must .*got 2"),
-        ({"form": "predictor"}, "gains = None"),
+        ({"form": "predictor"}, "must have gains and forgetting > 0"),
         ({"forgetting": 1.0}, "forgetting"),
         ({"dw_min": 0.0}, "dw_min"),
         ({"every": 0}, "every"),

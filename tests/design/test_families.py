@@ -60,6 +60,8 @@ def test_what_is_left_is_what_the_running_filter_leaves(name, delay):
 
 def test_one_pole_leaves_what_its_closed_form_says():
     nodes, shares = shared_nodes(np.full(3, 0.97), np.full(3, 1 / 3))
-    for most in (1, 100):
-        left, _ = left_and_settling(EMA(eta=0.03), nodes, shares, most)
+    settled = next(n for n in range(1, 1000) if abs(transient(0.97, 0.03, n)) <= 0.05)
+    for most in (1, 100, settled - 1, settled, 4000):
+        left, steps = left_and_settling(EMA(eta=0.03), nodes, shares, most)
         np.testing.assert_allclose(left, [transient(0.97, 0.03, most)], rtol=1e-9)
+        assert steps == (settled if most >= settled else np.inf)

@@ -117,10 +117,10 @@ def test_responses_are_monotone_toward_their_bounds(name):
     [
         (lambda: SoftBounds(w_max=-1.0, w_min=1.0), "w_min < w_max"),
         (lambda: SoftBounds(w_max=float("nan")), "w_max = nan"),
-        (lambda: SoftBounds(w_min=0.0), "w_min < 0 < w_max"),
+        (lambda: SoftBounds(w_min=0.0), "w_min and w_max must lie below and above 0"),
         (lambda: LinearStep(gamma_up=-0.1), "gamma_up = -0.1"),
         (lambda: LinearStep(gamma_down=float("nan")), "gamma_down must be a finite number, got nan"),
-        (lambda: LinearStep(w_min=0.1), "w_min < 0 < w_max"),
+        (lambda: LinearStep(w_min=0.1), "w_min and w_max must lie below and above 0"),
         (lambda: ExpStep(gamma_up=0.0), "gamma_up must be > 0, got 0.0"),
         (lambda: ExpStep(A_up=float("inf")), "A_up must be a finite number, got inf"),
         (lambda: PowStep(gamma_down=-1.0), "gamma_down must be > 0, got -1.0"),

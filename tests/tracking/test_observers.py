@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from sptrack.blocks import ObserverSettings
-from sptrack.devices import PiecewiseStep, PowStep, preset, sample_cells
+from sptrack.blocks.observers import FORMS
+from sptrack.blocks.settings import LIMITS
+from sptrack.devices import PiecewiseStep, PowStep, SoftBounds, preset, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.tracking import (
     ProblemSettings,
@@ -117,15 +119,16 @@ def test_responses_that_are_not_lines(response, most):
     assert got[1] < most < known[1]
 
 
+@pytest.mark.parametrize("estimator", ["adaptive-observer", "scalar-observer"])
 @pytest.mark.parametrize("told", [0.0, 3.0])
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), (-0.8, 1.3)])
-def test_the_adaptive_observer_survives_what_it_is_told_wrong(told, bounds):
+def test_observers_survive_what_they_are_told_wrong(estimator, told, bounds):
     """Read noise told as 0 or 3 times the true one, bounds off by 30 %: rms of W within 1.5 of that told
     right."""
     true = replace(
         default_device(), response=replace(default_device().response, w_min=bounds[0], w_max=bounds[1])
     )
-    chosen, found = with_settings(method("o-rider"), estimator="adaptive-observer"), []
+    chosen, found = with_settings(method("o-rider"), estimator=estimator), []
     for device, noise in ((true, 0.02), (default_device(), 0.02 * told)):
         rows = []
         for seed in SEEDS:
@@ -136,6 +139,17 @@ def test_the_adaptive_observer_survives_what_it_is_told_wrong(told, bounds):
     assert found[1][0] < 1.5**2 * found[0][0]
     assert found[1][0] < 0.0012
     assert found[1][1] < 0.0001
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("bounds", [(-1.0, 1.0), (-0.2, 0.6)])
+def test_limits_are_half_ranges_from_the_middle(form, bounds):
+    device = replace(default_device(), response=SoftBounds(w_min=bounds[0], w_max=bounds[1]))
+    cells = sample_cells(device, (1, 3), seed=0)
+    middle, half = sum(bounds) / 2, (bounds[1] - bounds[0]) / 2
+    for limit, expected in ((0.0, LIMITS[form]), (1.3, 1.3)):
+        made = ObserverSettings(form=form, forgetting=1e-3, limit=limit).bind(cells).limits
+        assert (made.low, made.high) == pytest.approx((middle - expected * half, middle + expected * half))
 
 
 def test_beliefs_have_the_shape_of_p():

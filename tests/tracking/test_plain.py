@@ -179,7 +179,7 @@ def test_read_noise_has_its_std_and_cells_are_counted():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"reference": None}, "wants true"),
+        ({"reference": None}, "must hold the true symmetric points"),
         ({"read_noise": -1.0}, "read noise must .*got -1.0"),
         ({"main": "other"}, "must have one shape"),
     ],
