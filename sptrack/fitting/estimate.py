@@ -66,6 +66,8 @@ _FEWEST_FOR_SLOW = 40
 _PLAIN_ROOT = 1.96
 _LEAST_ROOT = 0.5
 _STREAM = 1
+_START_REACH = 3.0
+"""Farthest start of a run from the origin, in the larger of the visited range and the farthest reading."""
 _BOUNDS = ("tau", "w_m")
 _LONG = 2.0
 """Width of an interval of a bound, in its distance, from which the likelihood is not followed to the ends."""
@@ -315,7 +317,8 @@ def pose(law: Law, program: Program, readings: Floats) -> tuple[Problem, Floats]
     shifted = middle + 0.0
     coefficients = np.tile(shifted.ravel(), (len(values), 1)).reshape(-1, 2, law.coefficients)
     coefficients[:, :, 0] += np.log(rates) - np.log(np.median(rates, axis=0))
-    head = np.array([np.full(runs, -3.0 * span), np.full(runs, 3.0 * span)])
+    reach = _START_REACH * max(span, float(np.nanmax(np.abs(values))))
+    head = np.array([np.full(runs, -reach), np.full(runs, reach)])
     noise = np.log(scatter) + np.array([[-_NOISE_DEPTH], [4.0]])
     fixed = np.tile(begin[:1, runs + SLOW : runs + SLOW + 2], (2, 1))
     wander = CYCLE_LIMITS[:, None] + np.log(rates).mean()
