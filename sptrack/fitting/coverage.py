@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from sptrack.errors import ParameterError
 from sptrack.fitting._filter import Program
 from sptrack.fitting.estimate import estimate
 from sptrack.fitting.laws import Floats, Law
 from sptrack.intervals import wilson_interval
-from sptrack.values import as_seed
+from sptrack.values import as_seed, check_choice, check_whole
 
 __all__ = ["Coverage", "Setting", "coverage", "simulated_readings"]
 
@@ -133,9 +132,9 @@ def coverage(
     ParameterError
         Fewer than 1 repeat, or an unknown name.
     """
-    unknown = set(names) - set(setting.truth)
-    if repeats < 1 or unknown:
-        raise ParameterError(f"repeats = {repeats}, names {sorted(unknown)}: >= 1 and known names wanted")
+    check_whole("repeats", repeats, 1)
+    for name in names:
+        check_choice("name", name, setting.truth)
     readings = simulated_readings(setting, repeats, seed)
     sign = np.r_[np.ones(setting.readings, np.int64), -np.ones(setting.readings, np.int64)]
     program = Program(sign, (sign < 0).astype(np.int64))

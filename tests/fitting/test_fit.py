@@ -220,7 +220,7 @@ def test_coverage_smoke():
     for name, one in found.items():
         assert one.covered >= 50 / 60, name
         assert one.covered_ci[0] < one.covered < one.covered_ci[1] or one.covered == 1.0
-    with pytest.raises(ParameterError, match="known names"):
+    with pytest.raises(ParameterError, match="unknown name .gain.|name must"):
         coverage(BALANCED, ("gain",), repeats=2)
 
 
