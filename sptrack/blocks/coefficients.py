@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike
-from scipy.signal import tf2sos
 
 from sptrack.blocks.block import Array, Block, LinearBlock, Response, ZeroPoleGain, delay, frozen
 from sptrack.errors import ParameterError
@@ -96,6 +95,8 @@ class SOS(_Design):
         above = np.trim_zeros(above, "f")
         size = max(above.size, below.size)
         above, below = (np.append(one, np.zeros(size - one.size)) for one in (above, below))
+        from scipy.signal import tf2sos
+
         sections = tf2sos(above, below)
         late = [[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]] * (delays // 2) + [[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]] * (
             delays % 2

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
 from sptrack.blocks.averages import EMA
 from sptrack.blocks.block import Array, Block, LinearBlock, Response, ZeroPoleGain
@@ -141,6 +140,8 @@ def _natural(bandwidth: float, damping: float) -> float:
         raise ParameterError(
             f"bandwidth must be at most {reached.max():.3g} with damping {damping:g}, got {bandwidth:g}"
         )
+    from scipy.optimize import brentq
+
     low, high = grid[max(above[0] - 1, 0)], grid[above[0]]
     if low == high:
         low /= 64
