@@ -14,7 +14,8 @@ without the chopper. Points are medians over the problems, for a run may not get
 One sees: pulses grow as 1/dw for all of them, because W alone needs some 0.4/dw to get to its optimum
 (dotted), so a finer device does not favour the trackers. E-RIDER is the cheapest to a loose target and pays
 most for a tight one, where some of its runs do not get there at all; O-RIDER is the cheapest to tight targets
-at every granularity; calibrating first misses them on the coarsest device. RIDER never gets there.
+at every granularity; calibrating first misses them on the coarsest device. RIDER never gets there. O-RIDER's
+observer was the regression in the stored data, its default when they were made.
 """  # noqa: D400
 
 from collections.abc import Sequence
