@@ -27,6 +27,7 @@ def one():
     return {family: fit_responses(measured([0]), family) for family in FAMILIES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_tells_the_same_granularity_and_states(one, family):
     """dw_min is the mean step at w = 0, 0.045; states are 2/0.045, to 15 % (for what is not visited)."""
@@ -50,8 +51,8 @@ def test_the_device_draws_the_mean_point_that_the_fit_says():
     assert device.fit.symmetric_point == said.mean.value
 
 
-def test_device_holds_scale_noise_uncertainty_and_origin(one, tmp_path):
-    device = to_device(one["soft-bounds"])
+def test_device_holds_scale_noise_uncertainty_and_origin(tmp_path):
+    device = to_device(fit_responses(measured([0]), "soft-bounds"))
     assert device.read_noise == pytest.approx(0.01, rel=0.2)
     assert (device.scale.low, device.scale.high, device.scale.unit) == (10.0, 90.0, "uS")
     assert device.scale.reading(device.fit.symmetric_point) == pytest.approx(50 + 40 / 9, abs=1.5)

@@ -66,6 +66,7 @@ def near(estimate, truth):
 # --- the state-space likelihood against independent truth
 
 
+@pytest.mark.slow
 def test_likelihood_equals_the_joint_normal_density():
     """Linear law without cycle noise: mean and covariance of the readings in closed form, no filter."""
     n, read, slow, memory = 12, 0.05, 0.08, 4.0
@@ -341,6 +342,7 @@ def test_refuses_an_unknown_family():
         fit_pulse_response(response(BALANCED, 1), "piecewize")
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_measured_file(data_folder):
     """Gong et al. 2022: lag-1 correlation -0.44 of the differences: reading noise 0.11, steps of 0.002.

@@ -276,6 +276,7 @@ def counted(process):
     return tuple(map(int, text.split()))
 
 
+@pytest.mark.slow
 def test_clones_and_processes_share_a_cache(tmp_path):
     trees, cache = [tmp_path / "here", tmp_path / "there"], tmp_path / "cache"
     for age, tree in enumerate(trees):

@@ -203,6 +203,7 @@ def test_a_process_that_was_killed_leaves_a_trial_to_be_repeated(unbroken, tmp_p
     assert plain(found.trials) == plain(unbroken.trials)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_study(tmp_path):
     """Together they make the trials that one makes alone, none twice, none too many."""
     path = tmp_path / "shared"
