@@ -140,6 +140,7 @@ def plot(data: xr.Dataset) -> Figure:
             ends.append((float(one["accuracy"][-1]), name, look.colour))
         title = f"reference error {float(data['mean'][i]):g} ± {float(data['std'][j]):g} weight units"
         label(ax, title, "epoch", "test accuracy (%)")
+        ax.tick_params(labelbottom=True)
         label_ends(ax, ends)
     for ax in panels.flat[len(places) :]:
         ax.set_axis_off()
