@@ -16,6 +16,9 @@ behind wherever bounds are wrong, and on the power law even if told the truth; t
 behind on linear cells and power laws, always on exp-step cells, on piecewise ones where bounds scatter or no
 read noise is told.
 
+The limit of two half ranges was found on three of the 20 problems; on the other 17 the same one case of 60 is
+lost, and the largest cost is 1.26 times.
+
 A known slope can be wrong by 30 %, since P comes to lie at its symmetric point as W converges: an error of
 the slope moves the estimate by its share of what P is away from there. With a mean gradient that stays, it
 would not be so; there a regression is the choice. Of bounds the default knows next to nothing: its estimates
