@@ -121,10 +121,6 @@ class CorrectedEMA(Block):
         """Row of the memory that holds the output."""
         return 0
 
-    def initial_memory(self, initial: Array) -> Array:
-        """The output so far, of no weight."""
-        return np.stack([initial, np.zeros_like(initial)])
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastSample(LinearBlock):
@@ -143,10 +139,6 @@ class LastSample(LinearBlock):
     def output_row(self) -> int:
         """Row of the memory that holds the output."""
         return 0
-
-    def initial_memory(self, initial: Array) -> Array:
-        """The output so far."""
-        return np.array(initial)[None]
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain 1, of the shape of ``omega``."""
@@ -212,10 +204,6 @@ class SteadyKalman(LinearBlock):
     def output_row(self) -> int:
         """Row of the memory that holds the output."""
         return 0
-
-    def initial_memory(self, initial: Array) -> Array:
-        """The output so far."""
-        return np.array(initial)[None]
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain of the equal EMA."""

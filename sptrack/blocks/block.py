@@ -159,8 +159,14 @@ class Block(ABC):
         return -1
 
     def initial_memory(self, initial: Array) -> Array:
-        """Memory [slots, *shape] of a block whose output has long been ``initial`` [*shape]."""
-        return np.zeros((slots(self.stages(initial.shape)), *initial.shape))
+        """Memory [slots, *shape] of a block whose output has long been ``initial`` [*shape].
+
+        Zeros, with the output in `output_row` if the block has one.
+        """
+        memory = np.zeros((slots(self.stages(initial.shape)), *initial.shape))
+        if self.output_row >= 0:
+            memory[self.output_row] = initial
+        return memory
 
     def init(self, shape: Shape = (), initial: ArrayLike = 0.0) -> State:
         """State before the first sample.

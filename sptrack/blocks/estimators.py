@@ -35,10 +35,6 @@ class Fixed(Block):
         """Row of the memory that holds the output."""
         return 0
 
-    def initial_memory(self, initial: Array) -> Array:
-        """The output so far."""
-        return np.array(initial)[None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodMean(Block):

@@ -42,8 +42,8 @@ def rated_reference(name: str, eta: float, **settings: Any) -> Block | ObserverS
     ----------
     name : str
         "ema", "corrected-ema" (forgets its start), "boxcar" (over 2/eta - 1 reads, the same mean delay),
-        "last", "period-mean" (an EMA taken over at flips), or an observer: "observer", "direction-observer",
-        "scalar-observer", "predictor-observer".
+        "last", "period-mean" (an EMA taken over at flips), or an observer: "observer" (a regression),
+        "adaptive-observer", "direction-observer", "scalar-observer", "predictor-observer".
     eta : float
         Rate of the filter, per read; of an observer the fraction that it forgets, per step.
     **settings
