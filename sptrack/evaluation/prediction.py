@@ -120,7 +120,7 @@ def gradient_at_rest(problem: Problem) -> GradientStatistics:
     """Mean and std of the gradient of each cell where W is at rest: noise alone, or what was recorded."""
     if problem.recording is None:
         return GradientStatistics(std=problem.gradient_noise)
-    mean, std = (one.reshape(problem.fast.shape) for one in problem.recording.over(problem.fast.size))
+    mean, std = (one.reshape(problem.p_cells.shape) for one in problem.recording.over(problem.p_cells.size))
     return GradientStatistics(mean=mean, std=std)
 
 
@@ -134,7 +134,7 @@ class ObserverPrediction:
         Steps between reads of a cell.
     rms : float
         rms error of the symmetric point, prior included, weight units.
-    share : float
+    prior_fraction : float
         Part of the information on the symmetric point that is the prior's.
     error : ObserverError or None
         Error from pulses and reads alone; None without drive: the prior is all there is.
@@ -144,7 +144,7 @@ class ObserverPrediction:
 
     every: int
     rms: float
-    share: float
+    prior_fraction: float
     error: ObserverError | None = None
     advised: int | None = None
 
@@ -160,9 +160,9 @@ def predict_observer(problem: Problem, method: Method, steps: int) -> ObserverPr
     ParameterError
         A method without an observer; a device without symmetric points.
     """
-    every = steps_between(method, problem.fast.shape[1])
-    known = observer_of(method, problem.fast, problem.read_noise)
-    line, errors = response_line(problem.fast), known.errors
+    every = steps_between(method, problem.p_cells.shape[1])
+    known = observer_of(method, problem.p_cells, problem.read_noise)
+    line, errors = response_line(problem.p_cells), known.errors
     cell = ObservedCell(
         dw_min=known.dw_min,
         level=float(np.mean(line.f0 - line.f1 * line.g0 / line.g1)),
@@ -176,16 +176,20 @@ def predict_observer(problem: Problem, method: Method, steps: int) -> ObserverPr
     mean, std = (method.alpha * float(np.asarray(one).mean()) for one in (rest.mean, rest.std))
     information = known.prior.point_information
     if (mean == 0 and std == 0) or steps < 2 * every:
-        return ObserverPrediction(every=every, rms=information**-0.5, share=1.0)
+        return ObserverPrediction(every=every, rms=information**-0.5, prior_fraction=1.0)
     drive, form = (
         NormalDrive(mean=mean, std=std),
         "block" if known.form in ("block", "direction") else "scalar",
     )
     error = observer_error(cell, drive, every=every, forgetting=method.eta, steps=float(steps), form=form)
-    share = error.rms**2 / (error.rms**2 + 1 / information)
+    prior_fraction = error.rms**2 / (error.rms**2 + 1 / information)
     advice = recommend_observer(cell, drive, steps=max(steps, LEAST_STRETCHES))
     return ObserverPrediction(
-        every=every, rms=error.rms * float(np.sqrt(1 - share)), share=share, error=error, advised=advice.every
+        every=every,
+        rms=error.rms * float(np.sqrt(1 - prior_fraction)),
+        prior_fraction=prior_fraction,
+        error=error,
+        advised=advice.every,
     )
 
 
@@ -213,7 +217,7 @@ def predict_reference(problem: Problem, method: Method, *, steps: int = 20000) -
         return ReferencePrediction(mse=None, reason="no reference: gradient pulses go straight onto W")
     if not method.moving:
         return ReferencePrediction(mse=None, reason=f"the reference is fixed ({method.reference})")
-    if not np.isfinite(problem.fast.symmetric_point).any():
+    if not np.isfinite(problem.p_cells.symmetric_point).any():
         return ReferencePrediction(mse=None, reason="no cell has a symmetric point inside its bounds")
     try:
         if method.observer is not None:
@@ -231,8 +235,8 @@ def _predict_filter(problem: Problem, method: Method) -> ReferencePrediction:
             mse=None,
             reason="no chopper: an ideal W would keep W - (beta/eta) Q, Q need not reach the symmetric point",
         )
-    every = steps_between(method, problem.fast.shape[1])
-    loop = linearise(problem.fast, alpha=method.alpha, gradient=gradient_at_rest(problem))
+    every = steps_between(method, problem.p_cells.shape[1])
+    loop = linearise(problem.p_cells, alpha=method.alpha, gradient=gradient_at_rest(problem))
     found = loop.predict(
         known_filter(low_pass),
         None if problem.recording is None else chopper_of_reads(method, every),
