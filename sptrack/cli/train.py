@@ -131,7 +131,8 @@ def train(
     Parameters
     ----------
     method
-        Method: sgd, tt-v1, tt-v2, c-ttv2, agad, residual, two-stage, e-rider (the default), e-rider-paper.
+        Method: sgd, tt-v1, tt-v2, c-ttv2, agad, residual, two-stage, e-rider (the default), e-rider-paper,
+        o-rider.
     compare
         Methods to compare.
     net

@@ -68,22 +68,26 @@ def _copy_in(cell: Any, weight: Any, at: Any, n: Any, own: Any, w: Any) -> None:
 
 
 @disjoint_tile
-def _copy_out(weight: Any, pulsed: Any, at: Any, n: Any, w: Any) -> None:
+def _copy_out(weight: Any, pulsed: Any, net: Any, at: Any, sign: Any, n: Any, w: Any) -> None:
     for i in range(np.uint64(n)):
         weight[at[i]] = w[i]
         pulsed[at[i]] += np.int32(1)
+    if len(net) == 0:
+        return
+    for i in range(np.uint64(n)):
+        net[at[i]] += np.int32(sign[i])
 
 
 @inline
 def _pulse_tile(law: Any, noise: Any, draws: Any, arrays: Any, n: Any, s: Any) -> None:
     """One pulse on each of the ``n`` cells ``s.at`` in the direction ``s.sign``."""
-    weight, pulsed = arrays
+    weight, pulsed, net = arrays
     key, block, event = draws
     _copy_in(law.cell, weight, s.at, n, s.cell, s.w)
     if noise.active:
         consecutive_normals(s.z, s.words, s.number, n, key, block, event, np.uint32(2))
     signed_tile(law, noise, s.cell, s.w, s.z, (s.sign, np.int8(0)), n, s.step)
-    _copy_out(weight, pulsed, s.at, n, s.w)
+    _copy_out(weight, pulsed, net, s.at, s.sign, n, s.w)
 
 
 @inline
@@ -144,7 +148,8 @@ def update_batch(
 ) -> None:
     """Rank-1 updates w <- w - lr d x^T of each sample in turn.
 
-    ``arrays`` = (weights [cells], pulses [cells] (int32, counted up)); ``batch`` = (x [n, C], d [n, R]);
+    ``arrays`` = (weights [cells], pulses, up minus down pulses (both [cells], int32, counted on; the last may
+    be empty: not counted)); ``batch`` = (x [n, C], d [n, R]);
     ``place`` = (key, event): sample k has the event number ``event`` + k.
     """
     key, event = place

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from sptrack.blocks import Block
 from sptrack.blocks.spec import chopper_from, reference_from
 from sptrack.devices.config import described_scalar, device_from_mapping, device_named
 from sptrack.errors import ParameterError, nearest
@@ -110,8 +109,6 @@ def train_settings(mapping: Mapping[str, Any], where: str) -> TrainSettings:
         settings = _with_tile(settings, mapping["tile"], where)
     if "filter" in mapping:
         found = reference_from(mapping["filter"], "filter")
-        if not isinstance(found, Block):
-            raise ParameterError("filter of a net must be a filter or estimator, got an observer")
         settings = replace(settings, reference=found)
     if "chopper" in mapping:
         settings = replace(settings, chopper=chopper_from(mapping["chopper"], "chopper"))

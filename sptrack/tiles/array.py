@@ -34,6 +34,8 @@ class TileArray:
         Name of the array and phase of its pulses in the ledger.
     ledger : Ledger or None
         Ledger to share with other arrays.
+    signed : bool
+        Count up minus down pulses too.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class TileArray:
         name: str = "W",
         phase: str = "gradient",
         ledger: Ledger | None = None,
+        signed: bool = False,
     ) -> None:
         if cells.device.one_sided or cells.drift is not None:
             raise ParameterError(
@@ -69,6 +72,7 @@ class TileArray:
         self._weight = np.empty(cells.size, np.float32)
         self._pulsed, self._seen = np.zeros(cells.size, np.int32), np.zeros(cells.size, np.int32)
         self._counted = np.zeros(cells.size, np.int32)
+        self._net = np.zeros(cells.size if signed else 0, np.int32)
         self._shown = np.empty(cells.size, np.float32)
         self._event = 0
         self._stale = True
@@ -90,6 +94,11 @@ class TileArray:
         self._show(k, self.cells.size, self.shape[1])
         self.ledger.add_reads("transfer", self.name, self.shape[0])
         return self._shown[k :: self.shape[1]].copy()
+
+    def directions(self, k: int) -> tuple[Array, Array]:
+        """Up and down pulses of the cells of column ``k`` so far, [R] each; only of a ``signed`` array."""
+        every, net = (one[k :: self.shape[1]] for one in (self._pulsed, self._net))
+        return (every + net) // 2, (every - net) // 2
 
     def set_weights(self, weights: ArrayLike) -> None:
         """Set the visible weights without pulses, limited to the bounds; all write noise is drawn anew."""
@@ -124,7 +133,7 @@ class TileArray:
         batch = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(d, np.float32)
         event = self._next(len(batch[0]))
         self._stale = True
-        arrays = self._weight, self._pulsed
+        arrays = self._weight, self._pulsed, self._net
         update_batch(
             self._law, self._noise, (self._key, event), arrays, batch, float(lr), rule, self._scratch
         )
@@ -137,7 +146,7 @@ class TileArray:
         sent = (rows * self.shape[1] + k).astype(np.uint32), numbers[rows].astype(np.int64)
         event = np.uint32(self._next(1))
         self._stale = True
-        arrays = self._weight, self._pulsed
+        arrays = self._weight, self._pulsed, self._net
         pulse_cells(self._law, self._noise, self._key, event, arrays, sent, self._scratch)
 
     def count(self) -> None:
@@ -158,6 +167,7 @@ class TileArray:
             "pulsed": self._pulsed.copy(),
             "seen": self._seen.copy(),
             "counted": self._counted.copy(),
+            "net": self._net.copy(),
             "event": np.array([self._event, self._stale]),
         }
 

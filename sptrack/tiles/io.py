@@ -6,6 +6,7 @@ bins of the output converter and limited; the result is multiplied by what was d
 beyond the bound, the vector is sent again at half the size (forward only).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -69,6 +70,11 @@ class AnalogIO:
             raise ParameterError(f"output_noise must be finite and >= 0, got {self.output_noise}")
         if self.noise_management and self.input_bound != 1:
             raise ParameterError(f"input_bound must be 1 with noise_management, got {self.input_bound}")
+
+    @property
+    def read_noise(self) -> float:
+        """Std of a converted output: its noise, and bins of the converter as uniform errors, analog units."""
+        return math.hypot(self.output_noise, float(_bin(self.output_resolution, self.output_bound)) / 12**0.5)
 
     @property
     def dac(self) -> Converter:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from sptrack.blocks import Block, Chopper, PeriodicChopper, PeriodMean
+from sptrack.blocks import Block, Chopper, ObserverSettings, PeriodicChopper, PeriodMean
 from sptrack.blocks.choppers import SignSource
 from sptrack.crossbar import PulseScheme
 from sptrack.errors import ParameterError, nearest
@@ -18,6 +18,9 @@ TRAINS = PulseScheme(train_length=5)
 """Trains of a gradient: at most five slots, with update and length management."""
 READS = AnalogIO(noise_management=False, bound_management=False)
 """Converter of the reads of a column: that of the forward pass, neither noise nor bound management."""
+
+OBSERVER_FORMS = ("adaptive", "block", "scalar")
+"""Forms of observers that a tile can tell of all pulses between two reads at once."""
 
 Residual = Literal["none", "stored", "array"]
 
@@ -38,8 +41,10 @@ class TileSettings:
         Reads of P, one column every ``every`` mini-batches, and the rate of the transfer to W.
     buffer : Buffer or None
         Digital buffer between P and W; None: W is pulsed by trains.
-    reference : Block, "zero", "calibrated" or "true"
-        What is subtracted from reads: the output of a block fed with the reads of each column; zero; the
+    reference : Block, ObserverSettings, "zero", "calibrated" or "true"
+        What is subtracted from reads: the output of a block fed with the reads of each column; the estimate
+        of an observer, which is told the pulses that each cell was sent and forgets per read of its column
+        (adaptive, block or scalar); zero; the
         estimate of zero-shifting with ``calibration`` pulses before training, after which P starts at 0; the
         true symmetric points.
     calibration : int
@@ -69,7 +74,7 @@ class TileSettings:
     fast: FastUpdate = field(default_factory=lambda: FastUpdate(scheme=TRAINS, scaled=False))
     transfer: SliceTransfer = field(default_factory=SliceTransfer)
     buffer: Buffer | None = None
-    reference: Block | str = "zero"
+    reference: Block | ObserverSettings | str = "zero"
     calibration: int = 0
     chopper: SignSource | None = None
     hold: int = 0
@@ -85,7 +90,12 @@ class TileSettings:
             raise ParameterError(f"residual must be none, stored or array, got {self.residual!r}")
         if isinstance(self.reference, str) and self.reference not in ("zero", "calibrated", "true"):
             raise ParameterError(
-                f"reference must be a block, zero, calibrated or true, got {self.reference!r}"
+                f"reference must be a block, an observer, zero, calibrated or true, got {self.reference!r}"
+            )
+        if isinstance(self.reference, ObserverSettings) and self.reference.form not in OBSERVER_FORMS:
+            raise ParameterError(
+                "form of an observer on a tile, which is told of a stretch at a time, must be "
+                f"adaptive, block or scalar, got {self.reference.form}"
             )
         if not self.transfer.columns:
             raise ParameterError("transfer.columns must be True on a tile: columns of P are read")
@@ -168,6 +178,7 @@ def _published() -> dict[str, TileSettings]:
         chopper=Chopper(p=0.05, scope="column", clock="read"),
         reference=PeriodMean(eta=0.25),
     )
+    transfers["o-rider"] = replace(residual, name="o-rider", reference=ObserverSettings(form="scalar"))
     return transfers
 
 

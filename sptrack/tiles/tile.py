@@ -7,17 +7,20 @@ of the column may flip for its next turn.
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks import Block
+from sptrack.blocks import Block, ObserverSettings
 from sptrack.blocks.block import frozen
 from sptrack.crossbar import Crossbar, Ledger
 from sptrack.devices import Device, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.kernels.chains import run_chain, scratch_of
+from sptrack.kernels.observer_rows import POINT
+from sptrack.kernels.observers import observe_cells, tell_cells
 from sptrack.kernels.stages import pack
 from sptrack.tiles.array import TileArray
 from sptrack.tiles.io import Port
@@ -81,7 +84,10 @@ class Tile:
         )
         self.p_array = None
         if not settings.single:
-            self.p_array = TileArray(cells["P"], seed=seed, name=f"{name}/P", ledger=self.ledger)
+            observed = isinstance(settings.reference, ObserverSettings)
+            self.p_array = TileArray(
+                cells["P"], seed=seed, name=f"{name}/P", ledger=self.ledger, signed=observed
+            )
         ios = (settings.forward, settings.backward, settings.forward, settings.backward, settings.reads)
         self._ports = {
             key: Port(io, seed=seed, stream=f"{name}/{key}") for key, io in zip(_PORTS, ios, strict=True)
@@ -100,6 +106,8 @@ class Tile:
         self._chopper = None if chopper is None else chopper.seeded(seed)
         self._memory: Array | None = None
         self._filter: tuple[Any, Any] | None = None
+        self._observer: Any = None
+        self._told = np.zeros((2, columns, rows), np.int32)
         self._reference = self._start_reference(seed)
 
     def _start_reference(self, seed: int) -> Array:
@@ -114,6 +122,12 @@ class Tile:
                 raise ParameterError(f"reference must be a filter or an estimator, got {reference}")
             self._memory = np.array([reference.init(rows).memory] * columns)
             self._filter = pack(stages), scratch_of(self._memory.shape[1])
+        elif isinstance(reference, ObserverSettings):
+            known = replace(reference, sent=True)
+            observer = known.bind(p_array.cells, read_noise=self.settings.reads.read_noise)
+            self._observer = observer.record()
+            self._memory = np.array([observer.init(rows).memory] * columns)
+            return self._memory[:, POINT].copy()
         elif reference == "true":
             target = p_array.cells.target
             if not np.isfinite(target).all():
@@ -216,7 +230,9 @@ class Tile:
         if self._chopper is not None:
             sign = float(self._sign_block(number)[0, k])
             flipped = number > 0 and float(self._sign_block(number - 1)[0, k]) != sign
-        if self._memory is not None:
+        if self._observer is not None:
+            self._observe(k, read)
+        elif self._memory is not None:
             self._follow(k, read, number, flipped)
         beyond = sign * (read - self._reference[k])
         self.reads[k] += 1
@@ -236,6 +252,17 @@ class Tile:
         flips, y = np.array([[flipped]], np.int8), self._reference[k : k + 1]
         if not run_chain(packed, self._memory[k], number, frozen(read[None]), flips, y, scratch):
             raise ParameterError(f"read of column {k} of {self.name} is not finite")
+
+    def _observe(self, k: int, read: Array) -> None:
+        """Tell the observer of column ``k`` of the pulses since its last read, then of this read."""
+        assert self.p_array is not None
+        assert self._memory is not None
+        for sign, every, told in zip((1, -1), self.p_array.directions(k), self._told, strict=True):
+            sent = np.ascontiguousarray(sign * (every - told[k]), np.int32)
+            told[k] = every
+            tell_cells(self._observer, self._memory[k], sent * float(self.p_array.cells.dw_min), sent)
+        observe_cells(self._observer, self._memory[k], read)
+        self._reference[k] = self._memory[k, POINT]
 
     def _send_trains(self, k: int, change: Array, gain: float) -> None:
         """Pulse column ``k`` of W by trains for ``gain`` times ``change`` [R]."""
@@ -294,6 +321,8 @@ class Tile:
         }
         if self._memory is not None:
             out["memory"] = self._memory.copy()
+        if self._observer is not None:
+            out["told"] = self._told.copy()
         for key, array in (("W", self.w_array), ("P", self.p_array)):
             if array is not None:
                 out |= {f"{key}.{name}": value for name, value in array.state().items()}
@@ -322,6 +351,8 @@ class Tile:
         self.reads, self._reference = np.array(state["reads"]), np.array(state["reference"])
         if self._memory is not None:
             self._memory = np.array(state["memory"])
+        if self._observer is not None:
+            self._told = np.array(state["told"])
         for key, array in (("W", self.w_array), ("P", self.p_array)):
             if array is not None:
                 array.restore(

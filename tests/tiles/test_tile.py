@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sptrack.blocks import EMA, PeriodicChopper, PeriodMean
+from sptrack.blocks import EMA, ObserverSettings, PeriodicChopper, PeriodMean
 from sptrack.crossbar import Crossbar, PulseScheme
 from sptrack.crossbar.outer import plan_trains
 from sptrack.devices import (
@@ -289,6 +289,10 @@ def test_parts_are_nearly_equal():
     [
         ({"residual": "half"}, "residual must be"),
         ({"reference": "nothing"}, "reference must be"),
+        (
+            {"reference": ObserverSettings(form="direction")},
+            "must be adaptive, block or scalar, got direction",
+        ),
         ({"reference": "calibrated"}, "calibration must be > 0"),
         ({"hold": -1}, "must be >= 0"),
         ({"nothing": 1}, "unknown setting 'nothing'"),
@@ -302,3 +306,61 @@ def test_refusals(changes, text):
 def test_unknown_algorithm():
     with pytest.raises(ParameterError, match="did you mean 'agad'"):
         algorithm("agat")
+
+
+def test_a_signed_array_knows_the_pulses_of_either_direction():
+    """Steps of one size, far from the bounds: the weight has moved by up minus down pulses."""
+    cells = sample_cells(PLAIN, (5, 7), seed=1)
+    array, plain = TileArray(cells, seed=3, signed=True), TileArray(cells, seed=3)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        x, d = (rng.standard_normal((6, n)).astype(np.float32) for n in (7, 5))
+        for one in (array, plain):
+            one.update(x, d, 0.05, TRAINS)
+            one.pulse_column(2, np.array([3, 0, -2, 1, -1]))
+    np.testing.assert_array_equal(array.weights, plain.weights)
+    up, down = (np.stack(one, axis=1) for one in zip(*map(array.directions, range(7)), strict=True))
+    np.testing.assert_array_equal(up + down, array.state()["pulsed"].reshape(5, 7))
+    np.testing.assert_allclose(STEP * (up - down), array.weights, rtol=1e-6)
+    assert up.min() > 0
+    assert down.min() > 0
+
+
+@pytest.mark.parametrize("form", ["scalar", "block", "adaptive"])
+def test_an_observer_follows_the_pulses_and_reads_of_its_column(form):
+    """Beside the observer as a block: told of up, then of down pulses, and of the read, per turn of a column."""
+    settings = ObserverSettings(form=form, forgetting=0.05)
+    tile = Tile(algorithm("o-rider", reference=settings, reads=IDEAL_IO), SKEWED, (4, 3), seed=1)
+    assert tile.p_array is not None
+    bound = replace(settings, sent=True).bind(tile.p_array.cells)
+    told = replace(bound, every=2, forgetting=1.0 - (1.0 - bound.forgetting) ** 0.5)
+    states, before = [told.init(4) for _ in range(3)], np.zeros((3, 2, 4), np.int64)
+    rng = np.random.default_rng(2)
+    for turn in range(30):
+        k = turn % 3
+        x, d = (rng.standard_normal((5, n)).astype(np.float32) for n in (3, 4))
+        tile.update(x, d, 0.05)
+        counts = np.array(tile.p_array.directions(k))
+        sent = (counts - before[k]) * np.array([[1], [-1]])
+        before[k] = counts
+        read = tile.p_array.weights[:, k].astype(np.float64)
+        seen, states[k] = told.process(sent * 0.01, read[None], states[k], sent)
+        np.testing.assert_allclose(tile.reference[:, k], seen.point[0], rtol=1e-9, atol=1e-12)
+    assert np.ptp(tile.reference) > 0
+
+
+def test_the_observer_of_a_tile_finds_symmetric_points():
+    """Fine cells with reads that are due after few pulses: rms error below a third of the spread of points."""
+    spread = Spread(asymmetry=OneSidedAsymmetry(std=0.2))
+    device = replace(SKEWED, spread=spread)
+    errors = {}
+    for name in ("o-rider", "e-rider"):
+        tile = Tile(algorithm(name, reads=IDEAL_IO), device, (16, 4), seed=1)
+        assert tile.p_array is not None
+        rng = np.random.default_rng(3)
+        for _ in range(400):
+            x, d = (rng.standard_normal((5, n)).astype(np.float32) for n in (4, 16))
+            tile.update(x, d, 0.05)
+        points = tile.p_array.cells.target
+        errors[name] = np.sqrt(np.mean((tile.reference - points) ** 2)) / np.std(points)
+    assert errors["o-rider"] < min(1 / 3, errors["e-rider"])
