@@ -328,7 +328,7 @@ def test_a_signed_array_knows_the_pulses_of_either_direction():
 
 @pytest.mark.parametrize("form", ["scalar", "block", "adaptive"])
 def test_an_observer_follows_the_pulses_and_reads_of_its_column(form):
-    """Beside the observer as a block: told of up, then of down pulses, and of the read, per turn of a column."""
+    """Beside the observer as a block: told of up pulses, of down pulses and of the read, per turn of a column."""
     settings = ObserverSettings(form=form, forgetting=0.05)
     tile = Tile(algorithm("o-rider", reference=settings, reads=IDEAL_IO), SKEWED, (4, 3), seed=1)
     assert tile.p_array is not None
@@ -350,7 +350,7 @@ def test_an_observer_follows_the_pulses_and_reads_of_its_column(form):
 
 
 def test_the_observer_of_a_tile_finds_symmetric_points():
-    """Fine cells with reads that are due after few pulses: rms error below a third of the spread of points."""
+    """Fine cells that are read after few pulses: rms error below a third of the spread of points."""
     spread = Spread(asymmetry=OneSidedAsymmetry(std=0.2))
     device = replace(SKEWED, spread=spread)
     errors = {}
