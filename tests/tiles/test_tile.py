@@ -328,7 +328,7 @@ def test_a_signed_array_knows_the_pulses_of_either_direction():
 
 @pytest.mark.parametrize("form", ["scalar", "block", "adaptive"])
 def test_an_observer_follows_the_pulses_and_reads_of_its_column(form):
-    """Beside the observer as a block: told of up pulses, of down pulses and of the read, per turn of a column."""
+    """Beside the observer as a block: told of up pulses, of down pulses and of the read of each turn."""
     settings = ObserverSettings(form=form, forgetting=0.05)
     tile = Tile(algorithm("o-rider", reference=settings, reads=IDEAL_IO), SKEWED, (4, 3), seed=1)
     assert tile.p_array is not None
