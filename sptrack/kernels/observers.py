@@ -46,6 +46,8 @@ Array = NDArray[Any]
 LEVER, SQUARED, NOISY, INFORMATION = OWN, OWN + 1, OWN + 2, OWN + 3
 """Further rows of a regression: weight of the last change, variance of the sum of all, information taken off;
 then the information itself."""
+SQUARES = INFORMATION + 1
+"""Row of a scalar observer: sum of the squares of the increments, weight units squared."""
 
 
 class Limits(NamedTuple):
@@ -327,19 +329,40 @@ def _solve_direction(observer: Any, memory: Any, i: Any) -> None:
 
 @inline
 def _observe_scalar(observer: Any, memory: Any, i: Any, read: Any) -> None:
-    """The symmetric point alone: y = N f0 - A g1 (x - symmetric point), one unknown, one information.
+    """The symmetric point alone, with f0 and g1 known: exact on linear cells, however long the stretch.
 
-    The point moves by the share of the new information times what the new stretch says beyond the old one.
+    With d = A g1 dw and e = exp(-d) the mean of the new weight is e old + (1 - e) (symmetric point +
+    N f0/(A g1)). Pulses add the fraction q = (1 - e^2)/2d of their variance, their order that of sums of
+    increments weighted by age: f0^2 sum D^2 (1 - (N/A)^2) (q - ((1 - e)/d)^2). The error of the old read
+    enters the change as -e of it.
     """
-    n, a, x, y, weight, _ = _begin(observer, memory, i, read)
-    prior, point = observer.prior[0], memory[POINT, i]
-    fresh = weight * a * a * observer.g1 * observer.g1
-    _age(observer, memory, i, weight, weight * a * observer.g1, 0 * fresh)
-    info = memory[INFORMATION, i] * observer.keep + fresh
-    total = info + prior
-    news = x + (y - n * observer.f0) / (a * observer.g1) - point if weight > 0 else 0 * x
-    pull = (1 - observer.keep) * (observer.prior[1] - prior * point)
-    memory[POINT, i] = _bounded(point + (fresh * news + pull) / total, observer.limits)
+    noise, dw, keep, prior = observer.noise, observer.dw_min, observer.keep, observer.prior[0]
+    old, n, a = memory[READ, i], memory[SUM, i] / dw, memory[SIZE, i] / dw
+    level = memory[LEVEL, i]
+    decay = a * observer.g1 * dw
+    lasting, _ = _path(decay)
+    pulses = noise.pulse * a + level * level * (noise.relative * a + memory[COUNT, i])
+    spent = _path(2 * decay)[0]
+    alike = (n / a) ** 2 if a > 0 else 1.0
+    order = memory[SQUARES, i] * (1 - alike) * max(spent - lasting * lasting, 0.0) / (dw * dw)
+    pulses = pulses * spent + level * level * order
+    lever, left = a * observer.g1 * lasting, 1 - decay * lasting
+    variance = noise.reading * (1 + left * left) + pulses
+    known = (memory[SEEN, i] != 0) & (a > 0) & (variance > 0)
+    lever = lever / variance if known else 0 * a
+    step = lever * left - keep * memory[LEVER, i]
+    memory[SQUARED, i] = (
+        keep * keep * memory[SQUARED, i] + pulses * lever * lever + noise.reading * step * step
+    )
+    memory[LEVER, i] = lever
+    memory[SUM, i], memory[SIZE, i], memory[COUNT, i], memory[SQUARES, i] = 0, 0, 0, 0
+    memory[READ, i], memory[SEEN, i] = read, 1
+    fresh = variance * lever * lever
+    info = memory[INFORMATION, i] * keep + fresh
+    total, point = info + prior, memory[POINT, i]
+    beyond = lever * ((read - old) / dw - n * observer.f0 * lasting) + fresh * (old - point)
+    pull = (1 - keep) * (observer.prior[1] - prior * point)
+    memory[POINT, i] = _bounded(point + (beyond + pull) / total, observer.limits)
     memory[INFORMATION, i] = info
     memory[VARIANCE, i] = (_squared(observer, memory, i) + prior) / (total * total)
     memory[SHARE, i] = prior / total
@@ -392,6 +415,14 @@ def collect_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -
     _collect(observer, memory, wanted, pulses, n)
 
 
+def collect_squares_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+    """Add a step's increments to N, A and the sum of squares of the first n cells."""
+    _collect(observer, memory, wanted, pulses, n)
+    for i in range(n):
+        drive = observer.dw_min * pulses[i] if observer.sent != 0 else wanted[i]
+        memory[SQUARES, i] += drive * drive
+
+
 def expect_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
     """Move the expected weights of an adaptive observer by a step's increments, and add these up."""
     _collect(observer, memory, wanted, pulses, n)
@@ -439,7 +470,7 @@ SLOTS = {
     ADAPTIVE: ROWS,
     BLOCK: INFORMATION + 14,
     DIRECTION: INFORMATION + 10,
-    SCALAR: INFORMATION + 1,
+    SCALAR: SQUARES + 1,
     PREDICTOR: READ + 1,
 }
 """Rows of memory by form; a predictor keeps the expected weight where the others keep the last read."""
@@ -447,7 +478,7 @@ _TILES = {
     ADAPTIVE: (expect_tile, observe_adaptive_tile),
     BLOCK: (collect_tile, observe_block_tile),
     DIRECTION: (collect_tile, observe_direction_tile),
-    SCALAR: (collect_tile, observe_scalar_tile),
+    SCALAR: (collect_squares_tile, observe_scalar_tile),
     PREDICTOR: (predict_tile, observe_predicted_tile),
 }
 PRIOR_NUMBERS = 18
@@ -498,6 +529,16 @@ def observe(observer: Any, memory: Any, reads: Any, n: Any) -> None:
 def tell_cells(observer: Any, memory: Array, wanted: Array, pulses: Array) -> None:
     """`tell_drive` of all cells."""
     tell_drive(observer, memory, wanted, pulses, wanted.shape[0])
+
+
+@kernel
+def tell_counts(observer: Any, memory: Array, up: Array, down: Array) -> None:
+    """Tell a scalar observer of ``up`` and ``down`` pulses [cells] that came in any order, one at a time."""
+    for i in range(len(up)):
+        total = observer.dw_min * (up[i] + down[i])
+        memory[SUM, i] += observer.dw_min * (up[i] - down[i])
+        memory[SIZE, i] += total
+        memory[SQUARES, i] += observer.dw_min * total
 
 
 @kernel

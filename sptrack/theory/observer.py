@@ -21,6 +21,13 @@ and of what is left of each read, which enters two residuals with opposite signs
 l k. The variance of a stretch is E l^2 (V (1 + k t)^2 + R k^2) + 2 R Var l, over (G' E l A)^2, not that of
 independent differences; the first and the last read count in full. In the limit R = 0, k = 0: (q0/G')^2
 kappa/pulses, kappa being the count law's variance per pulse plus sigma^2. Known pulses leave sigma^2.
+
+**Known slope.** With F and G' known no mean point is needed: over a stretch with d = A G' dw_min the weight
+reaches e x0 + (1 - e)(w* + N F/(A G')), e = exp(-d), in the mean. The pulses leave V q, q = (1 - e^2)/(2 d),
+and the order of the increments, of which N and A do not tell, F^2 Var N (q - ((1 - e)/d)^2). The
+change y with N F (1 - e)/d taken off has the lever A G' (1 - e)/d on w* - old read, and the error v' + e' - e
+times that of the old read: exact on linear cells however long the stretch, where after many pulses (d >> 1)
+each read is a sample of w* + N F/(A G') by itself.
 """
 
 import math
@@ -188,17 +195,22 @@ def observer_error(
     asked = drive.size / cell.dw_min
     power = (drive.mean**2 + drive.std**2) / cell.dw_min**2
     pulses, reading = every * cell.step_variance(drive), (cell.read_noise / cell.dw_min) ** 2
+    decay = drive.size * every * cell.slope
+    lasting = 1.0
+    if form == "scalar":
+        lasting, spent = relaxed(decay), relaxed(2 * decay)
+        order = every * (cell.level * drive.std / cell.dw_min) ** 2 * max(spent - lasting**2, 0.0)
+        pulses = pulses * spent + order
     # pulse noise alone: weights as 1/A, which make all levers equal; reading noise alone: equal weights
     size_variance = every * (power - asked**2) * 2 * reading / (2 * reading + pulses)
     lever = (every * asked) ** 2 + size_variance
     if form == "block":
         lever = max(lever - _shared(cell, drive, every), 1e-9 * lever)
-    decay = drive.size * every * cell.slope
-    fraction = reading / (pulses + 2 * reading) if reading > 0 else 0.0
-    read = reading * (2 * size_variance + decay**2 * lever)
+    fraction = reading / (pulses + 2 * reading) if reading > 0 and form == "block" else 0.0
+    read = reading * (2 * size_variance + (decay * lasting) ** 2 * lever)
     summed = (pulses * (1 + decay * fraction) ** 2 * lever + read) * squared
     summed += reading * (every * asked) ** 2 * ends
-    centre = summed / (cell.slope * lever * total) ** 2
+    centre = summed / (cell.slope * lasting * lever * total) ** 2
     offset, spread = weight_statistics(cell, drive)
     slope_error = math.sqrt(centre) / spread if spread > 0 else math.inf
     further = (offset * slope_error) ** 2 if form == "block" else 0.0
@@ -212,6 +224,11 @@ def observer_error(
         offset=offset,
         spread=spread,
     )
+
+
+def relaxed(decay: float) -> float:
+    """(1 - exp(-d))/d: displacement of a relaxation by exp(-d), per initial slope and duration."""
+    return -math.expm1(-decay) / decay if decay > 0 else 1.0
 
 
 def _memory(every: int, forgetting: float, steps: float) -> tuple[float, float, float]:

@@ -19,9 +19,6 @@ TRAINS = PulseScheme(train_length=5)
 READS = AnalogIO(noise_management=False, bound_management=False)
 """Converter of the reads of a column: that of the forward pass, neither noise nor bound management."""
 
-OBSERVER_FORMS = ("adaptive", "block", "scalar")
-"""Forms of observers that a tile can tell of all pulses between two reads at once."""
-
 Residual = Literal["none", "stored", "array"]
 
 
@@ -43,10 +40,9 @@ class TileSettings:
         Digital buffer between P and W; None: W is pulsed by trains.
     reference : Block, ObserverSettings, "zero", "calibrated" or "true"
         What is subtracted from reads: the output of a block fed with the reads of each column; the estimate
-        of an observer, which is told the pulses that each cell was sent and forgets per read of its column
-        (adaptive, block or scalar); zero; the
-        estimate of zero-shifting with ``calibration`` pulses before training, after which P starts at 0; the
-        true symmetric points.
+        of an observer of form "scalar", which is told how many pulses up and down each cell was sent since
+        the last read of its column, and forgets per read; zero; the estimate of zero-shifting with
+        ``calibration`` pulses before training, after which P starts at 0; the true symmetric points.
     calibration : int
         Pulses per cell of zero-shifting.
     chopper : SignSource or None
@@ -92,10 +88,10 @@ class TileSettings:
             raise ParameterError(
                 f"reference must be a block, an observer, zero, calibrated or true, got {self.reference!r}"
             )
-        if isinstance(self.reference, ObserverSettings) and self.reference.form not in OBSERVER_FORMS:
+        if isinstance(self.reference, ObserverSettings) and self.reference.form != "scalar":
             raise ParameterError(
-                "form of an observer on a tile, which is told of a stretch at a time, must be "
-                f"adaptive, block or scalar, got {self.reference.form}"
+                "form of an observer on a tile, which hears of hundreds of pulses at once, must be scalar, "
+                f"got {self.reference.form}"
             )
         if not self.transfer.columns:
             raise ParameterError("transfer.columns must be True on a tile: columns of P are read")

@@ -20,7 +20,7 @@ from sptrack.devices import Device, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.kernels.chains import run_chain, scratch_of
 from sptrack.kernels.observer_rows import POINT
-from sptrack.kernels.observers import observe_cells, tell_cells
+from sptrack.kernels.observers import observe_cells, tell_counts
 from sptrack.kernels.stages import pack
 from sptrack.tiles.array import TileArray
 from sptrack.tiles.io import Port
@@ -257,10 +257,10 @@ class Tile:
         """Tell the observer of column ``k`` of the pulses since its last read, then of this read."""
         assert self.p_array is not None
         assert self._memory is not None
-        for sign, every, told in zip((1, -1), self.p_array.directions(k), self._told, strict=True):
-            sent = np.ascontiguousarray(sign * (every - told[k]), np.int32)
-            told[k] = every
-            tell_cells(self._observer, self._memory[k], sent * float(self.p_array.cells.dw_min), sent)
+        counts = np.stack(self.p_array.directions(k))
+        up, down = counts - self._told[:, k]
+        self._told[:, k] = counts
+        tell_counts(self._observer, self._memory[k], up, down)
         observe_cells(self._observer, self._memory[k], read)
         self._reference[k] = self._memory[k, POINT]
 

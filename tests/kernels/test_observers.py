@@ -196,20 +196,31 @@ def test_the_direction_observer_is_a_regression_per_direction():
 
 
 def test_the_scalar_observer_is_a_weighted_mean():
+    """Moments of a relaxation: lever 1 - e, noise of pulses and their order, e times the old read's error."""
     prior = np.array([2.0, 2.0 * START])
     drive, reads = stretches(8)
     out, _ = run(made("scalar", prior), "scalar", drive, reads, 8)
     for cell in range(3):
-        asked, estimate, parts = drive[:, cell].reshape(-1, 8), START, []
-        for k in range(1, len(reads)):
-            parts.append(Stretch(asked[k], reads[k - 1, cell], reads[k, cell], (estimate, F0, G1)))
-            age = KEEP ** np.arange(len(parts) - 1, -1, -1)
-            info = age * [s.weight * (s.a * G1) ** 2 for s in parts]
-            says = np.array([s.x + (s.y - F0 * s.n) / (G1 * s.a) for s in parts])
-            total = info.sum() + prior[0]
-            estimate = ((info * says).sum() + prior[1]) / total
-        variance = (squared(parts, [s.weight * s.a * G1 for s in parts]) + prior[0]) / total**2
-        np.testing.assert_allclose(out[:, -1, cell], (estimate, variance, prior[0] / total), rtol=1e-7)
+        asked = drive[1 * 8 :, cell].reshape(-1, 8) / DW
+        n, a = asked.sum(1), np.abs(asked).sum(1)
+        part = np.abs(asked) % 1
+        decay = a * G1 * DW
+        left = np.exp(-decay)
+        pulses = PULSE * a + F0**2 * (RELATIVE * a + (part * (1 - part)).sum(1))
+        spent, lasting = (1 - left**2) / (2 * decay), (1 - left) / decay
+        order = (asked**2).sum(1) * (1 - (n / a) ** 2) * (spent - lasting**2)
+        pulses = pulses * spent + F0**2 * order
+        old, new = reads[:-1, cell], reads[1:, cell]
+        says = (new - left * old) / (1 - left) - F0 * n / (a * G1)
+        levers = (1 - left) / DW / (pulses + READ * (1 + left**2))
+        age = KEEP ** np.arange(len(n) - 1, -1, -1)
+        info = age * levers * (1 - left) / DW
+        total = info.sum() + prior[0]
+        levers = age * levers
+        read = np.append(levers, 0.0) * np.append(left, 0.0) - np.append(0.0, levers)
+        variance = ((pulses * levers**2).sum() + READ * (read**2).sum() + prior[0]) / total**2
+        wanted = (((info * says).sum() + prior[1]) / total, variance, prior[0] / total)
+        np.testing.assert_allclose(out[:, -1, cell], wanted, rtol=1e-7)
 
 
 def test_a_predictor_is_two_recursions():

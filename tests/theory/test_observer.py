@@ -48,6 +48,8 @@ def cell(**settings):
         (0.003, 48, 0.02, 0.0, "rounded"),
         (0.003, 16, 0.0, 1e-3, "poisson"),
         (0.012, 4, 0.02, 2e-3, "rounded"),
+        (0.012, 128, 0.02, 0.0, "rounded"),
+        (0.012, 384, 0.0, 0.0, "poisson"),
     ],
 )
 def test_error_law(scale, every, read_noise, forgetting, law):
@@ -78,7 +80,7 @@ def test_error_law(scale, every, read_noise, forgetting, law):
 def test_the_limit_is_q0_over_slope_times_root_kappa_over_pulses():
     """Poisson pulses, no reading noise: (q0/G') sqrt((1 + sigma^2)/pulses)."""
     made = observer_error(
-        cell(counts="poisson"), NormalDrive(std=0.001), every=1, steps=10000.0, form="scalar"
+        cell(counts="poisson", dw_min=1e-5), NormalDrive(std=1e-5), every=1, steps=10000.0, form="scalar"
     )
     pulses = 10000 * np.sqrt(2 / np.pi)
     np.testing.assert_allclose(made.pulses, pulses, rtol=1e-9)

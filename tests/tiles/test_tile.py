@@ -290,8 +290,8 @@ def test_parts_are_nearly_equal():
         ({"residual": "half"}, "residual must be"),
         ({"reference": "nothing"}, "reference must be"),
         (
-            {"reference": ObserverSettings(form="direction")},
-            "must be adaptive, block or scalar, got direction",
+            {"reference": ObserverSettings(form="block")},
+            "must be scalar, got block",
         ),
         ({"reference": "calibrated"}, "calibration must be > 0"),
         ({"hold": -1}, "must be >= 0"),
@@ -326,26 +326,41 @@ def test_a_signed_array_knows_the_pulses_of_either_direction():
     assert down.min() > 0
 
 
-@pytest.mark.parametrize("form", ["scalar", "block", "adaptive"])
-def test_an_observer_follows_the_pulses_and_reads_of_its_column(form):
-    """Beside the observer as a block: told of up pulses, of down pulses and of the read of each turn."""
-    settings = ObserverSettings(form=form, forgetting=0.05)
+def test_an_observer_follows_the_pulses_and_reads_of_its_column():
+    """Beside the law written out: lever 1 - e, noise of pulses, of their order and of two reads, per turn."""
+    settings = ObserverSettings(form="scalar", forgetting=0.05)
     tile = Tile(algorithm("o-rider", reference=settings, reads=IDEAL_IO), SKEWED, (4, 3), seed=1)
     assert tile.p_array is not None
-    bound = replace(settings, sent=True).bind(tile.p_array.cells)
-    told = replace(bound, every=2, forgetting=1.0 - (1.0 - bound.forgetting) ** 0.5)
-    states, before = [told.init(4) for _ in range(3)], np.zeros((3, 2, 4), np.int64)
+    known = replace(settings, sent=True).bind(tile.p_array.cells)
+    dw, slope, level = 0.01, known.prior.slope, known.prior.level
+    info, moment = (
+        np.full((3, 4), known.prior.point_information * value) for value in (1.0, known.prior.point)
+    )
+    before, old = np.zeros((3, 2, 4)), np.full((3, 4), np.nan)
     rng = np.random.default_rng(2)
+    fresh, says = np.zeros((2, 3, 4))
     for turn in range(30):
         k = turn % 3
         x, d = (rng.standard_normal((5, n)).astype(np.float32) for n in (3, 4))
         tile.update(x, d, 0.05)
         counts = np.array(tile.p_array.directions(k))
-        sent = (counts - before[k]) * np.array([[1], [-1]])
-        before[k] = counts
-        read = tile.p_array.weights[:, k].astype(np.float64)
-        seen, states[k] = told.process(sent * 0.01, read[None], states[k], sent)
-        np.testing.assert_allclose(tile.reference[:, k], seen.point[0], rtol=1e-9, atol=1e-12)
+        up, down = counts - before[k]
+        before[k], read = counts, tile.p_array.weights[:, k].astype(np.float64)
+        if turn >= 3:
+            a, n = up + down, up - down
+            decay = a * slope * dw
+            left = np.exp(-decay)
+            spent, lasting = (1 - left**2) / (2 * decay), (1 - left) / decay
+            order = level**2 * a * (1 - (n / a) ** 2) * (spent - lasting**2)
+            error = known.errors
+            noise = a * (error.pulse + error.relative * level**2) * spent + order
+            noise = (noise + (error.read_noise / dw) ** 2 * (1 + left**2)) * dw**2
+            new = (1 - left) ** 2 / noise
+            point = (read - left * old[k]) / (1 - left) - level * n / (a * slope)
+            fresh[k], says[k] = 0.95 * fresh[k] + new, 0.95 * says[k] + new * point
+            wanted = (says[k] + moment[k]) / (fresh[k] + info[k])
+            np.testing.assert_allclose(tile.reference[:, k], np.clip(wanted, -2, 2), rtol=1e-9, atol=1e-12)
+        old[k] = read
     assert np.ptp(tile.reference) > 0
 
 
