@@ -7,9 +7,9 @@ from scipy.stats import ttest_1samp
 
 from analysis import observer_misknown as misknown
 from analysis import observer_vs_filters as frontier
+from sptrack.design.space import check_space, read_setting, with_point
 from sptrack.evaluation.explain import explain
 from sptrack.tracking import ProblemSettings, method, problem
-from sptrack.tuning.space import check_space, read_setting, with_point
 
 TINY = frontier.Effort(steps=4000, trials=2, long=3, seeds=1, finalists=1, held_out=3)
 

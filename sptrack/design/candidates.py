@@ -204,7 +204,7 @@ def etas(spec: Specification, count: int) -> Array:
     return np.geomspace(2.0 / spec.steps, 0.5, count)
 
 
-def evaluate(
+def predict_filters(
     spec: Specification,
     cells: Cells,
     points: Sequence[tuple[float, SignSource | None]],

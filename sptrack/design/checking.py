@@ -5,7 +5,6 @@ quantity of the specification is measured, with an interval over independent noi
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.blocks import PatternChopper
+from sptrack.design._progress import Progress
 from sptrack.design.candidates import Candidate, left_curve, loop_of
-from sptrack.design.observed import error_after
+from sptrack.design.observers import error_after
 from sptrack.design.specification import QUANTITIES, SETTLED, Specification
 from sptrack.devices import Cells
 from sptrack.intervals import Interval, half_width, positive_interval, student_interval
@@ -23,7 +23,6 @@ from sptrack.tracking import ProblemSettings, Tracker, open_loop, problem, track
 from sptrack.values import check_whole
 
 Array = NDArray[Any]
-Progress = Callable[[int, int], None]
 
 MET, UNCERTAIN, MISSED = "met", "uncertain", "missed"
 """Verdicts: the measured interval lies within the limit, across it, beyond it."""

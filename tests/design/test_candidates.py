@@ -8,7 +8,7 @@ from scipy.signal import butter, sosfilt, zpk2sos
 
 from sptrack.blocks import EMA, Boxcar, TrackingLoop
 from sptrack.design import Requirements, Specification, check
-from sptrack.design.candidates import choppers, evaluate, loop_of, transient_left
+from sptrack.design.candidates import choppers, loop_of, predict_filters, transient_left
 from sptrack.design.families import FAMILIES
 from sptrack.design.specification import QUANTITIES, Gradient
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, cells_from_parameters, sample_cells
@@ -43,7 +43,7 @@ SPEC = Specification(
 
 
 def predicted(spec, cells, alpha, chop, estimator, eta):
-    (one,) = evaluate(spec, cells, [(alpha, chop)], np.array([eta]), (estimator,))
+    (one,) = predict_filters(spec, cells, [(alpha, chop)], np.array([eta]), (estimator,))
     return one
 
 
@@ -124,11 +124,11 @@ def test_signal_falls_with_the_rate_of_flips(estimator):
 
 def test_boxcars_are_whole_periods_and_at_most_half_the_run():
     cells = sample_cells(ONE_CELL, (1, 1), dtype=np.float64)
-    made = list(evaluate(SPEC, cells, [(0.02, periodic(9))], np.geomspace(0.005, 0.5, 9), ("boxcar",)))
+    made = list(predict_filters(SPEC, cells, [(0.02, periodic(9))], np.geomspace(0.005, 0.5, 9), ("boxcar",)))
     lengths = [one.setting.reference.length for one in made]
     assert lengths
     assert all(n % 18 == 0 and n <= STEPS // 2 for n in lengths)
-    assert not list(evaluate(SPEC, cells, [(0.02, telegraph(0.1))], np.array([0.1]), ("boxcar",)))
+    assert not list(predict_filters(SPEC, cells, [(0.02, telegraph(0.1))], np.array([0.1]), ("boxcar",)))
 
 
 def test_outside_the_model_a_candidate_is_not_valid():
@@ -235,8 +235,8 @@ def test_a_given_filter_is_designed_around_as_the_same_filter_that_was_searched(
     cells = sample_cells(SPEC.device, (1, 16), seed=3)
     chopper = periodic(20)
     given = replace(SPEC, filter=EMA(eta=0.02), chopper=chopper)
-    (one,) = evaluate(given, cells, [(0.02, chopper)], np.array([0.5]))
-    (searched,) = evaluate(SPEC, cells, [(0.02, chopper)], np.array([0.02]), ("ema",))
+    (one,) = predict_filters(given, cells, [(0.02, chopper)], np.array([0.5]))
+    (searched,) = predict_filters(SPEC, cells, [(0.02, chopper)], np.array([0.02]), ("ema",))
     assert one.setting.reference == EMA(eta=0.02)
     for name in ("bias", "rms", "settling", "weights", "signal"):
         assert one.values[name] == pytest.approx(searched.values[name], rel=0.02), name
@@ -248,7 +248,7 @@ def test_a_given_filter_that_rings_has_settled_when_it_stays_inside():
     cells = sample_cells(SPEC.device, (1, 16), seed=3)
     ringing = TrackingLoop(bandwidth=0.3, damping=0.2)
     given = replace(SPEC, filter=ringing, chopper=periodic(20))
-    (one,) = evaluate(given, cells, [(0.2, given.chopper)], np.array([0.5]))
+    (one,) = predict_filters(given, cells, [(0.2, given.chopper)], np.array([0.5]))
     loop = loop_of(given, cells, 0.2)
     weight = loop.point.ravel() ** 2 / np.sum(loop.point**2)
     curve = np.abs(transient_left(ringing, loop.pole.ravel(), STEPS) @ weight)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sptrack import CostModel
+from sptrack.design.scores import OBJECTIVES, Task, check_objectives, evaluate, stretches
 from sptrack.errors import ParameterError
 from sptrack.tracking import ProblemSettings, method
 from sptrack.tracking.compare import compare
-from sptrack.tuning.evaluation import OBJECTIVES, Task, check_objectives, evaluate, stretches
 
 SETTINGS = ProblemSettings(size=8, read_noise=0.01)
 TASK = Task(problem="separable", settings=SETTINGS, steps=2200, cost=CostModel(read=3.0))

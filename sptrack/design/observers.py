@@ -95,7 +95,7 @@ def error_after(
     return after
 
 
-def evaluate_observers(spec: Specification, cells: Cells, alphas: Array) -> Iterator[Candidate]:
+def predict_observers(spec: Specification, cells: Cells, alphas: Array) -> Iterator[Candidate]:
     """One candidate per alpha, with the reads, forgetting and prior that the rule gives for its drive.
 
     None where the specification gives a filter or a chopper.

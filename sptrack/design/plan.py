@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from sptrack.design.scores import OBJECTIVES, Task, check_objectives
+from sptrack.design.space import Choice, Range, check_space, default_space
 from sptrack.devices import CustomResponse
 from sptrack.errors import ParameterError, nearest
 from sptrack.results import json_text
 from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
-from sptrack.tuning.evaluation import OBJECTIVES, Task, check_objectives
-from sptrack.tuning.space import Choice, Range, check_space, default_space
 from sptrack.values import as_seed, check_choice, check_number, check_whole
 
 SAMPLERS = ("tpe", "random")
@@ -28,7 +28,7 @@ FILE_KEYS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class SearchSettings:
     """Settings varied and objectives.
 
     Parameters
@@ -124,7 +124,7 @@ class Plan:
         Where ``start`` comes from, for the report.
     task : Task
         Problem, steps, cost.
-    search : Search
+    search : SearchSettings
         What is varied and what for.
     budget : Budget
         How much is run.
@@ -138,7 +138,7 @@ class Plan:
     start: Method
     source: str = "settings given"
     task: Task = field(default_factory=Task)
-    search: Search = field(default_factory=Search)
+    search: SearchSettings = field(default_factory=SearchSettings)
     budget: Budget = Budget()
 
     def __post_init__(self) -> None:
