@@ -32,6 +32,7 @@ from sptrack.theory.observer import (
     ObservedCell,
     observer_error,
     observer_warnings,
+    prior_share,
     recommend_observer,
 )
 
@@ -87,7 +88,7 @@ def error_after(
             error = observer_error(
                 cell, drive, every=setting.every, forgetting=setting.eta, steps=max(steps, setting.every)
             )
-            share = error.rms**2 / (error.rms**2 + cell.slope**-2)
+            share = prior_share(error.rms, cell.slope**-2)
             squares += (1 - share) * error.rms**2 * (1 - share) + (share * point) ** 2
             left, total = left + share * point**2, total + point**2
         return math.sqrt(squares / len(known)), left / max(total, 1e-300)

@@ -14,40 +14,17 @@ r = 1 - 2 p per step and the filter's pole 1 - eta.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sptrack.blocks import PatternChopper, PeriodicChopper
 from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.evaluation.knowledge import knowledge, knowledge_warnings
-from sptrack.evaluation.prediction import (
-    chopper_of_reads,
-    equivalent_rate,
-    gradient_at_rest,
-    known_filter,
-    linear_reference,
-    predict_observer,
-    predict_reference,
-)
+from sptrack.evaluation.prediction import MethodPrediction, predict
 from sptrack.evaluation.rates import problem_premise
-from sptrack.theory import (
-    linearise,
-    loop_pole,
-    mean_size,
-    moving_gain,
-    observer_gain,
-    passed_fraction_periodic,
-    periodic_gain,
-    telegraph_gain,
-)
-from sptrack.theory.chopping import Filter, FilterShare, demodulated_gain, sign_power
+from sptrack.theory import mean_size, moving_gain, observer_gain
 from sptrack.theory.observer import MAX_DECAY
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
-
-Array = NDArray[Any]
 
 FAST_FILTER = 0.9
 """Fraction of the chopper's power that a filter passes, above which it is called faster than the chopper."""
@@ -89,18 +66,6 @@ class Explanation:
         raise KeyError(name)
 
 
-class _Loop(NamedTuple):
-    """Linearised loop, means over cells: see `_linearise`."""
-
-    q0: float
-    gradient_start: float
-    gradient_optimum: float
-    pole: float
-    pole_worst: float
-    pole_residual: float
-    variance: float
-
-
 def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanation:
     """Numbers and warnings of a method on a problem, from formulas alone: nothing is simulated.
 
@@ -118,16 +83,15 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     Explanation
         Means over the cells of the array that takes the gradient.
     """
-    loop = _linearise(problem, method)
-    quantities = _drive(problem, method, loop)
-    quantities += _chain(problem, method, loop, steps) + _moving(problem, method, loop)
+    made = predict(problem, method, steps=steps)
+    quantities = _drive(made) + _chain(made) + _moving(made)
     if not method.direct:
-        quantities += _transfer(problem, method, loop)
+        quantities += _transfer(made)
     if _filters(method):
         quantities += _premise(problem)
     values = {item.name: item.value for item in quantities}
     told = (method.observer, (problem.believed.cells if problem.believed else problem.fast).device)
-    warnings = _warnings(values, method, steps // _interval(problem, method))
+    warnings = _warnings(values, method, steps // made.every)
     return Explanation(
         method=method.name,
         problem=problem.name,
@@ -138,54 +102,23 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     )
 
 
-def _linearise(problem: Problem, method: Method) -> _Loop:
-    cells = problem.main if method.direct else problem.fast
-    point = cells.symmetric_point.ravel()
-    live = np.isfinite(point)
-    if not live.any():
-        return _Loop(*[float("nan")] * len(_Loop._fields))
-    at_rest = gradient_at_rest(problem)
-    mean, noise = (np.broadcast_to(one, cells.shape).ravel() for one in (at_rest.mean, at_rest.std))
-    cell_loops = linearise(cells, alpha=method.alpha, gradient=at_rest)
-    slope, q0 = cell_loops.slope.ravel()[live], cell_loops.response.ravel()[live]
-    start = mean_size(mean + mean_gradient(problem, np.zeros(len(problem.optimum))), noise)[live]
-    rest = float(mean_size(mean, noise)[live].mean())
-    pole = float(loop_pole(method.alpha, rest, slope.mean()))
-    worst = float(loop_pole(method.alpha, np.maximum(start, rest), slope).min())
-    feedback = method.alpha * float(q0.max()) * _feedback(method) * curvatures(problem)[1]
-    step = float(cell_loops.white.ravel()[live].mean())
-    variance = step / (1 - pole**2) if abs(pole) < 1 else float("inf")
-    return _Loop(
-        float(q0.mean()),
-        float(start.mean()),
-        rest,
-        pole,
-        worst,
-        worst - feedback,
-        variance,
-    )
-
-
-def _feedback(method: Method) -> float:
-    """Fraction of a displacement of the pulsed array that reaches the gradient: gamma, or 1 in analog SGD."""
-    return 1.0 if method.direct else method.gamma
-
-
-def _drive(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+def _drive(made: MethodPrediction) -> list[Quantity]:
+    problem, method, loop = made.problem, made.method, made.means
     dw = problem.fast.dw_min
     name = "W" if method.direct else "P"
     return [
-        _quantity("pulse_worth", dw * loop.q0, "weight units", "what one pulse moves a cell at its SP"),
+        _quantity("pulse_worth", dw * loop.response, "weight units", "what one pulse moves a cell at its SP"),
         _quantity("states", problem.fast.device.states, "1", "nominal range over granularity"),
-        _quantity("pulses_start", method.alpha * loop.gradient_start / dw, "pulses/step",
+        _quantity("pulses_start", method.alpha * loop.size_start / dw, "pulses/step",
                   f"pulses on a cell of {name}, alpha E|g| / dw_min, at W = 0"),
-        _quantity("pulses_optimum", method.alpha * loop.gradient_optimum / dw, "pulses/step",
+        _quantity("pulses_optimum", method.alpha * loop.size_rest / dw, "pulses/step",
                   "the same at the optimum, where the gradient is noise"),
     ]  # fmt: skip
 
 
-def _chain(problem: Problem, method: Method, loop: _Loop, steps: int) -> list[Quantity]:
+def _chain(made: MethodPrediction) -> list[Quantity]:
     """Loop, chopper and filter."""
+    method, loop = made.method, made.means
     out = [
         _quantity("loop_pole", loop.pole, "1", "a = 1 - alpha E|g| G' at the optimum, mean of the cells"),
         _quantity("loop_pole_worst", loop.pole_worst, "1", "the same, fastest cell, larger gradient"),
@@ -196,54 +129,50 @@ def _chain(problem: Problem, method: Method, loop: _Loop, steps: int) -> list[Qu
                   "weight units", "rms of the pulsed array around its SP, at the optimum"),
     ]  # fmt: skip
     if method.chopper is not None:
-        period = 2 * _flip_steps(problem, method)
-        out.append(_quantity("chopper_period", period, "steps", "mean length of a + and a - half"))
+        out.append(
+            _quantity("chopper_period", 2 * made.flip_steps, "steps", "mean length of a + and a - half")
+        )
     if method.observer is not None:
         out.append(_quantity("observer_memory", _ratio(1.0, method.eta), "steps",
                              "1/eta, after which the observer has forgotten"))  # fmt: skip
-        return out + _observer(problem, method, steps)
+        return out + _observer(made)
     if _filters(method):
-        out += _filter(problem, method, loop)
+        out += _filter(made)
     return out
 
 
-def _filter(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+def _filter(made: MethodPrediction) -> list[Quantity]:
     """Reference filter: time, noise, the chopper's power that it passes, error at the optimum."""
-    interval = _interval(problem, method)
-    rate = equivalent_rate(method)
-    out = [_quantity("filter_time", _ratio(interval, rate), "steps",
+    out = [_quantity("filter_time", _ratio(made.every, made.rate), "steps",
                      "1/eta; of any other filter its delay and a read, in steps")]  # fmt: skip
     try:
-        low_pass = known_filter(linear_reference(method))
-        share = FilterShare(low_pass)
+        noise = made.noise_rms if abs(made.means.pole) < 1 else None
+        passed = made.passed_fraction
     except (ConvergenceError, ParameterError):
         return out
-    if abs(loop.pole) < 1:
-        noise = float(share(loop.pole**interval)) * loop.variance
-        out.append(_quantity("reference_rms", float(np.sqrt(noise)), "weight units",
+    if noise is not None:
+        out.append(_quantity("reference_rms", noise, "weight units",
                              "rms of Q around the SP from noise alone"))  # fmt: skip
-    found = predict_reference(problem, method)
-    if found.mse is not None:
-        out.append(_quantity("reference_error", float(np.sqrt(found.mse)), "weight units",
+    if made.reference.mse is not None:
+        out.append(_quantity("reference_error", float(np.sqrt(made.reference.mse)), "weight units",
                              "rms error of Q, W at its optimum: noise, reads, bias"))  # fmt: skip
-    if method.chopper is not None:
-        out.append(_quantity("chopped_fraction", _chopped_fraction(method, low_pass, interval), "1",
+    if made.method.chopper is not None:
+        out.append(_quantity("chopped_fraction", passed, "1",
                              "share of the chopper's power that the filter passes"))  # fmt: skip
     return out
 
 
-def _moving(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+def _moving(made: MethodPrediction) -> list[Quantity]:
     """Error due to drifting symmetric points; boxcars taken for moving averages of the same delay."""
-    rates, interval = problem.fast.drift, _interval(problem, method)
-    rate = equivalent_rate(method)
-    if rates is None or not method.moving or not (0 < rate < 1 and abs(loop.pole) < 1):
+    rates, method, loop = made.problem.fast.drift, made.method, made.means
+    if rates is None or not method.moving or not (0 < made.rate < 1 and abs(loop.pole) < 1):
         return []
     gain = (
-        observer_gain(rate, every=interval)
+        observer_gain(made.rate, every=made.every)
         if method.observer is not None
-        else moving_gain(loop.pole, rate, every=interval)
+        else moving_gain(loop.pole, made.rate, every=made.every)
     )
-    pulses = method.alpha * loop.gradient_optimum / problem.fast.dw_min
+    pulses = method.alpha * loop.size_rest / made.problem.fast.dw_min
     mean, variance = gain.error(rates.per_step + pulses * rates.per_pulse, rates.walk)
     size = float(np.mean(rates.per_step + pulses * rates.per_pulse))
     return [
@@ -254,9 +183,9 @@ def _moving(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
     ]  # fmt: skip
 
 
-def _observer(problem: Problem, method: Method, steps: int) -> list[Quantity]:
-    """Error of an input-aware observer after ``steps`` steps at the optimum, and how often to read."""
-    made = predict_observer(problem, method, steps)
+def _observer(predicted: MethodPrediction) -> list[Quantity]:
+    """Error of an input-aware observer after the run at the optimum, and how often to read."""
+    made = predicted.observer
     if made.error is None:
         return [_quantity("observer_rms", made.rms, "weight units",
                           "rms error of the SP: no drive at the optimum, the prior alone")]  # fmt: skip
@@ -289,12 +218,12 @@ def _observer_warnings(values: Mapping[str, float | None]) -> list[str]:
     return out
 
 
-def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+def _transfer(made: MethodPrediction) -> list[Quantity]:
+    problem, method, loop, interval = made.problem, made.method, made.means, made.every
     dw, t = problem.fast.dw_min, method.transfer
-    interval = _interval(problem, method)
     buffered = t.threshold > 0
     gain = method.beta / interval * (problem.main.dw_min / t.threshold if buffered else 1.0)
-    signal = method.alpha * loop.q0 * _demodulated_gain(problem, method, loop.pole)
+    signal = method.alpha * loop.response * made.demodulated_gain
     rate = None if method.sync else gain * signal
     size = gain * np.sqrt(2 * loop.variance / np.pi)
     out = [
@@ -310,13 +239,13 @@ def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
             _quantity("threshold", t.threshold, "weight units", "buffer content that sends a pulse"),
             _quantity("threshold_displacement", displacement, "weight units",
                       "P - R that sends one pulse at a single transfer"),
-            _quantity("threshold_pulses", displacement / (dw * loop.q0), "pulses",
+            _quantity("threshold_pulses", displacement / (dw * loop.response), "pulses",
                       "the same in pulses on P"),
             _quantity("threshold_transfers", _ratio(displacement, start), "transfers",
                       "transfers until a pulse, from the mean gradient at W = 0"),
         ]  # fmt: skip
     if method.moving:
-        renewal = interval if method.sync else _flip_steps(problem, method)
+        renewal = interval if method.sync else made.flip_steps
         out.append(
             _quantity("programs", _ratio(1.0, renewal), "1/step",
                       "renewals per cell of an analog copy of the reference; none if subtracted digitally")
@@ -396,42 +325,6 @@ def _premise_warning(values: Mapping[str, float | None]) -> list[str]:
 def _filters(method: Method) -> bool:
     """Whether the reference is a filter of the reads alone: what T3.7 and its relatives speak of."""
     return method.filter is not None
-
-
-def _interval(problem: Problem, method: Method) -> int:
-    """Steps between reads of a cell."""
-    columns = len(problem.optimum) if method.transfer.by_column else 1
-    return method.transfer.every * columns
-
-
-def _flip_steps(problem: Problem, method: Method) -> float:
-    """Mean steps between flips of a cell's chopper; infinite without one."""
-    if method.chopper is None:
-        return float("inf")
-    unit = _interval(problem, method) if method.chopper.clock == "read" else 1
-    return unit * _ratio(1.0, method.flips)
-
-
-def _demodulated_gain(problem: Problem, method: Method, pole: float) -> float:
-    half = _flip_steps(problem, method)
-    if isinstance(method.chopper, PatternChopper):
-        if method.chopper.clock == "step":
-            return float(demodulated_gain(pole, method.chopper))
-        return float(periodic_gain(pole, half))
-    return float(telegraph_gain(pole, 1 - 2 / half))
-
-
-def _chopped_fraction(method: Method, low_pass: Filter, interval: int) -> float | None:
-    """Fraction of the chopper's power that passes the filter, which takes one sample per read."""
-    chopper = method.chopper
-    if isinstance(chopper, PeriodicChopper) and chopper.duty == 0.5 and isinstance(low_pass, float):
-        between = 1 if chopper.clock == "read" else interval
-        return passed_fraction_periodic(chopper.half_period / between, low_pass)
-    try:
-        signs = chopper_of_reads(method, interval)
-    except ParameterError:
-        return None
-    return None if signs is None else float(sign_power(signs, low_pass))
 
 
 def _time(pole: float) -> float | None:
