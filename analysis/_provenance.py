@@ -136,10 +136,10 @@ def _departure(name: str, old: np.ndarray, new: np.ndarray, tolerance: float) ->
         return []
     scale = np.abs(a[np.isfinite(a)]).max(initial=0.0)
     gap = np.where(same, 0.0, np.abs(a - b))
-    share = float("inf") if not np.isfinite(gap).all() or scale == 0 else float(gap.max() / scale)
-    if share <= tolerance:
+    fraction = float("inf") if not np.isfinite(gap).all() or scale == 0 else float(gap.max() / scale)
+    if fraction <= tolerance:
         return []
-    return [f"{name}: off by {share:.3g} of its largest value, tolerance {tolerance:g}"]
+    return [f"{name}: off by {fraction:.3g} of its largest value, tolerance {tolerance:g}"]
 
 
 def _changed(then: dict[str, str], now: dict[str, str]) -> list[str]:

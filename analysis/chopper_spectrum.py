@@ -66,8 +66,8 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     found: dict[str, list[list[np.ndarray]]] = {name: [] for name in ("density", "low", "high", "expected")}
     for chopper in CHOPPERS.values():
         driven = OpenLoop(cells=cells, chopper=chopper, alpha=ALPHA, mean=MEAN, std=STD, seed=seed)
-        fast = driven.record(length + wait, skip=wait).fast.astype(np.float64)
-        streams = (fast[wait:], low_pass.process(fast)[0][wait:])
+        p = driven.record(length + wait, skip=wait).p.astype(np.float64)
+        streams = (p[wait:], low_pass.process(p)[0][wait:])
         made = [welch.estimate(stream) for stream in streams]
         loop = OpenLoop(cells=_cells(1), chopper=chopper, alpha=ALPHA, mean=MEAN, std=STD).linear()
         for name in ("density", "low", "high"):

@@ -129,7 +129,7 @@ def _problem(name: str, noise: float, granularity: float, seed: int) -> Problem:
     made = problem(settings=ProblemSettings(gradient_noise=noise, device=device), seed=seed)
     case, rates = CASES[name], _method(name)
     if case.on_line:
-        made = with_optimum(made, rates.beta / rates.eta * made.fast.target.ravel())
+        made = with_optimum(made, rates.beta / rates.eta * made.p_cells.target.ravel())
     return ideal_weights(made) if case.ideal else made
 
 

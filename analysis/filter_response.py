@@ -185,11 +185,11 @@ def _tuned(steps: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, dict[
 
 def _budget(cells: Cells, chosen: dict[tuple[str, int], Block], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Simulated rms after each budget with the filters that theory chose, and half of its 95 % interval."""
-    fast = _loop(cells, "telegraph, p = 0.1", seed + 1).record(max(BUDGETS)).fast
+    p = _loop(cells, "telegraph, p = 0.1", seed + 1).record(max(BUDGETS)).p
     rms, half = np.empty((2, len(FAMILIES), len(BUDGETS)))
     for i, name in enumerate(FAMILIES):
         for k, steps in enumerate(BUDGETS):
-            last = chosen[name, steps].process(fast[:steps])[0][-1]
+            last = chosen[name, steps].process(p[:steps])[0][-1]
             square = (last - cells.symmetric_point.ravel()) ** 2
             rms[i, k] = np.sqrt(square.mean())
             half[i, k] = half_width(square) / (2 * rms[i, k])

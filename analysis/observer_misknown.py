@@ -171,9 +171,11 @@ def posed(response: Response, wrong: Wrong, seed: int, steps_told: bool) -> Prob
     settings = replace(settings, gradient_noise=wrong.drive * settings.gradient_noise)
     made = problem("quadratic", settings, seed=seed)
     told = with_gain(true, wrong.gain) if steps_told else nominal
-    belief = Belief(sample_cells(told, made.fast.shape, seed=0), NOISE * (1.0 if steps_told else wrong.noise))
-    fast, main = scaled(made.fast, wrong.gain), scaled(made.main, wrong.gain)
-    return replace(made, fast=fast, main=main, believed=belief)
+    belief = Belief(
+        sample_cells(told, made.p_cells.shape, seed=0), NOISE * (1.0 if steps_told else wrong.noise)
+    )
+    p_cells, w_cells = scaled(made.p_cells, wrong.gain), scaled(made.w_cells, wrong.gain)
+    return replace(made, p_cells=p_cells, w_cells=w_cells, believed=belief)
 
 
 def _method(name: str) -> Method:

@@ -52,7 +52,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         "w": (("method", "step", "cell"), [w for w, _ in paths], weight),
         "q": (("method", "step", "cell"), [q for _, q in paths], weight),
         "optimum": (("cell",), tracked.optimum, weight),
-        "symmetric_point": (("cell",), tracked.fast.target.ravel(), weight),
+        "symmetric_point": (("cell",), tracked.p_cells.target.ravel(), weight),
         "drift": (("step", "cell"), moved - moved[0], weight),
         "slope": ((), base.beta / base.eta, {"units": "1"}),
     }
@@ -70,7 +70,7 @@ def ideal_weights(tracked: Problem) -> Problem:
     device = Device(
         response=ConstantStep(w_max=10.0, w_min=-10.0), dw_min=1e-5, spread=Spread(), cycle_noise=CycleNoise()
     )
-    return replace(tracked, main=sample_cells(device, tracked.main.shape))
+    return replace(tracked, w_cells=sample_cells(device, tracked.w_cells.shape))
 
 
 def _path(

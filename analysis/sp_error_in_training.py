@@ -115,7 +115,7 @@ def _accuracy(images, asked, state, epochs, batch, seed):  # type: ignore[no-unt
     found = []
     for layer in start.layers:
         for tile in layer.tiles:
-            error = np.zeros(tile.shape) if asked is None else _error(tile.fast.cells, *asked, seed)
+            error = np.zeros(tile.shape) if asked is None else _error(tile.p_array.cells, *asked, seed)
             tile.restore(tile.state() | {"reference": error.T})
             found.append(error.ravel())
     if not state.exists():

@@ -117,8 +117,8 @@ def _table(folder: Path, *, epochs: int, seeds: int, batch: int, seed: int) -> x
         cell = trained(one, images, epochs, state)
         accuracy[i, j, k] = [record["accuracy"] for record in cell.history[:epochs]]
         tiles = [tile for layer in cell.layers for tile in layer.tiles]
-        on_w[i, j, k] = sum(tile.main.pulses for tile in tiles)
-        on_p[i, j, k] = sum(tile.fast.pulses for tile in tiles)
+        on_w[i, j, k] = sum(tile.w_array.pulses for tile in tiles)
+        on_p[i, j, k] = sum(tile.p_array.pulses for tile in tiles)
     over = ("method", "variant", "seed")
     variables = {
         "accuracy": ((*over, "epoch"), accuracy, {"units": "percent"}),

@@ -64,7 +64,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         "floor": (("mode",), [array_offset(cells, stationary_moments(cells, mode)).rms for mode in MODES]),
         "target": (("statistic",), _targets(cells)),
         "true_mean": ((), cells.symmetric_point.mean()),
-        "true_std": ((), cells.symmetric_point.std()),
+        "true_std": ((), cells.true.std()),
     }
     return dataset(
         {name: (*values, {"units": "weight units"}) for name, values in variables.items()},
@@ -100,8 +100,15 @@ def _sigma(cells: Cells, mode: Mode, pulses: int) -> list[float]:
 def _simulated(cells: Cells, mode: Mode, seed: int, threads: int | None) -> list[list[float]]:
     bar = Crossbar(cells, seed=seed, threads=threads)
     points = zero_shift(bar, PULSES, mode=mode).points.astype(np.float64)
-    truth = cells.symmetric_point
-    return [[(p - truth).mean(), p.std() - truth.std(), np.sqrt(np.mean((p - truth) ** 2))] for p in points]
+    true = cells.symmetric_point
+    return [
+        [
+            (p - true).mean(),
+            p.std() - true.std(),
+            np.sqrt(np.mean((p - true) ** 2)),
+        ]
+        for p in points
+    ]
 
 
 @house_style()

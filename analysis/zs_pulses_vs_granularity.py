@@ -118,7 +118,9 @@ def _needed(cells: Cells, mode: Mode, targets: dict[str, float]) -> list[float]:
 def _crossings(bar: Crossbar, mode: Mode, targets: dict[str, float], around: Any) -> Any:
     """Simulated number of pulses and its interval [criterion, 3], from reads around the predicted ones."""
     cells = bar.cells
-    schedule = sorted({2 * round(n * share / 2) for n in around[np.isfinite(around)] for share in AROUND})
+    schedule = sorted(
+        {2 * round(n * fraction / 2) for n in around[np.isfinite(around)] for fraction in AROUND}
+    )
     error = zero_shift(bar, schedule, mode=mode).points - cells.symmetric_point
     sizes = {"mean": error.mean((1, 2)), "rms": np.sqrt((error**2).mean((1, 2)))}
     spread = [array_offset_error(cells, zero_shifting_moments(cells, mode, n)) for n in schedule]

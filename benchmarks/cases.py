@@ -41,7 +41,7 @@ _PIECEWISE = replace(
 class Case:
     """One benchmark: ``work`` is done on a fresh 512 x 512 array and returns how many units it did.
 
-    Targets hold on any machine: ``share`` is the least share of the ceiling, ``ratio`` the least pulses per
+    Targets hold on any machine: ``fraction`` is the least part of the ceiling, ``ratio`` the least pulses per
     second, relative to those of the case `YARDSTICK` in the same run.
     """
 
@@ -52,7 +52,7 @@ class Case:
     threads: int = 1
     ceiling: str = "multiply-adds"
     load: float = _NORMAL + _LINEAR
-    share: float | None = None
+    fraction: float | None = None
     ratio: float | None = None
 
     def subject(self) -> Any:
@@ -127,7 +127,7 @@ class Loop(Case):
 
 def _run(tracker: Tracker) -> float:
     tracker.run(STEPS, samples=1)
-    return float(STEPS * tracker.problem.fast.size)
+    return float(STEPS * tracker.problem.p_cells.size)
 
 
 def _increments(law: str, application: str = "sequential") -> Case:
@@ -176,9 +176,9 @@ def _passes(direction: str) -> Callable[[Tile], float]:
 def _gradients(tile: Tile) -> float:
     (x, d), before = _vectors(), tile.pulses
     scheme = tile.settings.fast.scheme
-    assert tile.fast is not None
+    assert tile.p_array is not None
     for _ in range(_ROUNDS):
-        tile.fast.update(x, d, 0.5, scheme)
+        tile.p_array.update(x, d, 0.5, scheme)
     return float(tile.pulses - before)
 
 
@@ -191,7 +191,7 @@ def _columns(tile: Tile) -> float:
 
 YARDSTICK = "alternating"
 TRAINS = {
-    "alternating": Case(work=_train("alternating"), share=0.4),
+    "alternating": Case(work=_train("alternating"), fraction=0.4),
     "alternating, two threads": Case(work=_train("alternating"), threads=2),
     "alternating, float64": Case(work=_train("alternating"), dtype=np.float64, load=_NORMAL + 2 * _LINEAR),
     "alternating, no noise": Case(

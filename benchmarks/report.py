@@ -29,7 +29,7 @@ class Row(NamedTuple):
     unit: str
     target: float | None = None
     at_most: bool = False
-    share: float | None = None
+    fraction: float | None = None
     spread: float | None = None
 
     @property
@@ -54,8 +54,8 @@ def rows(*, quick: bool = False) -> Iterator[Row]:
         yield Row(name, found["rate"], case.unit, None, False, found["share"], found["spread"])
         if name == YARDSTICK:
             yardstick = found["pulses"]
-        if case.share is not None:
-            yield Row(f"{name}: share of the ceiling", found["share"], "", case.share)
+        if case.fraction is not None:
+            yield Row(f"{name}: share of the ceiling", found["share"], "", case.fraction)
         if case.ratio is not None:
             ratio = found["pulses"] / yardstick if yardstick else None
             yield Row(f"{name}: pulses/s by {YARDSTICK}", ratio, "times", case.ratio)
@@ -122,6 +122,6 @@ def write_rows(line: Callable[[str], object], measured: Iterable[Row]) -> None:
     )
     for row in measured:
         limit = "" if row.target is None else f"{'<=' if row.at_most else '>='} {row.target:.3g}"
-        percent = ["" if v is None else f"{100 * v:.0f} %" for v in (row.spread, row.share)]
+        percent = ["" if v is None else f"{100 * v:.0f} %" for v in (row.spread, row.fraction)]
         value = "" if row.value is None else f"{row.value:.3g}"
         line(_COLUMNS.format(row.name, value, row.unit, *percent, limit, row.verdict))

@@ -78,8 +78,8 @@ def positive_interval(values: ArrayLike, *, expected: ArrayLike = 0.0, axis: int
     """
     x = real_array(values, "values")
     mean, half = x.mean(axis=axis), half_width(x - np.asarray(expected, np.float64), axis=axis)
-    share = np.divide(half, mean, out=np.where(np.isnan(half), np.nan, 0.0), where=mean > 0)
-    return np.stack([mean * np.exp(-share), mean * np.exp(share)], axis=-1)
+    relative = np.divide(half, mean, out=np.where(np.isnan(half), np.nan, 0.0), where=mean > 0)
+    return np.stack([mean * np.exp(-relative), mean * np.exp(relative)], axis=-1)
 
 
 def wilson_interval(fraction: float, count: int) -> Interval:
@@ -126,8 +126,8 @@ def error_arms(values: ArrayLike, errors: ArrayLike, *, repeats: int | None, pos
     half = error * (NORMAL_QUANTILE if repeats is None else stdtrit(repeats - 1, 0.5 + _LEVEL / 2))
     if not positive:
         return np.stack([half, half])
-    share = np.divide(half, x, out=np.zeros(half.shape), where=x > 0)
-    return np.stack([-x * np.expm1(-share), x * np.expm1(share)])
+    relative = np.divide(half, x, out=np.zeros(half.shape), where=x > 0)
+    return np.stack([-x * np.expm1(-relative), x * np.expm1(relative)])
 
 
 def interval_text(value: float, low: float, high: float) -> str:

@@ -50,7 +50,7 @@ def test_pulses_are_counted_by_the_ledger(tiny, capsys):
 
 def test_targets_hold_on_any_machine():
     for case in cases.CASES.values():
-        assert case.share is None or 0 < case.share < 1
+        assert case.fraction is None or 0 < case.fraction < 1
         assert case.ratio is None or 0 < case.ratio < 1
 
 

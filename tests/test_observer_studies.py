@@ -113,7 +113,7 @@ def test_settings_at_an_edge_are_named_and_drawn_open(found):
 def test_a_condition_is_kept_and_taken_up(tmp_path, monkeypatch):
     first = frontier.tuned("scalar", 0.0, 1.1, TINY, 5, str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scalar-0-1.1.journal", "scalar-0-1.1.json"]
-    monkeypatch.setattr(frontier, "search", None)
+    monkeypatch.setattr(frontier, "run_study", None)
     assert frontier.tuned("scalar", 0.0, 1.1, TINY, 5, str(tmp_path)) == first
 
 
@@ -142,12 +142,12 @@ def test_problems_are_as_wrong_as_they_are_called(case):
     made = misknown.posed(response, wrong, 300, steps_told=False)
     honest = misknown.posed(response, wrong, 300, steps_told=True)
     plain = misknown.posed(response, wrong._replace(gain=1.0), 300, steps_told=False)
-    w = np.full(made.fast.shape, 0.1)
+    w = np.full(made.p_cells.shape, 0.1)
     for law in ("F", "G"):
         np.testing.assert_allclose(
-            getattr(made.fast, law)(w), wrong.gain * getattr(plain.fast, law)(w), rtol=1e-5, atol=1e-6
+            getattr(made.p_cells, law)(w), wrong.gain * getattr(plain.p_cells, law)(w), rtol=1e-5, atol=1e-6
         )
-    true = made.fast.device
+    true = made.p_cells.device
     assert made.believed.cells.device.response.w_max == response.w_max
     assert true.response.w_max == pytest.approx((1.3 if wrong.bounds else 1.0) * response.w_max)
     assert true.response.w_min == pytest.approx((0.8 if wrong.bounds else 1.0) * response.w_min)

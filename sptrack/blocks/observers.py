@@ -138,13 +138,13 @@ class FixedGains:
 class Observed(NamedTuple):
     """Estimates of an observer after each read, arrays [reads, *shape].
 
-    ``point``: symmetric point, ``std``: its standard deviation, weight units; ``share``: the part of the
-    information on it that is the prior's, 1 without excitation, near 0 after enough of it.
+    ``point``: symmetric point, ``std``: its standard deviation, weight units; ``prior_fraction``: the
+    part of the information on it that is the prior's, 1 without excitation, near 0 after enough of it.
     """
 
     point: Array
     std: Array
-    share: Array
+    prior_fraction: Array
 
 
 def _grid(bits: int) -> float:
@@ -416,9 +416,9 @@ class InputAwareObserver:
             seen.reshape(count, flat),
             out,
         )
-        point, variance, share = out.reshape(3, count, *cells)
+        point, variance, prior_fraction = out.reshape(3, count, *cells)
         after = State(before.sample + len(asked), frozen(memory.reshape(-1, *cells)))
-        return Observed(point, np.sqrt(variance), share), after
+        return Observed(point, np.sqrt(variance), prior_fraction), after
 
     def _sent(self, pulses: ArrayLike | None, asked: Array) -> Array:
         """Pulses [steps, cells] as the kernel wants them."""

@@ -169,8 +169,8 @@ class BurstFit:
         driver = Driver(array, check_read_noise(read_noise), progress, counts[-1])
         run, record = _Run(self, driver), Record(driver, self.name, "bursts", stop)
         for count in counts:
-            for share, reads in self._stages(first=count == counts[0]):
-                run.stage(driver.pulses + share * (count - driver.pulses), reads)
+            for fraction, reads in self._stages(first=count == counts[0]):
+                run.stage(driver.pulses + fraction * (count - driver.pulses), reads)
             fit = run.fit
             done = record.add(
                 run.weights(fit.points),

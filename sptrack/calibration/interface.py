@@ -157,11 +157,11 @@ def drawn_inside(points: Array, sigma: Array, within: float) -> tuple[Array, Arr
 
     Returns
     -------
-    points, sigma, share : array
+    points, sigma, prior_fraction : array
         Posterior mean and std, and the prior's share of the information.
     """
-    share = sigma**2 / (sigma**2 + within**2)
-    return points * (1 - share), sigma * np.sqrt(1 - share), share
+    prior_fraction = sigma**2 / (sigma**2 + within**2)
+    return points * (1 - prior_fraction), sigma * np.sqrt(1 - prior_fraction), prior_fraction
 
 
 class Driver:

@@ -188,12 +188,12 @@ class ObserverFit:
         stopped = False
         for count in counts:
             watch.until(count, shares[1:] if count == counts[0] else split_reads(self.reads, self.blocks))
-            points, sigma, share = watch.points()
+            points, sigma, prior_fraction = watch.points()
             done = record.add(
                 watch.middle + watch.half * points.reshape(array.shape),
                 uncertainty=watch.half * sigma.reshape(array.shape),
                 placement=watch.placement(points),
-                prior_fraction=share,
+                prior_fraction=prior_fraction,
             )
             if done:
                 stopped = count != counts[-1]
@@ -245,9 +245,9 @@ class _Watch:
         points, slope = points_of(parameters)
         lever = inverse[:, :, 2] + points[:, None] * inverse[:, :, 3]
         spread = lever[:, 2] + points * lever[:, 3]
-        share = (strength * (lever**2).sum(1) / np.maximum(spread, _TINY**2)).clip(0, 1)
+        prior_fraction = (strength * (lever**2).sum(1) / np.maximum(spread, _TINY**2)).clip(0, 1)
         points, sigma, drawn = drawn_inside(points, np.sqrt(spread.clip(0)) / slope, self.settings.within)
-        return points, sigma, float(np.mean(share + drawn - share * drawn))
+        return points, sigma, float(np.mean(prior_fraction + drawn - prior_fraction * drawn))
 
     def placement(self, points: Array) -> float:
         """Mean number of pulses from where the cells are to their points."""

@@ -347,8 +347,13 @@ class _Problem:
         variance = np.einsum("ck,ck->c", lever, gradient).clip(0)
         prior = self.precision[np.ix_(self.free, self.free)]
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.einsum("ck,kl,cl->c", lever, prior, lever) / variance
-        return self.theta, symmetric_points(self.theta), np.sqrt(variance), np.nan_to_num(share).clip(0, 1)
+            prior_fraction = np.einsum("ck,kl,cl->c", lever, prior, lever) / variance
+        return (
+            self.theta,
+            symmetric_points(self.theta),
+            np.sqrt(variance),
+            np.nan_to_num(prior_fraction).clip(0, 1),
+        )
 
     def _slope(self, k: int) -> Array:
         shifted = self.theta.astype(np.complex128)

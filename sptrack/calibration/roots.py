@@ -116,13 +116,13 @@ class RootFinding:
             stages = self.stages if count == counts[0] else 1
             reads = split_reads(self.reads - (count == counts[0]), _POINTS * stages)
             for k in range(stages):
-                share = (count - driver.pulses) / (stages - k)
-                search.state(driver.pulses + share, reads[_POINTS * k : _POINTS * (k + 1)])
+                stage = (count - driver.pulses) / (stages - k)
+                search.state(driver.pulses + stage, reads[_POINTS * k : _POINTS * (k + 1)])
             done = record.add(
                 search.weights(search.points),
                 uncertainty=search.half * search.sigma.reshape(array.shape),
                 placement=float(np.mean(np.abs(search.pulses_to(search.points)))),
-                prior_fraction=float(np.mean(search.share)),
+                prior_fraction=float(np.mean(search.prior_fraction)),
             )
             if done:
                 break
@@ -146,7 +146,7 @@ class _Search:
         self.settings, self.driver = settings, driver
         self.middle, self.half = check_range(settings.nominal)
         self._step = 0.0
-        self.points = self.sigma = self.share = self._now = np.zeros(0)
+        self.points = self.sigma = self.prior_fraction = self._now = np.zeros(0)
         self._moves: list[_Move] = []
 
     def weights(self, values: Array) -> Array:
@@ -174,7 +174,7 @@ class _Search:
             self.driver.burst(-burst)
         after = self._now = self._read(reads[2])
         self._note(burst, pairs, (before, turn, after), reads)
-        self.points, self.sigma, self.share = drawn_inside(*self._zero(), self.settings.within)
+        self.points, self.sigma, self.prior_fraction = drawn_inside(*self._zero(), self.settings.within)
 
     def pulses_to(self, goal: Array) -> Array:
         """Signed pulses [cells] to a state, by the steps measured last and their fall toward the bounds."""

@@ -172,7 +172,7 @@ def _tile(name: str) -> None:
         tile.forward(x)
         tile.backward(d)
         tile.update(x, d, 0.05)
-    tile.main.pulse_column(0, np.ones(_SHAPE[0], np.int64))
+    tile.w_array.pulse_column(0, np.ones(_SHAPE[0], np.int64))
 
 
 def _blocks() -> Iterator[Any]:

@@ -153,17 +153,17 @@ def _verdict(sources: list[dict[str, Any]], rows: dict[str, Any]) -> tuple[str, 
     """Word, reason and meaning: the largest source, if its interval is above zero."""
     first, total = sources[0], rows["total"]
     rms = f"of the mean squared error of Q, rms {total**0.5:.3g} weight units"
-    share = f"{100 * first['saved'] / total:.0f} %" if total > 0 else "nothing"
+    fraction = f"{100 * first['saved'] / total:.0f} %" if total > 0 else "nothing"
     if first["saved_ci"][0] > 0:
-        return "LARGEST SOURCE", f"{first['source']}: without it {share} {rms}, would go", True
-    return "NOT RESOLVED", f"{first['source']} is the largest source with {share} {rms}; add --seeds", None
+        return "LARGEST SOURCE", f"{first['source']}: without it {fraction} {rms}, would go", True
+    return "NOT RESOLVED", f"{first['source']} is the largest source with {fraction} {rms}; add --seeds", None
 
 
 def _two(row: dict[str, Any], left: str, right: str, total: float) -> list[str]:
     cells = []
     for key in (left, right):
-        share = f"{100 * row[key] / total:.0f} %" if total > 0 else "-"
-        cells += [interval_text(row[key], *row[f"{key}_ci"]), share]
+        fraction = f"{100 * row[key] / total:.0f} %" if total > 0 else "-"
+        cells += [interval_text(row[key], *row[f"{key}_ci"]), fraction]
     return cells
 
 

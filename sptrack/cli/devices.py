@@ -192,5 +192,5 @@ def _moments(moments: Moments | None) -> str:
     return "none" if moments is None else f"{moments.mean:+.4f} +- {moments.std:.4f} weight units"
 
 
-def _percent(share: float) -> str:
-    return "none" if math.isnan(share) else f"{100.0 * share:.3g} %"
+def _percent(fraction: float) -> str:
+    return "none" if math.isnan(fraction) else f"{100.0 * fraction:.3g} %"

@@ -62,8 +62,8 @@ def verify(
 def _print(report: Report) -> None:
     to = console()
     checked = sum(row.form == "corrected" for row in report.rows)
-    held = checked - len(report.violations)
-    text = f"{held} of {checked} corrected bounds hold within 3 standard errors of the simulation"
+    holding = checked - len(report.violations)
+    text = f"{holding} of {checked} corrected bounds hold within 3 standard errors of the simulation"
     show_verdict(to, "BOUND BROKEN" if report.violations else "BOUNDS HOLD", text, good=not report.violations)
     columns = (
         Column("device", left=True),

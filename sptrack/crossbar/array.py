@@ -228,16 +228,16 @@ class Crossbar:
         """
         if samples < 1:
             raise ParameterError(f"samples must be at least 1, got {samples}")
-        done, held = 0, []
+        done, kept = 0, []
         for increment in increments:
             self.apply(increment, **options)
-            held.append(self.weights.copy())
+            kept.append(self.weights.copy())
             done += 1
-            if len(held) == samples:
-                yield Block(np.arange(done - len(held), done) + 1, np.stack(held))
-                held = []
-        if held:
-            yield Block(np.arange(done - len(held), done) + 1, np.stack(held))
+            if len(kept) == samples:
+                yield Block(np.arange(done - len(kept), done) + 1, np.stack(kept))
+                kept = []
+        if kept:
+            yield Block(np.arange(done - len(kept), done) + 1, np.stack(kept))
 
     def apply(
         self,

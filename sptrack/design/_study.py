@@ -149,8 +149,8 @@ class Worker:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         return {
-            name: float(share)
-            for name, share in optuna.importance.get_param_importances(
+            name: float(fraction)
+            for name, fraction in optuna.importance.get_param_importances(
                 self._study, evaluator=evaluator
             ).items()
         }

@@ -224,7 +224,7 @@ def _measure(error: Array, runs: list[Any]) -> dict[str, tuple[float, Interval]]
 
 
 def _left(spec: Specification, cells: Cells, chosen: Candidate, loop: Loop, steps: Array) -> Array:
-    """Predicted share of the start offset left after ``steps`` [samples]."""
+    """Predicted fraction of the start offset left after ``steps`` [samples]."""
     if not chosen.observes:
         return left_curve(loop, chosen.setting, steps)
     after = error_after(spec, cells, loop, chosen.setting)

@@ -32,7 +32,7 @@ from sptrack.theory.observer import (
     ObservedCell,
     observer_error,
     observer_warnings,
-    prior_share,
+    prior_fraction,
     recommend_observer,
 )
 
@@ -41,7 +41,7 @@ Array = NDArray[np.float64]
 _CELLS = 8
 """Cells, evenly spread over the symmetric points, of which the error law is taken."""
 _LARGEST_BLOCK = 0.35
-"""Largest share of the way to the optimum that W goes between two reads."""
+"""Largest fraction of the way to the optimum that W goes between two reads."""
 
 
 def observed_cells(spec: Specification, cells: Cells, loop: Loop) -> list[tuple[ObservedCell, float]]:
@@ -76,7 +76,7 @@ def drive_of(spec: Specification, alpha: float) -> NormalDrive:
 def error_after(
     spec: Specification, cells: Cells, loop: Loop, setting: Setting
 ) -> Callable[[float], tuple[float, float]]:
-    """Function of a number of steps: rms error of Q, and share of the start offset left; means over cells.
+    """Function of a number of steps: rms error of Q, and fraction of the start offset left; means over cells.
 
     The prior, worth one pulse, counts as information slope^2 on a point that is 0.
     """
@@ -88,9 +88,9 @@ def error_after(
             error = observer_error(
                 cell, drive, every=setting.every, forgetting=setting.eta, steps=max(steps, setting.every)
             )
-            share = prior_share(error.rms, cell.slope**-2)
-            squares += (1 - share) * error.rms**2 * (1 - share) + (share * point) ** 2
-            left, total = left + share * point**2, total + point**2
+            fraction = prior_fraction(error.rms, cell.slope**-2)
+            squares += (1 - fraction) * error.rms**2 * (1 - fraction) + (fraction * point) ** 2
+            left, total = left + fraction * point**2, total + point**2
         return math.sqrt(squares / len(known)), left / max(total, 1e-300)
 
     return after
@@ -125,8 +125,8 @@ def predict_observer(
     after = error_after(spec, cells, loop, setting)
     rms, left = after(float(spec.steps))
     about, trained = loop.predict(1.0), training(spec, rest, setting.chopper, gamma)
-    held = np.sqrt(about.var_p + spec.read_noise**2)
-    reach = float(np.nanmean(mean_size(about.demodulated, held)))
+    spread = np.sqrt(about.var_p + spec.read_noise**2)
+    reach = float(np.nanmean(mean_size(about.demodulated, spread)))
     typical = observed_cells(spec, cells, loop)
     error = observer_error(
         typical[len(typical) // 2][0],

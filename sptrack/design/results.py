@@ -242,10 +242,10 @@ def _moves(found: Study) -> dict[str, Any]:
     space = found.plan.space
     rows = [moved(space, found.plan.start, method) for method in found.methods]
     ratios = np.array([[row[name] for name in space] for row in rows], np.float64)
-    shares = [found.importances.get(name, np.nan) for name in space]
+    fractions = [found.importances.get(name, np.nan) for name in space]
     return {
         "moved": (("candidate", "setting"), ratios, {"units": "1"}),
-        "importance": (("setting",), shares, {"units": "1"}),
+        "importance": (("setting",), fractions, {"units": "1"}),
     }
 
 

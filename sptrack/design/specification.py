@@ -22,7 +22,7 @@ A file, of which only ``require`` with one key is needed::
     pulses = 20000              # on P and W
     reads = 20000
     programs = 100              # writes of the reference copy
-    signal = 0.5                # at least: share of the gradient that survives the chopping
+    signal = 0.5                # at least: fraction of the gradient that survives the chopping
 """
 
 import os
@@ -92,7 +92,7 @@ class Requirements:
     pulses, reads, programs : float or None
         Per cell over the run: pulses on P and W, reads of P, writes of the reference copy.
     signal : float or None
-        Least share of the mean gradient that survives the chopping and reaches W, (1 - a) times the
+        Least fraction of the mean gradient that survives the chopping and reaches W, (1 - a) times the
         demodulated gain, below 1.
 
     Raises

@@ -128,8 +128,8 @@ def _samples(cells: Cells, low: Array, high: Array) -> Iterator[tuple[Array, Arr
     parts = _GRID_PARTS if cells.linear is None else 1
     rows = max(1, _VALUES_AT_ONCE // low.size)
     for first in range(0, parts, rows):
-        share = np.arange(first, min(first + rows, parts) + 1).reshape(-1, *[1] * low.ndim) / parts
-        plus, minus = (step / cells.dw_min for step in cells.steps(low + (high - low) * share))
+        fraction = np.arange(first, min(first + rows, parts) + 1).reshape(-1, *[1] * low.ndim) / parts
+        plus, minus = (step / cells.dw_min for step in cells.steps(low + (high - low) * fraction))
         width = (high - low) / parts
         yield np.concatenate([plus, minus]), -np.diff(plus, axis=0) / width, np.diff(minus, axis=0) / width
     if cells.linear is None:

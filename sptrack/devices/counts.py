@@ -76,10 +76,10 @@ def _by_pieces(mean: Array, std: Array) -> Array:
     k = np.arange(-reach, reach + 1)[:, None]
     scale = np.where((std > 0) & (std <= _SERIES_ABOVE), std, 1.0)
     low, high = (k - mean) / scale, (k + 1 - mean) / scale
-    share = ndtr(high) - ndtr(low)
+    fraction = ndtr(high) - ndtr(low)
     density_low, density_high = (np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi) for z in (low, high))
     first = scale * (density_low - density_high)
-    second = scale**2 * (share + low * density_low - high * density_high)
+    second = scale**2 * (fraction + low * density_low - high * density_high)
     offset = mean - k
-    total = (offset * (1 - offset) * share + (1 - 2 * offset) * first - second).sum(axis=0)
+    total = (offset * (1 - offset) * fraction + (1 - 2 * offset) * first - second).sum(axis=0)
     return np.asarray(np.where(std > 0, total, mean * (1 - mean)))

@@ -294,9 +294,9 @@ def require_symmetric_points(cells: Cells) -> None:
 
 
 def _assess(cells: Cells, estimates: Estimates, begin: Array, target: float, cost: CostModel) -> Certificate:
-    truth = cells.target
-    live = np.isfinite(truth)
-    summaries = [summarise(np.asarray(points, np.float64)[live], truth[live]) for points in estimates.points]
+    true = cells.target
+    live = np.isfinite(true)
+    summaries = [summarise(np.asarray(points, np.float64)[live], true[live]) for points in estimates.points]
     rms = [s["rms"] for s in summaries]
     overshoot = overshooting(cells)
     prediction, safe = _predict(
@@ -414,14 +414,14 @@ def _predict_by_bound(
     few, start = cells.thinned(_BOUND_CELLS), _thinned(internal, _BOUND_CELLS)
     name = "TC.4" if mode == "cyclic" else "TC.2"
     bound = zero_shifting_bounds(few, start, constants=response_constants(few))[name]
-    share = max(target**2 - reading**2, 0.0) * int(bound.applies.sum())
-    if share == 0:
+    allowed = max(target**2 - reading**2, 0.0) * int(bound.applies.sum())
+    if allowed == 0:
         return nothing | {"theory": f"bound {name}: reading and write noise are above the target"}
     if bound.void:
         return nothing | {"theory": f"bound {name}: {bound.reason}"}
-    needed = bound.pulses_to(share)
+    needed = bound.pulses_to(allowed)
     theory = f"bound {name}, corrected"
-    if needed.floor > share:
+    if needed.floor > allowed:
         least = math.sqrt(needed.floor / int(bound.applies.sum()) + reading**2)
         theory = f"bound {name}: it can promise no RMS error below {least:.3g}"
     elif needed.pulses is None:

@@ -90,12 +90,12 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     if _filters(method):
         quantities += _premise(problem)
     values = {item.name: item.value for item in quantities}
-    told = (method.observer, (problem.believed.cells if problem.believed else problem.fast).device)
+    told = (method.observer, (problem.believed.cells if problem.believed else problem.p_cells).device)
     warnings = _warnings(values, method, steps // made.every)
     return Explanation(
         method=method.name,
         problem=problem.name,
-        device=problem.fast.device.source.name,
+        device=problem.p_cells.device.source.name,
         quantities=tuple(quantities),
         warnings=(*warnings, *knowledge_warnings(*told)),
         notes=knowledge(*told),
@@ -104,11 +104,11 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
 
 def _drive(made: MethodPrediction) -> list[Quantity]:
     problem, method, loop = made.problem, made.method, made.means
-    dw = problem.fast.dw_min
+    dw = problem.p_cells.dw_min
     name = "W" if method.direct else "P"
     return [
         _quantity("pulse_worth", dw * loop.response, "weight units", "what one pulse moves a cell at its SP"),
-        _quantity("states", problem.fast.device.states, "1", "nominal range over granularity"),
+        _quantity("states", problem.p_cells.device.states, "1", "nominal range over granularity"),
         _quantity("pulses_start", method.alpha * loop.size_start / dw, "pulses/step",
                   f"pulses on a cell of {name}, alpha E|g| / dw_min, at W = 0"),
         _quantity("pulses_optimum", method.alpha * loop.size_rest / dw, "pulses/step",
@@ -164,7 +164,7 @@ def _filter(made: MethodPrediction) -> list[Quantity]:
 
 def _moving(made: MethodPrediction) -> list[Quantity]:
     """Error due to drifting symmetric points; boxcars taken for moving averages of the same delay."""
-    rates, method, loop = made.problem.fast.drift, made.method, made.means
+    rates, method, loop = made.problem.p_cells.drift, made.method, made.means
     if rates is None or not method.moving or not (0 < made.rate < 1 and abs(loop.pole) < 1):
         return []
     gain = (
@@ -172,7 +172,7 @@ def _moving(made: MethodPrediction) -> list[Quantity]:
         if method.observer is not None
         else moving_gain(loop.pole, made.rate, every=made.every)
     )
-    pulses = method.alpha * loop.size_rest / made.problem.fast.dw_min
+    pulses = method.alpha * loop.size_rest / made.problem.p_cells.dw_min
     mean, variance = gain.error(rates.per_step + pulses * rates.per_pulse, rates.walk)
     size = float(np.mean(rates.per_step + pulses * rates.per_pulse))
     return [
@@ -193,7 +193,8 @@ def _observer(predicted: MethodPrediction) -> list[Quantity]:
         _quantity("reads_per_step", 1 / made.every, "1/step", "reads of a cell"),
         _quantity("observer_rms", made.rms, "weight units",
                   "rms error of the SP from pulses and reads at the optimum, prior included"),
-        _quantity("observer_share", made.share, "1", "part of the information on the SP that is the prior's"),
+        _quantity("observer_prior_fraction", made.prior_fraction, "1",
+                  "part of the information on the SP that is the prior's"),
         _quantity("observer_pulses", made.error.pulses, "pulses", "pulses that the observer remembers"),
         _quantity("observer_reading", made.error.read_part, "1", "variance from reads over that from pulses"),
         _quantity("observer_decay", made.error.decay, "1", "way back to the SP between two reads"),
@@ -202,12 +203,13 @@ def _observer(predicted: MethodPrediction) -> list[Quantity]:
 
 
 def _observer_warnings(values: Mapping[str, float | None]) -> list[str]:
-    if "observer_share" not in values:
+    if "observer_prior_fraction" not in values:
         return ["no excitation: no drive at the optimum, the observer says what its prior says"]
     out, advised = [], values["observer_every"] or 1.0
-    share, reading, decay = (values[f"observer_{name}"] or 0.0 for name in ("share", "reading", "decay"))
-    if share > MAX_PRIOR:
-        out.append(f"no excitation: {100 * share:.0f} % of what the observer says is its prior")
+    names = ("prior_fraction", "reading", "decay")
+    prior, reading, decay = (values[f"observer_{name}"] or 0.0 for name in names)
+    if prior > MAX_PRIOR:
+        out.append(f"no excitation: {100 * prior:.0f} % of what the observer says is its prior")
     if reading > MAX_READING:
         out.append(f"read noise adds {reading:.2g} times the variance of the pulses: read every "
                    f"{advised:.0f} steps")  # fmt: skip
@@ -220,16 +222,16 @@ def _observer_warnings(values: Mapping[str, float | None]) -> list[str]:
 
 def _transfer(made: MethodPrediction) -> list[Quantity]:
     problem, method, loop, interval = made.problem, made.method, made.means, made.every
-    dw, t = problem.fast.dw_min, method.transfer
+    dw, t = problem.p_cells.dw_min, method.transfer
     buffered = t.threshold > 0
-    gain = method.beta / interval * (problem.main.dw_min / t.threshold if buffered else 1.0)
+    gain = method.beta / interval * (problem.w_cells.dw_min / t.threshold if buffered else 1.0)
     signal = method.alpha * loop.response * made.demodulated_gain
     rate = None if method.sync else gain * signal
     size = gain * np.sqrt(2 * loop.variance / np.pi)
     out = [
         _quantity("transfer_interval", interval, "steps", "steps between transfers of a cell"),
         _quantity("weight_rate", rate, "1/step", "rate at which W descends the gradient, through P"),
-        _quantity("pulses_transfer", size / problem.main.dw_min, "pulses/step",
+        _quantity("pulses_transfer", size / problem.w_cells.dw_min, "pulses/step",
                   "pulses on a cell of W at the optimum, where P - R is noise"),
     ]  # fmt: skip
     if buffered:
@@ -258,7 +260,7 @@ def _premise(problem: Problem) -> list[Quantity]:
     if not curvatures(problem)[0] > 0:
         return []
     premise = problem_premise(problem)
-    start = mean_gradient(problem, np.zeros(len(problem.optimum))).reshape(problem.fast.shape)
+    start = mean_gradient(problem, np.zeros(len(problem.optimum))).reshape(problem.p_cells.shape)
     return [
         _quantity("premise_level", float(np.median(premise.level)), "gradient",
                   "C*, what T3.7 asks E|g| to be at least at every step and weight; median"),
@@ -273,7 +275,7 @@ def _premise(problem: Problem) -> list[Quantity]:
 
 def _signal(problem: Problem, rate: float) -> float:
     """Displacement of P from its SP by the gradient at W = 0, rms over cells, at most the nominal range."""
-    response = problem.fast.device.response
+    response = problem.p_cells.device.response
     size = float(np.sqrt(np.mean(mean_gradient(problem, np.zeros(len(problem.optimum))) ** 2)))
     return min(rate * size, response.w_max - response.w_min)
 
@@ -298,9 +300,9 @@ def _warnings(values: Mapping[str, float | None], method: Method, transfers: int
         out.append("filter reference without a chopper: W - (beta/eta) Q is conserved by an ideal W, so W "
                    "cannot reach the optimum and Q the symmetric point")  # fmt: skip
         out += _premise_warning(values)
-    share = values.get("chopped_fraction") or 0.0
-    if share > FAST_FILTER:
-        out.append(f"filter faster than the chopper: {100 * share:.0f} % of the chopper's power passes "
+    fraction = values.get("chopped_fraction") or 0.0
+    if fraction > FAST_FILTER:
+        out.append(f"filter faster than the chopper: {100 * fraction:.0f} % of the chopper's power passes "
                    "(lower eta or raise p)")  # fmt: skip
     if "threshold_transfers" in values:
         needed = values["threshold_transfers"]
@@ -316,10 +318,10 @@ def _premise_warning(values: Mapping[str, float | None]) -> list[str]:
         return []
     if not values["premise_optimum"]:
         return ["premise of T3.7 ends at the optimum: without noise E|g| falls below any C* > 0 there"]
-    level, share = values["premise_level"], 100 * (values["premise_start"] or 0.0)
+    level, fraction = values["premise_level"], 100 * (values["premise_start"] or 0.0)
     wanted = "no finite C*" if level is None else f"E|g| >= {level:.3g} (median)"
     return [f"premise of T3.7 cannot hold: {wanted} asked, {values['premise_optimum']:.3g} at the optimum; "
-            f"{share:.0f} % of the weights meet it at W = 0"]  # fmt: skip
+            f"{fraction:.0f} % of the weights meet it at W = 0"]  # fmt: skip
 
 
 def _filters(method: Method) -> bool:

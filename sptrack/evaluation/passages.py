@@ -82,7 +82,7 @@ def first_passage(run: Run, targets: Sequence[float], *, max_steps: int) -> Pass
     while tracker.step < max_steps and np.isnan(spent[0]).any():
         tracker.run(WINDOW, samples=1)
         new = np.isnan(spent[0]) & (tracker.result.errors[-1, 0] <= aims)
-        counts = [tracker.ledger.total(name) / run.problem.fast.size for name in _COUNTED]
+        counts = [tracker.ledger.total(name) / run.problem.p_cells.size for name in _COUNTED]
         spent[:, new] = np.array([tracker.step, *counts])[:, None]
     return Passage(*spent)
 
@@ -102,10 +102,10 @@ def fewest_pulses(problem: Problem, target: float) -> float:
     in that direction, and an error e_i saves |e_i| r_i at most, r_i the largest 1/(dw_min q_i): mean(I) -
     sqrt(target mean(r^2)) (Cauchy). To leading order in dw_min; without cycle noise, which can be lucky.
     """
-    cells, share = problem.main, (np.arange(_WAY) + 0.5)[:, None, None] / _WAY
+    cells, fraction = problem.w_cells, (np.arange(_WAY) + 0.5)[:, None, None] / _WAY
     start = np.zeros(cells.shape) if cells.reference is None else np.asarray(cells.reference, np.float64)
     far = problem.optimum.reshape(cells.shape)
-    way = start + share * far
+    way = start + fraction * far
     slowness = 1 / (cells.dw_min * np.where(far > 0, cells.q_plus(way), cells.q_minus(way)))
     needed = np.mean(slowness.mean(axis=0) * np.abs(far))
     return max(0.0, float(needed - np.sqrt(target * np.mean(slowness.max(axis=0) ** 2))))

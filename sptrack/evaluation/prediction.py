@@ -41,7 +41,7 @@ from sptrack.theory.observer import (
     ObservedCell,
     ObserverError,
     observer_error,
-    prior_share,
+    prior_fraction,
     recommend_observer,
 )
 from sptrack.tracking.methods import Method
@@ -152,7 +152,7 @@ class ObserverPrediction:
         Steps between reads of a cell.
     rms : float
         rms error of the symmetric point, prior included, weight units.
-    share : float
+    prior_fraction : float
         Part of the information on the symmetric point that is the prior's.
     error : ObserverError or None
         Error from pulses and reads alone; None without drive: the prior is all there is.
@@ -162,7 +162,7 @@ class ObserverPrediction:
 
     every: int
     rms: float
-    share: float
+    prior_fraction: float
     error: ObserverError | None = None
     advised: int | None = None
 
@@ -218,18 +218,18 @@ class MethodPrediction:
     @cached_property
     def cells(self) -> Cells:
         """Cells that take the gradient pulses: P, or W in analog SGD."""
-        return self.problem.main if self.method.direct else self.problem.fast
+        return self.problem.w_cells if self.method.direct else self.problem.p_cells
 
     @cached_property
     def every(self) -> int:
         """Steps between reads of a cell."""
-        return steps_between(self.method, self.problem.fast.shape[1])
+        return steps_between(self.method, self.problem.p_cells.shape[1])
 
     @cached_property
     def at_rest(self) -> GradientStatistics:
         """Gradient of each cell where W is at rest: noise alone, or what was recorded."""
         made = self.problem
-        return gradient_statistics(made.recording, made.fast.shape, std=made.gradient_noise)
+        return gradient_statistics(made.recording, made.p_cells.shape, std=made.gradient_noise)
 
     @cached_property
     def loop(self) -> Loop:
@@ -323,7 +323,7 @@ class MethodPrediction:
         ParameterError
             A method without an observer; a device without symmetric points.
         """
-        cells, every = self.problem.fast, self.every
+        cells, every = self.problem.p_cells, self.every
         known = observer_of(self.method, cells, self.problem.read_noise)
         line, errors = response_line(cells), known.errors
         cell = ObservedCell(
@@ -339,16 +339,20 @@ class MethodPrediction:
         mean, std = (alpha * float(np.asarray(one).mean()) for one in (rest.mean, rest.std))
         information = known.prior.point_information
         if (mean == 0 and std == 0) or self.steps < 2 * every:
-            return ObserverPrediction(every=every, rms=information**-0.5, share=1.0)
+            return ObserverPrediction(every=every, rms=information**-0.5, prior_fraction=1.0)
         drive = NormalDrive(mean=mean, std=std)
         form = "block" if known.form in ("block", "direction") else "scalar"
         error = observer_error(
             cell, drive, every=every, forgetting=self.method.eta, steps=float(self.steps), form=form
         )
-        share = prior_share(error.rms, 1 / information)
+        fraction = prior_fraction(error.rms, 1 / information)
         advice = recommend_observer(cell, drive, steps=max(self.steps, LEAST_STRETCHES))
         return ObserverPrediction(
-            every=every, rms=error.rms * math.sqrt(1 - share), share=share, error=error, advised=advice.every
+            every=every,
+            rms=error.rms * math.sqrt(1 - fraction),
+            prior_fraction=fraction,
+            error=error,
+            advised=advice.every,
         )
 
     @cached_property
@@ -364,7 +368,7 @@ class MethodPrediction:
             return ReferencePrediction(mse=None, reason="no reference: gradient pulses go straight onto W")
         if not method.moving:
             return ReferencePrediction(mse=None, reason=f"the reference is fixed ({method.reference})")
-        if not np.isfinite(self.problem.fast.symmetric_point).any():
+        if not np.isfinite(self.problem.p_cells.symmetric_point).any():
             return ReferencePrediction(mse=None, reason="no cell has a symmetric point inside its bounds")
         try:
             if method.observer is not None:

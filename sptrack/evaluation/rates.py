@@ -87,7 +87,7 @@ def problem_premise(problem: Problem) -> DrivePremise:
     ParameterError
         A loss that is not strongly convex at its optimum.
     """
-    cells, pulse = problem.fast, problem.fast.dw_min
+    cells, pulse = problem.p_cells, problem.p_cells.dw_min
     low, high = working_interval(cells)
     start, point = _reference(problem), cells.symmetric_point
     live = np.isfinite(point)
@@ -100,7 +100,7 @@ def problem_premise(problem: Problem) -> DrivePremise:
 
 def _reference(problem: Problem) -> Array:
     """Internal weight of P that reads as 0, float64 [rows, columns]."""
-    cells = problem.fast
+    cells = problem.p_cells
     return np.zeros(cells.shape) if cells.reference is None else np.asarray(cells.reference, np.float64)
 
 
@@ -223,19 +223,19 @@ def measure_rate(problem: Problem, method: Method, steps: int, *, seed: int = 0,
             f"rates need a method with P and at least 10 steps, got {method.name} over {steps} steps"
         )
     tracker, premise = Tracker(problem, method, seed=seed, **options), problem_premise(problem)
-    held, values, met = tracker.result.reference, [], []
+    reference_copy, values, met = tracker.result.reference, [], []
     for chunk in np.array_split(np.arange(steps), -(-steps // _CHUNK)):
         taken = tracker.record(len(chunk))
         values.append(_squares(problem, taken))
-        copies = _copies(method, taken, held)
+        copies = _copies(method, taken, reference_copy)
         looks = np.linspace(1, len(taken.w) - 1, -(-LOOKS * len(taken.w) // steps)).astype(int)
         mixed = taken.w[looks - 1] + method.gamma * taken.signs[looks] * (taken.p[looks - 1] - copies[looks])
-        means = mean_gradient(problem, mixed).reshape(-1, *problem.fast.shape)
+        means = mean_gradient(problem, mixed).reshape(-1, *problem.p_cells.shape)
         met.append([premise.met(means).mean(), premise.met(means, premise.rest).mean()])
-        held = copies[-1]
+        reference_copy = copies[-1]
     each = np.concatenate(values)
     weights, residual, asymmetry, reference = each.mean(axis=0).tolist()
-    share, moving = np.mean(met, axis=0).tolist()
+    premise, moving = np.mean(met, axis=0).tolist()
     return Rate(
         steps=steps,
         weights=weights,
@@ -243,21 +243,21 @@ def measure_rate(problem: Problem, method: Method, steps: int, *, seed: int = 0,
         asymmetry=asymmetry,
         reference=reference,
         tail=float(each[-max(1, steps // 10) :, :3].sum(axis=1).mean()),
-        premise=share,
+        premise=premise,
         moving=moving,
     )
 
 
 def _squares(problem: Problem, taken: Recording) -> Array:
     """(W - W*)^2, (P - Q)^2, G(P)^2 and (Q - SP)^2 [steps, 4], means over cells."""
-    inside = taken.p.reshape(-1, *problem.fast.shape) + _reference(problem)
-    asymmetry = problem.fast.G(inside).reshape(taken.p.shape)
-    point = np.nan_to_num(problem.fast.target.ravel())
+    inside = taken.p.reshape(-1, *problem.p_cells.shape) + _reference(problem)
+    asymmetry = problem.p_cells.G(inside).reshape(taken.p.shape)
+    point = np.nan_to_num(problem.p_cells.target.ravel())
     rows = (taken.w - problem.optimum, taken.p - taken.q, asymmetry, taken.q - point)
     return np.stack([np.mean(np.square(row, dtype=np.float64), axis=1) for row in rows], axis=1)
 
 
-def _copies(method: Method, taken: Recording, held: Array) -> Array:
+def _copies(method: Method, taken: Recording, reference_copy: Array) -> Array:
     """Reference R of each step [steps, cells] but the first of a recording, where it may be a step old."""
     before = np.concatenate([taken.q[:1], taken.q[:-1]])
     if method.sync:
@@ -266,4 +266,4 @@ def _copies(method: Method, taken: Recording, held: Array) -> Array:
     flips[1:] = taken.signs[1:] != taken.signs[:-1]
     flips = np.broadcast_to(flips, before.shape)
     last = np.maximum.accumulate(np.where(flips, np.arange(len(flips))[:, None], 0), axis=0)
-    return np.where(last > 0, np.take_along_axis(before, last, axis=0), held)
+    return np.where(last > 0, np.take_along_axis(before, last, axis=0), reference_copy)

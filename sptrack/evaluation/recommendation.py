@@ -240,8 +240,8 @@ class _Search:
             missed, best = (best, found) if found.rms <= best.rms else (missed, best)
         if not best.met or missed.met:
             return best
-        share = math.log(missed.rms / self.target) / math.log(missed.rms / best.rms)
-        between = self._trial(method, missed.pulses * (best.pulses / missed.pulses) ** share, reads)
+        fraction = math.log(missed.rms / self.target) / math.log(missed.rms / best.rms)
+        between = self._trial(method, missed.pulses * (best.pulses / missed.pulses) ** fraction, reads)
         return between if between.met and between.cost < best.cost else best
 
     def _trial(self, method: str, pulses: float, reads: int) -> Candidate:

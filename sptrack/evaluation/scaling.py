@@ -222,5 +222,5 @@ def _first_below(places: np.ndarray, sizes: np.ndarray, target: float) -> float:
         return float("nan")
     k = below[0]
     before, after = np.log(np.maximum(sizes[k - 1 : k + 1], np.finfo(np.float64).tiny))
-    share = (before - np.log(target)) / (before - after)
-    return float(places[k - 1] + share * (places[k] - places[k - 1]))
+    fraction = (before - np.log(target)) / (before - after)
+    return float(places[k - 1] + fraction * (places[k] - places[k - 1]))

@@ -443,5 +443,5 @@ def _limit(sizes: Array, found: Array) -> float:
     if not inside.size:
         return float(sizes[0])
     last = int(inside[-1]) + 1
-    share = (TOLERANCE - worst[last - 1]) / (worst[last] - worst[last - 1])
-    return float(np.exp(np.interp(share, [0, 1], np.log(sizes[last - 1 : last + 1]))))
+    fraction = (TOLERANCE - worst[last - 1]) / (worst[last] - worst[last - 1])
+    return float(np.exp(np.interp(fraction, [0, 1], np.log(sizes[last - 1 : last + 1]))))

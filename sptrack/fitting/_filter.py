@@ -76,8 +76,8 @@ def _step(shape: Any, c: Any, x: Any, var: Any) -> Any:
         return c[0] * (1.0 - c[1] * x), -c[0] * c[1]
     if shape.kind == POW_STEP:
         left = max(1.0 - c[1] * x, 1e-12)
-        size, room = c[0] * left ** c[2], left / c[1]
-        return (size, -size * c[1] * c[2] / left) if size < room else (room, -1.0)
+        size, rest = c[0] * left ** c[2], left / c[1]
+        return (size, -size * c[1] * c[2] / left) if size < rest else (rest, -1.0)
     if shape.kind == EXP_STEP:
         scale = c[0] / -math.expm1(-c[2] / c[1])
         gap = min(c[2] * (x - 1.0 / c[1]), 0.0)
@@ -89,8 +89,8 @@ def _step(shape: Any, c: Any, x: Any, var: Any) -> Any:
         return scale * (fallen - end), -scale * c[2] * fallen
     if shape.kind == LINEAR_STEP:
         free, density, std, _ = _bounded(c, x, var)
-        size, room = c[0] * (1.0 - c[1] * x), 1.0 / c[2] - x
-        return free * size + (1.0 - free) * room - density * std, -free * c[0] * c[1] - (1.0 - free)
+        size, rest = c[0] * (1.0 - c[1] * x), 1.0 / c[2] - x
+        return free * size + (1.0 - free) * rest - density * std, -free * c[0] * c[1] - (1.0 - free)
     last = c.size - 1
     place = (x + shape.half) / (2.0 * shape.half) * last
     inside = min(max(place, 0.0), float(last))
@@ -196,13 +196,13 @@ def filter_readings(shape: Any, at: Any, program: Any, readings: Any, innovation
 def _bounded_derivatives(c: Any, x: Any, var: Any, df: Any, dg: Any) -> Any:
     """`_step_derivatives` of a law with a hard bound."""
     free, density, std, distance = _bounded(c, x, var)
-    held, fall, left = 1.0 - free, c[0] * c[1], 1.0 - c[0] * c[1]
+    stopped, fall, left = 1.0 - free, c[0] * c[1], 1.0 - c[0] * c[1]
     widen = -math.copysign(fall * math.sqrt(var), left) if std > 0.0 else 0.0
     turn = left * density / std if std > 0.0 else 0.0
     for i, change in enumerate((c[0] * (1.0 - c[1] * x), -fall * x)):
         df[i] = free * change - density * widen
         dg[i] = -free * fall - turn * (change - distance * widen)
-    df[2] = -held / c[2]
+    df[2] = -stopped / c[2]
     dg[2] = -turn / c[2]
     if std == 0.0:
         return 0.0, 0.0, 0.0
@@ -230,8 +230,8 @@ def _derivatives_at(shape: Any, c: Any, x: Any, size: Any, slope: Any, df: Any, 
         place = (x + shape.half) / (2.0 * shape.half) * last
         inside = min(max(place, 0.0), float(last))
         left = min(int(inside), last - 1)
-        share, rate = inside - left, last / (2.0 * shape.half) if place == inside else 0.0
-        df[left], df[left + 1] = c[left] * (1.0 - share), c[left + 1] * share
+        fraction, rate = inside - left, last / (2.0 * shape.half) if place == inside else 0.0
+        df[left], df[left + 1] = c[left] * (1.0 - fraction), c[left + 1] * fraction
         dg[left], dg[left + 1] = -c[left] * rate, c[left + 1] * rate
         return 0.0
     if slope == -1.0 and shape.kind == POW_STEP:
@@ -248,22 +248,22 @@ def _derivatives_at(shape: Any, c: Any, x: Any, size: Any, slope: Any, df: Any, 
     if shape.kind == EXP_STEP or shape.kind == SOFT_EXPONENTIAL:
         reach = c[2] / c[1]
         end = math.exp(-reach)
-        share = reach * end / (1.0 - end)
+        fraction = reach * end / (1.0 - end)
         if shape.kind == EXP_STEP:
             gap = min(c[2] * x - reach, 0.0)
             moving = 1.0 if gap < 0.0 else 0.0
             fallen = slope / c[2]
-            df[1], dg[1] = size * share + moving * fallen * reach, slope * (share + moving * reach)
-            df[2], dg[2] = fallen * gap - size * share, slope * (1.0 + gap - share)
+            df[1], dg[1] = size * fraction + moving * fallen * reach, slope * (fraction + moving * reach)
+            df[2], dg[2] = fallen * gap - size * fraction, slope * (1.0 + gap - fraction)
             return moving * slope * c[2]
         inside = min(max(x, -1.0 / c[1]), 1.0 / c[1])
         outside = 0.0 if x == inside else c[2] * inside
         scale = c[0] / (1.0 - end)
         fallen = -slope / c[2]
-        df[1] = size * share + fallen * outside - scale * end * reach
-        dg[1] = slope * (share + outside)
-        df[2] = scale * end * reach - size * share - fallen * c[2] * inside
-        dg[2] = slope * (1.0 - share - c[2] * inside)
+        df[1] = size * fraction + fallen * outside - scale * end * reach
+        dg[1] = slope * (fraction + outside)
+        df[2] = scale * end * reach - size * fraction - fallen * c[2] * inside
+        dg[2] = slope * (1.0 - fraction - c[2] * inside)
         return -slope * c[2] if x == inside else 0.0
     df[1], dg[1] = slope * x, slope
     return 0.0

@@ -152,11 +152,11 @@ def coverage(
 def _count(rows: Floats, truth: float) -> Coverage:
     values, low, high = rows.T
     below, above, missing = truth < low, truth > high, np.isnan(low + high)
-    share = 1.0 - float(np.mean(below | above | missing))
+    fraction = 1.0 - float(np.mean(below | above | missing))
     scaled = (values - truth) / (abs(truth) or 1.0)
     return Coverage(
-        covered=share,
-        covered_ci=wilson_interval(share, values.size),
+        covered=fraction,
+        covered_ci=wilson_interval(fraction, values.size),
         below=float(below.mean()),
         above=float(above.mean()),
         bias=float(scaled.mean()),

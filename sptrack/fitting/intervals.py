@@ -171,14 +171,14 @@ def _step(
     problem, quantity, sign, boxes, calibrated, late = search
     gradient = sign * value_gradient(quantity.value, theta)
     force = at.score + _pull(at.information, at.score, gradient, 2.0 * (at.value - best) + threshold)
-    held = held_entries(theta, force, boxes)
-    matrix = np.where(held[:, :, None] | held[:, None, :], 0.0, at.information)
+    fixed = held_entries(theta, force, boxes)
+    matrix = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, at.information)
     places, first = np.arange(theta.shape[1]), problem.runs
-    matrix[:, places, places] += 1e-9 + held
+    matrix[:, places, places] += 1e-9 + fixed
     ridged = matrix.copy()
     ridged[:, places, places] = 1.001 * ridged[:, places, places] + _RIDGE
     ridged[:, places[first : first + 4], places[first : first + 4]] += 0.05
-    gradient, score = np.where(held, 0.0, gradient), np.where(held, 0.0, at.score)
+    gradient, score = np.where(fixed, 0.0, gradient), np.where(fixed, 0.0, at.score)
     if quantity.noise >= 0 and not calibrated:
         unit = np.eye(theta.shape[1])[quantity.noise]
         spread = solved(matrix, np.broadcast_to(unit, theta.shape)[..., None])[:, quantity.noise, 0]
@@ -187,12 +187,12 @@ def _step(
     toward = solved(ridged, np.stack([score, gradient], axis=-1))
     to_best, along = toward[..., 0], toward[..., 1]
     power = np.sum(gradient * along, axis=1)
-    room = excess + np.sum(score * to_best, axis=1)
+    slack = excess + np.sum(score * to_best, axis=1)
     is_open = (power <= 1e-16) & (excess > 0.0)
     if quantity.noise >= 0:
-        is_open |= held[:, quantity.noise] & (sign < 0) & (excess > 0.0)
-    pace = np.sqrt(np.maximum(room, 0.0) / np.maximum(power, 1e-16))
-    move = to_best + np.where(room > 0.0, pace, 0.0)[:, None] * along
+        is_open |= fixed[:, quantity.noise] & (sign < 0) & (excess > 0.0)
+    pace = np.sqrt(np.maximum(slack, 0.0) / np.maximum(power, 1e-16))
+    move = to_best + np.where(slack > 0.0, pace, 0.0)[:, None] * along
     move = np.clip(move, -1.0, 1.0)
     move = np.clip(theta + move, *boxes) - theta
     size = np.einsum("bi,bij,bj->b", move, ridged, move)
@@ -209,8 +209,8 @@ def _pull(information: Floats, score: Floats, gradient: Floats, excess: Floats) 
     matrix = information + _RIDGE * np.eye(score.shape[1])
     toward = solved(matrix, np.stack([score, gradient], axis=-1))
     power = np.sum(gradient * toward[..., 1], axis=1)
-    room = np.maximum(excess + np.sum(score * toward[..., 0], axis=1), 0.0)
-    return np.asarray(np.sqrt(room / np.maximum(power, 1e-16))[:, None] * gradient)
+    slack = np.maximum(excess + np.sum(score * toward[..., 0], axis=1), 0.0)
+    return np.asarray(np.sqrt(slack / np.maximum(power, 1e-16))[:, None] * gradient)
 
 
 def value_gradient(value: Function, theta: Floats) -> Floats:

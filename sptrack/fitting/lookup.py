@@ -259,9 +259,9 @@ def _joined(sides: dict[int, tuple[Floats, Floats, Floats]], used: list[Path]) -
             notes.append("steps of the down table are positive: taken as sizes")
         size = sign * np.interp(grid, bins, means)
         if size.min() < 0.0:
-            share = float(np.mean(size < 0.0))
+            fraction = float(np.mean(size < 0.0))
             notes.append(
-                f"{'up' if sign > 0 else 'down'} pulses move the wrong way on {share:.0%} of the range: "
+                f"{'up' if sign > 0 else 'down'} pulses move the wrong way on {fraction:.0%} of the range: "
                 "0 there"
             )
         mean[row] = np.maximum(size, 0.0) / unit.factor
@@ -284,8 +284,8 @@ def _crossing(x: Floats, difference: Floats) -> float:
     if not falls.size:
         return float("nan")
     k = int(falls[0])
-    share = difference[k] / (difference[k] - difference[k + 1])
-    return float(x[k] + share * (x[k + 1] - x[k]))
+    fraction = difference[k] / (difference[k] - difference[k + 1])
+    return float(x[k] + fraction * (x[k + 1] - x[k]))
 
 
 def table_device(tables: StepTables) -> Device:

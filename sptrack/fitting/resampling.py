@@ -77,9 +77,9 @@ def plausible_vectors(
     rows = np.repeat(np.arange(count), _GRID)
     boxes = np.repeat(problem.limits[:, None], rows.size, axis=1)
     boxes[:, :, entry] = grid.ravel()
-    held = maximise(problem.rows(rows), theta[rows], boxes, tolerance=_TOLERANCE)
-    values = held.likelihood.value.reshape(count, _GRID)
-    vectors = held.theta.reshape(count, _GRID, -1)
+    constrained = maximise(problem.rows(rows), theta[rows], boxes, tolerance=_TOLERANCE)
+    values = constrained.likelihood.value.reshape(count, _GRID)
+    vectors = constrained.theta.reshape(count, _GRID, -1)
     out = np.empty((count, size, theta.shape[1]))
     for b in range(count):
         fine = np.linspace(bottom[b], top[b], _FINE)
@@ -123,8 +123,8 @@ def root_limits(
     limits = []
     for value in values:
         target = value(truth)
-        held = constrained_maximum(resampled, truth, first, value, target)
-        fall = np.maximum(2.0 * (peak.likelihood.value - held), 0.0)
+        constrained = constrained_maximum(resampled, truth, first, value, target)
+        fall = np.maximum(2.0 * (peak.likelihood.value - constrained), 0.0)
         root = np.sign(value(peak.theta) - target) * np.sqrt(fall)
         limits.append(_limits(np.where(peak.converged, root, np.nan).reshape(-1, size)))
     return np.stack(limits)
@@ -157,7 +157,7 @@ def _limits(roots: Floats) -> Floats:
     return np.stack([mean - half + few, mean + half + few], axis=1)
 
 
-class _Held(NamedTuple):
+class _Constraint(NamedTuple):
     """A quantity [B, p] to [B] and the values [B] at which it is held."""
 
     value: Function
@@ -185,8 +185,8 @@ def constrained_maximum(
     theta, out = theta.copy(), np.full(len(theta), np.nan)
     active, at = np.arange(len(theta)), first
     for step in range(_STEPS):
-        held = _Held(value, target[active])
-        move, gain = _constrained_step(problem, theta[active], at, held)
+        constraint = _Constraint(value, target[active])
+        move, gain = _constrained_step(problem, theta[active], at, constraint)
         move *= 1.0 if step < _STEPS // 2 else 0.5
         done = gain < 2.0 * _TOLERANCE
         out[active[done]] = at.value[done] + 0.5 * gain[done]
@@ -198,19 +198,21 @@ def constrained_maximum(
     return out
 
 
-def _constrained_step(problem: Problem, theta: Floats, at: Likelihood, held: _Held) -> tuple[Floats, Floats]:
+def _constrained_step(
+    problem: Problem, theta: Floats, at: Likelihood, constraint: _Constraint
+) -> tuple[Floats, Floats]:
     """Moves [B, p] along or back to the constraint, and their squared lengths [B] in the information."""
     boxes = np.repeat(problem.limits[:, None], len(theta), axis=1)
     fixed = held_entries(theta, at.score, boxes)
     matrix = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, at.information)
     diagonal = np.einsum("bii->bi", matrix)
     diagonal += 1e-3 * diagonal + np.where(fixed, 1.0, 1e-4)
-    slope = np.where(fixed, 0.0, value_gradient(held.value, theta))
+    slope = np.where(fixed, 0.0, value_gradient(constraint.value, theta))
     score = np.where(fixed, 0.0, at.score)
     both = solved(matrix, np.stack([score, slope], axis=-1))
     free, along = both[..., 0], both[..., 1]
     power = np.sum(slope * along, axis=1)
-    wanted = held.target - held.value(theta) - np.sum(slope * free, axis=1)
+    wanted = constraint.target - constraint.value(theta) - np.sum(slope * free, axis=1)
     move = np.clip(free + (wanted / np.maximum(power, 1e-16))[:, None] * along, -1.0, 1.0)
     move = np.clip(theta + move, *boxes) - theta
     gain = np.einsum("bi,bij,bj->b", move, matrix, move)

@@ -333,10 +333,10 @@ def solved(matrix: Floats, right: Floats) -> Floats:
 
 def _scoring_step(theta: Floats, at: Likelihood, damping: Floats, limits: Floats) -> Floats:
     """Damped scoring step, clipped to the limits; a parameter pressed against its limit stays."""
-    held = held_entries(theta, at.score, limits)
-    matrix = np.where(held[:, :, None] | held[:, None, :], 0.0, at.information)
+    fixed = held_entries(theta, at.score, limits)
+    matrix = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, at.information)
     diagonal = np.einsum("bii->bi", matrix)
-    diagonal += damping[:, None] * diagonal + np.where(held, 1.0, 1e-9)
-    score = np.where(held, 0.0, at.score)
+    diagonal += damping[:, None] * diagonal + np.where(fixed, 1.0, 1e-9)
+    score = np.where(fixed, 0.0, at.score)
     move = np.clip(solved(matrix, score[..., None])[..., 0], -2.0, 2.0)
     return np.asarray(np.clip(theta + move, *limits) - theta)

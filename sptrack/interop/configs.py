@@ -195,8 +195,8 @@ def from_aihwkit(source: Any) -> AnalogConfig:
     """
     missing: list[str] = []
     of = Reader(read_record(source), "config", missing)
-    held = of.record("device")
-    if held is None:
+    inner = of.record("device")
+    if inner is None:
         got = of.name or "a record"
         raise ParameterError(f"config.device must be a device or a compound, got {got} without one")
     update = _scheme(of.record("update"), PulseScheme())
@@ -208,7 +208,7 @@ def from_aihwkit(source: Any) -> AnalogConfig:
         of.plain("tile_class")
     of.close({}, {})
     found = AnalogConfig(update=update, forward=forward, backward=backward)
-    found = _compound(held, found) if held.name in _COMPOUNDS else replace(found, device=device_of(held))
+    found = _compound(inner, found) if inner.name in _COMPOUNDS else replace(found, device=device_of(inner))
     return replace(found, missing=tuple(missing))
 
 

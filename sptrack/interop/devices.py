@@ -186,14 +186,14 @@ def device_of(of: Reader) -> Device:
 
 def _half(of: Reader) -> Reader:
     """Device of a one-sided cell; a second one that differs is named."""
-    held = of.plain("unit_cell_devices")
+    inner = of.plain("unit_cell_devices")
     of.close(_NEUTRAL, _COMPANIONS)
-    if not (isinstance(held, list) and held and all(isinstance(one, Record) for one in held)):
-        raise ParameterError(f"{of.path}.unit_cell_devices must hold a device, got {shown(held)}")
-    for k, one in enumerate(held[1:], 1):
-        if one != held[0]:
+    if not (isinstance(inner, list) and inner and all(isinstance(one, Record) for one in inner)):
+        raise ParameterError(f"{of.path}.unit_cell_devices must hold a device, got {shown(inner)}")
+    for k, one in enumerate(inner[1:], 1):
+        if one != inner[0]:
             of.note(f"unit_cell_devices[{k}]", one)
-    return Reader(held[0], f"{of.path}.unit_cell_devices[0]", of.missing)
+    return Reader(inner[0], f"{of.path}.unit_cell_devices[0]", of.missing)
 
 
 def _with_preset(of: Reader) -> Reader:

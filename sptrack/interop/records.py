@@ -114,15 +114,15 @@ def _of_object(value: Any) -> Any:
 
 
 def _of_mapping(value: Mapping[str, Any]) -> Record:
-    held = {key: _of_object(one) for key, one in value.items() if key not in _NAMED}
+    entries = {key: _of_object(one) for key, one in value.items() if key not in _NAMED}
     for key in _NAMED:
         if key in value:
-            return Record(str(value[key]), held)
+            return Record(str(value[key]), entries)
     if len(value) == 1:
         ((name, inner),) = value.items()
         if isinstance(inner, Mapping):
             return Record(name, {key: _of_object(one) for key, one in inner.items()})
-    return Record("", held)
+    return Record("", entries)
 
 
 class _Parser:

@@ -180,7 +180,7 @@ class AnalogLayer(nn.Module):
         out = np.empty(self.matrix_shape, np.float32)
         for k, part in enumerate(self._parts):
             scale = part.scale * float(self.output_scale[k].detach())
-            out[part.rows, part.columns] = part.tile.main.weights * scale[:, None]
+            out[part.rows, part.columns] = part.tile.w_array.weights * scale[:, None]
         return out
 
     def get_extra_state(self) -> Tensor:
@@ -200,12 +200,12 @@ class AnalogLayer(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Go on from the bytes of `get_extra_state`."""
         with np.load(io.BytesIO(state.numpy().tobytes()), allow_pickle=False) as archive:
-            held = dict(archive)
+            stored = dict(archive)
         for k, part in enumerate(self._parts):
-            own = {key.partition("|")[2]: value for key, value in held.items() if key.startswith(f"{k}|")}
+            own = {key.partition("|")[2]: value for key, value in stored.items() if key.startswith(f"{k}|")}
             part.scale = np.array(own.pop("scale"))
             part.tile.restore(own)
-        counts = {key.removeprefix("ledger|"): v for key, v in held.items() if key.startswith("ledger|")}
+        counts = {key.removeprefix("ledger|"): v for key, v in stored.items() if key.startswith("ledger|")}
         mine = tuple(f"|{part.tile.name}/" for part in self._parts)
         others = {
             key: np.asarray(value)

@@ -34,12 +34,12 @@ def budget_figure(data: xr.Dataset) -> Figure:
 def limiting(data: xr.Dataset) -> str:
     """Sentence that names the source whose absence saves most, and how much of the error that is."""
     most = int(np.nanargmax(data["saved"].values))
-    share = 100 * float(data["saved"][most]) / float(data["total"])
+    saved = 100 * float(data["saved"][most]) / float(data["total"])
     low = float(data["saved_ci"][most].min())
     if low <= 0:
         return "no single source limits the reference"
     return (
-        f"{data['source'].values[most]} limits Q; without it {share:.0f} % of the mean square error is gone"
+        f"{data['source'].values[most]} limits Q; without it {saved:.0f} % of the mean square error is gone"
     )
 
 

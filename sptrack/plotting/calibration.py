@@ -101,11 +101,11 @@ def plot_errors(ax: Axes, data: Labelled, certificate: dict[str, object]) -> Axe
 
 def plot_distribution(ax: Axes, data: Labelled) -> Axes:
     """Percentage of the cells with an error of at most so much, one curve per pulse count."""
-    truth = np.asarray(data["symmetric_point"])
+    symmetric_point = np.asarray(data["symmetric_point"])
     pulses = np.asarray(data["pulses"])
     shades = np.linspace(0.75, 0.1, len(pulses)) if len(pulses) > 1 else [0.1]
     for shade, count, points in zip(shades, pulses, np.asarray(data["estimate"]), strict=True):
-        error = np.sort(np.abs(points - truth)[np.isfinite(truth)])
+        error = np.sort(np.abs(points - symmetric_point)[np.isfinite(symmetric_point)])
         fraction = np.arange(1, error.size + 1) / error.size
         keep = np.unique(np.linspace(0, error.size - 1, 1000).astype(int))
         last = count == pulses[-1]
@@ -125,13 +125,13 @@ def plot_distribution(ax: Axes, data: Labelled) -> Axes:
 
 def plot_agreement(ax: Axes, data: Labelled) -> Axes:
     """Density of the error against the true symmetric point at the last pulse count: the worst cells."""
-    truth, estimate = np.asarray(data["symmetric_point"]), np.asarray(data["estimate"])[-1]
-    live = np.isfinite(truth)
-    error = (estimate - truth)[live]
+    symmetric_point, estimate = np.asarray(data["symmetric_point"]), np.asarray(data["estimate"])[-1]
+    live = np.isfinite(symmetric_point)
+    error = (estimate - symmetric_point)[live]
     limit = float(np.percentile(np.abs(error), 99.9))
-    ends = [[truth[live].min(), truth[live].max()], [-limit, limit]]
+    ends = [[symmetric_point[live].min(), symmetric_point[live].max()], [-limit, limit]]
     image = ax.hist2d(
-        truth[live], error, bins=60, range=ends, norm=LogNorm(), cmap="viridis", rasterized=True
+        symmetric_point[live], error, bins=60, range=ends, norm=LogNorm(), cmap="viridis", rasterized=True
     )[3]
     ax.axhline(0.0, color=VERMILLION, linewidth=1, linestyle="--")
     ax.figure.colorbar(
@@ -151,9 +151,9 @@ def plot_agreement(ax: Axes, data: Labelled) -> Axes:
 @house_style()
 def map_figure(data: Labelled) -> Figure:
     """Maps over the array at the last pulse count: the estimates and their errors."""
-    estimate, truth = np.asarray(data["estimate"])[-1], np.asarray(data["symmetric_point"])
+    estimate, symmetric_point = np.asarray(data["estimate"])[-1], np.asarray(data["symmetric_point"])
     figure = new_figure(7.2, 4.0)
-    error = estimate - truth
+    error = estimate - symmetric_point
     live = error[np.isfinite(error)]
     limit = float(np.percentile(np.abs(live), 99)) if live.size else 1.0
     pulses = int(np.asarray(data["pulses"])[-1])

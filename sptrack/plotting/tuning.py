@@ -185,10 +185,10 @@ def _wide(range_: Mapping[str, Any]) -> tuple[float, float]:
     """Ends of the axis: those of the range, with room for the points there."""
     low, high = range_["low"], range_["high"]
     if range_["log"]:
-        room = (high / low) ** 0.05
-        return low / room, high * room
-    room = 0.05 * (high - low)
-    return low - room, high + room
+        margin = (high / low) ** 0.05
+        return low / margin, high * margin
+    margin = 0.05 * (high - low)
+    return low - margin, high + margin
 
 
 def _log_where_positive(ax: Axes, x: Any, y: Any) -> None:

@@ -184,10 +184,12 @@ def _verdict(documents: Any) -> Verdict:
     """The first verdict that the files of a result hold."""
     for value in documents:
         rows = value if isinstance(value, list) else []
-        held = [row["holds"] for row in rows if isinstance(row, dict) and isinstance(row.get("holds"), bool)]
-        if held:
-            state: State = "met" if all(held) else "missed"
-            return Verdict(state, f"{sum(held)} of {len(held)} bounds hold")
+        holding = [
+            row["holds"] for row in rows if isinstance(row, dict) and isinstance(row.get("holds"), bool)
+        ]
+        if holding:
+            state: State = "met" if all(holding) else "missed"
+            return Verdict(state, f"{sum(holding)} of {len(holding)} bounds hold")
         if not isinstance(value, dict):
             continue
         met = value.get("met")

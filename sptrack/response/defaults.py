@@ -56,7 +56,7 @@ def driven_cells(
             "std": tracked.gradient_noise if std is None else std,
         }
     return OpenLoop(
-        cells=tracked.fast,
+        cells=tracked.p_cells,
         chopper=method_signs(method, seed=seed) if chopper is None else chopper,
         alpha=method.alpha if alpha is None else alpha,
         **gradient,
@@ -99,8 +99,8 @@ def start_gradient(problem: Problem) -> float:
         objective=problem.objective,
         optimum=problem.optimum,
         gradient_noise=0.0,
-        main=problem.main,
-        fast=problem.fast,
+        w_cells=problem.w_cells,
+        p_cells=problem.p_cells,
     )
     at_start = problem_gradient(still)(np.zeros((1, len(problem.optimum))), 0)
     return float(np.sqrt(np.mean(np.square(at_start, dtype=np.float64))))

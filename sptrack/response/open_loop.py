@@ -37,7 +37,7 @@ class Record:
         Chopper.
     chopped : float32 array [steps, cells]
         Chopped gradient c g.
-    fast : float32 array [steps, cells]
+    p : float32 array [steps, cells]
         P after the step, as it is read, weight units.
     point : array [cells]
         Symmetric points as they would be read, weight units; NaN where there is none.
@@ -45,13 +45,13 @@ class Record:
 
     signs: Array
     chopped: Array
-    fast: Array
+    p: Array
     point: Array
 
     @property
     def error(self) -> Array:
         """P - w* [steps, cells], float64, weight units."""
-        return np.asarray(self.fast - self.point)
+        return np.asarray(self.p - self.point)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,9 +169,9 @@ class OpenLoop:
         if skip:
             tracker.record(skip, drive=chopped[:skip])
         kept = tracker.record(steps, drive=chopped[skip:])
-        fast = kept.p + np.float32(self.read_noise) * self._normals("read", skip, steps)
+        p = kept.p + np.float32(self.read_noise) * self._normals("read", skip, steps)
         point = np.asarray(self.cells.target, np.float64).ravel()
-        return Record(signs=signs[skip:], chopped=chopped[skip:], fast=fast, point=point)
+        return Record(signs=signs[skip:], chopped=chopped[skip:], p=p, point=point)
 
     def _normals(self, stream: str, first: int, steps: int) -> Array:
         """Standard normals [steps, cells] of a stream, float32; only zeros where they are not used."""

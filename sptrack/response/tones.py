@@ -74,14 +74,15 @@ def tone_loop(problem: Problem, method: Method) -> ToneLoop:
             f"each step, got {method.name}"
         )
     gradient = GradientStatistics(std=problem.gradient_noise)
-    loop = linearise(problem.fast, alpha=method.alpha, gradient=gradient)
+    loop = linearise(problem.p_cells, alpha=method.alpha, gradient=gradient)
     spread = np.sqrt(loop.white / (1 - loop.pole**2) * (1 + passed_fraction(loop.pole, method.eta)))
-    optimum = np.asarray(problem.optimum, np.float64).reshape(problem.main.shape)
-    here = optimum + (0.0 if problem.main.reference is None else problem.main.reference)
-    rest = pulsed_balance(problem.main.F(here), problem.main.G(here), spread)
-    rise, fall = problem.main.F(here + _DIFFERENCE), problem.main.F(here - _DIFFERENCE)
+    optimum = np.asarray(problem.optimum, np.float64).reshape(problem.w_cells.shape)
+    here = optimum + (0.0 if problem.w_cells.reference is None else problem.w_cells.reference)
+    rest = pulsed_balance(problem.w_cells.F(here), problem.w_cells.G(here), spread)
+    rise, fall = problem.w_cells.F(here + _DIFFERENCE), problem.w_cells.F(here - _DIFFERENCE)
     tilt = (rise - fall) / (2 * _DIFFERENCE)
-    slope = (problem.main.G(here + _DIFFERENCE) - problem.main.G(here - _DIFFERENCE)) / (2 * _DIFFERENCE)
+    above, below = problem.w_cells.G(here + _DIFFERENCE), problem.w_cells.G(here - _DIFFERENCE)
+    slope = (above - below) / (2 * _DIFFERENCE)
     return ToneLoop(
         step=(method.alpha * loop.response).ravel(),
         pole=loop.pole.ravel(),

@@ -64,8 +64,8 @@ class HeldSpectrum:
             alike.
         """
         half = self.freedom / 2
-        share = np.array(self.percentiles)[:, None] / 100
-        alike = gammaincinv(half, share) / half
+        level = np.array(self.percentiles)[:, None] / 100
+        alike = gammaincinv(half, level) / half
         if shares is None:
             return np.asarray(alike)
         scale = np.maximum(shares, np.finfo(np.float64).tiny)
@@ -73,7 +73,7 @@ class HeldSpectrum:
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
             reached = np.stack([gammainc(half, half * one / scale).mean(axis=0) for one in middle])
-            low, high = np.where(reached < share, middle, low), np.where(reached < share, high, middle)
+            low, high = np.where(reached < level, middle, low), np.where(reached < level, high, middle)
         return np.asarray((low + high) / 2)
 
     def gaussian_ends(self) -> tuple[float, float]:

@@ -302,9 +302,9 @@ def over_cells(each: Real) -> tuple[Real, Real, Real]:
     """Ends of the interval of the mean of estimates [bins, cells], and degrees of freedom 2 mean^2/var."""
     cells = each.shape[1]
     mean, error = each.mean(axis=1), each.std(axis=1, ddof=1) / np.sqrt(cells)
-    share = np.divide(error, mean, out=np.zeros_like(mean), where=mean > 0)
+    relative = np.divide(error, mean, out=np.zeros_like(mean), where=mean > 0)
     low, high = positive_interval(each, axis=1).T
-    freedom = np.divide(2.0, share**2, out=np.full_like(mean, np.inf), where=share > 0)
+    freedom = np.divide(2.0, relative**2, out=np.full_like(mean, np.inf), where=relative > 0)
     return low, high, freedom
 
 

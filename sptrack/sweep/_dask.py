@@ -42,14 +42,14 @@ def run_on(client: Client, tasks: Sequence[Task], warm_up: WarmUp | None) -> Ite
     try:
         _prepare(client, warm_up)
         waiting = iter(tasks)
-        room = _AHEAD * max(1, sum(client.nthreads().values()))
+        window = _AHEAD * max(1, sum(client.nthreads().values()))
         names: dict[str, str] = {}
         over = as_completed(raise_errors=False)
-        _submit(client, over, names, waiting, room)
+        _submit(client, over, names, waiting, window)
         for future in over:
             yield _outcome(future, names.pop(future.key))
             del future
-            _submit(client, over, names, waiting, room)
+            _submit(client, over, names, waiting, window)
     except (OSError, TimeoutError, CancelledError) as error:
         raise SptrackError(
             f"scheduler {_address(client)} is lost ({one_line(error) or type(error).__name__}): "
@@ -57,9 +57,9 @@ def run_on(client: Client, tasks: Sequence[Task], warm_up: WarmUp | None) -> Ite
         ) from error
 
 
-def _submit(client: Client, over: Any, names: dict[str, str], waiting: Iterator[Task], room: int) -> None:
+def _submit(client: Client, over: Any, names: dict[str, str], waiting: Iterator[Task], window: int) -> None:
     """Fill the window. The name of a task tells its sweep, so that two of them share no results."""
-    while len(names) < room:
+    while len(names) < window:
         task = next(waiting, None)
         if task is None:
             return

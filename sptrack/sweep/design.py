@@ -111,8 +111,8 @@ class Axis:
             return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
         low, high = self.range.low, self.range.high
         value = low * (high / low) ** u if self.range.log else low + (high - low) * u
-        held = self.range.hold(float(f"{value:.12g}"))
-        return int(held) if self.range.multiple else held
+        rounded = self.range.hold(float(f"{value:.12g}"))
+        return int(rounded) if self.range.multiple else rounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -262,6 +262,6 @@ def _settling_filter(a: float, h: Array, tolerance: float) -> float:
         return np.nan if np.isnan(a) else np.inf
     tail = int(np.ceil(np.log(tolerance * 1e-3) / np.log(max(abs(a), 1e-3))))
     padded = np.append(h, np.zeros(tail))
-    share = 1 - np.cumsum(padded) + lfilter([0.0, a], [1.0, -a], np.append(padded, 0.0))[1:]
-    outside = np.flatnonzero(np.abs(share) > tolerance)
+    fraction = 1 - np.cumsum(padded) + lfilter([0.0, a], [1.0, -a], np.append(padded, 0.0))[1:]
+    outside = np.flatnonzero(np.abs(fraction) > tolerance)
     return float(outside[-1] + 2) if outside.size else 1.0

@@ -122,8 +122,8 @@ def passed_fraction(pole: ArrayLike, eta: ArrayLike) -> Array:
     stable = np.abs(p) <= 1
     product = np.where(stable, p, 0.0) * (1 - e)
     with np.errstate(divide="ignore"):
-        share = e * (1 + product) / ((2 - e) * (1 - product))
-    return np.where(stable & (product < 1), share, np.inf)
+        fraction = e * (1 + product) / ((2 - e) * (1 - product))
+    return np.where(stable & (product < 1), fraction, np.inf)
 
 
 def passed_fraction_periodic(half_period: float, eta: float) -> float:
@@ -254,16 +254,16 @@ class FilterShare:
         return np.where(stable, passed, np.inf)
 
 
-def white_power(pole: Array, share: FilterShare | None = None) -> Array:
+def white_power(pole: Array, passes: FilterShare | None = None) -> Array:
     """Variance of white noise of variance 1 behind 1/(1 - a/z) and a filter; infinite if unstable."""
     stable = np.abs(pole) < 1
     safe = np.where(stable, pole, 0.0)
-    passed = 1.0 if share is None else share(safe)
+    passed = 1.0 if passes is None else passes(safe)
     return np.where(stable, passed / (1 - safe**2), np.where(np.isnan(pole), np.nan, np.inf))
 
 
 def chopped_power(
-    pole: Array, chopper: SignSequence | None, low_pass: Filter = 1.0, share: FilterShare | None = None
+    pole: Array, chopper: SignSequence | None, low_pass: Filter = 1.0, passes: FilterShare | None = None
 ) -> Array:
     """Variance of chopper signs behind 1/(1 - a/z) and a filter, without the square of their mean.
 
@@ -274,7 +274,7 @@ def chopped_power(
     a = np.where(stable, pole, 0.0)
     law = sign_law(chopper)
     if isinstance(law, Telegraph):
-        power = _telegraph_power(a, law.correlation, FilterShare(low_pass) if share is None else share)
+        power = _telegraph_power(a, law.correlation, FilterShare(low_pass) if passes is None else passes)
     else:
         power = np.zeros(a.shape)
         if chopper is not None:
@@ -290,13 +290,13 @@ def sign_power(chopper: SignSequence, low_pass: Filter) -> float:
     return float(chopped_power(np.zeros(1), chopper, low_pass)[0] + at_rest)
 
 
-def _telegraph_power(a: Array, r: float, share: FilterShare) -> Array:
+def _telegraph_power(a: Array, r: float, passes: FilterShare) -> Array:
     """Divided difference between a and r, drawn apart around their middle where they are too close."""
     middle = (a + r) / 2
     gap = a - r
     least = _NEAR * (1 - np.abs(middle))
     gap = np.where(np.abs(gap) < least, least, gap)
-    ends = [z * share(z) / (1 - z**2) for z in (middle + gap / 2, middle - gap / 2)]
+    ends = [z * passes(z) / (1 - z**2) for z in (middle + gap / 2, middle - gap / 2)]
     return np.asarray((1 - r**2) / (1 - a * r) * (ends[0] - ends[1]) / gap)
 
 

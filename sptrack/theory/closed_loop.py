@@ -147,7 +147,7 @@ class Loop:
         Var b of whole pulses and cycle noise a step, weight units squared.
     multi_pulse : ndarray
         Mean step that later pulses of a step add, weight units.
-    point, half_range, room : ndarray
+    point, half_range, margin : ndarray
         w*, half the distance of the hard bounds, and the distance of w* to the nearer one, weight units.
     limit : float
         Entry of `VALIDITY_LIMITS` for the family.
@@ -169,7 +169,7 @@ class Loop:
     multi_pulse: Array
     point: Array
     half_range: Array
-    room: Array
+    margin: Array
     limit: float
     warnings: tuple[str, ...]
 
@@ -279,10 +279,10 @@ class Loop:
         _check(low_pass, read_noise)
         if every < 1:
             raise ParameterError(f"every must be at least 1, got {every}")
-        share = FilterShare(low_pass, every)
+        fraction = FilterShare(low_pass, every)
         seen = low_pass if every == 1 else EveryNth(low_pass, every)
-        white = _times(self.white, white_power(self.pole, share)) + read_noise**2 * share(0.0)
-        return white + _times(self.chopped**2, chopped_power(self.pole, chopper, seen, share))
+        white = _times(self.white, white_power(self.pole, fraction)) + read_noise**2 * fraction(0.0)
+        return white + _times(self.chopped**2, chopped_power(self.pole, chopper, seen, fraction))
 
     def spectrum(
         self,
@@ -381,7 +381,7 @@ def linearise(
         multi_pulse=cells.dw_min**2 * q0 * tilt * late,
         point=point,
         half_range=(upper - lower) / 2,
-        room=np.minimum(point - lower, upper - point),
+        margin=np.minimum(point - lower, upper - point),
         limit=VALIDITY_LIMITS["linear" if cells.linear is not None else cells.device.response.family],
         warnings=_static_warnings(point, pole, counts, slots),
     )
@@ -412,9 +412,9 @@ def _static_warnings(point: Array, pole: Array, counts: CountMoments, slots: int
         worst = float(pole.flat[np.nanargmax(np.abs(pole))])
         out.append(f"unstable pole {worst:.3g} in {unstable} of {pole.size} cells; stability needs |a| < 1")
     if counts.overload.max() > _OVERLOAD:
-        share = 100 * float(counts.overload.max())
+        fraction = 100 * float(counts.overload.max())
         out.append(
-            f"binomial law: {share:.2g} % of the steps ask for more than the {slots} slots, which cut them"
+            f"binomial law: {fraction:.2g} % of the steps ask for more than the {slots} slots, which cut them"
         )
     return tuple(out)
 
@@ -429,7 +429,7 @@ def _beyond(loop: Loop, var_p: Array) -> list[str]:
             f"rms of P {np.nanmax(ratio):.2g} of half the range in the worst cell: variances hold within "
             f"10 % up to {loop.limit:g} for this family"
         )
-    close = int((_MARGIN * std > loop.room).sum())
+    close = int((_MARGIN * std > loop.margin).sum())
     if close:
         out.append(
             f"symmetric point within {_MARGIN:g} rms of a bound in {close} of {std.size} cells: clipping and "

@@ -261,11 +261,11 @@ def recalibration(
         raise ParameterError(f"target must be > 0 weight units, got {target}")
     best: Recalibration | None = None
     for fresh in _calibrations(cells, start, drive, mode):
-        room = target**2 - fresh.square
-        if room <= 0:
+        allowed = target**2 - fresh.square
+        if allowed <= 0:
             continue
-        root = fresh.linear + np.sqrt(fresh.linear**2 + 4 * fresh.quadratic * room)
-        made = _schedule(fresh, 2 * room / root if root > 0 else np.inf)
+        root = fresh.linear + np.sqrt(fresh.linear**2 + 4 * fresh.quadratic * allowed)
+        made = _schedule(fresh, 2 * allowed / root if root > 0 else np.inf)
         if best is None or made.pulses_per_step < best.pulses_per_step:
             best = made
     return best

@@ -194,9 +194,9 @@ def observer_error(
     if form == "block":
         lever = max(lever - _shared(cell, drive, every), 1e-9 * lever)
     decay = drive.size * every * cell.slope
-    share = reading / (pulses + 2 * reading) if reading > 0 else 0.0
+    fraction = reading / (pulses + 2 * reading) if reading > 0 else 0.0
     read = reading * (2 * size_variance + decay**2 * lever)
-    summed = (pulses * (1 + decay * share) ** 2 * lever + read) * squared
+    summed = (pulses * (1 + decay * fraction) ** 2 * lever + read) * squared
     summed += reading * (every * asked) ** 2 * ends
     centre = summed / (cell.slope * lever * total) ** 2
     offset, spread = weight_statistics(cell, drive)
@@ -214,7 +214,7 @@ def observer_error(
     )
 
 
-def prior_share(rms: float, variance: float) -> float:
+def prior_fraction(rms: float, variance: float) -> float:
     """Part of the information on a point that is the prior's: rms without it, variance of the prior."""
     return rms**2 / (rms**2 + variance)
 

@@ -235,12 +235,12 @@ def array_offset(cells: Cells, moments: Moments) -> ArrayOffset:
     ParameterError
         If no cell has finite moments.
     """
-    truth = np.asarray(cells.symmetric_point, dtype=np.float64)
-    mean, variance, truth = _finite(moments, truth)
-    spread = np.sqrt(np.var(truth + mean) + np.mean(variance))
+    points = np.asarray(cells.symmetric_point, dtype=np.float64)
+    mean, variance, points = _finite(moments, points)
+    spread = np.sqrt(np.var(points + mean) + np.mean(variance))
     return ArrayOffset(
         mean=float(np.mean(mean)),
-        std=float(spread - np.std(truth)),
+        std=float(spread - np.std(points)),
         rms=float(np.sqrt(np.mean(mean**2 + variance))),
         cells=mean.size,
     )

@@ -173,10 +173,10 @@ class TileArray:
             if name == "event":
                 self._event, self._stale = int(value[0]), bool(value[1])
                 continue
-            held = getattr(self, f"_{name}")
-            if np.shape(value) != held.shape:
-                raise ParameterError(f"state {name} must have the shape {held.shape}, got {np.shape(value)}")
-            held[:] = value
+            own = getattr(self, f"_{name}")
+            if np.shape(value) != own.shape:
+                raise ParameterError(f"state {name} must have the shape {own.shape}, got {np.shape(value)}")
+            own[:] = value
 
     def _next(self, events: int) -> int:
         first = self._event + 1

@@ -51,8 +51,8 @@ class Tile:
 
     Attributes
     ----------
-    main, fast : TileArray
-        W and P (of analog SGD, W only: ``fast`` is None).
+    w_array, p_array : TileArray
+        W and P (of analog SGD, W only: ``p_array`` is None).
     buffer, stored : float64 [C, R], float32 [R, C]
         Digital buffer, column by column; matrix of the latest reads c (P - reference).
     reads : int64 [C]
@@ -76,12 +76,12 @@ class Tile:
         streams = {"W": device_seed * 2, "P": device_seed * 2 + 1}
         cells = {key: sample_cells(device, shape, seed=one) for key, one in streams.items()}
         phase = "gradient" if settings.single else "transfer"
-        self.main = TileArray(
+        self.w_array = TileArray(
             cells["W"], seed=seed, weights=weights, name=f"{name}/W", phase=phase, ledger=self.ledger
         )
-        self.fast = None
+        self.p_array = None
         if not settings.single:
-            self.fast = TileArray(cells["P"], seed=seed, name=f"{name}/P", ledger=self.ledger)
+            self.p_array = TileArray(cells["P"], seed=seed, name=f"{name}/P", ledger=self.ledger)
         ios = (settings.forward, settings.backward, settings.forward, settings.backward, settings.reads)
         self._ports = {
             key: Port(io, seed=seed, stream=f"{name}/{key}") for key, io in zip(_PORTS, ios, strict=True)
@@ -105,8 +105,8 @@ class Tile:
     def _start_reference(self, seed: int) -> Array:
         """Reference [C, R] at the start; opens the states of a block."""
         rows, columns = self.shape
-        reference, fast = self.settings.reference, self.fast
-        if fast is None:
+        reference, p_array = self.settings.reference, self.p_array
+        if p_array is None:
             return np.zeros((columns, rows))
         if isinstance(reference, Block):
             stages = reference.stages((rows,))
@@ -115,12 +115,12 @@ class Tile:
             self._memory = np.array([reference.init(rows).memory] * columns)
             self._filter = pack(stages), scratch_of(self._memory.shape[1])
         elif reference == "true":
-            target = fast.cells.target
+            target = p_array.cells.target
             if not np.isfinite(target).all():
                 raise ParameterError("reference 'true' needs a symmetric point in every cell")
             return np.array(target.T, np.float64, order="C")
         elif reference == "calibrated":
-            pulsed = Crossbar(fast.cells, seed=seed, name=fast.name, ledger=self.ledger, threads=1)
+            pulsed = Crossbar(p_array.cells, seed=seed, name=p_array.name, ledger=self.ledger, threads=1)
             pulsed.pulse("alternating", self.settings.calibration)
             found = self._ports["reads"].convert(pulsed.read().ravel()).reshape(self.shape)
             return np.array(found.T, np.float64, order="C")
@@ -174,10 +174,10 @@ class Tile:
 
     def _sum(self) -> Array:
         """Matrix of the array's sum."""
-        if self.settings.residual != "array" or self.settings.gamma == 0 or self.fast is None:
-            return self.main.weights
-        beyond = (self.fast.weights - self._reference.T) * self.signs()
-        return np.asarray(self.main.weights + self.settings.gamma * beyond, np.float32)
+        if self.settings.residual != "array" or self.settings.gamma == 0 or self.p_array is None:
+            return self.w_array.weights
+        beyond = (self.p_array.weights - self._reference.T) * self.signs()
+        return np.asarray(self.w_array.weights + self.settings.gamma * beyond, np.float32)
 
     def update(self, x: Array, d: Array, lr: float) -> None:
         """One step of the algorithm for the inputs and errors of a mini-batch.
@@ -190,28 +190,28 @@ class Tile:
             Learning rate >= 0.
         """
         rate = self._rate(x, d, lr)
-        if self.fast is None:
+        if self.p_array is None:
             if not self.settings.frozen:
-                self.main.update(x, d, rate, self.settings.fast.scheme)
+                self.w_array.update(x, d, rate, self.settings.fast.scheme)
             return
         chopped = x if self._chopper is None else x * self.signs()
-        self.fast.update(chopped, d, rate, self.settings.fast.scheme)
+        self.p_array.update(chopped, d, rate, self.settings.fast.scheme)
         self._batches += 1
         if self._batches % self.settings.transfer.every == 0:
             self._transfer(self._turn, rate, lr)
             self._turn = (self._turn + 1) % self.shape[1]
 
     def _rate(self, x: Array, d: Array, lr: float) -> float:
-        dw_min = self.main.cells.dw_min
+        dw_min = self.w_array.cells.dw_min
         rate, self._maxima = self.settings.fast.rate_of(x, d, self._maxima, lr=lr, dw_min=dw_min)
         return rate
 
     def _transfer(self, k: int, rate: float, lr: float) -> None:
         """Read column ``k`` of P and send what is due to W."""
-        assert self.fast is not None
+        assert self.p_array is not None
         s, transfer = self.settings, self.settings.transfer
         number = int(self.reads[k])
-        read = self._ports["reads"].convert(self.fast.column(k)).astype(np.float64)
+        read = self._ports["reads"].convert(self.p_array.column(k)).astype(np.float64)
         sign, flipped = 1.0, False
         if self._chopper is not None:
             sign = float(self._sign_block(number)[0, k])
@@ -243,7 +243,7 @@ class Tile:
             return
         one = np.zeros((1, self.shape[1]), np.float32)
         one[0, k] = 1.0
-        self.main.update(one, -change[None].astype(np.float32), gain, self.settings.transfer.scheme)
+        self.w_array.update(one, -change[None].astype(np.float32), gain, self.settings.transfer.scheme)
 
     def _collect(self, k: int, change: Array, number: int, rate: float) -> None:
         """Add to the buffer of column ``k`` and send the whole pulses in it."""
@@ -258,14 +258,14 @@ class Tile:
                 kept = np.clip(kept, -most * buffer.cap, most * buffer.cap)
             level = np.where(pulses != 0, kept, level)
             if number >= s.hold and not s.frozen:
-                self.main.pulse_column(k, pulses.astype(np.int64))
+                self.w_array.pulse_column(k, pulses.astype(np.int64))
         self.buffer[k] = level
 
     def _unit(self, rate: float) -> float:
         """Transferred weight that makes one pulse, weight units."""
         buffer = self.settings.buffer
         assert buffer is not None
-        unit = buffer.scale * self.main.cells.dw_min
+        unit = buffer.scale * self.w_array.cells.dw_min
         if buffer.auto_granularity > 0:
             unit *= buffer.auto_granularity / (self.shape[1] * self.settings.transfer.every)
         return unit * rate if buffer.correct_magnitudes and rate > 0 else unit
@@ -273,11 +273,11 @@ class Tile:
     @property
     def pulses(self) -> int:
         """Pulses on both arrays so far."""
-        return self.main.pulses + (0 if self.fast is None else self.fast.pulses)
+        return self.w_array.pulses + (0 if self.p_array is None else self.p_array.pulses)
 
     def count(self) -> None:
         """Bring the ledger up to date."""
-        for array in (self.main, self.fast):
+        for array in (self.w_array, self.p_array):
             if array is not None:
                 array.count()
 
@@ -294,7 +294,7 @@ class Tile:
         }
         if self._memory is not None:
             out["memory"] = self._memory.copy()
-        for key, array in (("W", self.main), ("P", self.fast)):
+        for key, array in (("W", self.w_array), ("P", self.p_array)):
             if array is not None:
                 out |= {f"{key}.{name}": value for name, value in array.state().items()}
         return out
@@ -322,7 +322,7 @@ class Tile:
         self.reads, self._reference = np.array(state["reads"]), np.array(state["reference"])
         if self._memory is not None:
             self._memory = np.array(state["memory"])
-        for key, array in (("W", self.main), ("P", self.fast)):
+        for key, array in (("W", self.w_array), ("P", self.p_array)):
             if array is not None:
                 array.restore(
                     {name[2:]: value for name, value in state.items() if name.startswith(f"{key}.")}

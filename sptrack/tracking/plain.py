@@ -115,7 +115,7 @@ class PlainTracker:
         Settings of the recursion.
     gradient : callable
         ``gradient(weights [R, C], step) -> [R, C]``.
-    main, fast : TrackedArray
+    w_array, p_array : TrackedArray
         W and P, of one shape.
     reference : array_like, broadcastable to [R, C], or None
         Q at the start, weight units; None: zeros, or what an observer's prior says. A method with a
@@ -139,34 +139,34 @@ class PlainTracker:
         self,
         method: Method,
         gradient: Gradient,
-        main: TrackedArray,
-        fast: TrackedArray,
+        w_array: TrackedArray,
+        p_array: TrackedArray,
         *,
         reference: ArrayLike | None = None,
         seed: int = 0,
         read_noise: float = 0.0,
         **options: Any,
     ) -> None:
-        for array in (main, fast):
-            needed = ("name", "ledger", *(("cells",) if array is fast else ()), "apply", "weights")
+        for array in (w_array, p_array):
+            needed = ("name", "ledger", *(("cells",) if array is p_array else ()), "apply", "weights")
             missing = [key for key in needed if not hasattr(array, key)]
             if missing:
                 raise ParameterError(
                     f"array {type(array).__name__}: {', '.join(missing)} missing; pass a Crossbar, or "
                     "BenchArray(bench, device) for what has pulse() and read()"
                 )
-        shape, dtype = fast.weights.shape, fast.weights.dtype
-        if main.weights.shape != shape:
-            raise ParameterError(f"W and P must have one shape, got {main.weights.shape} and {shape}")
+        shape, dtype = p_array.weights.shape, p_array.weights.dtype
+        if w_array.weights.shape != shape:
+            raise ParameterError(f"W and P must have one shape, got {w_array.weights.shape} and {shape}")
         if reference is None and method.reference in GIVEN:
             raise ParameterError(
                 f"reference must hold the {method.reference} symmetric points for {method.name}, got none"
             )
-        self.method, self.gradient, self.main, self.fast = method, gradient, main, fast
+        self.method, self.gradient, self.w_array, self.p_array = method, gradient, w_array, p_array
         self.seed, self.step = as_seed(seed), 0
-        self._ageing = [array for array in (main, fast) if isinstance(array, AgeingArray)]
+        self._ageing = [array for array in (w_array, p_array) if isinstance(array, AgeingArray)]
         self._options = options
-        self._reader = Reader(fast, read_noise, self.seed)
+        self._reader = Reader(p_array, read_noise, self.seed)
         counts = (options.get("law", "rounded"), options.get("slots", 31))
         initial = (
             np.zeros(shape)
@@ -174,14 +174,14 @@ class PlainTracker:
             else np.broadcast_to(real_array(reference, "reference"), shape)
         )
         self._told, memory, start = kernel_reference(
-            method, fast.cells, read_noise, np.asarray(initial, np.float64).ravel(), counts
+            method, p_array.cells, read_noise, np.asarray(initial, np.float64).ravel(), counts
         )
         self._memory = memory.reshape(len(memory), *shape)
         given = start if reference is None else np.asarray(initial)
         self._reference = np.array(given, dtype).reshape(shape)
-        self._quantum = quantum(method, fast.cells.device) if method.bits else 0.0
+        self._quantum = quantum(method, p_array.cells.device) if method.bits else 0.0
         self._flipped = np.zeros(shape, np.bool_)
-        self._held, self._buffer = self.reference.copy(), np.zeros(shape, dtype)
+        self._reference_copy, self._buffer = self.reference.copy(), np.zeros(shape, dtype)
         if method.reference in GIVEN:
             self._programmed(self.reference.size)
 
@@ -213,15 +213,15 @@ class PlainTracker:
         """One step; the chopper has just flipped where ``flips`` [R, C], to signs ``chop`` [1, C or R, C]."""
         m = self.method
         self._renew(flips)
-        mix = self.main.weights
+        mix = self.w_array.weights
         if m.gamma != 0:
-            mix = mix + m.gamma * chop * (self.fast.weights - self._held)
+            mix = mix + m.gamma * chop * (self.p_array.weights - self._reference_copy)
         g = self.gradient(mix, self.step)
         if m.direct:
-            self.main.apply(-m.alpha * g, phase="gradient", **self._options)
+            self.w_array.apply(-m.alpha * g, phase="gradient", **self._options)
             return
         wanted = -m.alpha * chop * g
-        sent = self.fast.apply(wanted, phase="gradient", **self._options)
+        sent = self.p_array.apply(wanted, phase="gradient", **self._options)
         if m.observer is not None:
             told = (np.asarray(one, kind).ravel() for one, kind in ((wanted, np.float64), (sent, np.int32)))
             flat = self._memory.reshape(len(self._memory), -1)
@@ -229,9 +229,9 @@ class PlainTracker:
         if (self.step + 1) % m.transfer.every:
             return
         part = self._part()
-        read = self._held.copy()
+        read = self._reference_copy.copy()
         read[part] = self._reader.read(part)
-        self._transfer(m.beta * chop * (read - self._held), part)
+        self._transfer(m.beta * chop * (read - self._reference_copy), part)
         self._refer(read, part)
         if m.moving and m.sync:
             self._programmed(read[part].size)
@@ -245,9 +245,9 @@ class PlainTracker:
             found = memory[POINT].copy()
         else:
             flips = np.ascontiguousarray(self._flipped[part]).reshape(1, -1).astype(np.int8)
-            room = scratch_of(len(memory))
+            scratch = scratch_of(len(memory))
             values = np.empty_like(reads)
-            run_chain(self._told.stages, memory, self._number(), frozen(reads), flips, values, room)
+            run_chain(self._told.stages, memory, self._number(), frozen(reads), flips, values, scratch)
             found = values[0]
         self._flipped[part] = False
         if self._quantum > 0:
@@ -266,13 +266,13 @@ class PlainTracker:
         """Copy the reference, at every step or where the chopper has flipped (which is programming)."""
         m = self.method
         self._flipped |= flips
-        self._held = np.where(m.sync | flips, self.reference, self._held)
+        self._reference_copy = np.where(m.sync | flips, self.reference, self._reference_copy)
         if m.moving and not m.sync:
             self._programmed(int(flips.sum()))
 
     def _programmed(self, cells: int) -> None:
         """Count the cells whose copy of the reference was renewed."""
-        self.fast.ledger.add_programs("program", self.fast.name, cells)
+        self.p_array.ledger.add_programs("program", self.p_array.name, cells)
 
     def _part(self) -> Any:
         """Index of the cells that are read at this step: all, or the column whose turn it is."""
@@ -284,14 +284,14 @@ class PlainTracker:
         """Move W by the increment (0 outside ``part``), or by the whole pulses that the buffer lets go of."""
         t = self.method.transfer
         if t.threshold == 0:
-            self.main.apply(wanted, phase="transfer", **self._options)
+            self.w_array.apply(wanted, phase="transfer", **self._options)
             return
         level, number = self._buffer + wanted, np.zeros_like(wanted)
         number[part] = np.clip(np.trunc(level / t.threshold), -t.max_pulses, t.max_pulses)[part]
         kept = t.keep * level if t.forget else level - (1 - t.keep) * number * t.threshold
         self._buffer = np.where(number != 0, kept, level)
         whole = self._options | {"law": "rounded"}
-        self.main.apply(number * self.main.cells.dw_min, phase="transfer", **whole)
+        self.w_array.apply(number * self.w_array.cells.dw_min, phase="transfer", **whole)
 
 
 def problem_gradient(problem: Problem, *, seed: int = 0) -> Gradient:

@@ -48,7 +48,7 @@ class Problem:
         Its minimum, weight units.
     gradient_noise : float
         Std of the normal noise on each element of each gradient.
-    main, fast : Cells
+    w_cells, p_cells : Cells
         Cells of W and of P, in one row: a column is a cell.
     read_noise : float
         Std of the noise of reading P, weight units.
@@ -62,20 +62,19 @@ class Problem:
     objective: Any
     optimum: Array
     gradient_noise: float
-    main: Cells
-    fast: Cells
+    w_cells: Cells
+    p_cells: Cells
     read_noise: float = 0.0
     recording: "RecordedGradient | None" = None
     believed: "Belief | None" = None
 
     def __post_init__(self) -> None:
-        if self.main.size != len(self.optimum) or self.fast.size != len(self.optimum):
+        if self.w_cells.size != len(self.optimum) or self.p_cells.size != len(self.optimum):
+            sizes = f"{self.w_cells.size} and {self.p_cells.size}"
+            raise ParameterError(f"W and P must have {len(self.optimum)} cells, got {sizes}")
+        if self.believed is not None and self.believed.cells.shape != self.p_cells.shape:
             raise ParameterError(
-                f"W and P must have {len(self.optimum)} cells, got {self.main.size} and {self.fast.size}"
-            )
-        if self.believed is not None and self.believed.cells.shape != self.fast.shape:
-            raise ParameterError(
-                f"believed cells must have shape {self.fast.shape}, got {self.believed.cells.shape}"
+                f"believed cells must have shape {self.p_cells.shape}, got {self.believed.cells.shape}"
             )
         for name in ("gradient_noise", "read_noise"):
             value = getattr(self, name)
@@ -128,8 +127,8 @@ def _cells_and_optimum(
         "optimum": optimum,
         "gradient_noise": settings.gradient_noise,
         "read_noise": settings.read_noise,
-        "main": sample_cells(settings.device, shape, seed=2 * seed),
-        "fast": sample_cells(settings.device, shape, seed=2 * seed + 1),
+        "w_cells": sample_cells(settings.device, shape, seed=2 * seed),
+        "p_cells": sample_cells(settings.device, shape, seed=2 * seed + 1),
     }
     return common, optimum, rng
 
@@ -174,8 +173,8 @@ def logistic(settings: ProblemSettings, seed: int) -> Problem:
     """Ridge-regularised logistic regression on 256 samples; the optimum by Newton's method in float64."""
     common, _, rng = _cells_and_optimum(settings, seed)
     features = rng.standard_normal((256, settings.size)) / np.sqrt(settings.size)
-    truth = rng.standard_normal(settings.size)
-    labels = np.where(rng.random(256) < 1.0 / (1.0 + np.exp(-3.0 * features @ truth)), 1.0, -1.0)
+    separator = rng.standard_normal(settings.size)
+    labels = np.where(rng.random(256) < 1.0 / (1.0 + np.exp(-3.0 * features @ separator)), 1.0, -1.0)
     ridge = 0.1 * settings.low
     made = objectives.logistic(features, labels, ridge)
     return Problem(
@@ -226,8 +225,8 @@ def open_loop(cells: Cells, *, mean: ArrayLike = 0.0, std: float = 0.0, read_noi
         objective=objectives.constant(slope),
         optimum=np.zeros(cells.size),
         gradient_noise=std,
-        main=cells,
-        fast=cells,
+        w_cells=cells,
+        p_cells=cells,
         read_noise=read_noise,
     )
 

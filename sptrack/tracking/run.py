@@ -73,9 +73,9 @@ class Track:
     reference: Array
     target: Array
 
-    def tail(self, share: float = 0.1) -> Array:
-        """Mean errors [3] over the last ``share`` of the steps."""
-        last = max(1, round(share * len(self.errors)))
+    def tail(self, fraction: float = 0.1) -> Array:
+        """Mean errors [3] over the last ``fraction`` of the steps."""
+        last = max(1, round(fraction * len(self.errors)))
         return np.asarray(self.errors[-last:].mean(axis=0))
 
     def labelled(self) -> "xr.Dataset":
@@ -188,9 +188,9 @@ class Tracker:
         check_choice("count law", law, tuple(COUNT_LAWS))
         check_choice("application", application, APPLICATIONS)
         check_whole("slots", slots, 1, MAX_SLOTS)
-        for cells in (problem.main, problem.fast):
+        for cells in (problem.w_cells, problem.p_cells):
             _check_cells(cells, application)
-        most = max(method.alpha, method.beta) / min(problem.main.dw_min, problem.fast.dw_min)
+        most = max(method.alpha, method.beta) / min(problem.w_cells.dw_min, problem.p_cells.dw_min)
         if most > MAX_PER_UNIT:
             raise ParameterError(
                 f"{method.name} must ask for at most {MAX_PER_UNIT:g} pulses per unit of gradient or read, "
@@ -200,13 +200,13 @@ class Tracker:
         self.threads = thread_count(threads)
         self.ledger = Ledger()
         self.step = 0
-        self._size = problem.fast.size
-        for name, cells in (("W", problem.main), ("P", problem.fast)):
+        self._size = problem.p_cells.size
+        for name, cells in (("W", problem.w_cells), ("P", problem.p_cells)):
             self.ledger.open(name, cells.shape)
         size = (COUNT_LAWS[law], slots)
         self._arrays = (
-            _drive(problem.main, "W", self.seed, size, application),
-            _drive(problem.fast, "P", self.seed, size, application),
+            _drive(problem.w_cells, "W", self.seed, size, application),
+            _drive(problem.p_cells, "P", self.seed, size, application),
         )
         self._reference, self._state = self._start((law, slots), settled)
         if method.reference in GIVEN:
@@ -217,30 +217,30 @@ class Tracker:
 
     def _start(self, counts: tuple[str, int], settled: bool) -> tuple[Any, Any]:
         """Weights at 0 as read, or, after a calibration, P where that left it and Q what it found."""
-        cells, n = self.problem.fast, self._size
-        pair = (self.problem.main, cells)
+        cells, n = self.problem.p_cells, self._size
+        pair = (self.problem.w_cells, cells)
         offset = np.stack([_offset(one) for one in pair])
-        truth = np.stack([_single(np.nan_to_num(one.target)) for one in pair])
-        main, fast = (np.clip(row, *_bounds(one)) for row, one in zip(offset, pair, strict=True))
+        points = np.stack([_single(np.nan_to_num(one.target)) for one in pair])
+        w, p = (np.clip(row, *_bounds(one)) for row, one in zip(offset, pair, strict=True))
         initial = np.zeros(n)
         if settled:
-            fast = np.clip(offset[1] + truth[1], *_bounds(cells))
+            p = np.clip(offset[1] + points[1], *_bounds(cells))
         if self.method.reference == "true" or settled:
             initial = np.nan_to_num(cells.target.ravel()).astype(np.float64)
         elif self.method.reference == "calibrated":
             array = Crossbar(cells, seed=self.seed, name="P", ledger=self.ledger, threads=1)
             estimates = zero_shift(array, (self.method.pulses,), read_noise=self.problem.read_noise)
             initial = estimates.points[-1].ravel().astype(np.float64)
-            fast = array.hidden.ravel()
+            p = array.hidden.ravel()
             offset[1] -= array.moved.ravel()
-            truth[1] += array.moved.ravel()
+            points[1] += array.moved.ravel()
         believed = self.problem.believed or Belief(cells, self.problem.read_noise)
         told, memory, start = kernel_reference(self.method, *believed, initial, counts)
         rows = np.zeros((len(tracking_state.STATE_ROWS), n), np.float32)
-        rows[tracking_state.MAIN], rows[tracking_state.FAST] = main, fast
+        rows[tracking_state.MAIN], rows[tracking_state.FAST] = w, p
         rows[tracking_state.REFERENCE] = rows[tracking_state.HELD] = start
         rows[tracking_state.OFFSET : tracking_state.OFFSET + 2] = offset
-        rows[tracking_state.POINT : tracking_state.POINT + 2] = truth
+        rows[tracking_state.POINT : tracking_state.POINT + 2] = points
         return told, tracking_state.State(rows, memory)
 
     def run(self, steps: int, *, samples: int = SAMPLES) -> None:
@@ -317,7 +317,7 @@ class Tracker:
         errors, tally = np.zeros((tiles, samples, 3)), np.zeros((tiles, 2), np.int64)
         pulsed = np.zeros((2, self._size), np.int64)
         work = gradient_scratch(self.problem.objective)
-        rule, noises = _rule(self.method, self.problem.fast), self._noises()
+        rule, noises = _rule(self.method, self.problem.p_cells), self._noises()
         calls = self._addresses(rule)
 
         def part(tiles: tuple[int, int]) -> None:

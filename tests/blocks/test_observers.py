@@ -62,7 +62,7 @@ def test_cut_anywhere_the_bytes_are_the_same(form):
         some = reads[first // every : after // every]
         seen, state = made.process(drive[first:after], some, state)
         parts.append(seen)
-    for name in ("point", "std", "share"):
+    for name in ("point", "std", "prior_fraction"):
         joined = np.concatenate([getattr(one, name) for one in parts])
         np.testing.assert_array_equal(joined, getattr(whole, name))
     np.testing.assert_array_equal(state.memory, last.memory)
@@ -150,18 +150,18 @@ def test_without_excitation_the_prior_is_what_is_left():
     seen, _ = made.process(np.zeros((40, 3)), np.full((10, 3), 0.2))
     np.testing.assert_allclose(seen.point, PRIOR.point, rtol=1e-12)
     np.testing.assert_allclose(seen.std, PRIOR.point_information**-0.5, rtol=1e-12)
-    np.testing.assert_allclose(seen.share, 1.0)
+    np.testing.assert_allclose(seen.prior_fraction, 1.0)
 
 
 def test_forgetting_without_drive_leads_back_to_the_prior():
     drive, weights, _, _ = record(2000, 4, 0.003)
     made = observer(every=10, forgetting=2e-3)
     seen, state = made.process(drive, reads_of(weights, 10))
-    assert seen.share[-1].max() < 0.3
+    assert seen.prior_fraction[-1].max() < 0.3
     quiet = np.zeros((10000, 4), np.float32)
     later, _ = made.process(quiet, np.broadcast_to(weights[-1].astype(np.float32), (1000, 4)), state)
     np.testing.assert_allclose(later.point[-1], PRIOR.point, atol=1e-3)
-    assert later.share[-1].min() > 0.99
+    assert later.prior_fraction[-1].min() > 0.99
 
 
 def test_steady_gains_leave_the_variance_that_they_say():

@@ -31,7 +31,7 @@ def test_json_holds_the_numbers_of_the_library(run):
     found = {item["name"]: item["value"] for item in json.loads(out)["quantities"]}
     tracked, chosen = problem(), method("e-rider")
     driven = OpenLoop(
-        cells=tracked.fast,
+        cells=tracked.p_cells,
         chopper=Chopper(p=chosen.chopper.p),
         alpha=chosen.alpha,
         mean=start_gradient(tracked),

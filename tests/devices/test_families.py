@@ -26,8 +26,8 @@ POINTED = pytest.mark.parametrize("name", WITH_POINT)
 
 def inside(cells, shares):
     """Weights [len(shares), R, C] at these shares of each cell's range."""
-    share = np.asarray(shares, np.float64)[:, None, None]
-    return cells.lower + share * (cells.upper - cells.lower)
+    fraction = np.asarray(shares, np.float64)[:, None, None]
+    return cells.lower + fraction * (cells.upper - cells.lower)
 
 
 @EVERY
@@ -83,23 +83,23 @@ def test_constant_steps_have_no_symmetric_point():
 
 @EVERY
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**31), spread=st.floats(0.0, 0.3), share=st.floats(0.01, 0.99))
-def test_steps_are_positive_inside_the_bounds(name, seed, spread, share):
+@given(seed=st.integers(0, 2**31), spread=st.floats(0.0, 0.3), fraction=st.floats(0.01, 0.99))
+def test_steps_are_positive_inside_the_bounds(name, seed, spread, fraction):
     cells = sample_cells(device(name, spread=spread), SHAPE, seed=seed)
-    for step in cells.steps(inside(cells, [share])):
+    for step in cells.steps(inside(cells, [fraction])):
         assert (step > 0).all() if name != "custom" else (step >= 0).all()
 
 
 @POINTED
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**31), spread=st.floats(0.0, 0.3), share=st.floats(0.0, 0.95))
-def test_pairs_of_pulses_drift_toward_the_symmetric_point(name, seed, spread, share):
+@given(seed=st.integers(0, 2**31), spread=st.floats(0.0, 0.3), fraction=st.floats(0.0, 0.95))
+def test_pairs_of_pulses_drift_toward_the_symmetric_point(name, seed, spread, fraction):
     """G < 0 below the point and > 0 above it: the mean of a fair pair of pulses, -dw_min G, pulls back."""
     cells = sample_cells(device(name, spread=spread), SHAPE, seed=seed, dtype=np.float64)
     point = cells.symmetric_point
     has = np.isfinite(point)
     start = np.where(has, point, 0.0)
-    below, above = (start + (1.0 - share) * (bound - start) for bound in (cells.lower, cells.upper))
+    below, above = (start + (1.0 - fraction) * (bound - start) for bound in (cells.lower, cells.upper))
     assert (cells.G(below)[has] < 0).all()
     assert (cells.G(above)[has] > 0).all()
 

@@ -71,7 +71,7 @@ def test_fluctuation_of_q_is_that_of_a_run():
 
 def test_loop_pole_of_the_default():
     made = explain(problem(), method("e-rider"))
-    slopes = problem().fast.linear
+    slopes = problem().p_cells.linear
     slope = (slopes.slope_down - slopes.slope_up).mean() / 2 / 0.001
     assert made["loop_pole"] == pytest.approx(1 - 0.05 * 0.2 * np.sqrt(2 / np.pi) * slope)
     assert made["pulses_optimum"] == pytest.approx(50 * 0.2 * np.sqrt(2 / np.pi))
@@ -90,7 +90,7 @@ def test_largest_curvature_shows_in_the_residual_pole():
     settings = ProblemSettings(low=1.0, high=3.0)
     chosen = method("oracle", alpha=0.1, gamma=2.0)
     made = explain(problem(settings=settings), chosen)
-    q0 = problem(settings=settings).fast.F(problem(settings=settings).fast.symmetric_point)
+    q0 = problem(settings=settings).p_cells.F(problem(settings=settings).p_cells.symmetric_point)
     drop = made["loop_pole_worst"] - made["loop_pole_residual"]
     assert drop == pytest.approx(0.1 * 2.0 * 3.0 * q0.max(), rel=0.02)
 

@@ -57,11 +57,11 @@ def test_the_oracle_spends_more_than_the_fewest_pulses_which_go_as_the_inverse_g
 def test_the_fewest_pulses_of_a_straight_walk():
     """Pulses in one direction only, until each weight is there; half a pulse of overshoot on average."""
     made = problem(settings=ProblemSettings(size=16), seed=4)
-    w, count, pulse = np.zeros(16), 0.0, made.main.dw_min
+    w, count, pulse = np.zeros(16), 0.0, made.w_cells.dw_min
     up = made.optimum > 0
     while ((w < made.optimum) == up).any():
         go = (w < made.optimum) == up
-        q = np.where(up, made.main.q_plus(w[None])[0], -made.main.q_minus(w[None])[0])
+        q = np.where(up, made.w_cells.q_plus(w[None])[0], -made.w_cells.q_minus(w[None])[0])
         w, count = w + np.where(go, pulse * q, 0.0), count + go.mean()
     assert fewest_pulses(made, 1e-12) == pytest.approx(count - 0.5, abs=0.5)
     assert fewest_pulses(made, 10.0) == 0.0

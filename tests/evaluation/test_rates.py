@@ -46,8 +46,8 @@ def test_a_rate_is_the_mean_over_the_steps(name, monkeypatch):
     chosen = method(name, **changes)
     found = measure_rate(made, chosen, 256, seed=5)
     w, p, q, held, sign = (np.array(row) for row in zip(*_steps(made, chosen, 256, 5), strict=True))
-    asymmetry = made.fast.G(p[:, None])[:, 0] ** 2
-    parts = [(w - made.optimum) ** 2, (p - q) ** 2, asymmetry, (q - made.fast.target.ravel()) ** 2]
+    asymmetry = made.p_cells.G(p[:, None])[:, 0] ** 2
+    parts = [(w - made.optimum) ** 2, (p - q) ** 2, asymmetry, (q - made.p_cells.target.ravel()) ** 2]
     means = [float(part.mean()) for part in parts]
     assert (found.weights, found.residual, found.asymmetry, found.reference) == pytest.approx(means, rel=1e-5)
     assert found.total == pytest.approx(sum(means[:3]), rel=1e-5)
@@ -74,7 +74,7 @@ def test_rider_falls_as_one_over_root_k_just_if_the_targets_lie_on_its_line():
     base = method("e-rider")
     chosen = method("rider", alpha=base.alpha, beta=base.beta, gamma=base.gamma, eta=base.eta)
     made = ideal_weights(problem(settings=ProblemSettings(gradient_noise=0.0)))
-    on_line = with_optimum(made, base.beta / base.eta * made.fast.target.ravel())
+    on_line = with_optimum(made, base.beta / base.eta * made.p_cells.target.ravel())
     ratios = [
         measure_rate(one, for_steps(chosen, 8000), 8000).total
         / measure_rate(one, for_steps(chosen, 2000), 2000).total
@@ -103,11 +103,11 @@ def test_the_invariant_of_rider_is_that_of_an_ideal_w_alone():
 
 def test_the_premise_of_a_problem_is_over_the_way_of_p():
     made = problem(settings=ProblemSettings(size=5))
-    premise, point = problem_premise(made), made.fast.symmetric_point
+    premise, point = problem_premise(made), made.p_cells.symmetric_point
     ratio = []
     for cell, end in enumerate(point.ravel()):
         way = np.linspace(min(0, end) - 1e-3, max(0, end) + 1e-3, 1001)
-        q = np.stack([made.fast.q_plus(way[:, None, None]), made.fast.q_minus(way[:, None, None])])
+        q = np.stack([made.p_cells.q_plus(way[:, None, None]), made.p_cells.q_minus(way[:, None, None])])
         ratio.append(q[..., cell].max() / q[..., cell].min())
     np.testing.assert_allclose(premise.ratio.ravel(), ratio, rtol=1e-4)
     assert (premise.convexity, premise.smoothness) == pytest.approx((0.2, 1.0), rel=1e-4)

@@ -95,11 +95,11 @@ def test_analog_sgd_takes_the_digital_step():
 
 def test_tensors_share_memory_with_the_kernels():
     layer = AnalogLinear(6, 4, **sgd())
-    shown = torch.from_numpy(layer.tiles[0].main._shown)
+    shown = torch.from_numpy(layer.tiles[0].w_array._shown)
     held = shown.clone()
     d = np.ones((1, 4), np.float32)
     layer.tiles[0].update(np.ones((1, 6), np.float32), d, 0.01)
-    layer.tiles[0].main.weights  # noqa: B018 - renews what is seen
+    layer.tiles[0].w_array.weights  # noqa: B018 - renews what is seen
     assert not torch.equal(shown, held)
 
 

@@ -159,9 +159,9 @@ def test_tiles_follow_the_compounds(name):
         x, d = rng.choice([-1.0, 0.0, 1.0], 4), rng.choice([-1.0, 1.0, 1.0], 3)
         compound.update(x, d, 0.05)
         tile.update(x[None].astype(np.float32), d[None].astype(np.float32), 0.05)
-    assert tile.main.pulses > 50
-    assert tile.fast.weights == pytest.approx(compound.fast.weights, abs=1e-5)
-    assert tile.main.weights == pytest.approx(compound.slow.weights, abs=1e-5)
+    assert tile.w_array.pulses > 50
+    assert tile.p_array.weights == pytest.approx(compound.fast.weights, abs=1e-5)
+    assert tile.w_array.weights == pytest.approx(compound.slow.weights, abs=1e-5)
     assert np.array_equal(tile.signs(), compound.chopper)
 
 
@@ -181,15 +181,15 @@ def test_a_published_transfer_sends_a_pulse_per_unit_of_what_was_read(name, rate
     """
     settings = algorithm(name, reference="zero", chopper=None, hold=0, reads=IDEAL_IO)
     tile, nothing = Tile(settings, PLAIN, (3, 4)), np.zeros((1, 4), np.float32)
-    assert tile.fast is not None
-    tile.fast.set_weights(signal)
+    assert tile.p_array is not None
+    tile.p_array.set_weights(signal)
     reads = int(np.ceil(unit / (rate * abs(signal))))
     for _ in range(4 * (reads - 1)):
         tile.update(nothing, nothing[:, :3], 0.05)
-    assert tile.main.pulses == 0
+    assert tile.w_array.pulses == 0
     for _ in range(4):
         tile.update(nothing, nothing[:, :3], 0.05)
-    assert np.array_equal(tile.main.weights, np.full((3, 4), np.sign(signal) * STEP, np.float32))
+    assert np.array_equal(tile.w_array.weights, np.full((3, 4), np.sign(signal) * STEP, np.float32))
 
 
 @pytest.mark.parametrize(("name", "period"), [("agad", 10), ("e-rider", 20)])
@@ -197,12 +197,12 @@ def test_w_is_held_for_a_chopper_period_and_a_pass(name, period):
     buffer = Buffer(scale=0.01, momentum=0.0)
     tile = Tile(algorithm(name, buffer=buffer, reads=IDEAL_IO), PLAIN, (3, 4))
     nothing = np.zeros((1, 4), np.float32)
-    assert tile.fast is not None
+    assert tile.p_array is not None
     for batch in range(4 * (period + 2)):
-        tile.fast.set_weights(0.5 * tile.signs())  # a gradient that never ends
-        assert (tile.main.pulses > 0) == (batch > 4 * (period + 1))
+        tile.p_array.set_weights(0.5 * tile.signs())  # a gradient that never ends
+        assert (tile.w_array.pulses > 0) == (batch > 4 * (period + 1))
         tile.update(nothing, nothing[:, :3], 0.05)
-    assert np.all(tile.main.weights > 0)
+    assert np.all(tile.w_array.weights > 0)
 
 
 @pytest.mark.parametrize("name", ["sgd", "tt-v1", "e-rider"])
@@ -210,7 +210,7 @@ def test_a_frozen_w_is_never_pulsed(name):
     buffer = Buffer(scale=0.1) if name == "e-rider" else None
     settings = algorithm(name, buffer=buffer, hold=0)
     frozen, free = (driven(Tile(replace(settings, frozen=one), NOISY, (5, 6)), 100) for one in (True, False))
-    assert frozen.main.pulses == 0 < free.main.pulses
+    assert frozen.w_array.pulses == 0 < free.w_array.pulses
 
 
 def driven(tile, batches, first=0):
@@ -267,7 +267,7 @@ def test_any_filter_is_a_reference():
 
 def test_stored_matrix_is_the_latest_signed_reads():
     tile = driven(Tile(algorithm("e-rider", reads=IDEAL_IO), NOISY, (5, 6), seed=2), 6)
-    read = tile.fast.weights[:, 5] - tile.reference[:, 5]
+    read = tile.p_array.weights[:, 5] - tile.reference[:, 5]
     assert tile.stored[:, 5] == pytest.approx(read, abs=1e-6)
 
 
@@ -275,7 +275,7 @@ def test_residual_pass_adds_gamma_times_the_stored_matrix():
     ideal = {"forward": IDEAL_IO, "backward": IDEAL_IO}
     tile = driven(Tile(algorithm("e-rider", **ideal), NOISY, (5, 6)), 10)
     x = np.eye(6, dtype=np.float32)
-    wanted = tile.main.weights + 0.1 * tile.stored
+    wanted = tile.w_array.weights + 0.1 * tile.stored
     assert np.allclose(tile.forward(x).T, wanted, atol=1e-5)
 
 

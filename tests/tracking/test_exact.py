@@ -64,7 +64,7 @@ def test_rider_is_eqs_11_and_12():
     ours, theirs = (
         [
             Crossbar(cells, seed=4, name=name, threads=1)
-            for cells, name in ((made.main, "W"), (made.fast, "P"))
+            for cells, name in ((made.w_cells, "W"), (made.p_cells, "P"))
         ]
         for _ in range(2)
     )
@@ -97,14 +97,14 @@ def test_rider_with_a_reference_at_rest_is_residual_learning():
 def test_the_oracle_is_residual_learning_with_the_points_subtracted():
     """Reading P against its true points and subtracting the points beforehand is one thing (to rounding)."""
     made = problem(seed=1)
-    points = made.fast.target.astype(np.float32)
-    shifted = replace(made, fast=replace(made.fast, reference=points))
+    points = made.p_cells.target.astype(np.float32)
+    shifted = replace(made, p_cells=replace(made.p_cells, reference=points))
     plain = {}
     for name, chosen, of in (("oracle", "oracle", made), ("residual", "residual", shifted)):
         rates = {"alpha": 0.05, "beta": 0.0025, "gamma": 0.45}
         main, fast = (
             Crossbar(cells, seed=2, name=array, threads=1)
-            for cells, array in ((of.main, "W"), (of.fast, "P"))
+            for cells, array in ((of.w_cells, "W"), (of.p_cells, "P"))
         )
         fast.set_weights(points if name == "oracle" else 0.0)
         reference = points if name == "oracle" else None
@@ -214,7 +214,7 @@ def test_pulses_on_w_break_the_invariant_by_count_noise_only():
     settings = ProblemSettings()
     made = problem(settings=settings, seed=6)
     main = sample_cells(ideal_device(dw_min), (1, 64))
-    run = track(replace(made, main=main), method("rider", **RATES), steps)
+    run = track(replace(made, w_cells=main), method("rider", **RATES), steps)
     drift = run.weights - RATES["beta"] / RATES["eta"] * run.reference
     assert np.abs(drift).max() < 5 * 0.5 * np.sqrt(steps) * dw_min
     assert 0.1 * 0.5 * np.sqrt(steps) * dw_min < np.std(drift)
@@ -314,7 +314,7 @@ def test_ledger_of_e_rider():
     """Every cell is read at each step and programmed at each flip; pulses are those of the cells."""
     tracker = many_cells()
     tracker.run(200, samples=1)
-    ledger, cells = tracker.ledger, tracker.problem.fast.size
+    ledger, cells = tracker.ledger, tracker.problem.p_cells.size
     signs = chopper_signs(tracker.method, 0, 200, (1, cells), 5)
     flips = int(np.count_nonzero(signs[1:] != signs[:-1]))
     assert flips > 2

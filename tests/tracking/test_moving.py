@@ -56,8 +56,8 @@ def test_points_move_by_pulses_and_steps():
     made = problem("separable", ProblemSettings(device=device, size=8), seed=5)
     tracker = Tracker(made, method("e-rider"), seed=1)
     recording = tracker.record(40)
-    rates, pulses = made.fast.drift, tracker.ledger.per_cell("P")
-    wanted = made.fast.target + 40 * rates.per_step + rates.per_pulse * pulses
+    rates, pulses = made.p_cells.drift, tracker.ledger.per_cell("P")
+    wanted = made.p_cells.target + 40 * rates.per_step + rates.per_pulse * pulses
     np.testing.assert_allclose(tracker.result.target, wanted.ravel(), rtol=0, atol=2e-6)
     np.testing.assert_array_equal(recording.target[-1], tracker.result.target)
     error = np.mean((recording.q - recording.target) ** 2)

@@ -79,8 +79,8 @@ def test_two_seeds_are_two_problems():
     one, other = (problem(seed=seed) for seed in (0, 1))
     for first, second in (
         (one.optimum, other.optimum),
-        (one.main.target, other.main.target),
-        (one.main.target, one.fast.target),
+        (one.w_cells.target, other.w_cells.target),
+        (one.w_cells.target, one.p_cells.target),
         (one.objective.matrix, other.objective.matrix),
     ):
         assert np.abs(first - second).max() > 0.1
@@ -90,14 +90,14 @@ def test_two_seeds_are_two_problems():
 def test_a_seed_is_one_problem(name):
     one, other = (problem(name, SETTINGS, seed=4) for _ in range(2))
     np.testing.assert_array_equal(one.optimum, other.optimum)
-    np.testing.assert_array_equal(one.fast.law.cell, other.fast.law.cell)
+    np.testing.assert_array_equal(one.p_cells.law.cell, other.p_cells.law.cell)
 
 
 def test_statistics_of_the_default_problem():
     """60 problems of 64 weights: optima 0 +- .3 clipped at .7, points .4 +- .4 at .9, within 4 sigma."""
     made = [problem(seed=seed) for seed in range(60)]
     optima = np.concatenate([each.optimum for each in made])
-    points = np.concatenate([each.fast.target.ravel() for each in made])
+    points = np.concatenate([each.p_cells.target.ravel() for each in made])
     assert np.abs(optima).max() == 0.7
     assert np.abs(points).max() < 0.9 + 1e-6
     normal = np.random.default_rng(0).standard_normal(10**6)

@@ -39,8 +39,8 @@ def errors(chosen, read_noise=0.0, seeds=SEEDS, steps=20000, **settings):
     for seed in seeds:
         made = problem("quadratic", ProblemSettings(read_noise=read_noise, **settings), seed=seed)
         run = track(made, chosen, steps, seed=seed)
-        pulses = run.ledger.total("pulses") / made.fast.size / steps
-        rows.append([*run.tail()[[0, 2]], pulses, run.ledger.total("reads") / made.fast.size / steps])
+        pulses = run.ledger.total("pulses") / made.p_cells.size / steps
+        rows.append([*run.tail()[[0, 2]], pulses, run.ledger.total("reads") / made.p_cells.size / steps])
     return np.mean(rows, axis=0)
 
 
@@ -133,7 +133,7 @@ def test_observers_survive_what_they_are_told_wrong(estimator, told, bounds):
         rows = []
         for seed in SEEDS:
             made = problem("quadratic", ProblemSettings(device=true, read_noise=0.02), seed=seed)
-            belief = Belief(sample_cells(device, made.fast.shape, seed=1), noise)
+            belief = Belief(sample_cells(device, made.p_cells.shape, seed=1), noise)
             rows.append(track(replace(made, believed=belief), chosen, 20000, seed=seed).tail()[[0, 2]])
         found.append(np.mean(rows, axis=0))
     assert found[1][0] < 1.5**2 * found[0][0]

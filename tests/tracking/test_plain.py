@@ -18,7 +18,7 @@ STEPS = 300
 def arrays_of(made, seed):
     return tuple(
         Crossbar(cells, seed=seed, name=name, threads=1)
-        for cells, name in ((made.main, "W"), (made.fast, "P"))
+        for cells, name in ((made.w_cells, "W"), (made.p_cells, "P"))
     )
 
 
@@ -28,7 +28,7 @@ def plain_tracker(made, chosen, seed=3, **options):
     noisy = problem_gradient(made, seed=seed)
     points = None
     if chosen.reference == "true":
-        points = made.fast.target
+        points = made.p_cells.target
     elif chosen.reference == "calibrated":
         points = zero_shift(fast, (chosen.pulses,)).points[-1]
 
@@ -45,13 +45,13 @@ def assert_equal_runs(made, chosen, seed=3, steps=STEPS, **options):
     fused = Tracker(made, chosen, seed=seed, **options)
     plain.run(steps)
     fused.run(steps, samples=1)
-    ledgers = (plain.main.ledger, plain.fast.ledger)
+    ledgers = (plain.w_array.ledger, plain.p_array.ledger)
     for array, ledger in zip("WP", ledgers, strict=True):
         np.testing.assert_array_equal(ledger.per_cell(array), fused.ledger.per_cell(array))
         for quantity in ("reads", "programs"):
             assert ledger.total(quantity) == fused.ledger.total(quantity, array=array)
-    assert plain.main.ledger.total() > 0
-    np.testing.assert_allclose(plain.main.weights.ravel(), fused.result.weights, rtol=0, atol=2e-6)
+    assert plain.w_array.ledger.total() > 0
+    np.testing.assert_allclose(plain.w_array.weights.ravel(), fused.result.weights, rtol=0, atol=2e-6)
     np.testing.assert_allclose(plain.reference.ravel(), fused.result.reference, rtol=0, atol=2e-6)
 
 
@@ -146,7 +146,7 @@ def test_a_matrix_with_an_objective_of_ones_own():
     tracker, optimum = matrix_tracker()
     start = np.mean(optimum**2)
     tracker.run(3000)
-    assert np.mean((tracker.main.weights - optimum) ** 2) < 0.1 * start
+    assert np.mean((tracker.w_array.weights - optimum) ** 2) < 0.1 * start
     assert tracker.reference.shape == (3, 4)
 
 
@@ -155,7 +155,7 @@ def test_cutting_the_steps_changes_nothing():
     whole.run(60)
     for steps in (1, 0, 25, 34):
         cut.run(steps)
-    for name in ("main", "fast"):
+    for name in ("w_array", "p_array"):
         np.testing.assert_array_equal(getattr(whole, name).weights, getattr(cut, name).weights)
     np.testing.assert_array_equal(whole.reference, cut.reference)
 
@@ -181,18 +181,18 @@ def test_read_noise_has_its_std_and_cells_are_counted():
     [
         ({"reference": None}, "must hold the true symmetric points"),
         ({"read_noise": -1.0}, "read noise must .*got -1.0"),
-        ({"main": "other"}, "must have one shape"),
+        ({"w_array": "other"}, "must have one shape"),
     ],
 )
 def test_refusals(change, message):
-    main, fast, other = (
+    w_array, p_array, other = (
         Crossbar(sample_cells(Device(), shape), name=name, threads=1)
         for shape, name in (((3, 4), "W"), ((3, 4), "P"), ((2, 2), "X"))
     )
-    values = {"reference": 0.1, "main": main} | change
-    values["main"] = other if values["main"] == "other" else main
+    values = {"reference": 0.1, "w_array": w_array} | change
+    values["w_array"] = other if values["w_array"] == "other" else w_array
     with pytest.raises(ParameterError, match=message):
-        PlainTracker(method("oracle"), lambda weights, step: weights, fast=fast, **values)
+        PlainTracker(method("oracle"), lambda weights, step: weights, p_array=p_array, **values)
 
 
 def test_a_negative_number_of_steps_is_refused():
