@@ -229,7 +229,7 @@ def _at_point(
     loop = loops[0]
     about = loop.predict(1.0, chopper)
     if spec.filter is not None:
-        yield from _given(spec, spec.filter, loops, chopper, about)
+        yield from _from_transients(spec, loops, about, (chopper, ""), [spec.filter], _run_through)
         return
     start = -loop.point
     options: dict[str, Any] = {"start": start, "chopper": chopper, "read_noise": spec.read_noise}
@@ -251,29 +251,7 @@ def _at_point(
     for name in FAMILIES:
         if name in estimators:
             filters = [FAMILIES[name](float(1 / eta - 1)) for eta in rates if eta < 1]
-            yield from _filtered(spec, loops, about, (chopper, name), filters)
-
-
-def _filtered(
-    spec: Specification,
-    loops: tuple[Loop, Loop],
-    about: Prediction,
-    where: tuple[SignSource | None, str],
-    filters: Sequence[Block],
-) -> Iterator[Candidate]:
-    """Candidates of filters of the families: settled errors, and what is left of the start."""
-    return _from_transients(spec, loops, about, where, filters, left_and_settling)
-
-
-def _given(
-    spec: Specification,
-    given: Block,
-    loops: tuple[Loop, Loop],
-    chopper: SignSource | None,
-    about: Prediction,
-) -> Iterator[Candidate]:
-    """The candidate of the specification's own filter: settled errors, and the transient that it leaves."""
-    return _from_transients(spec, loops, about, (chopper, ""), [given], _run_through)
+            yield from _from_transients(spec, loops, about, (chopper, name), filters, left_and_settling)
 
 
 def _run_through(low_pass: Block, nodes: Array, weights: Array, most: int) -> tuple[Array, float]:

@@ -20,6 +20,7 @@ import numpy as np
 from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.evaluation.knowledge import knowledge, knowledge_warnings
 from sptrack.evaluation.prediction import MethodPrediction, predict
+from sptrack.evaluation.quantities import Quantity, quantity, value_of
 from sptrack.evaluation.rates import problem_premise
 from sptrack.theory import mean_size, moving_gain, observer_gain
 from sptrack.theory.observer import MAX_DECAY
@@ -32,16 +33,6 @@ MAX_PRIOR = 0.5
 """Fraction of an observer's information that may be its prior's, above which it is called unexcited."""
 MAX_READING = 2.0
 """Variance from an observer's reads over that from pulses, above which other reads are advised."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantity:
-    """One number: its value (None where it has no meaning), unit, and what it says."""
-
-    name: str
-    value: float | None
-    unit: str
-    meaning: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +51,7 @@ class Explanation:
 
     def __getitem__(self, name: str) -> float | None:
         """Value of the quantity ``name``; KeyError if the method has none of that name."""
-        for quantity in self.quantities:
-            if quantity.name == name:
-                return quantity.value
-        raise KeyError(name)
+        return value_of(self.quantities, name)
 
 
 def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanation:
@@ -107,11 +95,11 @@ def _drive(made: MethodPrediction) -> list[Quantity]:
     dw = problem.p_cells.dw_min
     name = "W" if method.direct else "P"
     return [
-        _quantity("pulse_worth", dw * loop.response, "weight units", "what one pulse moves a cell at its SP"),
-        _quantity("states", problem.p_cells.device.states, "1", "nominal range over granularity"),
-        _quantity("pulses_start", method.alpha * loop.size_start / dw, "pulses/step",
+        quantity("pulse_worth", dw * loop.response, "weight units", "what one pulse moves a cell at its SP"),
+        quantity("states", problem.p_cells.device.states, "1", "nominal range over granularity"),
+        quantity("pulses_start", method.alpha * loop.size_start / dw, "pulses/step",
                   f"pulses on a cell of {name}, alpha E|g| / dw_min, at W = 0"),
-        _quantity("pulses_optimum", method.alpha * loop.size_rest / dw, "pulses/step",
+        quantity("pulses_optimum", method.alpha * loop.size_rest / dw, "pulses/step",
                   "the same at the optimum, where the gradient is noise"),
     ]  # fmt: skip
 
@@ -120,20 +108,20 @@ def _chain(made: MethodPrediction) -> list[Quantity]:
     """Loop, chopper and filter."""
     method, loop = made.method, made.means
     out = [
-        _quantity("loop_pole", loop.pole, "1", "a = 1 - alpha E|g| G' at the optimum, mean of the cells"),
-        _quantity("loop_pole_worst", loop.pole_worst, "1", "the same, fastest cell, larger gradient"),
-        _quantity("loop_pole_residual", loop.pole_residual, "1",
+        quantity("loop_pole", loop.pole, "1", "a = 1 - alpha E|g| G' at the optimum, mean of the cells"),
+        quantity("loop_pole_worst", loop.pole_worst, "1", "the same, fastest cell, larger gradient"),
+        quantity("loop_pole_residual", loop.pole_residual, "1",
                   "that less alpha q0 gamma h: feedback through the gradient, largest curvature h"),
-        _quantity("loop_time", _time(loop.pole), "steps", "time constant -1/ln|a| of the drift to the SP"),
-        _quantity("fast_rms" if not method.direct else "main_rms", float(np.sqrt(loop.variance)),
+        quantity("loop_time", _time(loop.pole), "steps", "time constant -1/ln|a| of the drift to the SP"),
+        quantity("fast_rms" if not method.direct else "main_rms", float(np.sqrt(loop.variance)),
                   "weight units", "rms of the pulsed array around its SP, at the optimum"),
     ]  # fmt: skip
     if method.chopper is not None:
         out.append(
-            _quantity("chopper_period", 2 * made.flip_steps, "steps", "mean length of a + and a - half")
+            quantity("chopper_period", 2 * made.flip_steps, "steps", "mean length of a + and a - half")
         )
     if method.observer is not None:
-        out.append(_quantity("observer_memory", _ratio(1.0, method.eta), "steps",
+        out.append(quantity("observer_memory", _ratio(1.0, method.eta), "steps",
                              "1/eta, after which the observer has forgotten"))  # fmt: skip
         return out + _observer(made)
     if _filters(method):
@@ -143,7 +131,7 @@ def _chain(made: MethodPrediction) -> list[Quantity]:
 
 def _filter(made: MethodPrediction) -> list[Quantity]:
     """Reference filter: time, noise, the chopper's power that it passes, error at the optimum."""
-    out = [_quantity("filter_time", _ratio(made.every, made.rate), "steps",
+    out = [quantity("filter_time", _ratio(made.every, made.rate), "steps",
                      "1/eta; of any other filter its delay and a read, in steps")]  # fmt: skip
     try:
         noise = made.noise_rms if abs(made.means.pole) < 1 else None
@@ -151,13 +139,13 @@ def _filter(made: MethodPrediction) -> list[Quantity]:
     except (ConvergenceError, ParameterError):
         return out
     if noise is not None:
-        out.append(_quantity("reference_rms", noise, "weight units",
+        out.append(quantity("reference_rms", noise, "weight units",
                              "rms of Q around the SP from noise alone"))  # fmt: skip
     if made.reference.mse is not None:
-        out.append(_quantity("reference_error", float(np.sqrt(made.reference.mse)), "weight units",
+        out.append(quantity("reference_error", float(np.sqrt(made.reference.mse)), "weight units",
                              "rms error of Q, W at its optimum: noise, reads, bias"))  # fmt: skip
     if made.method.chopper is not None:
-        out.append(_quantity("chopped_fraction", passed, "1",
+        out.append(quantity("chopped_fraction", passed, "1",
                              "share of the chopper's power that the filter passes"))  # fmt: skip
     return out
 
@@ -176,9 +164,9 @@ def _moving(made: MethodPrediction) -> list[Quantity]:
     mean, variance = gain.error(rates.per_step + pulses * rates.per_pulse, rates.walk)
     size = float(np.mean(rates.per_step + pulses * rates.per_pulse))
     return [
-        _quantity("drift", size, "weight units/step", "mean move of the SP per step, by time and pulses"),
-        _quantity("reference_lag", float(gain.lag), "steps", "how old what Q says of a moving SP is"),
-        _quantity("drift_rms", float(np.sqrt(np.mean(mean**2 + variance))), "weight units",
+        quantity("drift", size, "weight units/step", "mean move of the SP per step, by time and pulses"),
+        quantity("reference_lag", float(gain.lag), "steps", "how old what Q says of a moving SP is"),
+        quantity("drift_rms", float(np.sqrt(np.mean(mean**2 + variance))), "weight units",
                   "rms of Q around the SP from drift alone, lag and random walk"),
     ]  # fmt: skip
 
@@ -187,18 +175,18 @@ def _observer(predicted: MethodPrediction) -> list[Quantity]:
     """Error of an input-aware observer after the run at the optimum, and how often to read."""
     made = predicted.observer
     if made.error is None:
-        return [_quantity("observer_rms", made.rms, "weight units",
+        return [quantity("observer_rms", made.rms, "weight units",
                           "rms error of the SP: no drive at the optimum, the prior alone")]  # fmt: skip
     return [
-        _quantity("reads_per_step", 1 / made.every, "1/step", "reads of a cell"),
-        _quantity("observer_rms", made.rms, "weight units",
+        quantity("reads_per_step", 1 / made.every, "1/step", "reads of a cell"),
+        quantity("observer_rms", made.rms, "weight units",
                   "rms error of the SP from pulses and reads at the optimum, prior included"),
-        _quantity("observer_prior_fraction", made.prior_fraction, "1",
+        quantity("observer_prior_fraction", made.prior_fraction, "1",
                   "part of the information on the SP that is the prior's"),
-        _quantity("observer_pulses", made.error.pulses, "pulses", "pulses that the observer remembers"),
-        _quantity("observer_reading", made.error.read_part, "1", "variance from reads over that from pulses"),
-        _quantity("observer_decay", made.error.decay, "1", "way back to the SP between two reads"),
-        _quantity("observer_every", made.advised, "steps", "steps between reads that the rule advises"),
+        quantity("observer_pulses", made.error.pulses, "pulses", "pulses that the observer remembers"),
+        quantity("observer_reading", made.error.read_part, "1", "variance from reads over that from pulses"),
+        quantity("observer_decay", made.error.decay, "1", "way back to the SP between two reads"),
+        quantity("observer_every", made.advised, "steps", "steps between reads that the rule advises"),
     ]  # fmt: skip
 
 
@@ -229,27 +217,27 @@ def _transfer(made: MethodPrediction) -> list[Quantity]:
     rate = None if method.sync else gain * signal
     size = gain * np.sqrt(2 * loop.variance / np.pi)
     out = [
-        _quantity("transfer_interval", interval, "steps", "steps between transfers of a cell"),
-        _quantity("weight_rate", rate, "1/step", "rate at which W descends the gradient, through P"),
-        _quantity("pulses_transfer", size / problem.w_cells.dw_min, "pulses/step",
+        quantity("transfer_interval", interval, "steps", "steps between transfers of a cell"),
+        quantity("weight_rate", rate, "1/step", "rate at which W descends the gradient, through P"),
+        quantity("pulses_transfer", size / problem.w_cells.dw_min, "pulses/step",
                   "pulses on a cell of W at the optimum, where P - R is noise"),
     ]  # fmt: skip
     if buffered:
         start = _signal(problem, signal)
         displacement = _ratio(t.threshold, method.beta)
         out += [
-            _quantity("threshold", t.threshold, "weight units", "buffer content that sends a pulse"),
-            _quantity("threshold_displacement", displacement, "weight units",
+            quantity("threshold", t.threshold, "weight units", "buffer content that sends a pulse"),
+            quantity("threshold_displacement", displacement, "weight units",
                       "P - R that sends one pulse at a single transfer"),
-            _quantity("threshold_pulses", displacement / (dw * loop.response), "pulses",
+            quantity("threshold_pulses", displacement / (dw * loop.response), "pulses",
                       "the same in pulses on P"),
-            _quantity("threshold_transfers", _ratio(displacement, start), "transfers",
+            quantity("threshold_transfers", _ratio(displacement, start), "transfers",
                       "transfers until a pulse, from the mean gradient at W = 0"),
         ]  # fmt: skip
     if method.moving:
         renewal = interval if method.sync else made.flip_steps
         out.append(
-            _quantity("programs", _ratio(1.0, renewal), "1/step",
+            quantity("programs", _ratio(1.0, renewal), "1/step",
                       "renewals per cell of an analog copy of the reference; none if subtracted digitally")
         )  # fmt: skip
     return out
@@ -262,13 +250,13 @@ def _premise(problem: Problem) -> list[Quantity]:
     premise = problem_premise(problem)
     start = mean_gradient(problem, np.zeros(len(problem.optimum))).reshape(problem.p_cells.shape)
     return [
-        _quantity("premise_level", float(np.median(premise.level)), "gradient",
+        quantity("premise_level", float(np.median(premise.level)), "gradient",
                   "C*, what T3.7 asks E|g| to be at least at every step and weight; median"),
-        _quantity("premise_optimum", float(mean_size(0.0, problem.gradient_noise)), "gradient",
+        quantity("premise_optimum", float(mean_size(0.0, problem.gradient_noise)), "gradient",
                   "E|g| at the optimum, where the gradient is noise"),
-        _quantity("premise_start", float(premise.met(start).mean()), "1",
+        quantity("premise_start", float(premise.met(start).mean()), "1",
                   "share of weights that meet C* at W = 0"),
-        _quantity("premise_distance", premise.least_distance, "weight units",
+        quantity("premise_distance", premise.least_distance, "weight units",
                   "rms distance of W from the optimum within which some weight misses C*"),
     ]  # fmt: skip
 
@@ -335,8 +323,3 @@ def _time(pole: float) -> float | None:
 
 def _ratio(a: float, b: float) -> float:
     return a / b if b else float("inf")
-
-
-def _quantity(name: str, value: float | None, unit: str, meaning: str) -> Quantity:
-    known = None if value is None or not np.isfinite(value) else float(value)
-    return Quantity(name=name, value=known, unit=unit, meaning=meaning)
