@@ -64,7 +64,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
         "floor": (("mode",), [array_offset(cells, stationary_moments(cells, mode)).rms for mode in MODES]),
         "target": (("statistic",), _targets(cells)),
         "true_mean": ((), cells.symmetric_point.mean()),
-        "true_std": ((), cells.true.std()),
+        "true_std": ((), cells.symmetric_point.std()),
     }
     return dataset(
         {name: (*values, {"units": "weight units"}) for name, values in variables.items()},

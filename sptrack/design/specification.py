@@ -119,9 +119,8 @@ class Requirements:
         if not limits:
             raise ParameterError(f"require must set at least one of {', '.join(QUANTITIES[:-1])}")
         for name, value in limits.items():
-            least = value >= 0 if name in ("reads", "programs") else value > 0
-            if not (np.isfinite(value) and least):
-                raise ParameterError(f"require.{name} must be a finite number > 0, got {value}")
+            limit = "least" if name in ("reads", "programs") else "above"
+            check_number(f"require.{name}", value, **{limit: 0})
         if self.bias is not None and self.rms is not None and self.bias > self.rms:
             raise ParameterError(
                 f"require.bias = {self.bias} above require.rms = {self.rms}: the rms includes the bias, "

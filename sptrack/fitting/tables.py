@@ -350,7 +350,7 @@ def _is_one_comma_column(kept: Sequence[str], sample: Sequence[str]) -> bool:
 def _fields(
     path: Path, body: list[str], places: NDArray[np.int64], form: tuple[str, int]
 ) -> list[NDArray[Any]]:
-    """Columns of texts, by pandas; a row with too many fields is refused."""
+    """Columns of texts, by pandas; a row with too many fields, or with half a quotation, is refused."""
     import pandas as pd
 
     separator, width = form
@@ -374,11 +374,23 @@ def _fields(
         if match is None:
             raise ParameterError(f"{path}: cannot be read as a table ({quoted(error)})") from error
         row = int(match[1]) - 1
+        if row >= len(body) or "\n" in body[row]:
+            raise _open_quote(path, body, places, row) from error
         raise ParameterError(
             f"{path}, row {places[row]}: {match[2]} fields in {quoted(body[row])}, {width} in the others; "
             "pass --separator or --decimal if they were not recognised"
         ) from error
+    if len(frame) != len(body):
+        raise _open_quote(path, body, places, 0)
     return [frame[k].fillna("").str.strip().to_numpy(dtype=object) for k in frame.columns]
+
+
+def _open_quote(path: Path, body: list[str], places: NDArray[np.int64], first: int) -> ParameterError:
+    """Refusal of a quotation that goes on beyond its row: the first with a quote, from row ``first`` on."""
+    row = next((k for k in range(min(first, len(body) - 1), len(body)) if '"' in body[k]), 0)
+    return ParameterError(
+        f"{path}, row {places[row]}: the quote in {quoted(body[row])} is not closed in its row; remove it"
+    )
 
 
 def _parse_grid(

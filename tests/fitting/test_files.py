@@ -86,6 +86,14 @@ def test_preambles_comments_and_rows_of_units(tmp_path, above, units):
     assert found.cells[0].rows[0] == len(above) + len(units) + 2
 
 
+def test_a_quote_that_is_not_closed_in_its_row(tmp_path):
+    lines = table(PLAIN, ",")
+    lines[20] += '"'
+    lines[40] = lines[40].replace(",", '",', 1)
+    with pytest.raises(ParameterError, match=r"cell.csv, row 2.: the quote in .* is not closed in its row"):
+        read(tmp_path, lines)
+
+
 def test_header_as_a_comment_quotes_trailing_separators_and_gzip(tmp_path):
     lines = table(PLAIN, header=False)
     check(read(tmp_path, ["# pulse,direction,conductance (uS)", *lines]))

@@ -31,7 +31,7 @@ def test_a_record_holds_the_signs_the_gradient_and_p():
     np.testing.assert_allclose(made.chopped, 0.3 * signs, rtol=1e-6)
     np.testing.assert_allclose(made.point, 0.3, rtol=1e-6)
     # three pulses of dw 1.3 (1 - w) up, where the chopped gradient is negative, 30 % cycle noise
-    first = made.p_cells[0] * np.where(made.signs[0] < 0, 1 / 1.3e-3, -1 / 0.7e-3)
+    first = made.p[0] * np.where(made.signs[0] < 0, 1 / 1.3e-3, -1 / 0.7e-3)
     assert first.mean() == pytest.approx(3, abs=4 * 0.3 * np.sqrt(3 / 8))
 
 
@@ -102,7 +102,7 @@ def test_the_best_filter_is_the_best_in_simulation():
         single.linear(), [EMA(eta=eta) for eta in rates], steps, start=-0.3, chopper=one.chopper
     )
     made = one.record(steps)
-    square = {eta: (EMA(eta=eta).process(made.p_cells)[0][-1] - made.point) ** 2 for eta in rates}
+    square = {eta: (EMA(eta=eta).process(made.p)[0][-1] - made.point) ** 2 for eta in rates}
     assert square[block.eta].mean() == pytest.approx(rms**2, abs=4 * square[block.eta].std() / np.sqrt(512))
     for eta in (0.0005, 0.05):
         worse = square[eta] - square[block.eta]
