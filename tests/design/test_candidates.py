@@ -13,6 +13,8 @@ from sptrack.design.families import FAMILIES
 from sptrack.design.specification import QUANTITIES, Gradient
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, cells_from_parameters, sample_cells
 from sptrack.devices.presets import preset
+from sptrack.evaluation.prediction import predict
+from sptrack.tracking import open_loop
 from sptrack.tracking.methods import periodic, telegraph
 from tests.theory.openloop import Drive, LinearCell, run, signs_of_pattern, signs_of_telegraph
 
@@ -256,3 +258,14 @@ def test_a_given_filter_that_rings_has_settled_when_it_stays_inside():
     assert np.count_nonzero(np.diff(outside) > 1) >= 2
     assert outside[-1] + 2 < STEPS
     assert one.values["settling"] == pytest.approx(outside[-1] + 2, abs=1)
+
+
+@pytest.mark.parametrize("estimator", ["ema", "ema-2", "butterworth-2"])
+def test_without_a_mean_gradient_a_settled_candidate_errs_as_its_method_on_the_problem(estimator):
+    """Two ways to one law: the search's own, of all rates at once, and `predict` of the method."""
+    spec = replace(SPEC, gradient=Gradient(mean=0.0, std=1.0), steps=100_000, read_noise=0.01)
+    cells = sample_cells(SPEC.device, (1, 16), seed=3)
+    one = predicted(spec, cells, 0.02, telegraph(0.1), estimator, 0.02)
+    found = predict(open_loop(cells, std=1.0, read_noise=0.01), one.method).reference
+    assert found.warnings == ()
+    assert one.values["rms"] ** 2 == pytest.approx(found.mse, rel=1e-9)
