@@ -229,7 +229,7 @@ def _left(spec: Specification, cells: Cells, chosen: Candidate, loop: Loop, step
         return left_curve(loop, chosen.setting, steps)
     after = error_after(spec, cells, loop, chosen.setting)
     few = np.unique(np.geomspace(max(1.0, steps[0]), steps[-1], 25))
-    return np.interp(np.log(np.maximum(steps, 1.0)), np.log(few), [after(k)[1] for k in few])
+    return np.interp(np.log(np.maximum(steps, 1.0)), np.log(few), [after(k).left for k in few])
 
 
 def settling_time(left: Array) -> tuple[float, Interval]:

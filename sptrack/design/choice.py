@@ -13,7 +13,7 @@ from sptrack.blocks import Block, Chopper, PeriodicChopper, SignSource
 from sptrack.cost import CostModel
 from sptrack.design._progress import Progress
 from sptrack.design.candidates import Candidate, alphas, choppers, etas, loop_of, predict_filters
-from sptrack.design.observers import predict_observer, predict_observers
+from sptrack.design.observers import form_of, predict_observer, predict_observers
 from sptrack.design.specification import QUANTITIES, Specification
 from sptrack.devices import Cells, sample_cells
 from sptrack.errors import ParameterError
@@ -137,7 +137,8 @@ def search(
         for one in near:
             if one.observes:
                 finer = one.setting.alpha * np.geomspace(1 / factor, factor, REFINED)
-                covered += [more for more in predict_observers(spec, cells, finer) if more.valid]
+                forms = (form_of(one.setting),)
+                covered += [more for more in predict_observers(spec, cells, finer, forms) if more.valid]
                 continue
             around, close = _around(one, factor, spec.chopper is not None)
             own = (one.setting.estimator,)
