@@ -49,6 +49,7 @@ from numpy.typing import NDArray
 
 from analysis._sources import data_sources
 from sptrack.blocks import EMA, CorrectedEMA, GrowingBoxcar, PeriodicChopper
+from sptrack.design import Budget, Plan, Range, SearchSettings, Task, edges, evaluate, run_study
 from sptrack.intervals import positive_interval, student_interval
 from sptrack.plotting.style import (
     BLUE,
@@ -66,7 +67,6 @@ from sptrack.plotting.style import (
 from sptrack.results import dataset, json_text, provenance, write_atomic
 from sptrack.theory.drive import mean_size
 from sptrack.tracking import Method, ProblemSettings, method, with_settings
-from sptrack.tuning import Budget, Plan, Range, Search, Task, edges, evaluate, search
 
 NOISES = (0.0, 0.02)
 """Std of a read, weight units."""
@@ -171,7 +171,9 @@ def plan_of(form: str, noise: float, budget: float, effort: Effort, seed: int) -
     return Plan(
         start=begin,
         task=Task(settings=settings, steps=effort.steps),
-        search=Search(space=space(form, largest), limits={"pulses": budget * effort.steps}, prune="none"),
+        search=SearchSettings(
+            space=space(form, largest), limits={"pulses": budget * effort.steps}, prune="none"
+        ),
         budget=Budget(
             trials=effort.long if form in LONG else effort.trials,
             seeds=effort.seeds,
@@ -192,7 +194,7 @@ def tuned(form: str, noise: float, budget: float, effort: Effort, seed: int, kep
     if path is not None and path.exists():
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return stored
-    found = search(plan, path and path.with_suffix(".journal"))
+    found = run_study(plan, path and path.with_suffix(".journal"))
     best = found.best[found.chosen]
     scores = evaluate(found.method, plan.task, plan.budget.held_out_seeds)
     states = [trial.state for trial in found.trials]

@@ -16,6 +16,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sptrack.design import Budget, Plan, Task, edges, evaluate, hold_out, run_study
 from sptrack.intervals import positive_interval, student_interval
 from sptrack.plotting.style import (
     GREY,
@@ -32,7 +33,6 @@ from sptrack.plotting.style import (
 from sptrack.results import dataset, provenance
 from sptrack.tracking import ProblemSettings, method
 from sptrack.tracking.problems import problem
-from sptrack.tuning import Budget, Plan, Task, edges, evaluate, hold_out, search
 
 METHODS = ("rider", "e-rider")
 SETTINGS = {"start": "defaults", "tuned": "tuned"}
@@ -55,7 +55,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     task = Task(settings=ProblemSettings(size=8), steps=400) if small else Task()
     amount = {"trials": 8, "finalists": 1, "held_out": 3} if small else {"held_out": 20}
     budget = Budget(seed=seed, **amount)
-    found = [search(Plan(start=method(name), task=task, budget=budget)) for name in METHODS]
+    found = [run_study(Plan(start=method(name), task=task, budget=budget)) for name in METHODS]
     held = np.array([[scores["w"] for scores in hold_out(one)] for one in found])
     change = held[:, 1] - held[:, 0]
     seeds = budget.held_out_seeds

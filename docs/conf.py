@@ -70,7 +70,6 @@ MODULES = (
     "sptrack.theory",
     "sptrack.fitting",
     "sptrack.design",
-    "sptrack.tuning",
     "sptrack.response",
     "sptrack.tiles",
     "sptrack.interop",

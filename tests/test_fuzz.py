@@ -8,6 +8,7 @@ import pytest
 
 from sptrack import ParameterError, preset
 from sptrack.blocks.spec import filter_from
+from sptrack.design.plan import table_values
 from sptrack.design.specification import load_specification
 from sptrack.devices.config import device_to_toml, load_device, read_toml
 from sptrack.errors import SptrackError
@@ -15,7 +16,6 @@ from sptrack.fitting import fit_responses, read_measurement
 from sptrack.fitting.recipe import load_recipe
 from sptrack.tracking.config import Setup, load_setup, setup_to_toml
 from sptrack.tracking.recorded import recorded_gradient
-from sptrack.tuning.plan import table_values
 
 UP = 10 + 40 * (1 - np.exp(-np.arange(40) / 25))
 DOWN = UP[-1] - 40 * (1 - np.exp(-np.arange(40) / 15))

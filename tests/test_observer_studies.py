@@ -7,9 +7,9 @@ from scipy.stats import ttest_1samp
 
 from analysis import observer_misknown as misknown
 from analysis import observer_vs_filters as frontier
+from sptrack.design.space import check_space, read_setting, with_point
 from sptrack.evaluation.explain import explain
 from sptrack.tracking import ProblemSettings, method, problem
-from sptrack.tuning.space import check_space, read_setting, with_point
 
 TINY = frontier.Effort(steps=4000, trials=2, long=3, seeds=1, finalists=1, held_out=3)
 
@@ -113,7 +113,7 @@ def test_settings_at_an_edge_are_named_and_drawn_open(found):
 def test_a_condition_is_kept_and_taken_up(tmp_path, monkeypatch):
     first = frontier.tuned("scalar", 0.0, 1.1, TINY, 5, str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scalar-0-1.1.journal", "scalar-0-1.1.json"]
-    monkeypatch.setattr(frontier, "search", None)
+    monkeypatch.setattr(frontier, "run_study", None)
     assert frontier.tuned("scalar", 0.0, 1.1, TINY, 5, str(tmp_path)) == first
 
 

@@ -12,6 +12,7 @@ from sptrack import Crossbar, Device, ParameterError, preset, sample_cells
 from sptrack.blocks import EMA, FIR, SOS, Boxcar, Chopper, PeriodicChopper, State
 from sptrack.blocks.spec import chopper_from, filter_from, spec_text
 from sptrack.crossbar import OneSidedPair
+from sptrack.design import Budget
 from sptrack.devices import CycleNoise, PiecewiseStep, SoftBounds, Spread, cells_from_parameters
 from sptrack.devices.config import device_from_mapping, device_to_toml
 from sptrack.fitting import PulseResponse, two_runs
@@ -20,7 +21,6 @@ from sptrack.spectrum import Tones, Welch
 from sptrack.tracking import ProblemSettings, Tracker, method, problem
 from sptrack.tracking.compare import compare
 from sptrack.tracking.recorded import RecordedGradient
-from sptrack.tuning import Budget
 from sptrack.values import as_seed, integer_array, real_array
 
 CELLS = sample_cells(Device(), (2, 3))

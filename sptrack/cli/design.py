@@ -2,7 +2,7 @@
 
 import math
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,7 +93,7 @@ def design(
     with progress_bar("designing", "stages", quiet=quiet) as progress:
         stages = (lambda stage, done, total: progress(done, total)) if progress is not None else None
         made = run(wanted, seed=effort.seed, seeds=effort.seeds, margin=effort.margin, progress=stages)
-    told = report(made)
+    told = made.record()
     if out is not None:
         with output_folder(out) as folder:
             _write(made, told, folder)
@@ -106,37 +106,10 @@ def design(
     return 0 if made.met else MISSED
 
 
-def report(made: "Design") -> dict[str, Any]:
-    """A design as plain data: what was asked for, chosen, predicted, measured, and what is in the way."""
-    spec, chosen, s = made.search.specification, made.chosen, made.chosen.setting
-    return {
-        "device": spec.device.source.name,
-        "steps": spec.steps,
-        "met": made.met,
-        "feasible": made.search.feasible,
-        "attempts": made.attempts,
-        "estimator": s.estimator,
-        "filter": str(chosen.filter) if chosen.filter is not None else None,
-        "read_every": s.every,
-        "chopper": str(chosen.chopper) if chosen.chopper is not None else "none",
-        "alpha": s.alpha,
-        "eta": s.eta,
-        "gamma": chosen.gamma,
-        "beta": chosen.beta,
-        "enbw": chosen.enbw,
-        "quantities": [asdict(row) for row in made.check.rows],
-        "misses": [miss._asdict() for miss in made.misses],
-        "conflicts": [one._asdict() for one in made.conflicts],
-        "training": made.check.training,
-        "warnings": list(made.warnings),
-        "notes": list(made.notes),
-    }
-
-
 def _print(made: "Design", out: Path | None) -> None:
     from sptrack.design.specification import UNITS
 
-    spec, told, to = made.search.specification, report(made), console()
+    spec, told, to = made.search.specification, made.record(), console()
     show_verdict(to, *_verdict(made))
     columns = (
         Column("quantity", left=True),
@@ -253,10 +226,9 @@ def _miss(miss: Any) -> str:
 
 
 def _write(made: "Design", told: dict[str, Any], folder: Path) -> None:
-    from sptrack.design.dataset import design_dataset
     from sptrack.design.export import design_to_toml, filter_csv, filter_npz
 
-    data = design_dataset(made)
+    data = made.labelled()
     write_atomic(folder / "design.toml", design_to_toml(made.search.specification, made.chosen))
     write_atomic(folder / "design.json", json_text(told))
     if made.chosen.filter is not None:

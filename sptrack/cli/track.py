@@ -14,7 +14,7 @@ from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods, keep_their_own
 from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
 from sptrack.errors import ParameterError
-from sptrack.evaluation.prediction import predict_reference
+from sptrack.evaluation.prediction import predict
 from sptrack.intervals import interval_text
 from sptrack.results import json_text, save, write_atomic
 from sptrack.tracking.compare import compare as run_comparison
@@ -136,7 +136,7 @@ def _with_predictions(
     made = [problem(setup.problem, setup.settings, seed=amount.seed + k) for k in range(amount.seeds)]
     out = []
     for row, method in zip(rows, methods, strict=True):
-        found = [predict_reference(one, method, steps=amount.steps) for one in made]
+        found = [predict(one, method, steps=amount.steps).reference for one in made]
         values = [one.mse for one in found if one.mse is not None]
         reason = next((one.reason for one in found if one.mse is None), None)
         told = {

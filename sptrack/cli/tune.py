@@ -13,17 +13,16 @@ from sptrack.cli._folder import kept_folder
 from sptrack.cli._progress import progress_bar
 from sptrack.cli._setup import SetupInput, chosen_methods
 from sptrack.cli._show import Column, console, show_lines, show_next, show_table, show_verdict
+from sptrack.design import Budget, Plan, SearchSettings, Task, Tuning, hold_out, run_study
+from sptrack.design.plan import parse_limits, table_values
+from sptrack.design.space import parse_space
 from sptrack.devices.config import read_toml
 from sptrack.errors import ParameterError
 from sptrack.results import json_text, save, write_atomic
 from sptrack.tracking.config import Setup, setup_to_toml
 from sptrack.tracking.methods import Method
-from sptrack.tuning import Budget, Found, Plan, Search, Task, hold_out, search, tuning_dataset, tuning_record
-from sptrack.tuning.plan import parse_limits, table_values
-from sptrack.tuning.space import parse_space
 
 if TYPE_CHECKING:
-    import xarray as xr
     from rich.console import Console
 
 _JOURNAL = "tune.journal"
@@ -150,12 +149,12 @@ def tune(
     journal = output.out / _JOURNAL if output.study is None and output.out is not None else output.study
     with kept_folder(output.out) as folder:
         with progress_bar("tuning", "trials", quiet=output.quiet) as progress:
-            found = search(plan, journal, progress)
+            study = run_study(plan, journal, progress)
         with progress_bar("held-out problems", "methods", quiet=output.quiet) as progress:
-            data = tuning_dataset(found, hold_out(found, progress))
-        record = tuning_record(found, data)
+            made = Tuning(study, hold_out(study, progress))
+        record = made.record()
         if folder is not None:
-            _write(found, data, record, folder)
+            _write(made, record, folder)
     if output.out is not None and not output.quiet:
         print(f"wrote {output.out}", file=sys.stderr)
     if output.json:
@@ -186,7 +185,7 @@ def _plan(loaded: Setup, start: Method | None, setup: SetupInput, options: tuple
         start=start,
         source=source,
         task=Task(problem=loaded.problem, settings=loaded.settings, steps=steps),
-        search=Search(space=parse_space(texts, start), **chosen),
+        search=SearchSettings(space=parse_space(texts, start), **chosen),
         budget=Budget(**values),
     )
 
@@ -323,15 +322,16 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def _write(found: Found, data: "xr.Dataset", record: dict[str, Any], folder: Path) -> None:
+def _write(made: Tuning, record: dict[str, Any], folder: Path) -> None:
+    found, data = made.study, made.labelled()
     task = found.plan.task
     files = {"best.toml": found.method}
     if len(found.best) > 1:
         pairs = zip(found.best, found.methods[1:], strict=True)
         files |= {f"front-{trial.slot}.toml": method for trial, method in pairs}
     for name, method in files.items():
-        made = Setup(method=method, problem=task.problem, settings=task.settings)
-        write_atomic(folder / name, setup_to_toml(made))
+        setup = Setup(method=method, problem=task.problem, settings=task.settings)
+        write_atomic(folder / name, setup_to_toml(setup))
     write_atomic(folder / "tune.json", json_text(record))
     save(data, folder / "tune.nc")
     write_figures(folder, data, tune="sptrack.plotting.tuning:tuning_figure")

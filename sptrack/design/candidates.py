@@ -22,7 +22,7 @@ from sptrack.blocks import (
     group_delay,
 )
 from sptrack.blocks import enbw as noise_bandwidth
-from sptrack.design.families import FAMILIES, left_and_settling, shared_nodes
+from sptrack.design.families import FAMILIES, left_and_settling, representative_cells
 from sptrack.design.specification import QUANTITIES, SETTLED, Specification
 from sptrack.design.training import training
 from sptrack.devices import Cells
@@ -46,7 +46,7 @@ Array = NDArray[Any]
 
 ESTIMATORS = ("ema", "corrected-ema", "boxcar", *FAMILIES)
 LARGEST_GAMMA, STABILITY = 0.7, 0.5
-"""gamma is at most this, and so small that the feedback through the gradient stays below this share."""
+"""gamma is at most this, and so small that the feedback through the gradient stays below this fraction."""
 WEIGHT_TIMES = 100.0
 """Time constants of W within the run that beta aims at, if the reference is not slower."""
 FEWEST_FLIPS = 40
@@ -204,7 +204,7 @@ def etas(spec: Specification, count: int) -> Array:
     return np.geomspace(2.0 / spec.steps, 0.5, count)
 
 
-def evaluate(
+def predict_filters(
     spec: Specification,
     cells: Cells,
     points: Sequence[tuple[float, SignSource | None]],
@@ -229,7 +229,7 @@ def _at_point(
     loop = loops[0]
     about = loop.predict(1.0, chopper)
     if spec.filter is not None:
-        yield from _given(spec, spec.filter, loops, chopper, about)
+        yield from _from_transients(spec, loops, about, (chopper, ""), [spec.filter], _run_through)
         return
     start = -loop.point
     options: dict[str, Any] = {"start": start, "chopper": chopper, "read_noise": spec.read_noise}
@@ -251,35 +251,13 @@ def _at_point(
     for name in FAMILIES:
         if name in estimators:
             filters = [FAMILIES[name](float(1 / eta - 1)) for eta in rates if eta < 1]
-            yield from _filtered(spec, loops, about, (chopper, name), filters)
+            yield from _from_transients(spec, loops, about, (chopper, name), filters, left_and_settling)
 
 
-def _filtered(
-    spec: Specification,
-    loops: tuple[Loop, Loop],
-    about: Prediction,
-    where: tuple[SignSource | None, str],
-    filters: Sequence[Block],
-) -> Iterator[Candidate]:
-    """Candidates of filters of the families: settled errors, and what is left of the start."""
-    return _from_transients(spec, loops, about, where, filters, left_and_settling)
-
-
-def _given(
-    spec: Specification,
-    given: Block,
-    loops: tuple[Loop, Loop],
-    chopper: SignSource | None,
-    about: Prediction,
-) -> Iterator[Candidate]:
-    """The candidate of the specification's own filter: settled errors, and the transient that it leaves."""
-    return _from_transients(spec, loops, about, (chopper, ""), [given], _run_through)
-
-
-def _run_through(low_pass: Block, nodes: Array, shares: Array, most: int) -> tuple[Array, float]:
+def _run_through(low_pass: Block, nodes: Array, weights: Array, most: int) -> tuple[Array, float]:
     """As `left_and_settling`, of any filter, by running it: the last read outside 5 % counts."""
     left = transient_left(low_pass, 1 - np.exp(nodes), most)
-    outside = np.flatnonzero(np.abs(left @ shares) > SETTLED)
+    outside = np.flatnonzero(np.abs(left @ weights) > SETTLED)
     steps = float(outside[-1] + 2) if outside.size else 1.0
     return left[-1], steps if steps <= most else np.inf
 
@@ -298,12 +276,12 @@ def _from_transients(
     loop, chopper = loops[0], where[0]
     pole, weight = _weights(loop)
     live, stable = np.isfinite(loop.pole.ravel()), bool((np.abs(pole) < 1).all())
-    nodes, shares = shared_nodes(pole, weight) if stable else (pole, weight)
+    nodes, weights = representative_cells(pole, weight) if stable else (pole, weight)
     settled, means, variances = [], [], []
     for low_pass in filters:
         left, steps = np.where(live, 1.0, np.nan), np.inf
         if stable:
-            at_nodes, steps = follow(low_pass, nodes, shares, spec.steps)
+            at_nodes, steps = follow(low_pass, nodes, weights, spec.steps)
             left[live] = np.interp(np.log(1 - pole), nodes, at_nodes)
         known = known_filter(low_pass.settled)
         settled.append(steps)
@@ -314,7 +292,7 @@ def _from_transients(
 
 
 def _from_start(loop: Loop, bias: Array, left: Array) -> Array:
-    """Mean of Q - w* where a share ``left`` [cells] of the way from Q = 0 to its mean is left."""
+    """Mean of Q - w* where a fraction ``left`` [cells] of the way from Q = 0 to its mean is left."""
     return np.asarray(bias - (loop.point + bias) * left.reshape(loop.pole.shape))
 
 
@@ -417,7 +395,7 @@ _LEFT: dict[str, Callable[..., Array]] = {
 
 
 def left_curve(loop: Loop, setting: Setting, steps: Array) -> Array:
-    """Predicted share of the start offset left in Q after ``steps`` [samples], projected over the cells."""
+    """Predicted fraction of the start offset left in Q after ``steps`` [samples], projected over cells."""
     reference = setting.reference
     if setting.estimator not in _LEFT and isinstance(reference, Block):
         pole, weight = _weights(loop)
@@ -429,7 +407,7 @@ def left_curve(loop: Loop, setting: Setting, steps: Array) -> Array:
 
 
 def _weights(loop: Loop) -> tuple[Array, Array]:
-    """Poles of the cells that have a symmetric point, and their share of the squared start offset."""
+    """Poles of the cells that have a symmetric point, and their fraction of the squared start offset."""
     live = np.isfinite(loop.pole.ravel())
     weight = loop.point.ravel()[live] ** 2
     return loop.pole.ravel()[live], weight / max(float(weight.sum()), 1e-300)
@@ -438,7 +416,7 @@ def _weights(loop: Loop) -> tuple[Array, Array]:
 def settling_steps(loop: Loop, estimator: str, parameter: Array, most: int) -> Array:
     """Steps [parameters] until the start offset, projected on itself over the cells, has settled.
 
-    The share left is sum e^2 left(K)/sum e^2 over cells with offsets e at the start; infinite beyond
+    The fraction left is sum e^2 left(K)/sum e^2 over cells with offsets e at the start; infinite beyond
     ``most``. ``parameter`` [parameters, *ones] is eta, or the length of a boxcar.
     """
     pole, weight = _weights(loop)
@@ -447,13 +425,13 @@ def settling_steps(loop: Loop, estimator: str, parameter: Array, most: int) -> A
     values = parameter.reshape(-1, 1)
     left = _LEFT[estimator]
 
-    def share(k: Array) -> Array:
+    def fraction(k: Array) -> Array:
         return np.asarray(left(pole, values, k[:, None]) @ weight)
 
     low, high = np.zeros(len(values)), np.full(len(values), float(most))
-    never = share(high) > SETTLED
+    never = fraction(high) > SETTLED
     while (high - low > 1).any():
         middle = np.floor((low + high) / 2)
-        above = share(np.maximum(middle, 1)) > SETTLED
+        above = fraction(np.maximum(middle, 1)) > SETTLED
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.where(never, np.inf, high)

@@ -5,7 +5,6 @@ quantity of the specification is measured, with an interval over independent noi
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.blocks import PatternChopper
+from sptrack.design._progress import Progress
 from sptrack.design.candidates import Candidate, left_curve, loop_of
-from sptrack.design.observed import error_after
+from sptrack.design.observers import error_after
+from sptrack.design.scores import Task, evaluate
 from sptrack.design.specification import QUANTITIES, SETTLED, Specification
 from sptrack.devices import Cells
 from sptrack.intervals import Interval, half_width, positive_interval, student_interval
 from sptrack.theory.closed_loop import Loop
-from sptrack.tracking import ProblemSettings, Tracker, open_loop, problem, track
+from sptrack.tracking import Tracker, open_loop, problem
 from sptrack.values import check_whole
 
 Array = NDArray[Any]
-Progress = Callable[[int, int], None]
 
 MET, UNCERTAIN, MISSED = "met", "uncertain", "missed"
 """Verdicts: the measured interval lies within the limit, across it, beyond it."""
@@ -224,12 +224,12 @@ def _measure(error: Array, runs: list[Any]) -> dict[str, tuple[float, Interval]]
 
 
 def _left(spec: Specification, cells: Cells, chosen: Candidate, loop: Loop, steps: Array) -> Array:
-    """Predicted share of the start offset left after ``steps`` [samples]."""
+    """Predicted fraction of the start offset left after ``steps`` [samples]."""
     if not chosen.observes:
         return left_curve(loop, chosen.setting, steps)
     after = error_after(spec, cells, loop, chosen.setting)
     few = np.unique(np.geomspace(max(1.0, steps[0]), steps[-1], 25))
-    return np.interp(np.log(np.maximum(steps, 1.0)), np.log(few), [after(k)[1] for k in few])
+    return np.interp(np.log(np.maximum(steps, 1.0)), np.log(few), [after(k).left for k in few])
 
 
 def settling_time(left: Array) -> tuple[float, Interval]:
@@ -295,19 +295,11 @@ def _training(spec: Specification, chosen: Candidate, seeds: range) -> dict[str,
 
     Mean squared errors [seeds] of W and Q over the last tenth of the run, and of W left where it starts.
     """
-    low, high = spec.curvature
-    noise = float(spec.gradient.over(1)[1][0])
-    settings = ProblemSettings(
-        device=spec.device, read_noise=spec.read_noise, low=low, high=high, gradient_noise=noise
-    )
-    tails, still = [], []
-    for seed in seeds:
-        made = problem("quadratic", settings, seed=seed)
-        samples = next(n for n in (100, 50, 20, 10, 5, 4, 2, 1) if spec.steps % n == 0)
-        tails.append(track(made, chosen.method, spec.steps, seed=seed, samples=samples).tail())
-        still.append(np.mean(made.optimum**2))
-    w, _, q = np.array(tails).T
-    return {"w": w, "q": q, "untrained": np.array(still)}
+    samples = next(n for n in (100, 50, 20, 10, 5, 4, 2, 1) if spec.steps % n == 0)
+    task = Task(settings=spec.problem, steps=spec.steps, sample=spec.steps // samples)
+    scores = evaluate(chosen.method, task, seeds)
+    optima = [problem(task.problem, task.settings, seed=seed).optimum for seed in seeds]
+    return {"w": scores["w"], "q": scores["q"], "untrained": np.mean(np.square(optima), axis=1)}
 
 
 def _mean(values: Array) -> tuple[float, Interval]:

@@ -1,7 +1,7 @@
 """From a specification to a design: the cheapest setting that meets it with margin, or the nearest one."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
@@ -11,15 +11,15 @@ import numpy as np
 
 from sptrack.blocks import Block, Chopper, PeriodicChopper, SignSource
 from sptrack.cost import CostModel
-from sptrack.design.candidates import Candidate, alphas, choppers, etas, evaluate, loop_of
-from sptrack.design.observed import evaluate_observers, predict_observer
+from sptrack.design._progress import Progress
+from sptrack.design.candidates import Candidate, alphas, choppers, etas, loop_of, predict_filters
+from sptrack.design.observers import form_of, predict_observer, predict_observers
 from sptrack.design.specification import QUANTITIES, Specification
 from sptrack.devices import Cells, sample_cells
 from sptrack.errors import ParameterError
 from sptrack.tracking.methods import periodic, telegraph
 from sptrack.values import check_number
 
-Progress = Callable[[int, int], None]
 Corrections = Mapping[bool, Mapping[str, float]]
 """Measured over predicted by quantity, of filters (False) and of observers (True): theirs are other laws."""
 
@@ -123,10 +123,7 @@ def search(
     cells = sample_cells(spec.device, (1, CELLS), seed=seed)
     if not np.isfinite(cells.symmetric_point).any():
         raise ParameterError(f"device {spec.device.source.name!r} has no symmetric point within its bounds")
-    grid = [(float(a), c) for a in alphas(spec, cells, COARSE) for c in choppers(spec, COARSE // 2)]
-    rates = etas(spec, COARSE)
-    found = list(evaluate(spec, cells, grid, rates))
-    found += evaluate_observers(spec, cells, alphas(spec, cells, 2 * COARSE))
+    found = predict_grid(spec, cells, COARSE)
     covered = [one for one in found if one.valid]
     if not covered:
         raise ParameterError(
@@ -140,11 +137,12 @@ def search(
         for one in near:
             if one.observes:
                 finer = one.setting.alpha * np.geomspace(1 / factor, factor, REFINED)
-                covered += [more for more in evaluate_observers(spec, cells, finer) if more.valid]
+                forms = (form_of(one.setting),)
+                covered += [more for more in predict_observers(spec, cells, finer, forms) if more.valid]
                 continue
             around, close = _around(one, factor, spec.chopper is not None)
             own = (one.setting.estimator,)
-            covered += [more for more in evaluate(spec, cells, around, close, own) if more.valid]
+            covered += [more for more in predict_filters(spec, cells, around, close, own) if more.valid]
     best = pick(spec, cells, covered, margin, weights)
     feasible = all(spec.requirements.excess(name, best.values[name]) <= 1 for name in QUANTITIES)
     if progress is not None:
@@ -157,6 +155,17 @@ def search(
         margin=margin,
         candidates=tuple(covered),
     )
+
+
+def predict_grid(spec: Specification, cells: Cells, fineness: int) -> list[Candidate]:
+    """Candidates all over the search, ``fineness`` rates alpha and eta each, that the model covers or not.
+
+    Half as many choppers of each kind, twice as many rates of observers.
+    """
+    signs = choppers(spec, max(2, fineness // 2))
+    points = [(float(alpha), chopper) for alpha in alphas(spec, cells, fineness) for chopper in signs]
+    found = list(predict_filters(spec, cells, points, etas(spec, fineness)))
+    return [*found, *predict_observers(spec, cells, alphas(spec, cells, 2 * fineness))]
 
 
 def pick(
@@ -179,7 +188,7 @@ def pick(
             loops = loop_of(spec, cells, s.alpha), loop_of(spec, cells, s.alpha, optimum=True)
             again.append(predict_observer(spec, cells, loops, s, one.gamma, one.beta))
         else:
-            again += evaluate(spec, cells, [(s.alpha, s.chopper)], np.array([s.eta]), (s.estimator,))
+            again += predict_filters(spec, cells, [(s.alpha, s.chopper)], np.array([s.eta]), (s.estimator,))
     return min(again, key=lambda one: rank(spec, one, margin, cost, correction))
 
 
@@ -310,17 +319,3 @@ def conflicts(
         if beyond(first, reached):
             out.append(Conflict((first, second), (reached, best(second, (first,)))))
     return tuple(out)
-
-
-def undominated(points: Sequence[Sequence[float]]) -> list[int]:
-    """Indices of points [n][quantities], all to be small, that no other equals or beats in every quantity.
-
-    Of equal points the first is kept.
-    """
-    values = np.asarray(points, np.float64).reshape(len(points), -1)
-    order = np.lexsort(values.T[::-1])
-    kept: list[int] = []
-    for k in order:
-        if not any((values[j] <= values[k]).all() for j in kept):
-            kept.append(int(k))
-    return sorted(kept)

@@ -1,10 +1,11 @@
-"""A specification in, a design that has been held against simulation out."""
+"""A specification in, a design that has been checked against simulation out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sptrack.cost import CostModel
+from sptrack.design._progress import Stage, of_stage
 from sptrack.design.candidates import Candidate
 from sptrack.design.checking import MISSED, UNCERTAIN, Check, check, enough_seeds
 from sptrack.design.choice import (
@@ -24,8 +25,6 @@ from sptrack.evaluation.knowledge import knowledge, knowledge_warnings
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Stage = Callable[[str, int, int], None]
 
 LARGEST_STEP = 1.5
 """Largest change of a correction from one attempt to the next."""
@@ -62,9 +61,15 @@ class Design:
 
     def labelled(self) -> "xr.Dataset":
         """The design as a dataset, see `sptrack.design.design_dataset`."""
-        from sptrack.design.dataset import design_dataset
+        from sptrack.design.results import design_dataset
 
         return design_dataset(self)
+
+    def record(self) -> dict[str, Any]:
+        """The design as plain data, see `sptrack.design.design_record`."""
+        from sptrack.design.results import design_record
+
+        return design_record(self)
 
     @property
     def met(self) -> bool:
@@ -122,17 +127,15 @@ def design(
     ParameterError
         As `search` and `check`.
     """
-
-    def follow(stage: str) -> Callable[[int, int], None] | None:
-        return None if progress is None else lambda done, total: progress(stage, done, total)
-
     enough_seeds(seeds)
     weights = CostModel() if cost is None else cost
-    found = search(spec, seed=seed, margin=margin, cost=weights, progress=follow("search"))
+    found = search(spec, seed=seed, margin=margin, cost=weights, progress=of_stage(progress, "search"))
     chosen, attempts = found.best, 1
-    held = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follow("simulation 1"))
-    correction = _corrected(held, chosen, {})
-    while found.feasible and not held.met and attempts < ATTEMPTS:
+    checked = check(
+        spec, found.cells, chosen, seeds=seeds, seed=seed, progress=of_stage(progress, "simulation 1")
+    )
+    correction = _corrected(checked, chosen, {})
+    while found.feasible and not checked.met and attempts < ATTEMPTS:
         pool: Sequence[Candidate] = found.candidates
         if attempts == ATTEMPTS - 1 and len(correction) == 1:
             others = [one for one in pool if one.observes != chosen.observes]
@@ -141,30 +144,30 @@ def design(
         if other.setting == chosen.setting:
             break
         chosen, attempts = other, attempts + 1
-        follower = follow(f"simulation {attempts}")
-        held = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follower)
-        correction = _corrected(held, chosen, correction)
-    made = Design(search=found, chosen=chosen, check=held, attempts=attempts, misses=())
-    if held.met:
+        follower = of_stage(progress, f"simulation {attempts}")
+        checked = check(spec, found.cells, chosen, seeds=seeds, seed=seed, progress=follower)
+        correction = _corrected(checked, chosen, correction)
+    made = Design(search=found, chosen=chosen, check=checked, attempts=attempts, misses=())
+    if checked.met:
         return made
     among = (spec, found.candidates, chosen, correction)
     return replace(made, misses=misses(*among), conflicts=conflicts(*among))
 
 
-def _corrected(held: Check, chosen: Candidate, before: Corrections) -> Corrections:
+def _corrected(checked: Check, chosen: Candidate, before: Corrections) -> Corrections:
     """Corrections of all kinds, those of the kind that was simulated brought up to date."""
     kind = chosen.observes
-    return {**before, kind: _corrections(held, before.get(kind, {}))}
+    return {**before, kind: _corrections(checked, before.get(kind, {}))}
 
 
-def _corrections(held: Check, before: Mapping[str, float]) -> dict[str, float]:
+def _corrections(checked: Check, before: Mapping[str, float]) -> dict[str, float]:
     """Far end of the measured interval over predicted, of the quantities that were not met.
 
     At most `LARGEST_STEP` times the correction ``before``: a single bad run must not throw the next design
     far beyond what is asked for.
     """
     out = dict(before)
-    for row in held.rows:
+    for row in checked.rows:
         measured = row.measured == row.measured
         if row.name in MARGINED and measured and row.verdict in (MISSED, UNCERTAIN) and row.predicted > 0:
             known = before.get(row.name, 1.0)

@@ -12,7 +12,6 @@ from sptrack.blocks import CIC, EMA, FIR, SOS, Block, Boxcar, Chain, SteadyKalma
 from sptrack.design.candidates import Candidate
 from sptrack.design.specification import Specification
 from sptrack.errors import ParameterError
-from sptrack.tracking import ProblemSettings
 from sptrack.tracking.config import Setup, setup_to_toml
 
 Real = NDArray[np.float64]
@@ -28,15 +27,7 @@ def design_to_toml(spec: Specification, chosen: Candidate) -> str:
     ParameterError
         A device of a user's own functions, which has no form as data.
     """
-    low, high = spec.curvature
-    settings = ProblemSettings(
-        device=spec.device,
-        read_noise=spec.read_noise,
-        low=low,
-        high=high,
-        gradient_noise=float(spec.gradient.over(1)[1][0]),
-    )
-    setup = Setup(method=chosen.method, settings=settings)
+    setup = Setup(method=chosen.method, settings=spec.problem)
     wanted = ", ".join(f"{name} {value:g}" for name, value in spec.requirements.limits.items())
     return f"# designed for: {wanted}, over {spec.steps} steps\n{setup_to_toml(setup)}"
 

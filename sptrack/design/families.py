@@ -48,15 +48,15 @@ FAMILIES: dict[str, Callable[[float], Block]] = {
 """Filters by name, from a mean delay in samples."""
 
 
-def left_and_settling(low_pass: Block, nodes: Array, shares: Array, most: int) -> tuple[Array, float]:
+def left_and_settling(low_pass: Block, nodes: Array, weights: Array, most: int) -> tuple[Array, float]:
     """Fraction of the start offset left in Q after ``most`` reads, and the reads until it has settled.
 
     Parameters
     ----------
     low_pass : Block
         Filter with poles and a gain of 1 at omega = 0.
-    nodes, shares : ndarray, shape [nodes]
-        Of `shared_nodes`.
+    nodes, weights : ndarray, shape [nodes]
+        Of `representative_cells`.
     most : int
         Reads, at least 1.
 
@@ -75,18 +75,18 @@ def left_and_settling(low_pass: Block, nodes: Array, shares: Array, most: int) -
         if (most - 1) >> k & 1:
             after = (powers[k] @ after[..., None])[..., 0]
     left = (after @ seen).real
-    if abs(shares @ left) > SETTLED:
+    if abs(weights @ left) > SETTLED:
         return left, float("inf")
-    if abs(shares @ (state @ seen).real) <= SETTLED:
+    if abs(weights @ (state @ seen).real) <= SETTLED:
         return left, 1.0
     for k in reversed(range(len(powers))):
         later = (powers[k] @ state[..., None])[..., 0]
-        if abs(shares @ (later @ seen).real) > SETTLED:
+        if abs(weights @ (later @ seen).real) > SETTLED:
             state, reads = later, reads + (1 << k)
     return left, float(reads + 1)
 
 
-def shared_nodes(pole: Array, weight: Array) -> tuple[Array, Array]:
+def representative_cells(pole: Array, weight: Array) -> tuple[Array, Array]:
     """Cells that stand for all others: logarithms of their rates 1 - a, and the weights that fall to them.
 
     Parameters
@@ -108,8 +108,8 @@ def shared_nodes(pole: Array, weight: Array) -> tuple[Array, Array]:
         return known, np.array([weight.sum()])
     right = np.clip(np.searchsorted(known, places), 1, len(known) - 1)
     part = (places - known[right - 1]) / (known[right] - known[right - 1])
-    shares = np.bincount(right, weight * part, len(known))
-    return known, shares + np.bincount(right - 1, weight * (1 - part), len(known))
+    weights = np.bincount(right, weight * part, len(known))
+    return known, weights + np.bincount(right - 1, weight * (1 - part), len(known))
 
 
 def _powers(space: StateSpace, poles: Array, most: int) -> tuple[list[Array], Array, Array]:

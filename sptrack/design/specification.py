@@ -22,12 +22,12 @@ A file, of which only ``require`` with one key is needed::
     pulses = 20000              # on P and W
     reads = 20000
     programs = 100              # writes of the reference copy
-    signal = 0.5                # at least: share of the gradient that survives the chopping
+    signal = 0.5                # at least: fraction of the gradient that survives the chopping
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,16 @@ from numpy.typing import NDArray
 from sptrack.blocks import Block, SignSource
 from sptrack.blocks.spec import chopper_from, filter_from
 from sptrack.devices import Device
-from sptrack.devices.config import device_from_mapping, device_named, read_toml
+from sptrack.devices.config import (
+    build_described,
+    described_scalar,
+    device_from_mapping,
+    device_named,
+    read_toml,
+    refuse_unknown,
+)
 from sptrack.devices.presets import preset
-from sptrack.errors import ParameterError, nearest
+from sptrack.errors import ParameterError
 from sptrack.tracking import ProblemSettings
 from sptrack.tracking.recorded import RecordedGradient, recorded_gradient
 from sptrack.values import check_number, check_whole
@@ -85,7 +92,7 @@ class Requirements:
     pulses, reads, programs : float or None
         Per cell over the run: pulses on P and W, reads of P, writes of the reference copy.
     signal : float or None
-        Least share of the mean gradient that survives the chopping and reaches W, (1 - a) times the
+        Least fraction of the mean gradient that survives the chopping and reaches W, (1 - a) times the
         demodulated gain, below 1.
 
     Raises
@@ -235,6 +242,15 @@ class Specification:
             )
             object.__setattr__(self, "requirements", requirements)
 
+    @property
+    def problem(self) -> ProblemSettings:
+        """Problem with the device, the reads, the curvature and the gradient noise of the specification."""
+        low, high = self.curvature
+        noise = float(self.gradient.over(1)[1][0])
+        return ProblemSettings(
+            device=self.device, read_noise=self.read_noise, low=low, high=high, gradient_noise=noise
+        )
+
     def with_device(self, device: Device) -> "Specification":
         """The specification on another device, with its reading noise unless this has one of its own."""
         own = self.read_noise not in (0.0, self.device.read_noise)
@@ -277,22 +293,21 @@ def specification_from_mapping(
         *("device", "steps", "read_noise", "curvature", "train", "gradient", "require"),
         *("filter", "chopper"),
     )
-    for name in mapping:
-        if name not in known:
-            raise ParameterError(
-                f"{where}: unknown key '{name}'; choose from {', '.join(known)}{nearest(name, known)}"
-            )
+    refuse_unknown(mapping, known, "", where)
     if not isinstance(mapping.get("require"), Mapping):
         raise ParameterError(f"{where}: table [require] is missing; set one of {', '.join(QUANTITIES)}")
     made: dict[str, Any] = {
-        "requirements": _numbers(Requirements, mapping["require"], "require", where),
+        "requirements": build_described(Requirements, mapping["require"], "require.", where),
         "gradient": _gradient(mapping.get("gradient", {}), where, folder),
     }
-    for name, wanted in _PLAIN.items():
+    for name, kind in {"steps": int, "read_noise": float, "train": bool}.items():
         if name in mapping:
-            if not _is(mapping[name], wanted):
-                raise ParameterError(f"{where}: {name} must be {wanted}, got {mapping[name]!r}")
-            made[name] = tuple(mapping[name]) if name == "curvature" else mapping[name]
+            made[name] = described_scalar(kind, mapping[name], name, where)
+    if "curvature" in mapping:
+        ends = mapping["curvature"]
+        if not isinstance(ends, list) or len(ends) != 2:
+            raise ParameterError(f"{where}: curvature must be two numbers, got {ends!r}")
+        made["curvature"] = tuple(described_scalar(float, end, "curvature", where) for end in ends)
     if "device" in mapping:
         device = mapping["device"]
         if isinstance(device, str):
@@ -313,63 +328,14 @@ def specification_from_mapping(
         raise ParameterError(f"{where}: {error}") from error
 
 
-_PLAIN = {
-    "steps": "a whole number",
-    "read_noise": "a number",
-    "curvature": "two numbers",
-    "train": "true or false",
-}
-
-
-def _is(value: Any, wanted: str) -> bool:
-    """Whether a value read from a file is of the kind that `_PLAIN` says."""
-    if wanted == "two numbers":
-        return isinstance(value, list) and len(value) == 2 and all(_is(one, "a number") for one in value)
-    if isinstance(value, bool) or wanted == "true or false":
-        return isinstance(value, bool) and wanted == "true or false"
-    return isinstance(value, int if wanted == "a whole number" else (int, float))
-
-
-def _numbers(kind: type, table: Mapping[str, Any], name: str, where: str) -> Any:
-    names = [item.name for item in fields(kind)]
-    for key, value in table.items():
-        if key not in names:
-            raise ParameterError(
-                f"{where}: unknown key '{name}.{key}'; choose from {', '.join(names)}{nearest(key, names)}"
-            )
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ParameterError(f"{where}: {name}.{key} must be a number, got {value!r}")
-    try:
-        return kind(**table)
-    except ParameterError as error:
-        raise ParameterError(f"{where}: {error}") from error
-
-
 def _gradient(table: Any, where: str, folder: Path) -> Gradient:
     if not isinstance(table, Mapping):
         raise ParameterError(f"{where}: gradient must be a table, got {table!r}")
-    table = dict(table)
-    recorded = table.pop("recorded", None)
-    if recorded is None:
-        for key in table:
-            if key not in ("mean", "std"):
-                names = ("mean", "std", "recorded")
-                raise ParameterError(
-                    f"{where}: unknown key 'gradient.{key}'; choose from {', '.join(names)}"
-                    + nearest(key, names)
-                )
-        return build_gradient(table, where)
-    if not isinstance(recorded, str) or table:
+    refuse_unknown(table, ("mean", "std", "recorded"), "gradient.", where)
+    if "recorded" not in table:
+        made: Gradient = build_described(Gradient, table, "gradient.", where)
+        return made
+    recorded = table["recorded"]
+    if not isinstance(recorded, str) or len(table) > 1:
         raise ParameterError(f"{where}: gradient.recorded must name a CSV or .npy file, without mean and std")
     return Gradient(recording=recorded_gradient(folder / recorded))
-
-
-def build_gradient(table: Mapping[str, Any], where: str) -> Gradient:
-    """Gradient from numbers ``mean`` and ``std`` of a table; errors name ``where``."""
-    for key, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ParameterError(f"{where}: gradient.{key} must be a number, got {value!r}")
-    try:
-        return Gradient(**table)
-    except ParameterError as error:
-        raise ParameterError(f"{where}: {error}") from error

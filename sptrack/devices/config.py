@@ -9,7 +9,7 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -191,19 +191,22 @@ def build_described(kind: type, mapping: Any, prefix: str, where: str) -> Any:
         As in `device_from_mapping`, with ``where`` in front.
     """
     hints = get_type_hints(kind)
-    names = [field.name for field in _given(kind)]
-    values = {}
-    for key, value in mapping.items():
-        if key not in names:
-            raise ParameterError(
-                f"{where}: unknown key '{prefix}{key}'; choose from {', '.join(names)}"
-                + nearest(str(key), names)
-            )
-        values[key] = _value(hints[key], key, value, f"{prefix}{key}", where)
+    refuse_unknown(mapping, [field.name for field in _given(kind)], prefix, where)
+    values = {key: _value(hints[key], key, value, f"{prefix}{key}", where) for key, value in mapping.items()}
     try:
         return kind(**values)
     except ParameterError as error:
         raise ParameterError(f"{where}: {error}") from error
+
+
+def refuse_unknown(keys: Iterable[Any], known: Sequence[str], prefix: str, where: str) -> None:
+    """Refuse keys that are not known (ParameterError with the nearest one), ``prefix`` put before them."""
+    for key in keys:
+        if key not in known:
+            raise ParameterError(
+                f"{where}: unknown key '{prefix}{key}'; choose from {', '.join(known)}"
+                + nearest(str(key), known)
+            )
 
 
 def _value(hint: Any, key: str, value: Any, name: str, where: str) -> Any:

@@ -14,40 +14,18 @@ r = 1 - 2 p per step and the filter's pole 1 - eta.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sptrack.blocks import PatternChopper, PeriodicChopper
 from sptrack.errors import ConvergenceError, ParameterError
 from sptrack.evaluation.knowledge import knowledge, knowledge_warnings
-from sptrack.evaluation.prediction import (
-    chopper_of_reads,
-    equivalent_rate,
-    gradient_at_rest,
-    known_filter,
-    linear_reference,
-    predict_observer,
-    predict_reference,
-)
+from sptrack.evaluation.prediction import MethodPrediction, predict
+from sptrack.evaluation.quantities import Quantity, quantity, value_of
 from sptrack.evaluation.rates import problem_premise
-from sptrack.theory import (
-    linearise,
-    loop_pole,
-    mean_size,
-    moving_gain,
-    observer_gain,
-    passed_fraction_periodic,
-    periodic_gain,
-    telegraph_gain,
-)
-from sptrack.theory.chopping import Filter, FilterShare, demodulated_gain, sign_power
+from sptrack.theory import mean_size, moving_gain, observer_gain
 from sptrack.theory.observer import MAX_DECAY
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
-
-Array = NDArray[Any]
 
 FAST_FILTER = 0.9
 """Fraction of the chopper's power that a filter passes, above which it is called faster than the chopper."""
@@ -55,16 +33,6 @@ MAX_PRIOR = 0.5
 """Fraction of an observer's information that may be its prior's, above which it is called unexcited."""
 MAX_READING = 2.0
 """Variance from an observer's reads over that from pulses, above which other reads are advised."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantity:
-    """One number: its value (None where it has no meaning), unit, and what it says."""
-
-    name: str
-    value: float | None
-    unit: str
-    meaning: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,22 +51,7 @@ class Explanation:
 
     def __getitem__(self, name: str) -> float | None:
         """Value of the quantity ``name``; KeyError if the method has none of that name."""
-        for quantity in self.quantities:
-            if quantity.name == name:
-                return quantity.value
-        raise KeyError(name)
-
-
-class _Loop(NamedTuple):
-    """Linearised loop, means over cells: see `_linearise`."""
-
-    q0: float
-    gradient_start: float
-    gradient_optimum: float
-    pole: float
-    pole_worst: float
-    pole_residual: float
-    variance: float
+        return value_of(self.quantities, name)
 
 
 def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanation:
@@ -118,16 +71,15 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     Explanation
         Means over the cells of the array that takes the gradient.
     """
-    loop = _linearise(problem, method)
-    quantities = _drive(problem, method, loop)
-    quantities += _chain(problem, method, loop, steps) + _moving(problem, method, loop)
+    made = predict(problem, method, steps=steps)
+    quantities = _drive(made) + _chain(made) + _moving(made)
     if not method.direct:
-        quantities += _transfer(problem, method, loop)
+        quantities += _transfer(made)
     if _filters(method):
         quantities += _premise(problem)
     values = {item.name: item.value for item in quantities}
     told = (method.observer, (problem.believed.cells if problem.believed else problem.p_cells).device)
-    warnings = _warnings(values, method, steps // _interval(problem, method))
+    warnings = _warnings(values, method, steps // made.every)
     return Explanation(
         method=method.name,
         problem=problem.name,
@@ -138,138 +90,103 @@ def explain(problem: Problem, method: Method, *, steps: int = 20000) -> Explanat
     )
 
 
-def _linearise(problem: Problem, method: Method) -> _Loop:
-    cells = problem.w_cells if method.direct else problem.p_cells
-    point = cells.symmetric_point.ravel()
-    live = np.isfinite(point)
-    if not live.any():
-        return _Loop(*[float("nan")] * len(_Loop._fields))
-    at_rest = gradient_at_rest(problem)
-    mean, noise = (np.broadcast_to(one, cells.shape).ravel() for one in (at_rest.mean, at_rest.std))
-    cell_loops = linearise(cells, alpha=method.alpha, gradient=at_rest)
-    slope, q0 = cell_loops.slope.ravel()[live], cell_loops.response.ravel()[live]
-    start = mean_size(mean + mean_gradient(problem, np.zeros(len(problem.optimum))), noise)[live]
-    rest = float(mean_size(mean, noise)[live].mean())
-    pole = float(loop_pole(method.alpha, rest, slope.mean()))
-    worst = float(loop_pole(method.alpha, np.maximum(start, rest), slope).min())
-    feedback = method.alpha * float(q0.max()) * _feedback(method) * curvatures(problem)[1]
-    step = float(cell_loops.white.ravel()[live].mean())
-    variance = step / (1 - pole**2) if abs(pole) < 1 else float("inf")
-    return _Loop(
-        float(q0.mean()),
-        float(start.mean()),
-        rest,
-        pole,
-        worst,
-        worst - feedback,
-        variance,
-    )
-
-
-def _feedback(method: Method) -> float:
-    """Fraction of a displacement of the pulsed array that reaches the gradient: gamma, or 1 in analog SGD."""
-    return 1.0 if method.direct else method.gamma
-
-
-def _drive(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+def _drive(made: MethodPrediction) -> list[Quantity]:
+    problem, method, loop = made.problem, made.method, made.means
     dw = problem.p_cells.dw_min
     name = "W" if method.direct else "P"
     return [
-        _quantity("pulse_worth", dw * loop.q0, "weight units", "what one pulse moves a cell at its SP"),
-        _quantity("states", problem.p_cells.device.states, "1", "nominal range over granularity"),
-        _quantity("pulses_start", method.alpha * loop.gradient_start / dw, "pulses/step",
+        quantity("pulse_worth", dw * loop.response, "weight units", "what one pulse moves a cell at its SP"),
+        quantity("states", problem.p_cells.device.states, "1", "nominal range over granularity"),
+        quantity("pulses_start", method.alpha * loop.size_start / dw, "pulses/step",
                   f"pulses on a cell of {name}, alpha E|g| / dw_min, at W = 0"),
-        _quantity("pulses_optimum", method.alpha * loop.gradient_optimum / dw, "pulses/step",
+        quantity("pulses_optimum", method.alpha * loop.size_rest / dw, "pulses/step",
                   "the same at the optimum, where the gradient is noise"),
     ]  # fmt: skip
 
 
-def _chain(problem: Problem, method: Method, loop: _Loop, steps: int) -> list[Quantity]:
+def _chain(made: MethodPrediction) -> list[Quantity]:
     """Loop, chopper and filter."""
+    method, loop = made.method, made.means
     out = [
-        _quantity("loop_pole", loop.pole, "1", "a = 1 - alpha E|g| G' at the optimum, mean of the cells"),
-        _quantity("loop_pole_worst", loop.pole_worst, "1", "the same, fastest cell, larger gradient"),
-        _quantity("loop_pole_residual", loop.pole_residual, "1",
+        quantity("loop_pole", loop.pole, "1", "a = 1 - alpha E|g| G' at the optimum, mean of the cells"),
+        quantity("loop_pole_worst", loop.pole_worst, "1", "the same, fastest cell, larger gradient"),
+        quantity("loop_pole_residual", loop.pole_residual, "1",
                   "that less alpha q0 gamma h: feedback through the gradient, largest curvature h"),
-        _quantity("loop_time", _time(loop.pole), "steps", "time constant -1/ln|a| of the drift to the SP"),
-        _quantity("fast_rms" if not method.direct else "main_rms", float(np.sqrt(loop.variance)),
+        quantity("loop_time", _time(loop.pole), "steps", "time constant -1/ln|a| of the drift to the SP"),
+        quantity("fast_rms" if not method.direct else "main_rms", float(np.sqrt(loop.variance)),
                   "weight units", "rms of the pulsed array around its SP, at the optimum"),
     ]  # fmt: skip
     if method.chopper is not None:
-        period = 2 * _flip_steps(problem, method)
-        out.append(_quantity("chopper_period", period, "steps", "mean length of a + and a - half"))
+        out.append(
+            quantity("chopper_period", 2 * made.flip_steps, "steps", "mean length of a + and a - half")
+        )
     if method.observer is not None:
-        out.append(_quantity("observer_memory", _ratio(1.0, method.eta), "steps",
+        out.append(quantity("observer_memory", _ratio(1.0, method.eta), "steps",
                              "1/eta, after which the observer has forgotten"))  # fmt: skip
-        return out + _observer(problem, method, steps)
+        return out + _observer(made)
     if _filters(method):
-        out += _filter(problem, method, loop)
+        out += _filter(made)
     return out
 
 
-def _filter(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+def _filter(made: MethodPrediction) -> list[Quantity]:
     """Reference filter: time, noise, the chopper's power that it passes, error at the optimum."""
-    interval = _interval(problem, method)
-    rate = equivalent_rate(method)
-    out = [_quantity("filter_time", _ratio(interval, rate), "steps",
+    out = [quantity("filter_time", _ratio(made.every, made.rate), "steps",
                      "1/eta; of any other filter its delay and a read, in steps")]  # fmt: skip
     try:
-        low_pass = known_filter(linear_reference(method))
-        passed = FilterShare(low_pass)
+        noise = made.noise_rms if abs(made.means.pole) < 1 else None
+        passed = made.passed_fraction
     except (ConvergenceError, ParameterError):
         return out
-    if abs(loop.pole) < 1:
-        noise = float(passed(loop.pole**interval)) * loop.variance
-        out.append(_quantity("reference_rms", float(np.sqrt(noise)), "weight units",
+    if noise is not None:
+        out.append(quantity("reference_rms", noise, "weight units",
                              "rms of Q around the SP from noise alone"))  # fmt: skip
-    found = predict_reference(problem, method)
-    if found.mse is not None:
-        out.append(_quantity("reference_error", float(np.sqrt(found.mse)), "weight units",
+    if made.reference.mse is not None:
+        out.append(quantity("reference_error", float(np.sqrt(made.reference.mse)), "weight units",
                              "rms error of Q, W at its optimum: noise, reads, bias"))  # fmt: skip
-    if method.chopper is not None:
-        out.append(_quantity("chopped_fraction", _chopped_fraction(method, low_pass, interval), "1",
+    if made.method.chopper is not None:
+        out.append(quantity("chopped_fraction", passed, "1",
                              "share of the chopper's power that the filter passes"))  # fmt: skip
     return out
 
 
-def _moving(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+def _moving(made: MethodPrediction) -> list[Quantity]:
     """Error due to drifting symmetric points; boxcars taken for moving averages of the same delay."""
-    rates, interval = problem.p_cells.drift, _interval(problem, method)
-    rate = equivalent_rate(method)
-    if rates is None or not method.moving or not (0 < rate < 1 and abs(loop.pole) < 1):
+    rates, method, loop = made.problem.p_cells.drift, made.method, made.means
+    if rates is None or not method.moving or not (0 < made.rate < 1 and abs(loop.pole) < 1):
         return []
     gain = (
-        observer_gain(rate, every=interval)
+        observer_gain(made.rate, every=made.every)
         if method.observer is not None
-        else moving_gain(loop.pole, rate, every=interval)
+        else moving_gain(loop.pole, made.rate, every=made.every)
     )
-    pulses = method.alpha * loop.gradient_optimum / problem.p_cells.dw_min
+    pulses = method.alpha * loop.size_rest / made.problem.p_cells.dw_min
     mean, variance = gain.error(rates.per_step + pulses * rates.per_pulse, rates.walk)
     size = float(np.mean(rates.per_step + pulses * rates.per_pulse))
     return [
-        _quantity("drift", size, "weight units/step", "mean move of the SP per step, by time and pulses"),
-        _quantity("reference_lag", float(gain.lag), "steps", "how old what Q says of a moving SP is"),
-        _quantity("drift_rms", float(np.sqrt(np.mean(mean**2 + variance))), "weight units",
+        quantity("drift", size, "weight units/step", "mean move of the SP per step, by time and pulses"),
+        quantity("reference_lag", float(gain.lag), "steps", "how old what Q says of a moving SP is"),
+        quantity("drift_rms", float(np.sqrt(np.mean(mean**2 + variance))), "weight units",
                   "rms of Q around the SP from drift alone, lag and random walk"),
     ]  # fmt: skip
 
 
-def _observer(problem: Problem, method: Method, steps: int) -> list[Quantity]:
-    """Error of an input-aware observer after ``steps`` steps at the optimum, and how often to read."""
-    made = predict_observer(problem, method, steps)
+def _observer(predicted: MethodPrediction) -> list[Quantity]:
+    """Error of an input-aware observer after the run at the optimum, and how often to read."""
+    made = predicted.observer
     if made.error is None:
-        return [_quantity("observer_rms", made.rms, "weight units",
+        return [quantity("observer_rms", made.rms, "weight units",
                           "rms error of the SP: no drive at the optimum, the prior alone")]  # fmt: skip
     return [
-        _quantity("reads_per_step", 1 / made.every, "1/step", "reads of a cell"),
-        _quantity("observer_rms", made.rms, "weight units",
+        quantity("reads_per_step", 1 / made.every, "1/step", "reads of a cell"),
+        quantity("observer_rms", made.rms, "weight units",
                   "rms error of the SP from pulses and reads at the optimum, prior included"),
-        _quantity("observer_prior_fraction", made.prior_fraction, "1",
+        quantity("observer_prior_fraction", made.prior_fraction, "1",
                   "part of the information on the SP that is the prior's"),
-        _quantity("observer_pulses", made.error.pulses, "pulses", "pulses that the observer remembers"),
-        _quantity("observer_reading", made.error.read_part, "1", "variance from reads over that from pulses"),
-        _quantity("observer_decay", made.error.decay, "1", "way back to the SP between two reads"),
-        _quantity("observer_every", made.advised, "steps", "steps between reads that the rule advises"),
+        quantity("observer_pulses", made.error.pulses, "pulses", "pulses that the observer remembers"),
+        quantity("observer_reading", made.error.read_part, "1", "variance from reads over that from pulses"),
+        quantity("observer_decay", made.error.decay, "1", "way back to the SP between two reads"),
+        quantity("observer_every", made.advised, "steps", "steps between reads that the rule advises"),
     ]  # fmt: skip
 
 
@@ -291,36 +208,36 @@ def _observer_warnings(values: Mapping[str, float | None]) -> list[str]:
     return out
 
 
-def _transfer(problem: Problem, method: Method, loop: _Loop) -> list[Quantity]:
+def _transfer(made: MethodPrediction) -> list[Quantity]:
+    problem, method, loop, interval = made.problem, made.method, made.means, made.every
     dw, t = problem.p_cells.dw_min, method.transfer
-    interval = _interval(problem, method)
     buffered = t.threshold > 0
     gain = method.beta / interval * (problem.w_cells.dw_min / t.threshold if buffered else 1.0)
-    signal = method.alpha * loop.q0 * _demodulated_gain(problem, method, loop.pole)
+    signal = method.alpha * loop.response * made.demodulated_gain
     rate = None if method.sync else gain * signal
     size = gain * np.sqrt(2 * loop.variance / np.pi)
     out = [
-        _quantity("transfer_interval", interval, "steps", "steps between transfers of a cell"),
-        _quantity("weight_rate", rate, "1/step", "rate at which W descends the gradient, through P"),
-        _quantity("pulses_transfer", size / problem.w_cells.dw_min, "pulses/step",
+        quantity("transfer_interval", interval, "steps", "steps between transfers of a cell"),
+        quantity("weight_rate", rate, "1/step", "rate at which W descends the gradient, through P"),
+        quantity("pulses_transfer", size / problem.w_cells.dw_min, "pulses/step",
                   "pulses on a cell of W at the optimum, where P - R is noise"),
     ]  # fmt: skip
     if buffered:
         start = _signal(problem, signal)
         displacement = _ratio(t.threshold, method.beta)
         out += [
-            _quantity("threshold", t.threshold, "weight units", "buffer content that sends a pulse"),
-            _quantity("threshold_displacement", displacement, "weight units",
+            quantity("threshold", t.threshold, "weight units", "buffer content that sends a pulse"),
+            quantity("threshold_displacement", displacement, "weight units",
                       "P - R that sends one pulse at a single transfer"),
-            _quantity("threshold_pulses", displacement / (dw * loop.q0), "pulses",
+            quantity("threshold_pulses", displacement / (dw * loop.response), "pulses",
                       "the same in pulses on P"),
-            _quantity("threshold_transfers", _ratio(displacement, start), "transfers",
+            quantity("threshold_transfers", _ratio(displacement, start), "transfers",
                       "transfers until a pulse, from the mean gradient at W = 0"),
         ]  # fmt: skip
     if method.moving:
-        renewal = interval if method.sync else _flip_steps(problem, method)
+        renewal = interval if method.sync else made.flip_steps
         out.append(
-            _quantity("programs", _ratio(1.0, renewal), "1/step",
+            quantity("programs", _ratio(1.0, renewal), "1/step",
                       "renewals per cell of an analog copy of the reference; none if subtracted digitally")
         )  # fmt: skip
     return out
@@ -333,13 +250,13 @@ def _premise(problem: Problem) -> list[Quantity]:
     premise = problem_premise(problem)
     start = mean_gradient(problem, np.zeros(len(problem.optimum))).reshape(problem.p_cells.shape)
     return [
-        _quantity("premise_level", float(np.median(premise.level)), "gradient",
+        quantity("premise_level", float(np.median(premise.level)), "gradient",
                   "C*, what T3.7 asks E|g| to be at least at every step and weight; median"),
-        _quantity("premise_optimum", float(mean_size(0.0, problem.gradient_noise)), "gradient",
+        quantity("premise_optimum", float(mean_size(0.0, problem.gradient_noise)), "gradient",
                   "E|g| at the optimum, where the gradient is noise"),
-        _quantity("premise_start", float(premise.met(start).mean()), "1",
+        quantity("premise_start", float(premise.met(start).mean()), "1",
                   "share of weights that meet C* at W = 0"),
-        _quantity("premise_distance", premise.least_distance, "weight units",
+        quantity("premise_distance", premise.least_distance, "weight units",
                   "rms distance of W from the optimum within which some weight misses C*"),
     ]  # fmt: skip
 
@@ -400,50 +317,9 @@ def _filters(method: Method) -> bool:
     return method.filter is not None
 
 
-def _interval(problem: Problem, method: Method) -> int:
-    """Steps between reads of a cell."""
-    columns = len(problem.optimum) if method.transfer.by_column else 1
-    return method.transfer.every * columns
-
-
-def _flip_steps(problem: Problem, method: Method) -> float:
-    """Mean steps between flips of a cell's chopper; infinite without one."""
-    if method.chopper is None:
-        return float("inf")
-    unit = _interval(problem, method) if method.chopper.clock == "read" else 1
-    return unit * _ratio(1.0, method.flips)
-
-
-def _demodulated_gain(problem: Problem, method: Method, pole: float) -> float:
-    half = _flip_steps(problem, method)
-    if isinstance(method.chopper, PatternChopper):
-        if method.chopper.clock == "step":
-            return float(demodulated_gain(pole, method.chopper))
-        return float(periodic_gain(pole, half))
-    return float(telegraph_gain(pole, 1 - 2 / half))
-
-
-def _chopped_fraction(method: Method, low_pass: Filter, interval: int) -> float | None:
-    """Fraction of the chopper's power that passes the filter, which takes one sample per read."""
-    chopper = method.chopper
-    if isinstance(chopper, PeriodicChopper) and chopper.duty == 0.5 and isinstance(low_pass, float):
-        between = 1 if chopper.clock == "read" else interval
-        return passed_fraction_periodic(chopper.half_period / between, low_pass)
-    try:
-        signs = chopper_of_reads(method, interval)
-    except ParameterError:
-        return None
-    return None if signs is None else float(sign_power(signs, low_pass))
-
-
 def _time(pole: float) -> float | None:
     return None if not 0 < abs(pole) < 1 else float(-1 / np.log(abs(pole)))
 
 
 def _ratio(a: float, b: float) -> float:
     return a / b if b else float("inf")
-
-
-def _quantity(name: str, value: float | None, unit: str, meaning: str) -> Quantity:
-    known = None if value is None or not np.isfinite(value) else float(value)
-    return Quantity(name=name, value=known, unit=unit, meaning=meaning)

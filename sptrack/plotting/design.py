@@ -183,7 +183,7 @@ def _group(data: xr.Dataset) -> np.ndarray:
     """Kind of every setting: key of ``_GROUPS``."""
     programs = data["candidate_programs"].values
     kinds = np.where(programs < 0.5, "none", np.where(programs <= _FEW, "few", "many"))
-    return np.where(data["estimator"].values == "observer", "observer", kinds)
+    return np.where(np.char.endswith(data["estimator"].values.astype(str), "observer"), "observer", kinds)
 
 
 def plot_front(ax: Axes, data: xr.Dataset, name: str) -> list[tuple[float, str, str]]:

@@ -1,4 +1,4 @@
-"""Pictures of a study of settings, drawn from a dataset of `sptrack.tuning.tuning_dataset` alone."""
+"""Pictures of a study of settings, drawn from a dataset of `sptrack.design.Tuning.labelled` alone."""
 
 import math
 from collections.abc import Mapping

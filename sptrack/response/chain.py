@@ -24,8 +24,8 @@ from sptrack.blocks import (
 from sptrack.blocks import step_response as block_step_response
 from sptrack.blocks.spec import spec_text
 from sptrack.errors import ParameterError
-from sptrack.evaluation.explain import Quantity
 from sptrack.evaluation.prediction import Linear, known_filter
+from sptrack.evaluation.quantities import Quantity, quantity, value_of
 from sptrack.intervals import positive_interval, student_interval
 from sptrack.response.measures import Digital, measure
 from sptrack.response.open_loop import OpenLoop, Record
@@ -77,10 +77,7 @@ class ChainResponse:
 
     def __getitem__(self, name: str) -> float | None:
         """Value of the quantity ``name``; KeyError if there is none of that name."""
-        for quantity in self.quantities:
-            if quantity.name == name:
-                return quantity.value
-        raise KeyError(name)
+        return value_of(self.quantities, name)
 
 
 def respond(low_pass: Block, driven: OpenLoop, digital: Digital | None = None) -> ChainResponse:
@@ -147,28 +144,23 @@ def linear_filter(low_pass: Block) -> Linear:
     return settled
 
 
-def _quantity(name: str, value: float | None, unit: str, meaning: str) -> Quantity:
-    known = None if value is None or not np.isfinite(value) else float(value)
-    return Quantity(name=name, value=known, unit=unit, meaning=meaning)
-
-
 def _filter_quantities(low_pass: Linear) -> tuple[Quantity, ...]:
     times = filter_times(low_pass)
     return (
-        _quantity(
+        quantity(
             "dc_gain",
             float(np.real(low_pass.frequency_response(np.zeros(1))[0])),
             "1",
             "gain of the filter at omega = 0",
         ),
-        _quantity("order", times.order, "1", "degree of its transfer function"),
-        _quantity("stage_time", times.stage_time, "steps", "time constant of each stage (slowest pole)"),
-        _quantity("corner", times.corner, "rad/step", "omega at which it passes half the power (-3 dB)"),
-        _quantity("corner_time", times.corner_time, "steps", "1 / corner: time constant of the whole filter"),
-        _quantity("enbw", times.enbw, "cycles/step", "equivalent noise bandwidth, two-sided"),
-        _quantity("noise_time", times.noise_time, "steps", "time constant of the EMA with that bandwidth"),
-        _quantity("group_delay", times.delay, "steps", "group delay at omega = 0"),
-        _quantity("settling", times.settling, "steps", "its step response is within 1 % after so many"),
+        quantity("order", times.order, "1", "degree of its transfer function"),
+        quantity("stage_time", times.stage_time, "steps", "time constant of each stage (slowest pole)"),
+        quantity("corner", times.corner, "rad/step", "omega at which it passes half the power (-3 dB)"),
+        quantity("corner_time", times.corner_time, "steps", "1 / corner: time constant of the whole filter"),
+        quantity("enbw", times.enbw, "cycles/step", "equivalent noise bandwidth, two-sided"),
+        quantity("noise_time", times.noise_time, "steps", "time constant of the EMA with that bandwidth"),
+        quantity("group_delay", times.delay, "steps", "group delay at omega = 0"),
+        quantity("settling", times.settling, "steps", "its step response is within 1 % after so many"),
     )
 
 
@@ -195,10 +187,10 @@ def _chopper_quantities(chopper: SignSource, low_pass: Linear) -> tuple[Quantity
     decibel = None if not level else 20 * float(np.log10(level))
     flips = (1 - float(chopper.autocorrelation(1))) / 2
     return (
-        _quantity("flips", flips, "1/step", "sign changes of the chopper per step"),
-        _quantity("chopper_omega", place, "rad/step", "its strongest line, or the corner of its density"),
-        _quantity("gain_there", decibel, "dB", "gain of the filter at that omega"),
-        _quantity(
+        quantity("flips", flips, "1/step", "sign changes of the chopper per step"),
+        quantity("chopper_omega", place, "rad/step", "its strongest line, or the corner of its density"),
+        quantity("gain_there", decibel, "dB", "gain of the filter at that omega"),
+        quantity(
             "chopped_fraction",
             sign_power(chopper, known_filter(low_pass)),
             "1",
@@ -261,14 +253,12 @@ def _device_quantities(
     )
     signal = float(np.sqrt(np.nanmean(prediction.demodulated**2)))
     return (
-        _quantity("pulses", float(np.nanmean(loop.pulses)), "pulses/step", "pulses on a cell of P"),
-        _quantity("loop_pole", float(np.nanmean(loop.pole)), "1", "a = 1 - alpha E|g| G', mean of the cells"),
-        _quantity(
-            "chain_settling", wait, "steps", "cells and filter: mean of Q within 1 % of a start offset"
-        ),
-        _quantity("signal", signal, weight, "what the mean gradient leaves on P, demodulated"),
+        quantity("pulses", float(np.nanmean(loop.pulses)), "pulses/step", "pulses on a cell of P"),
+        quantity("loop_pole", float(np.nanmean(loop.pole)), "1", "a = 1 - alpha E|g| G', mean of the cells"),
+        quantity("chain_settling", wait, "steps", "cells and filter: mean of Q within 1 % of a start offset"),
+        quantity("signal", signal, weight, "what the mean gradient leaves on P, demodulated"),
         *(
-            _quantity(name, value, weight, meaning)
+            quantity(name, value, weight, meaning)
             for name, value, meaning in zip(names, terms.tolist(), meanings, strict=True)
         ),
     )

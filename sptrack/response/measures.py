@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sptrack.blocks import fixed_point
 from sptrack.blocks.fixed_point import Rounding
-from sptrack.evaluation.explain import Quantity
 from sptrack.evaluation.prediction import Linear
+from sptrack.evaluation.quantities import Quantity, quantity
 from sptrack.response.decimation import ChopperBudget, fold_chopper
 from sptrack.response.open_loop import OpenLoop
 from sptrack.spectrum import Welch, allan_deviation, expected_allan
@@ -124,10 +124,6 @@ class _ReferenceDensity:
         return np.asarray(np.interp(omega, self.grid, self.reads) * self._passed(omega))
 
 
-def _quantity(name: str, value: float, unit: str, meaning: str) -> Quantity:
-    return Quantity(name=name, value=float(value) if np.isfinite(value) else None, unit=unit, meaning=meaning)
-
-
 def _allan(q: Array, seen: _ReferenceDensity) -> Measures:
     found = allan_deviation(q)
     variables: Variables = {
@@ -174,12 +170,12 @@ def _folded(low_pass: Linear, driven: OpenLoop, loop: Loop, every: int) -> Measu
     if every > 1:
         told = f"read every {every} steps"
         quantities = (
-            _quantity(
+            quantity(
                 "alias_offset", budget.offset, "weight units", f"chopper lines at 0, worst phase, {told}"
             ),
-            _quantity("alias_ripple", budget.ripple, "weight units", f"rms of other chopper lines, {told}"),
-            _quantity("alias_band", budget.band, "weight units", "rms of a density below half a read cycle"),
-            _quantity("alias_folded", budget.folded, "weight units", "rms of a density folded from above"),
+            quantity("alias_ripple", budget.ripple, "weight units", f"rms of other chopper lines, {told}"),
+            quantity("alias_band", budget.band, "weight units", "rms of a density below half a read cycle"),
+            quantity("alias_folded", budget.folded, "weight units", "rms of a density folded from above"),
         )
     return Measures(
         quantities, (), variables, {"folded_line": (line, budget.omega, {"units": "rad per step"})}
@@ -201,9 +197,9 @@ def _fixed(low_pass: Linear, digital: Digital, omega: Array) -> Measures:
     words = f"{digital.bits}-bit coefficients"
     return Measures(
         (
-            _quantity("fixed_pole", made.pole, "1", f"largest pole with {words}"),
-            _quantity("fixed_deviation", worst, "1", f"largest change of the complex gain by {words}"),
-            _quantity("fixed_omega", place, "rad/step", "omega of that change"),
+            quantity("fixed_pole", made.pole, "1", f"largest pole with {words}"),
+            quantity("fixed_deviation", worst, "1", f"largest change of the complex gain by {words}"),
+            quantity("fixed_omega", place, "rad/step", "omega of that change"),
         ),
         () if made.stable else (unstable,),
         {

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.blocks import EMA, Block, CorrectedEMA, SignSource, impulse_response
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
+from sptrack.evaluation.prediction import gradient_statistics
 from sptrack.kernels.random import fill_normals, stream_key
 from sptrack.theory.closed_loop import Loop, linearise
 from sptrack.theory.drive import CountLaw, GradientStatistics
@@ -118,10 +119,7 @@ class OpenLoop:
     @property
     def statistics(self) -> GradientStatistics:
         """Mean and std of the gradient, of each cell where it was recorded."""
-        if self.recording is None:
-            return GradientStatistics(mean=self.mean, std=self.std)
-        mean, std = (one.reshape(self.cells.shape) for one in self.recording.over(self.cells.size))
-        return GradientStatistics(mean=mean, std=std)
+        return gradient_statistics(self.recording, self.cells.shape, mean=self.mean, std=self.std)
 
     @property
     def powers(self) -> tuple[float, float]:

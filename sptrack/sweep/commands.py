@@ -76,7 +76,7 @@ def _setup(parameters: Parameters, command: str) -> "tuple[Setup, Method]":
 
 
 def _track(parameters: Parameters) -> Cell:
-    from sptrack.tuning.evaluation import OBJECTIVES, Task, evaluate
+    from sptrack.design.scores import OBJECTIVES, Task, evaluate
 
     setup, method = _setup(parameters, "track")
     task = Task(problem=setup.problem, settings=setup.settings, **_plain(parameters, "track", {"steps": int}))

@@ -37,11 +37,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.blocks.spec import chopper_from, reference_from, spec_text
+from sptrack.design.space import Range
 from sptrack.devices.config import described_scalar, read_toml
 from sptrack.errors import ParameterError, nearest
 from sptrack.sweep.cells import Cell, make_cell
 from sptrack.sweep.commands import COMMANDS, Parameters, command_named, prepare
-from sptrack.tuning.space import Range
 
 DESIGNS = ("grid", "random", "sobol")
 MAX_CELLS = 10_000_000

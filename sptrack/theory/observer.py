@@ -231,6 +231,11 @@ def relaxed(decay: float) -> float:
     return -math.expm1(-decay) / decay if decay > 0 else 1.0
 
 
+def prior_fraction(rms: float, variance: float) -> float:
+    """Part of the information on a point that is the prior's: rms without it, variance of the prior."""
+    return rms**2 / (rms**2 + variance)
+
+
 def _memory(every: int, forgetting: float, steps: float) -> tuple[float, float, float]:
     """Sum of the weights of the stretches, of their squares, and of the squares of their jumps."""
     keep, count = (1 - forgetting) ** every, steps / every

@@ -25,7 +25,7 @@ A file has up to six tables, none of which is needed::
     kind = "telegraph"
     p = 0.1
 
-    [tune]                # search of `sptrack tune`, see `sptrack.tuning.plan.table_values`
+    [tune]                # search of `sptrack tune`, see `sptrack.design.plan.table_values`
     trials = 200
 
 Without ``device`` the device is that of `ProblemSettings`; a ``device`` table describes a whole device.

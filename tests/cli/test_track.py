@@ -12,7 +12,7 @@ from scipy.signal import ellip
 
 from sptrack.blocks import SOS, Boxcar, MaximumLengthChopper
 from sptrack.cli import main
-from sptrack.evaluation.prediction import predict_reference
+from sptrack.evaluation.prediction import predict
 from sptrack.intervals import interval_text
 from sptrack.results import load
 from sptrack.tracking import METHODS, ProblemSettings, method, problem, with_settings
@@ -54,7 +54,7 @@ def test_json_of_one_method(run):
     assert (status, err) == (0, "")
     assert list(row) == KEYS
     assert simulated([row]) == comparison_rows(compare(["e-rider"], steps=400, seeds=2))
-    expected = [predict_reference(problem(seed=seed), method("e-rider")).mse for seed in (0, 1)]
+    expected = [predict(problem(seed=seed), method("e-rider")).reference.mse for seed in (0, 1)]
     assert row["sp_mse_predicted"] == pytest.approx(sum(expected) / 2)
 
 

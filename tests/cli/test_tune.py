@@ -12,20 +12,19 @@ import pytest
 
 from sptrack.blocks import CIC, PeriodicChopper
 from sptrack.cli import main
+from sptrack.design import (
+    Budget,
+    Plan,
+    SearchSettings,
+    Task,
+    Tuning,
+    hold_out,
+    parse_space,
+    run_study,
+)
 from sptrack.results import load
 from sptrack.tracking import ProblemSettings, method
 from sptrack.tracking.config import Setup, load_setup, setup_to_toml
-from sptrack.tuning import (
-    Budget,
-    Plan,
-    Search,
-    Task,
-    hold_out,
-    parse_space,
-    search,
-    tuning_dataset,
-    tuning_record,
-)
 
 SETTINGS = ProblemSettings(size=6, read_noise=0.01)
 START = method("e-rider", alpha=0.02)
@@ -74,15 +73,15 @@ def expected(path, *vary, **chosen):
         start=START,
         source=f"settings of {path}",
         task=Task(settings=SETTINGS, steps=400),
-        search=Search(space=parse_space(vary, START), **chosen),
+        search=SearchSettings(space=parse_space(vary, START), **chosen),
         budget=Budget(trials=12, seeds=2, finalists=2, held_out=3, seed=1),
     )
 
 
 def test_json_is_the_record_of_the_plan(run, setup):
     status, out, err = run("--config", setup, "--vary", "alpha=1e-3:0.1", "eta", *AMOUNT, "--json")
-    found = search(expected(setup, "alpha=1e-3:0.1", "eta"))
-    record = tuning_record(found, tuning_dataset(found, hold_out(found)))
+    found = run_study(expected(setup, "alpha=1e-3:0.1", "eta"))
+    record = Tuning(found, hold_out(found)).record()
     assert (status, err) == (0, "")
     assert json.loads(out) == json.loads(json.dumps(record))
 
@@ -111,7 +110,7 @@ def test_files_that_other_commands_read(run, setup, tmp_path, capfd):
     assert (status, err) == (0, f"wrote {out}\n")
     assert sorted(path.name for path in out.iterdir()) == FILES
     assert (out / "tune.json").read_text(encoding="utf-8") == text
-    found = search(expected(setup))
+    found = run_study(expected(setup))
     best = load_setup(out / "best.toml")
     assert (best.method, best.problem, best.settings) == (found.method, "quadratic", SETTINGS)
     data = load(out / "tune.nc")
@@ -218,8 +217,8 @@ def test_ctrl_c_keeps_the_study(run, setup, tmp_path):
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "sptrack: interrupted\n")
     assert [item.name for item in tmp_path.iterdir() if "a.journal" in item.name] == ["a.journal"]
-    done = search(expected(setup), journal)
-    alone = search(expected(setup))
+    done = run_study(expected(setup), journal)
+    alone = run_study(expected(setup))
     assert len(done.trials) >= 12
     assert [one.point for one in done.trials[:12]] == [one.point for one in alone.trials]
     assert [one.scores for one in done.trials[:12]] == [one.scores for one in alone.trials]
@@ -271,7 +270,7 @@ def test_refused_journals(run, setup, tmp_path):
 
 def test_without_optuna(run, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "sptrack.tuning._study", raising=False)
+    monkeypatch.delitem(sys.modules, "sptrack.design._study", raising=False)
     status, _, err = run("--out", tmp_path / "made", "--quiet")
     assert (status, err.count("\n")) == (2, 1)
     assert "pip install 'sptrack[tune]'" in err

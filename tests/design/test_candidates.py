@@ -8,11 +8,13 @@ from scipy.signal import butter, sosfilt, zpk2sos
 
 from sptrack.blocks import EMA, Boxcar, TrackingLoop
 from sptrack.design import Requirements, Specification, check
-from sptrack.design.candidates import choppers, evaluate, loop_of, transient_left
+from sptrack.design.candidates import choppers, loop_of, predict_filters, transient_left
 from sptrack.design.families import FAMILIES
 from sptrack.design.specification import QUANTITIES, Gradient
 from sptrack.devices import Asymmetry, CycleNoise, Device, Spread, cells_from_parameters, sample_cells
 from sptrack.devices.presets import preset
+from sptrack.evaluation.prediction import predict
+from sptrack.tracking import open_loop
 from sptrack.tracking.methods import periodic, telegraph
 from tests.theory.openloop import Drive, LinearCell, run, signs_of_pattern, signs_of_telegraph
 
@@ -43,7 +45,7 @@ SPEC = Specification(
 
 
 def predicted(spec, cells, alpha, chop, estimator, eta):
-    (one,) = evaluate(spec, cells, [(alpha, chop)], np.array([eta]), (estimator,))
+    (one,) = predict_filters(spec, cells, [(alpha, chop)], np.array([eta]), (estimator,))
     return one
 
 
@@ -124,11 +126,11 @@ def test_signal_falls_with_the_rate_of_flips(estimator):
 
 def test_boxcars_are_whole_periods_and_at_most_half_the_run():
     cells = sample_cells(ONE_CELL, (1, 1), dtype=np.float64)
-    made = list(evaluate(SPEC, cells, [(0.02, periodic(9))], np.geomspace(0.005, 0.5, 9), ("boxcar",)))
+    made = list(predict_filters(SPEC, cells, [(0.02, periodic(9))], np.geomspace(0.005, 0.5, 9), ("boxcar",)))
     lengths = [one.setting.reference.length for one in made]
     assert lengths
     assert all(n % 18 == 0 and n <= STEPS // 2 for n in lengths)
-    assert not list(evaluate(SPEC, cells, [(0.02, telegraph(0.1))], np.array([0.1]), ("boxcar",)))
+    assert not list(predict_filters(SPEC, cells, [(0.02, telegraph(0.1))], np.array([0.1]), ("boxcar",)))
 
 
 def test_outside_the_model_a_candidate_is_not_valid():
@@ -235,8 +237,8 @@ def test_a_given_filter_is_designed_around_as_the_same_filter_that_was_searched(
     cells = sample_cells(SPEC.device, (1, 16), seed=3)
     chopper = periodic(20)
     given = replace(SPEC, filter=EMA(eta=0.02), chopper=chopper)
-    (one,) = evaluate(given, cells, [(0.02, chopper)], np.array([0.5]))
-    (searched,) = evaluate(SPEC, cells, [(0.02, chopper)], np.array([0.02]), ("ema",))
+    (one,) = predict_filters(given, cells, [(0.02, chopper)], np.array([0.5]))
+    (searched,) = predict_filters(SPEC, cells, [(0.02, chopper)], np.array([0.02]), ("ema",))
     assert one.setting.reference == EMA(eta=0.02)
     for name in ("bias", "rms", "settling", "weights", "signal"):
         assert one.values[name] == pytest.approx(searched.values[name], rel=0.02), name
@@ -248,7 +250,7 @@ def test_a_given_filter_that_rings_has_settled_when_it_stays_inside():
     cells = sample_cells(SPEC.device, (1, 16), seed=3)
     ringing = TrackingLoop(bandwidth=0.3, damping=0.2)
     given = replace(SPEC, filter=ringing, chopper=periodic(20))
-    (one,) = evaluate(given, cells, [(0.2, given.chopper)], np.array([0.5]))
+    (one,) = predict_filters(given, cells, [(0.2, given.chopper)], np.array([0.5]))
     loop = loop_of(given, cells, 0.2)
     weight = loop.point.ravel() ** 2 / np.sum(loop.point**2)
     curve = np.abs(transient_left(ringing, loop.pole.ravel(), STEPS) @ weight)
@@ -256,3 +258,14 @@ def test_a_given_filter_that_rings_has_settled_when_it_stays_inside():
     assert np.count_nonzero(np.diff(outside) > 1) >= 2
     assert outside[-1] + 2 < STEPS
     assert one.values["settling"] == pytest.approx(outside[-1] + 2, abs=1)
+
+
+@pytest.mark.parametrize("estimator", ["ema", "ema-2", "butterworth-2"])
+def test_without_a_mean_gradient_a_settled_candidate_errs_as_its_method_on_the_problem(estimator):
+    """Two ways to one law: the search's own, of all rates at once, and `predict` of the method."""
+    spec = replace(SPEC, gradient=Gradient(mean=0.0, std=1.0), steps=100_000, read_noise=0.01)
+    cells = sample_cells(SPEC.device, (1, 16), seed=3)
+    one = predicted(spec, cells, 0.02, telegraph(0.1), estimator, 0.02)
+    found = predict(open_loop(cells, std=1.0, read_noise=0.01), one.method).reference
+    assert found.warnings == ()
+    assert one.values["rms"] ** 2 == pytest.approx(found.mse, rel=1e-9)

@@ -7,7 +7,7 @@ import pytest
 
 from sptrack.cost import CostModel
 from sptrack.design import Candidate, Requirements, Setting, Specification, search
-from sptrack.design.choice import conflicts, misses, price, rank, undominated
+from sptrack.design.choice import conflicts, misses, price, rank
 from sptrack.errors import ParameterError
 from sptrack.tracking.methods import telegraph
 from sptrack.tracking.rated import rated_reference
@@ -32,20 +32,6 @@ def candidate(**values):
 
 def specification(**limits):
     return Specification(requirements=Requirements(**limits), train=False)
-
-
-def test_undominated_against_all_pairs():
-    points = np.random.default_rng(3).integers(0, 6, (80, 3))
-    kept = undominated(points.tolist())
-    for k, one in enumerate(points):
-        worse = [(other <= one).all() and (other < one).any() for other in points]
-        twin = any((points[j] == one).all() for j in kept if j != k)
-        assert (k in kept) == (not any(worse) and not twin)
-
-
-def test_undominated_keeps_the_first_of_equals_and_the_only_one():
-    assert undominated([(1.0, 2.0), (1.0, 2.0)]) == [0]
-    assert undominated([(np.inf, 1.0)]) == [0]
 
 
 def test_rank_is_the_worst_excess_with_margin_then_the_cost():

@@ -6,7 +6,7 @@ from scipy import signal
 
 from sptrack.blocks import EMA, Boxcar, enbw, group_delay, settling
 from sptrack.design.candidates import transient_left
-from sptrack.design.families import FAMILIES, butterworth, cascade, left_and_settling, shared_nodes
+from sptrack.design.families import FAMILIES, butterworth, cascade, left_and_settling, representative_cells
 from sptrack.theory.budget import transient
 
 DELAYS = (1.0, 9.0, 300.0)
@@ -50,18 +50,18 @@ def test_what_is_left_is_what_the_running_filter_leaves(name, delay):
     made = FAMILIES[name](delay)
     whole = transient_left(made, pole, 4000)
     outside = np.flatnonzero(np.abs(whole @ weight) > 0.05)
-    nodes, shares = shared_nodes(pole, weight)
-    assert shares.sum() == pytest.approx(1)
+    nodes, weights = representative_cells(pole, weight)
+    assert weights.sum() == pytest.approx(1)
     for most in (1, 7, 250, 4000):
-        left, steps = left_and_settling(made, nodes, shares, most)
+        left, steps = left_and_settling(made, nodes, weights, most)
         np.testing.assert_allclose(np.interp(np.log(1 - pole), nodes, left), whole[most - 1], atol=2e-3)
         assert steps == pytest.approx(outside[-1] + 2 if outside[-1] + 2 <= most else np.inf, abs=1)
 
 
 def test_one_pole_leaves_what_its_closed_form_says():
-    nodes, shares = shared_nodes(np.full(3, 0.97), np.full(3, 1 / 3))
+    nodes, weights = representative_cells(np.full(3, 0.97), np.full(3, 1 / 3))
     settled = next(n for n in range(1, 1000) if abs(transient(0.97, 0.03, n)) <= 0.05)
     for most in (1, 100, settled - 1, settled, 4000):
-        left, steps = left_and_settling(EMA(eta=0.03), nodes, shares, most)
+        left, steps = left_and_settling(EMA(eta=0.03), nodes, weights, most)
         np.testing.assert_allclose(left, [transient(0.97, 0.03, most)], rtol=1e-9)
         assert steps == (settled if most >= settled else np.inf)

@@ -27,8 +27,7 @@ from sptrack.evaluation.prediction import (
     chopper_of_reads,
     equivalent_rate,
     linear_reference,
-    predict_observer,
-    predict_reference,
+    predict,
 )
 from sptrack.theory.chopping import sign_power
 from sptrack.tracking import ProblemSettings, Tracker, Transfer, method, problem, with_settings
@@ -69,7 +68,7 @@ def test_any_filter_errs_as_predicted(low_pass, every):
     """
     chosen = with_settings(RESTING, reference=low_pass, transfer=Transfer(every=every))
     made = quiet(read_noise=0.05)
-    found = predict_reference(made, chosen)
+    found = predict(made, chosen).reference
     assert (found.reason, found.warnings) == ("", ())
     assert measured(made, chosen) == pytest.approx(found.mse, rel=4 * 0.0156 + 0.03)
 
@@ -88,9 +87,9 @@ def test_any_filter_errs_as_predicted(low_pass, every):
 def test_at_rest_the_chopper_does_not_matter(chopper):
     """As above; the gradient is noise, whose sign the chopper does not change in law."""
     chosen = with_settings(RESTING, chopper=chopper)
-    assert predict_reference(quiet(), chosen) == predict_reference(quiet(), RESTING)
+    assert predict(quiet(), chosen).reference == predict(quiet(), RESTING).reference
     assert measured(quiet(), chosen) == pytest.approx(
-        predict_reference(quiet(), chosen).mse, rel=4 * 0.0156 + 0.03
+        predict(quiet(), chosen).reference.mse, rel=4 * 0.0156 + 0.03
     )
 
 
@@ -109,7 +108,7 @@ def test_at_rest_the_chopper_does_not_matter(chopper):
     ids=["no reference", "fixed", "no chopper", "fixed filter", "kalman", "unstable", "custom", "integrator"],
 )
 def test_what_is_not_predicted_says_why(chosen, text):
-    found = predict_reference(problem(), chosen)
+    found = predict(problem(), chosen).reference
     assert found.mse is None
     assert found.reason
     assert text in found.reason
@@ -118,13 +117,14 @@ def test_what_is_not_predicted_says_why(chosen, text):
 def test_without_symmetric_points_nothing_is_predicted():
     made = problem(settings=ProblemSettings(size=6, device=preset("idealized")))
     for name in ("e-rider", "o-rider"):
-        assert "symmetric point" in predict_reference(made, method(name)).reason
+        assert "symmetric point" in predict(made, method(name)).reference.reason
 
 
 def test_observers_are_predicted_by_their_law():
     made, chosen = problem(), method("o-rider")
-    assert predict_reference(made, chosen, steps=5000).mse == predict_observer(made, chosen, 5000).rms ** 2
-    assert explain(made, chosen, steps=5000)["observer_rms"] == predict_observer(made, chosen, 5000).rms
+    found = predict(made, chosen, steps=5000)
+    assert found.reference.mse == found.observer.rms**2
+    assert explain(made, chosen, steps=5000)["observer_rms"] == found.observer.rms
 
 
 def test_equivalent_rates():

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from sptrack.design import Budget, Plan, SearchSettings, Task, parse_space, tune
 from sptrack.plotting.style import new_figure, save_figure
 from sptrack.plotting.tuning import plot_held_out, plot_history, plot_slice, tuning_figure
 from sptrack.results import load, save
 from sptrack.tracking import ProblemSettings, method
-from sptrack.tuning import Budget, Plan, Search, Task, parse_space, tune
 
 
 def study(*vary, **chosen):
@@ -16,10 +16,10 @@ def study(*vary, **chosen):
         Plan(
             start=start,
             task=Task(settings=ProblemSettings(size=8), steps=400),
-            search=Search(space=parse_space(vary, start), **chosen),
+            search=SearchSettings(space=parse_space(vary, start), **chosen),
             budget=Budget(trials=14, seeds=2, finalists=2, held_out=3),
         )
-    )
+    ).labelled()
 
 
 @pytest.fixture(scope="module")

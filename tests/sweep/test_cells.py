@@ -10,13 +10,13 @@ import time
 import numpy as np
 import pytest
 
+from sptrack.design.scores import Task, evaluate
 from sptrack.errors import ParameterError
 from sptrack.sweep import COMMANDS, SweepFolder, plan_from_mapping, run_sweep
 from sptrack.sweep.cells import Damaged, cell_path, kinds, read_record, run_cell
 from sptrack.sweep.commands import prepare
 from sptrack.tracking.methods import method
 from sptrack.tracking.problems import ProblemSettings
-from sptrack.tuning.evaluation import Task, evaluate
 
 
 def test_a_cell_of_track_is_what_evaluate_says(small, tmp_path):

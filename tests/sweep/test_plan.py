@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from sptrack.design.space import Range
 from sptrack.errors import ParameterError
 from sptrack.sweep import Axis, Plan, load_plan, plan_from_mapping
-from sptrack.tuning.space import Range
 
 TINY = {"steps": 200, "problem": {"size": 2}}
 

@@ -7,7 +7,7 @@ from sptrack.blocks import EMA, Chopper
 from sptrack.devices import sample_cells
 from sptrack.devices.presets import preset
 from sptrack.errors import ParameterError
-from sptrack.evaluation.prediction import predict_reference
+from sptrack.evaluation.prediction import predict
 from sptrack.response import OpenLoop, respond
 from sptrack.tracking import ProblemSettings, Tracker
 from sptrack.tracking.compare import compare
@@ -92,7 +92,7 @@ def test_tracked_recordings_have_the_predicted_error_of_the_reference(tmp_path):
         tracker = Tracker(made, chosen, seed=seed)
         tracker.run(8000)
         found.append(tracker.result.errors[50:, 2].mean())
-        predicted.append(predict_reference(made, chosen).mse)
+        predicted.append(predict(made, chosen).reference.mse)
     assert np.mean(found) == pytest.approx(np.mean(predicted), rel=0.25)
 
 

@@ -47,19 +47,29 @@ class Task:
     settings : ProblemSettings
         Its settings, with the device.
     steps : int
-        Steps of each run, a multiple of 200.
+        Steps of each run, a multiple of ``sample``.
     cost : CostModel
         What pulses, reads and programming events weigh.
+    sample : int
+        Steps of a sample; errors are means over the samples of the last tenth of a run.
     """
 
     problem: str = "quadratic"
     settings: ProblemSettings = field(default_factory=ProblemSettings)
     steps: int = 20000
     cost: CostModel = CostModel()
+    sample: int = SAMPLE
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.steps % SAMPLE:
-            raise ParameterError(f"steps must be a positive multiple of {SAMPLE}, got {self.steps}")
+        if self.steps < 1 or self.steps % self.sample:
+            raise ParameterError(f"steps must be a positive multiple of {self.sample}, got {self.steps}")
+
+    @property
+    def stretches(self) -> list[int]:
+        """Samples of each of the (at most five) stretches of a run, as even as can be."""
+        samples = self.steps // self.sample
+        edges = [samples * k // STRETCHES for k in range(STRETCHES + 1)]
+        return [b - a for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
 
 
 def check_objectives(objectives: Sequence[str], method: Method, problem: str = "quadratic") -> None:
@@ -120,16 +130,16 @@ def evaluate(
     trackers: list[Tracker] = []
     if by_steps:
         trackers = [_tracker(method, task, seed) for seed in seeds]
-        for k, samples in enumerate(stretches(task.steps)):
+        for k, samples in enumerate(task.stretches):
             for tracker in trackers:
-                tracker.run(samples * SAMPLE, samples=samples)
-            if watch is not None and k + 1 < len(stretches(task.steps)):
+                tracker.run(samples * task.sample, samples=samples)
+            if watch is not None and k + 1 < len(task.stretches):
                 watch(_scores(trackers, task))
     else:
         for k, seed in enumerate(seeds):
             trackers.append(_tracker(method, task, seed))
-            for samples in stretches(task.steps):
-                trackers[-1].run(samples * SAMPLE, samples=samples)
+            for samples in task.stretches:
+                trackers[-1].run(samples * task.sample, samples=samples)
             if watch is not None and k + 1 < len(seeds):
                 watch(_scores(trackers, task))
     return _scores(trackers, task)
@@ -142,13 +152,6 @@ def excess(scores: Scores, limits: Mapping[str, float], *, whole: bool = True) -
     """
     known = [name for name in limits if whole or name not in _ERRORS]
     return max([0.0, *(float(scores[name].max()) / limits[name] - 1.0 for name in known)])
-
-
-def stretches(steps: int) -> list[int]:
-    """Samples of each of the (at most five) stretches of a run, as even as can be."""
-    samples = steps // SAMPLE
-    edges = [samples * k // STRETCHES for k in range(STRETCHES + 1)]
-    return [b - a for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
 
 
 def _tracker(method: Method, task: Task, seed: int) -> Tracker:

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from sptrack.design.scores import OBJECTIVES, Task, check_objectives
+from sptrack.design.space import Choice, Range, check_space, default_space
 from sptrack.devices import CustomResponse
-from sptrack.errors import ParameterError, nearest
+from sptrack.devices.config import described_scalar, refuse_unknown
+from sptrack.errors import ParameterError
 from sptrack.results import json_text
 from sptrack.tracking.config import method_mapping
 from sptrack.tracking.methods import Method
-from sptrack.tuning.evaluation import OBJECTIVES, Task, check_objectives
-from sptrack.tuning.space import Choice, Range, check_space, default_space
 from sptrack.values import as_seed, check_choice, check_number, check_whole
 
 SAMPLERS = ("tpe", "random")
@@ -28,7 +29,7 @@ FILE_KEYS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class SearchSettings:
     """Settings varied and objectives.
 
     Parameters
@@ -124,7 +125,7 @@ class Plan:
         Where ``start`` comes from, for the report.
     task : Task
         Problem, steps, cost.
-    search : Search
+    search : SearchSettings
         What is varied and what for.
     budget : Budget
         How much is run.
@@ -138,7 +139,7 @@ class Plan:
     start: Method
     source: str = "settings given"
     task: Task = field(default_factory=Task)
-    search: Search = field(default_factory=Search)
+    search: SearchSettings = field(default_factory=SearchSettings)
     budget: Budget = Budget()
 
     def __post_init__(self) -> None:
@@ -163,6 +164,7 @@ class Plan:
             "settings": settings,
             "steps": self.task.steps,
             "cost": self.task.cost,
+            **({} if self.task.sample == Task().sample else {"sample": self.task.sample}),
             "vary": {name: asdict(range_) for name, range_ in self.space.items()},
             "objectives": self.search.objectives,
             "limits": dict(self.search.limits),
@@ -201,24 +203,15 @@ def table_values(table: Any, where: str) -> dict[str, Any]:
     """
     if not isinstance(table, Mapping):
         raise ParameterError(f"{where}: tune must be a table, got {table!r}")
+    refuse_unknown(table, FILE_KEYS, "tune.", where)
+    parsers = {"vary": _vary_texts, "limit": _limit_texts, "objective": _names}
     values: dict[str, Any] = {}
     for key, value in table.items():
-        if key not in FILE_KEYS:
-            raise ParameterError(
-                f"{where}: unknown key 'tune.{key}'; choose from {', '.join(FILE_KEYS)}"
-                + nearest(str(key), FILE_KEYS)
-            )
-        if key == "vary":
-            values[key] = _vary_texts(value, where)
-        elif key == "limit":
-            values[key] = _limit_texts(value, where)
-        elif key == "objective":
-            values[key] = _names(value, where)
+        if key in parsers:
+            values[key] = parsers[key](value, where)
         else:
-            kind, wanted = (str, "a text") if key in ("sampler", "prune") else (int, "a whole number")
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise ParameterError(f"{where}: tune.{key} must be {wanted}, got {value!r}")
-            values[key] = value
+            kind = str if key in ("sampler", "prune") else int
+            values[key] = described_scalar(kind, value, f"tune.{key}", where)
     return values
 
 

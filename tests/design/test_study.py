@@ -14,22 +14,21 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from sptrack import files
-from sptrack.errors import ParameterError
-from sptrack.tracking import ProblemSettings, method
-from sptrack.tuning import (
+from sptrack.design import (
     Budget,
     Plan,
-    Search,
+    SearchSettings,
     Task,
+    Tuning,
     _study,
     evaluate,
     hold_out,
     parse_space,
-    search,
+    run_study,
     tune,
-    tuning_dataset,
-    tuning_record,
 )
+from sptrack.errors import ParameterError
+from sptrack.tracking import ProblemSettings, method
 
 SETTINGS = ProblemSettings(size=8)
 TASK = Task(settings=SETTINGS, steps=400)
@@ -42,14 +41,14 @@ def plan(*vary, trials=TRIALS, seeds=2, finalists=2, **chosen):
     return Plan(
         start=START,
         task=TASK,
-        search=Search(space=parse_space(vary, START), **chosen),
+        search=SearchSettings(space=parse_space(vary, START), **chosen),
         budget=Budget(trials=trials, seeds=seeds, finalists=finalists, held_out=4, seed=3),
     )
 
 
 @pytest.fixture(scope="module")
 def unbroken():
-    return search(plan())
+    return run_study(plan())
 
 
 def plain(trials):
@@ -86,22 +85,22 @@ def test_trials_lie_in_the_space_and_differ(unbroken):
 
 def test_the_sampler_looks_at_results(unbroken):
     """After the start and ten finished trials the draws differ from those of random search."""
-    blind = search(plan(sampler="random")).trials
+    blind = run_study(plan(sampler="random")).trials
     same = [one.point == other.point for one, other in zip(unbroken.trials, blind, strict=True)]
     assert all(same[:10])
     assert not any(same[10:])
 
 
 def test_the_same_plan_makes_the_same_trials(unbroken, tmp_path):
-    assert plain(search(plan()).trials) == plain(unbroken.trials)
-    assert plain(search(plan(), tmp_path / "a").trials) == plain(unbroken.trials)
-    other = Plan(start=START, task=TASK, search=Search(), budget=Budget(trials=3, seeds=2, seed=4))
-    assert [one.point for one in search(other).trials[1:]] != [one.point for one in unbroken.trials[1:3]]
+    assert plain(run_study(plan()).trials) == plain(unbroken.trials)
+    assert plain(run_study(plan(), tmp_path / "a").trials) == plain(unbroken.trials)
+    other = Plan(start=START, task=TASK, search=SearchSettings(), budget=Budget(trials=3, seeds=2, seed=4))
+    assert [one.point for one in run_study(other).trials[1:]] != [one.point for one in unbroken.trials[1:3]]
 
 
 def test_more_trials_are_the_same_study(unbroken, tmp_path):
-    search(plan(trials=5), tmp_path / "a")
-    found = search(plan(), tmp_path / "a")
+    run_study(plan(trials=5), tmp_path / "a")
+    found = run_study(plan(), tmp_path / "a")
     assert plain(found.trials) == plain(unbroken.trials)
     assert found.finals == unbroken.finals
     assert found.methods == unbroken.methods
@@ -114,18 +113,19 @@ def test_interrupted_and_resumed_is_unbroken(unbroken, tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             interrupt(patch, after)
             with pytest.raises(KeyboardInterrupt):
-                search(plan(), path)
+                run_study(plan(), path)
     kept = optuna.load_study(study_name="sptrack", storage=_study._storage(path))
     states = [one.state.name for one in kept.trials]
     assert states.count("FAIL") == 5
     assert states[-1] == "WAITING"
     assert "RUNNING" not in states
-    found = search(plan(), path)
+    found = run_study(plan(), path)
     assert plain(found.trials) == plain(unbroken.trials)
     assert (
-        tuning_dataset(found, hold_out(found))
+        Tuning(found, hold_out(found))
+        .labelled()
         .drop_attrs()
-        .identical(tuning_dataset(unbroken, hold_out(unbroken)).drop_attrs())
+        .identical(Tuning(unbroken, hold_out(unbroken)).labelled().drop_attrs())
     )
 
 
@@ -153,7 +153,7 @@ def test_signals_wait_for_the_journal(number):
 
 def test_a_study_can_be_run_from_any_thread():
     found = []
-    worker = threading.Thread(target=lambda: found.append(search(plan("alpha", trials=2, finalists=0))))
+    worker = threading.Thread(target=lambda: found.append(run_study(plan("alpha", trials=2, finalists=0))))
     worker.start()
     worker.join()
     assert len(found[0].trials) == 2
@@ -165,7 +165,7 @@ sys.path.insert(0, {folder!r})
 from pathlib import Path
 import test_study
 test_study._study.evaluate = lambda *a, **k: os._exit(7)
-test_study.search(test_study.plan(), Path({path!r}))
+test_study.run_study(test_study.plan(), Path({path!r}))
 """
 SHARE = """
 import sys
@@ -192,14 +192,14 @@ def share(path, me, other):
             while not path.with_name(f"{other}").exists():
                 time.sleep(0.01)
 
-    search(plan("alpha", "eta", trials=20, finalists=0, sampler="random"), path, progress)
+    run_study(plan("alpha", "eta", trials=20, finalists=0, sampler="random"), path, progress)
 
 
 def test_a_process_that_was_killed_leaves_a_trial_to_be_repeated(unbroken, tmp_path):
     path = tmp_path / "a"
-    search(plan(trials=4), path)
+    run_study(plan(trials=4), path)
     assert subprocess.run(script(CRASH, path=str(path)), check=False).returncode == 7
-    found = search(plan(), path)
+    found = run_study(plan(), path)
     assert plain(found.trials) == plain(unbroken.trials)
 
 
@@ -210,11 +210,11 @@ def test_two_processes_share_a_study(tmp_path):
     workers = [subprocess.Popen(script(SHARE, path=str(path), me=k, other=1 - k)) for k in (0, 1)]
     assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
     asked = plan("alpha", "eta", trials=20, finalists=0, sampler="random", prune="none")
-    alone = search(asked)
+    alone = run_study(asked)
     kept = optuna.load_study(study_name="sptrack", storage=_study._storage(path))
     assert len(kept.trials) == 20
     assert {one.user_attrs["worker"][1] for one in kept.trials} == {worker.pid for worker in workers}
-    together = search(plan("alpha", "eta", trials=20, finalists=0, sampler="random"), path)
+    together = run_study(plan("alpha", "eta", trials=20, finalists=0, sampler="random"), path)
     assert [one.point for one in together.trials] == [one.point for one in alone.trials]
     complete = {one.slot: one.scores for one in together.trials if one.state == "complete"}
     assert complete == {one.slot: one.scores for one in alone.trials if one.slot in complete}
@@ -224,8 +224,8 @@ def test_two_processes_share_a_study(tmp_path):
 
 @pytest.mark.parametrize("prune", ["seeds", "steps"])
 def test_a_trial_is_given_up_when_worse_than_the_median(prune):
-    found = search(plan(prune=prune, sampler="random", finalists=0))
-    whole = search(plan(prune="none", sampler="random", finalists=0))
+    found = run_study(plan(prune=prune, sampler="random", finalists=0))
+    whole = run_study(plan(prune="none", sampler="random", finalists=0))
     assert [one.point for one in found.trials] == [one.point for one in whole.trials]
     assert {one.state for one in whole.trials} == {"complete"}
     pruned = [one for one in found.trials if one.state == "pruned"]
@@ -249,7 +249,7 @@ def test_trials_above_a_limit_are_excluded(prune):
     """No trial that is kept, and no finalist, is above the limit on any of its problems."""
     limit = 1500.0
     asked = plan(prune=prune, limits={"pulses": limit})
-    found = search(asked)
+    found = run_study(asked)
     states = {one.slot: one.state for one in found.trials}
     assert {"complete", "excluded"} <= set(states.values())
     for one in found.trials:
@@ -262,22 +262,22 @@ def test_trials_above_a_limit_are_excluded(prune):
         tuned = _study.with_point(START, found.trials[slot].point)
         assert evaluate(tuned, TASK, range(5, 15))["pulses"].max() <= limit
     assert found.best[0].slot in found.finals
-    free = search(plan(prune="none", finalists=0))
+    free = run_study(plan(prune="none", finalists=0))
     assert [one.point for one in found.trials[:10]] == [one.point for one in free.trials[:10]]
     assert [one.point for one in found.trials[11:]] != [one.point for one in free.trials[11:]]
-    record = tuning_record(found, tuning_dataset(found, hold_out(found)))
+    record = Tuning(found, hold_out(found)).record()
     assert record["limits"] == {"pulses": limit}
     assert record["trials"]["excluded"] == sum(state == "excluded" for state in states.values())
 
 
 def test_a_limit_that_no_trial_keeps(tmp_path):
     with pytest.raises(ParameterError, match="without a complete trial.*pulses 1 exceeded"):
-        search(plan(trials=3, limits={"pulses": 1.0}), tmp_path / "a")
+        run_study(plan(trials=3, limits={"pulses": 1.0}), tmp_path / "a")
 
 
 def test_finalists_above_a_limit_make_room(monkeypatch):
     """A limit that only the final problems exceed: trials above it are passed over for the next best."""
-    free = search(plan(prune="none"))
+    free = run_study(plan(prune="none"))
     ranked = sorted(free.trials, key=lambda one: one.scores["w"])
     refused = [one.point["alpha"] for one in ranked[:2]]
 
@@ -285,8 +285,8 @@ def test_finalists_above_a_limit_make_room(monkeypatch):
         scores = evaluate(method, *words, **options)
         return scores | ({"pulses": scores["pulses"] + 1e6} if method.alpha in refused else {})
 
-    monkeypatch.setattr("sptrack.tuning.result.evaluate", scored)
-    found = search(plan(prune="none", limits={"pulses": 1e5}))
+    monkeypatch.setattr("sptrack.design.tuning.evaluate", scored)
+    found = run_study(plan(prune="none", limits={"pulses": 1e5}))
     assert set(free.finals) - {0} == {one.slot for one in ranked[:2]} - {0}
     assert set(found.finals) - {0} == {one.slot for one in ranked[2:4]} - {0}
 
@@ -296,7 +296,7 @@ def test_settings_that_are_refused_are_failed_trials():
     buffered = method("tt-v2")
     space = parse_space(["beta=1:1e5"], buffered)
     budget = Budget(trials=TRIALS, seeds=1, finalists=0)
-    found = search(Plan(start=buffered, task=TASK, search=Search(space=space), budget=budget))
+    found = run_study(Plan(start=buffered, task=TASK, search=SearchSettings(space=space), budget=budget))
     failed = [one for one in found.trials if one.state == "failed"]
     assert failed
     assert all("pulses per unit" in one.reason and one.point["beta"] > 999 for one in failed)
@@ -305,16 +305,16 @@ def test_settings_that_are_refused_are_failed_trials():
 
 def test_a_study_without_a_complete_trial_is_refused_and_removed(tmp_path):
     with pytest.raises(ParameterError, match="without a complete trial.*pulses per unit"):
-        search(plan("alpha=1e4:1e5", trials=3), tmp_path / "a")
+        run_study(plan("alpha=1e4:1e5", trials=3), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_settings_that_are_no_numbers_and_whole_numbers():
-    found = search(plan("estimator=ema|last", "every=1:3", "sync", trials=12, finalists=0))
+    found = run_study(plan("estimator=ema|last", "every=1:3", "sync", trials=12, finalists=0))
     assert {one.point["estimator"] for one in found.trials} == {"ema", "last"}
     assert {one.point["every"] for one in found.trials} == {1, 2, 3}
     assert {one.point["sync"] for one in found.trials} == {True, False}
-    data = tuning_dataset(found, hold_out(found))
+    data = Tuning(found, hold_out(found)).labelled()
     assert set(data["setting_estimator"].values.tolist()) == {"ema", "last"}
     assert np.isnan(data["moved"].sel(setting="estimator")).all()
 
@@ -323,7 +323,7 @@ def test_pulses_are_even():
     two_stage = method("two-stage")
     space = parse_space(["pulses=10:40"], two_stage)
     budget = Budget(trials=12, seeds=1, finalists=0)
-    found = search(Plan(start=two_stage, task=TASK, search=Search(space=space), budget=budget))
+    found = run_study(Plan(start=two_stage, task=TASK, search=SearchSettings(space=space), budget=budget))
     values = [one.point["pulses"] for one in found.trials]
     assert values[0] == 40
     assert all(value % 2 == 0 and 10 <= value <= 40 for value in values)
@@ -337,12 +337,12 @@ def test_finalists_are_chosen_on_further_problems(unbroken):
         tuned = _study.with_point(START, unbroken.trials[slot].point)
         assert value == evaluate(tuned, TASK, range(5, 15))["w"].mean()
     assert unbroken.best[0].slot == min(unbroken.finals, key=unbroken.finals.get)
-    plainly = search(plan(finalists=0))
+    plainly = run_study(plan(finalists=0))
     assert plainly.best[0].slot == ranked[0].slot
 
 
 def test_start_and_best_are_compared_on_problems_that_no_trial_saw(unbroken):
-    data = tuning_dataset(unbroken, hold_out(unbroken))
+    data = Tuning(unbroken, hold_out(unbroken)).labelled()
     assert data["seed"].values.tolist() == [103, 104, 105, 106]
     start, best = (evaluate(one, TASK, range(103, 107)) for one in (START, unbroken.method))
     for name in ("w", "q", "cost"):
@@ -351,7 +351,7 @@ def test_start_and_best_are_compared_on_problems_that_no_trial_saw(unbroken):
         interval = ttest_1samp(change, 0.0).confidence_interval(0.95)
         np.testing.assert_allclose(data[f"difference_{name}_ci"][1], interval, rtol=1e-10)
         assert data[f"difference_{name}"][0] == 0
-    record = tuning_record(unbroken, data)
+    record = Tuning(unbroken, hold_out(unbroken)).record()
     json.dumps(record)
     (candidate,) = record["candidates"]
     alpha = candidate["settings"]["alpha"]
@@ -360,13 +360,13 @@ def test_start_and_best_are_compared_on_problems_that_no_trial_saw(unbroken):
 
 
 def test_a_front_between_objectives():
-    found = search(plan(objectives=("w", "pulses")))
+    found = run_study(plan(objectives=("w", "pulses")))
     values = np.array([[one.scores[name] for name in ("w", "pulses")] for one in found.best])
     assert len(values) > 1
     assert (np.diff(values[:, 0]) > 0).all()
     assert (np.diff(values[:, 1]) < 0).all()
     assert {one.state for one in found.trials} == {"complete"}
-    data = tuning_dataset(found, hold_out(found))
+    data = Tuning(found, hold_out(found)).labelled()
     assert data.sizes["candidate"] == 1 + len(found.best)
     assert found.finals == {}
 
@@ -377,15 +377,15 @@ def test_importances_are_shares_of_one(unbroken):
 
 
 def test_one_call_does_it_all():
-    data = tune(plan("alpha", trials=2, finalists=0))
+    data = tune(plan("alpha", trials=2, finalists=0)).labelled()
     assert data.sizes["trial"] == 2
 
 
 def test_a_journal_of_another_plan_is_refused(tmp_path):
-    search(plan(trials=2), tmp_path / "a")
+    run_study(plan(trials=2), tmp_path / "a")
     before = (tmp_path / "a").read_bytes()
     with pytest.raises(ParameterError, match="something else .vary.beta"):
-        search(plan("alpha", trials=2), tmp_path / "a")
+        run_study(plan("alpha", trials=2), tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == before
 
 
@@ -393,7 +393,7 @@ def test_a_journal_of_other_studies_is_refused(tmp_path):
     optuna.create_study(study_name="mine", storage=_study._storage(tmp_path / "a"))
     before = (tmp_path / "a").read_bytes()
     with pytest.raises(ParameterError, match="other studies .mine"):
-        search(plan(), tmp_path / "a")
+        run_study(plan(), tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == before
 
 
@@ -410,7 +410,7 @@ def test_a_journal_of_other_studies_is_refused(tmp_path):
 def test_a_damaged_journal_is_refused_and_left_alone(tmp_path, content, says):
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(ParameterError, match=says):
-        search(plan(), tmp_path / "a")
+        run_study(plan(), tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == content
     assert [item.name for item in tmp_path.iterdir()] == ["a"]
 
@@ -426,13 +426,13 @@ SHORT = {"trials": 3, "finalists": 0, "sampler": "random", "prune": "none"}
 
 def test_killed_at_every_record_a_study_ends_as_if_unbroken(tmp_path):
     """Between any two records, and within every one of them: the kill between ask and claim among them."""
-    whole = search(plan("alpha", "eta", **SHORT), tmp_path / "whole")
+    whole = run_study(plan("alpha", "eta", **SHORT), tmp_path / "whole")
     content = (tmp_path / "whole").read_bytes()
     ends = [at + 1 for at, byte in enumerate(content) if byte == 10]
     assert len(ends) > 20
     for end in [whole_end - back for whole_end in ends for back in (0, 1, 15)]:
         cut(tmp_path / "a", end, content)
-        found = search(plan("alpha", "eta", **SHORT), tmp_path / "a")
+        found = run_study(plan("alpha", "eta", **SHORT), tmp_path / "a")
         assert plain(found.trials) == plain(whole.trials), end
         assert found.methods == whole.methods, end
         states = {one.state for one in found.trials}
@@ -442,18 +442,18 @@ def test_killed_at_every_record_a_study_ends_as_if_unbroken(tmp_path):
 @pytest.mark.soak
 def test_killed_at_every_record_the_sampler_goes_on(unbroken, tmp_path):
     path = tmp_path / "whole"
-    search(plan(), path)
+    run_study(plan(), path)
     content = path.read_bytes()
     ends = [at + 1 for at, byte in enumerate(content) if byte == 10]
     for end in ends:
         cut(tmp_path / "a", end, content)
-        found = search(plan(), tmp_path / "a")
+        found = run_study(plan(), tmp_path / "a")
         assert plain(found.trials) == plain(unbroken.trials), end
 
 
 def test_a_disk_that_is_full_leaves_a_journal_that_goes_on(tmp_path, monkeypatch):
     path = tmp_path / "a"
-    whole = search(plan("alpha", **SHORT))
+    whole = run_study(plan("alpha", **SHORT))
     for after in (3, 5, 9):
         calls = []
 
@@ -465,29 +465,29 @@ def test_a_disk_that_is_full_leaves_a_journal_that_goes_on(tmp_path, monkeypatch
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full)
             with pytest.raises(OSError, match="No space"):
-                search(plan("alpha", **SHORT), path)
+                run_study(plan("alpha", **SHORT), path)
         content = path.read_bytes()
         assert content.endswith(b"\n") or not content
         path.write_bytes(content.replace(files.SESSION.encode(), b"other0"))
-    assert plain(search(plan("alpha", **SHORT), path).trials) == plain(whole.trials)
+    assert plain(run_study(plan("alpha", **SHORT), path).trials) == plain(whole.trials)
 
 
 def test_locks_of_killed_processes_are_free(tmp_path):
     """Also files of that name that are no locks."""
-    search(plan("alpha", **(SHORT | {"trials": 2})), tmp_path / "a")
+    run_study(plan("alpha", **(SHORT | {"trials": 2})), tmp_path / "a")
     for name in ("a.lock", "a.next.lock"):
         (tmp_path / name).touch()
     begin = time.monotonic()
-    search(plan("alpha", **SHORT), tmp_path / "a")
+    run_study(plan("alpha", **SHORT), tmp_path / "a")
     assert time.monotonic() - begin < 20
     assert [item.name for item in tmp_path.iterdir()] == ["a"]
 
 
 def test_without_optuna_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "sptrack.tuning._study")
+    monkeypatch.delitem(sys.modules, "sptrack.design._study")
     with pytest.raises(ParameterError, match=r"pip install 'sptrack\[tune\]'"):
-        search(plan(), tmp_path / "a")
+        run_study(plan(), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -496,5 +496,5 @@ def test_a_device_that_cannot_be_run_is_refused_before_the_journal(tmp_path):
 
     task = Task(settings=ProblemSettings(size=8, device=preset("pcm")), steps=400)
     with pytest.raises(ParameterError, match="one-sided"):
-        search(Plan(start=START, task=task), tmp_path / "a")
+        run_study(Plan(start=START, task=task), tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

@@ -7,10 +7,10 @@ from typing import Any
 
 from sptrack.blocks import Block, Chopper, GrowingBoxcar, PatternChopper, PeriodicChopper
 from sptrack.blocks.settings import PRIORS, ObserverSettings
+from sptrack.design.block_numbers import block_numbers, with_number
 from sptrack.errors import ParameterError, nearest
 from sptrack.tracking.methods import METHODS, Method, with_settings
 from sptrack.tracking.rated import ESTIMATORS, SOURCES
-from sptrack.tuning.numbers import block_numbers, with_number
 
 Value = float | int | str | bool
 
@@ -42,6 +42,14 @@ _MULTIPLES = {"pulses": 2, "half_period": 1, "periods": 1, "every": 1, "max_puls
 _MAKERS = {"filter": ("eta", "tail", "periods", "estimator", *_OBSERVER), "chopper": _CHOPPER}
 """Settings that can make the filter or the chopper of a method anew."""
 _FORM = "LOW:HIGH, with :log or :linear if need be"
+SETTING_UNITS = {
+    "threshold": "weight units",
+    "pulses": "pulses",
+    "half_period": "steps",
+    "every": "steps",
+    "p": "1/step",
+}
+"""Units of settings that are not pure numbers; of a chopper per column "step" is a read of the column."""
 EDGE = 0.02
 """A value lies at the edge of a range within this fraction of its width, on its scale, of an end."""
 _EXCLUDING = (

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from sptrack.blocks import EMA, Chain, CorrectedEMA, LastSample, PeriodMean
+from sptrack.design import Budget, Plan, SearchSettings, Task, parse_limits, parse_space
+from sptrack.design.plan import difference, table_values
 from sptrack.errors import ParameterError
 from sptrack.tracking import ProblemSettings, method
-from sptrack.tuning import Budget, Plan, Search, Task, parse_limits, parse_space
-from sptrack.tuning.plan import difference, table_values
 
 PLAN = Plan(start=method("e-rider"))
 
@@ -29,10 +29,10 @@ def test_trials_and_held_out_problems_do_not_fix_the_trials():
             {"task": Task(settings=ProblemSettings(read_noise=0.02))},
             "settings.read_noise: 0.0 there, 0.02 here",
         ),
-        ({"search": Search(objectives=("q",))}, "objectives"),
-        ({"search": Search(sampler="random")}, 'sampler: "tpe" there, "random" here'),
-        ({"search": Search(space=parse_space(["eta"], method("e-rider")))}, "vary.alpha"),
-        ({"search": Search(limits={"pulses": 1e4})}, "limits.pulses: null there, 10000.0 here"),
+        ({"search": SearchSettings(objectives=("q",))}, "objectives"),
+        ({"search": SearchSettings(sampler="random")}, 'sampler: "tpe" there, "random" here'),
+        ({"search": SearchSettings(space=parse_space(["eta"], method("e-rider")))}, "vary.alpha"),
+        ({"search": SearchSettings(limits={"pulses": 1e4})}, "limits.pulses: null there, 10000.0 here"),
         ({"budget": Budget(seeds=5)}, "seeds: 4 there, 5 here"),
         ({"budget": Budget(seed=1)}, "seed: 0 there, 1 here"),
     ],
@@ -51,7 +51,7 @@ def test_the_first_difference_is_named(changes, says):
     ],
 )
 def test_filters_with_the_same_numbers_are_plans_of_their_own(other):
-    search = Search(space=parse_space(["alpha"], PLAN.start))
+    search = SearchSettings(space=parse_space(["alpha"], PLAN.start))
     plans = [
         Plan(start=replace(PLAN.start, reference=one), search=search) for one in (PLAN.start.reference, other)
     ]
@@ -77,15 +77,15 @@ def test_refused_budgets(bad):
 
 def test_refused_searches():
     with pytest.raises(ParameterError, match="did you mean 'random'"):
-        Search(sampler="randon")
+        SearchSettings(sampler="randon")
     with pytest.raises(ParameterError, match="did you mean 'steps'"):
-        Search(prune="step")
+        SearchSettings(prune="step")
     with pytest.raises(ParameterError, match="unknown limit 'pulse'.*did you mean 'pulses'"):
-        Search(limits={"pulse": 1.0})
+        SearchSettings(limits={"pulse": 1.0})
     with pytest.raises(ParameterError, match="limit of pulses must be"):
-        Search(limits={"pulses": 0.0})
+        SearchSettings(limits={"pulses": 0.0})
     with pytest.raises(ParameterError, match="objective 'q'"):
-        Plan(start=method("residual"), search=Search(limits={"q": 1.0}))
+        Plan(start=method("residual"), search=SearchSettings(limits={"q": 1.0}))
 
 
 def test_limits_in_texts():

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from sptrack.design.candidates import Candidate, alphas, choppers, etas, evaluate
+from sptrack.design._progress import Progress
+from sptrack.design.candidates import Candidate
 from sptrack.design.checking import Check, check
-from sptrack.design.choice import undominated
-from sptrack.design.observed import evaluate_observers
+from sptrack.design.choice import predict_grid
 from sptrack.design.specification import Specification
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
 from sptrack.values import check_whole
+
+Array = NDArray[np.float64]
 
 FRONTS = {
     "bias": ("bias", "pulses", "programs"),
@@ -28,6 +31,33 @@ class Confirmed(NamedTuple):
 
     candidate: Candidate
     check: Check
+
+
+def undominated(points: ArrayLike) -> list[int]:
+    """Indices of points [n][quantities], all to be small, that no other equals or beats in every quantity.
+
+    Of equal points the first is kept.
+    """
+    values = np.asarray(points, np.float64)
+    order = np.lexsort(values.T[::-1])
+    kept: list[int] = []
+    for k in order:
+        if not (values[kept] <= values[k]).all(axis=1).any():
+            kept.append(int(k))
+    return sorted(kept)
+
+
+def knee(values: Array) -> int:
+    """Index of the row of a front [n, objectives] nearest to the ideal point.
+
+    Every objective is scaled to 0 .. 1 over the front, in the logarithm if all its values are above 0.
+    """
+    scaled = []
+    for column in values.T:
+        x = np.log(column) if (column > 0).all() else column
+        span = x.max() - x.min()
+        scaled.append((x - x.min()) / span if span > 0 else np.zeros_like(x))
+    return int(np.argmin(np.sum(np.square(scaled), axis=0)))
 
 
 def front(found: Sequence[Candidate], quantities: Sequence[str]) -> list[int]:
@@ -63,11 +93,7 @@ def survey(spec: Specification, cells: Cells, *, fineness: int = 16) -> tuple[Ca
         A fineness below 2.
     """
     check_whole("fineness", fineness, 2)
-    rates, signs = etas(spec, fineness), choppers(spec, max(2, fineness // 2))
-    grid = [(float(alpha), chop) for alpha in alphas(spec, cells, fineness) for chop in signs]
-    found = [*evaluate(spec, cells, grid, rates)]
-    found += evaluate_observers(spec, cells, alphas(spec, cells, 2 * fineness))
-    return tuple(one for one in found if one.valid)
+    return tuple(one for one in predict_grid(spec, cells, fineness) if one.valid)
 
 
 def confirm(
@@ -79,7 +105,7 @@ def confirm(
     count: int = 5,
     seeds: int = 4,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Confirmed]:
     """Simulate a few candidates along a front: some of each estimator, over its second quantity.
 

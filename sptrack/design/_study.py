@@ -1,10 +1,10 @@
-"""The study in Optuna: its journal, its sampler, the loop of a worker. Only `sptrack.tuning` imports it."""
+"""The study in Optuna: its journal, its sampler, the loop of a worker. Imported late: it needs Optuna."""
 
 import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -23,13 +23,14 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from sptrack.design._journal import Journal, check_journal
+from sptrack.design._progress import Progress
+from sptrack.design.plan import Plan, difference
+from sptrack.design.scores import Scores, evaluate, excess
+from sptrack.design.space import Choice, Range, Value, start_point, with_point
+from sptrack.design.trials import Trial
 from sptrack.errors import ParameterError
 from sptrack.files import SESSION, FileLock, is_alive
-from sptrack.tuning._journal import Journal, check_journal
-from sptrack.tuning.evaluation import Scores, evaluate, excess
-from sptrack.tuning.plan import Plan, difference
-from sptrack.tuning.space import Choice, Range, Value, start_point, with_point
-from sptrack.tuning.trials import Trial
 
 NAME = "sptrack"
 """Name of the study in its journal, and of the attribute that holds the plan."""
@@ -39,8 +40,6 @@ _LIMITS = "limits"
 _FEWEST_FOR_IMPORTANCE = 10
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 """Signals whose handlers may raise; a command's alarm repeats what was lost."""
-
-Progress = Callable[[int, int], None]
 
 
 class SlotSampler(BaseSampler):
@@ -150,8 +149,8 @@ class Worker:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         return {
-            name: float(share)
-            for name, share in optuna.importance.get_param_importances(
+            name: float(fraction)
+            for name, fraction in optuna.importance.get_param_importances(
                 self._study, evaluator=evaluator
             ).items()
         }

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sptrack import CostModel
+from sptrack.design.scores import OBJECTIVES, Task, check_objectives, evaluate
 from sptrack.errors import ParameterError
 from sptrack.tracking import ProblemSettings, method
 from sptrack.tracking.compare import compare
-from sptrack.tuning.evaluation import OBJECTIVES, Task, check_objectives, evaluate, stretches
 
 SETTINGS = ProblemSettings(size=8, read_noise=0.01)
 TASK = Task(problem="separable", settings=SETTINGS, steps=2200, cost=CostModel(read=3.0))
@@ -39,7 +39,7 @@ def test_after_every_run_one_sees_the_scores_so_far():
 def test_after_every_stretch_one_sees_the_error_there():
     seen = []
     evaluate(method("e-rider"), TASK, range(3), by_steps=True, watch=seen.append)
-    steps = 200 * np.cumsum(stretches(TASK.steps))
+    steps = 200 * np.cumsum(TASK.stretches)
     assert steps.tolist() == [400, 800, 1200, 1600, 2200]
     assert len(seen) == 4
     for scores, here in zip(seen, steps, strict=False):

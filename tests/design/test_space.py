@@ -22,10 +22,8 @@ from sptrack.blocks import (
     SPEstimator,
     SteadyKalman,
 )
-from sptrack.errors import ParameterError
-from sptrack.tracking.methods import METHODS, Method, Transfer, method, periodic, telegraph, with_settings
-from sptrack.tuning.numbers import block_numbers, with_number
-from sptrack.tuning.space import (
+from sptrack.design.block_numbers import block_numbers, with_number
+from sptrack.design.space import (
     CHOICES,
     RANGES,
     SETTINGS,
@@ -42,6 +40,8 @@ from sptrack.tuning.space import (
     start_point,
     with_point,
 )
+from sptrack.errors import ParameterError
+from sptrack.tracking.methods import METHODS, Method, Transfer, method, periodic, telegraph, with_settings
 
 KEYWORDS = [(name, key) for name, made in METHODS.items() for key in inspect.signature(made).parameters]
 
