@@ -5,6 +5,7 @@ from typing import Any
 
 import numba
 from numba.core import config, types
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
 from sptrack.kernels._cache import CACHE_FOLDER, KernelCache
@@ -17,6 +18,63 @@ _BORROWING: dict[str, Any] = _OPTIONS | {
     "no_cfunc_wrapper": True,
 }
 _TILE: dict[str, Any] = _OPTIONS | {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+class _NoEnvironment:
+    """In place of the code generator while there is no machine code that could look its environment up."""
+
+    @staticmethod
+    def set_env(name: str, environment: Any) -> None:
+        """Nothing to set."""
+
+
+class _Part(JITCodeLibrary):
+    """Code that is linked into its callers, and optimised and turned into machine code there.
+
+    It becomes machine code of its own only when its address or its object code is asked for.
+    """
+
+    _own = False
+
+    @property
+    def codegen(self) -> Any:
+        """The code generator, once there is machine code."""
+        return super().codegen if self._own else _NoEnvironment
+
+    def _optimize_final_module(self) -> None:
+        """Leave it to the callers."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def _make(self) -> None:
+        self._ensure_finalized()
+        if not self._own:
+            self._own = True
+            super()._optimize_final_module()
+            super()._finalize_final_module()
+
+    def _get_compiled_object(self) -> Any:
+        self._make()
+        return super()._get_compiled_object()
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Address of a function of this library, 0 if it has none of that name."""
+        self._ensure_finalized()
+        if all(one.name != name for one in self.get_defined_functions()):
+            return 0
+        self._make()
+        return int(super().get_pointer_to_function(name))
+
+
+class _PartCompiler(Compiler):
+    """Compilation of a `_Part`."""
+
+    def define_pipelines(self) -> Any:
+        self.state.library = _Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library.enable_object_caching()
+        return super().define_pipelines()
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -41,7 +99,7 @@ def inline(function: Callable[..., Any]) -> Any:
     It borrows the arrays that it is given: no reference is counted, which would cost more than the work on a
     tile. It cannot make arrays.
     """
-    return _one_for_all_constants(numba.njit(function, **_BORROWING))
+    return _one_for_all_constants(numba.njit(function, pipeline_class=_PartCompiler, **_BORROWING))
 
 
 def tile_function(function: Callable[..., Any]) -> Any:
@@ -49,10 +107,10 @@ def tile_function(function: Callable[..., Any]) -> Any:
 
     It cannot be called from Python, and returns no array, unless to another function that borrows arrays.
     """
-    return _one_for_all_constants(numba.njit(function, **_TILE))
+    return _one_for_all_constants(numba.njit(function, pipeline_class=_PartCompiler, **_TILE))
 
 
-class _Disjoint(Compiler):
+class _Disjoint(_PartCompiler):
     """Compilation that tells LLVM of every array argument that no other one reaches what is written to it."""
 
     def define_pipelines(self) -> Any:
