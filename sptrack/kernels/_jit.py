@@ -31,9 +31,11 @@ class _NoEnvironment:
 class _Part(JITCodeLibrary):
     """Code that is linked into its callers, and optimised and turned into machine code there.
 
-    It becomes machine code of its own only when its address or its object code is asked for.
+    It becomes machine code of its own only when its address or its object code is asked for. One that stands
+    ``apart`` is called, not inlined: it is optimised once in each kernel, however many its calls.
     """
 
+    apart = False
     _own = False
 
     @property
@@ -41,39 +43,65 @@ class _Part(JITCodeLibrary):
         """The code generator, once there is machine code."""
         return super().codegen if self._own else _NoEnvironment
 
+    def add_llvm_module(self, ll_module: Any) -> None:
+        """Add code, which stays a function of its own if it is to stand apart."""
+        if self.apart:
+            for one in ll_module.functions:
+                if not one.is_declaration and b"alwaysinline" not in b" ".join(one.attributes):
+                    one.add_function_attribute("noinline")
+        super().add_llvm_module(ll_module)  # type: ignore[no-untyped-call]
+
     def _optimize_final_module(self) -> None:
         """Leave it to the callers."""
 
     def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
+        self._finalize_dynamic_globals()  # type: ignore[no-untyped-call]
         self._finalized = True
 
     def _make(self) -> None:
-        self._ensure_finalized()
+        self._ensure_finalized()  # type: ignore[no-untyped-call]
         if not self._own:
             self._own = True
-            super()._optimize_final_module()
-            super()._finalize_final_module()
+            super()._optimize_final_module()  # type: ignore[no-untyped-call]
+            super()._finalize_final_module()  # type: ignore[no-untyped-call]
 
     def _get_compiled_object(self) -> Any:
         self._make()
-        return super()._get_compiled_object()
+        return super()._get_compiled_object()  # type: ignore[no-untyped-call]
 
     def get_pointer_to_function(self, name: str) -> int:
         """Address of a function of this library, 0 if it has none of that name."""
-        self._ensure_finalized()
-        if all(one.name != name for one in self.get_defined_functions()):
+        self._ensure_finalized()  # type: ignore[no-untyped-call]
+        if all(one.name != name for one in self.get_defined_functions()):  # type: ignore[no-untyped-call]
             return 0
         self._make()
-        return int(super().get_pointer_to_function(name))
+        return int(super().get_pointer_to_function(name))  # type: ignore[no-untyped-call]
 
 
-class _PartCompiler(Compiler):
-    """Compilation of a `_Part`."""
+class _Inlined(Compiler):
+    """Compilation of a `_Part` that LLVM inlines as it sees fit."""
 
     def define_pipelines(self) -> Any:
-        self.state.library = _Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        generator = self.state.targetctx.codegen()
+        self.state.library = _Part(generator, self.state.func_id.func_qualname)  # type: ignore[no-untyped-call]
         self.state.library.enable_object_caching()
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
+
+
+class _Apart(_Inlined):
+    """Compilation of a `_Part` that stands apart."""
+
+    def define_pipelines(self) -> Any:
+        made = super().define_pipelines()
+        self.state.library.apart = True
+        return made
+
+
+class _Disjoint(_Inlined):
+    """Compilation that tells LLVM of every array argument that no other one reaches what is written to it."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
         return super().define_pipelines()
 
 
@@ -99,7 +127,7 @@ def inline(function: Callable[..., Any]) -> Any:
     It borrows the arrays that it is given: no reference is counted, which would cost more than the work on a
     tile. It cannot make arrays.
     """
-    return _one_for_all_constants(numba.njit(function, pipeline_class=_PartCompiler, **_BORROWING))
+    return _one_for_all_constants(numba.njit(function, pipeline_class=_Inlined, **_BORROWING))
 
 
 def tile_function(function: Callable[..., Any]) -> Any:
@@ -107,15 +135,7 @@ def tile_function(function: Callable[..., Any]) -> Any:
 
     It cannot be called from Python, and returns no array, unless to another function that borrows arrays.
     """
-    return _one_for_all_constants(numba.njit(function, pipeline_class=_PartCompiler, **_TILE))
-
-
-class _Disjoint(_PartCompiler):
-    """Compilation that tells LLVM of every array argument that no other one reaches what is written to it."""
-
-    def define_pipelines(self) -> Any:
-        self.state.flags.noalias = True
-        return super().define_pipelines()  # type: ignore[no-untyped-call]
+    return _one_for_all_constants(numba.njit(function, pipeline_class=_Apart, **_TILE))
 
 
 def disjoint_tile(function: Callable[..., Any]) -> Any:
