@@ -5,10 +5,10 @@ from typing import Any
 
 import numba
 from numba.core import config, types
-from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
 from sptrack.kernels._cache import CACHE_FOLDER, KernelCache
+from sptrack.kernels._parts import part_library
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 _BORROWING: dict[str, Any] = _OPTIONS | {
@@ -20,81 +20,21 @@ _BORROWING: dict[str, Any] = _OPTIONS | {
 _TILE: dict[str, Any] = _OPTIONS | {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-class _NoEnvironment:
-    """In place of the code generator while there is no machine code that could look its environment up."""
-
-    @staticmethod
-    def set_env(name: str, environment: Any) -> None:
-        """Nothing to set."""
-
-
-class _Part(JITCodeLibrary):
-    """Code that is linked into its callers, and optimised and turned into machine code there.
-
-    It becomes machine code of its own only when its address or its object code is asked for. One that stands
-    ``apart`` is called, not inlined: it is optimised once in each kernel, however many its calls.
-    """
+class _Inlined(Compiler):
+    """Compilation of a part of other kernels that LLVM inlines as it sees fit."""
 
     apart = False
-    _own = False
-
-    @property
-    def codegen(self) -> Any:
-        """The code generator, once there is machine code."""
-        return super().codegen if self._own else _NoEnvironment
-
-    def add_llvm_module(self, ll_module: Any) -> None:
-        """Add code, which stays a function of its own if it is to stand apart."""
-        if self.apart:
-            for one in ll_module.functions:
-                if not one.is_declaration and b"alwaysinline" not in b" ".join(one.attributes):
-                    one.add_function_attribute("noinline")
-        super().add_llvm_module(ll_module)  # type: ignore[no-untyped-call]
-
-    def _optimize_final_module(self) -> None:
-        """Leave it to the callers."""
-
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()  # type: ignore[no-untyped-call]
-        self._finalized = True
-
-    def _make(self) -> None:
-        self._ensure_finalized()  # type: ignore[no-untyped-call]
-        if not self._own:
-            self._own = True
-            super()._optimize_final_module()  # type: ignore[no-untyped-call]
-            super()._finalize_final_module()  # type: ignore[no-untyped-call]
-
-    def _get_compiled_object(self) -> Any:
-        self._make()
-        return super()._get_compiled_object()  # type: ignore[no-untyped-call]
-
-    def get_pointer_to_function(self, name: str) -> int:
-        """Address of a function of this library, 0 if it has none of that name."""
-        self._ensure_finalized()  # type: ignore[no-untyped-call]
-        if all(one.name != name for one in self.get_defined_functions()):  # type: ignore[no-untyped-call]
-            return 0
-        self._make()
-        return int(super().get_pointer_to_function(name))  # type: ignore[no-untyped-call]
-
-
-class _Inlined(Compiler):
-    """Compilation of a `_Part` that LLVM inlines as it sees fit."""
 
     def define_pipelines(self) -> Any:
-        generator = self.state.targetctx.codegen()
-        self.state.library = _Part(generator, self.state.func_id.func_qualname)  # type: ignore[no-untyped-call]
-        self.state.library.enable_object_caching()
+        state = self.state
+        state.library = part_library(state.targetctx.codegen(), state.func_id.func_qualname, self.apart)
         return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
 class _Apart(_Inlined):
-    """Compilation of a `_Part` that stands apart."""
+    """Compilation of a part that stands apart."""
 
-    def define_pipelines(self) -> Any:
-        made = super().define_pipelines()
-        self.state.library.apart = True
-        return made
+    apart = True
 
 
 class _Disjoint(_Inlined):
