@@ -1,4 +1,4 @@
-"""Functions that only kernels call, as parts of their callers: optimised and made machine code in these alone.
+"""Functions that only kernels call, as parts of their callers: they become machine code in these alone.
 
 numba optimises every function that it compiles and turns it into machine code, and does both again for the
 copies in its callers. The library of a part leaves both to the callers. This rests on methods of numba's code
@@ -26,7 +26,7 @@ class _NoEnvironment:
         """Nothing to set."""
 
 
-class Part(_LIBRARY):
+class Part(_LIBRARY):  # type: ignore[misc]
     """Code that is linked into its callers, and optimised and turned into machine code there.
 
     It becomes machine code of its own only when its address or its object code is asked for.
@@ -89,22 +89,28 @@ class Part(_LIBRARY):
 
 def part_library(generator: Any, name: str, apart: bool) -> Part | None:
     """New library of a part, see `Part`; None where numba's libraries are not as it needs them."""
-    return Part(generator, name, apart) if _works(generator) else None
+    return Part(generator, name, apart) if _tried(generator) else None
 
 
 @cache
-def _works(generator: Any) -> bool:
+def _tried(generator: Any) -> tuple[Any, ...]:
+    """The libraries of the trials, which live as long as their code; none where one fails."""
     try:
         with global_compiler_lock:
-            return all(_trial(generator, apart) for apart in (False, True))
+            trials = [_trial(generator, apart) for apart in (False, True)]
     except Exception:  # whatever methods raise that are gone, or that take or do something else
-        return False
+        return ()
+    return tuple(trials) if all(trials) else ()
 
 
-def _trial(generator: Any, apart: bool) -> bool:
-    """Whether a part works in a caller without machine code of its own, then by its address, then on disk."""
+def _trial(generator: Any, apart: bool) -> tuple[Any, ...]:
+    """The libraries of a part and of its caller, none unless all of this works.
+
+    The part runs in its caller without machine code of its own; its object code is there to be kept; it runs
+    by its address; numba finds the code generator, to set an environment, through the library.
+    """
     if not {"codegen", "set_env"} <= set(CPUContext.get_executable.__code__.co_names):
-        return False
+        return ()
     name = f"sptrack_trial_{'apart' if apart else 'inlined'}"
     part, caller = Part(generator, name, apart), generator.create_library(f"{name}_caller")
     whole = ir.IntType(64)
@@ -122,5 +128,6 @@ def _trial(generator: Any, apart: bool) -> bool:
     run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
     right = run(caller.get_pointer_to_function(caller.name))(20) == 41
     right &= part.get_pointer_to_function(caller.name) == 0 and not part._compiled
-    right &= run(part.get_pointer_to_function(name))(20) == 21 and part._compiled
-    return bool(right and part.serialize_using_object_code()[2][0])
+    right &= bool(part.serialize_using_object_code()[2][0]) and part._compiled
+    right &= run(part.get_pointer_to_function(name))(20) == 21
+    return (part, caller) if right else ()
