@@ -1,11 +1,14 @@
 """Compilation of kernels: decorators that say how, and where machine code is kept (see `_cache`)."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
 from numba.core import config, types
 from numba.core.compiler import Compiler
+from numba.core.compiler_lock import global_compiler_lock
 
 from sptrack.kernels._cache import CACHE_FOLDER, KernelCache
 from sptrack.kernels._parts import part_library
@@ -54,10 +57,32 @@ def kernel(function: Callable[..., Any]) -> Any:
     return kept(numba.njit(function, **_OPTIONS))
 
 
+_OBJECTS = 100_000
+"""Young objects between two searches for garbage while kernels are compiled."""
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Search for garbage seldom: compilation makes many objects that stay, among which there is little.
+
+    Under the lock of the compiler, so that threads do not take each other's thresholds for the usual ones.
+    """
+    with global_compiler_lock:
+        usual = gc.get_threshold()
+        if 0 < usual[0] < _OBJECTS:
+            gc.set_threshold(_OBJECTS, *usual[1:])
+        try:
+            yield
+        finally:
+            gc.set_threshold(*usual)
+
+
 def kept(dispatcher: Any) -> Any:
     """The same dispatcher, which keeps its machine code in `CACHE_FOLDER`."""
-    if CACHE_FOLDER is not None and not config.DISABLE_JIT:
-        dispatcher._cache = KernelCache(dispatcher.py_func, CACHE_FOLDER)
+    if not config.DISABLE_JIT:
+        dispatcher.compile = _seldom_collected()(dispatcher.compile)
+        if CACHE_FOLDER is not None:
+            dispatcher._cache = KernelCache(dispatcher.py_func, CACHE_FOLDER)
     return dispatcher
 
 
