@@ -95,6 +95,14 @@ def inline(function: Callable[..., Any]) -> Any:
     return _one_for_all_constants(numba.njit(function, pipeline_class=_Inlined, **_BORROWING))
 
 
+def inline_optimised(function: Callable[..., Any]) -> Any:
+    """Like `inline`, for formulas of one cell: optimised by itself first, then within its callers.
+
+    Which of its products are fused with a sum, and so how it rounds, does not depend on the loop around it.
+    """
+    return _one_for_all_constants(numba.njit(function, **_BORROWING))
+
+
 def tile_function(function: Callable[..., Any]) -> Any:
     """Like `inline`, for a function of some size or with several callers: it is compiled once and called.
 

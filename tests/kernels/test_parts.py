@@ -11,7 +11,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import cpu_target
 
 from sptrack.kernels import _parts
-from sptrack.kernels._jit import disjoint_tile, inline, tile_function
+from sptrack.kernels._jit import disjoint_tile, inline, inline_optimised, tile_function
 from sptrack.kernels.pointers import address, call
 
 pytestmark = pytest.mark.compiled
@@ -143,6 +143,20 @@ for program in ("alternating", "random"):
 bar.apply(0.02 * np.random.default_rng(3).standard_normal(bar.shape), law="poisson")
 sys.stdout.buffer.write(bar.hidden.tobytes() + bar.read(0.1).tobytes())
 """
+
+
+def test_a_formula_optimised_by_itself_keeps_its_own_code():
+    part = inline_optimised(scale)
+
+    @numba.njit
+    def thrice(x):
+        part(x, 3.0)
+
+    x = np.arange(5.0)
+    thrice(x)
+    np.testing.assert_array_equal(x, 3.0 * np.arange(5.0))
+    (made,) = part.overloads.values()
+    assert type(made.library) is JITCodeLibrary
 
 
 @pytest.mark.slow
