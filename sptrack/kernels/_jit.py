@@ -1,13 +1,17 @@
 """Compilation of kernels: decorators that say how, and where machine code is kept (see `_cache`)."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
 from numba.core import config, types
 from numba.core.compiler import Compiler
+from numba.core.compiler_lock import global_compiler_lock
 
 from sptrack.kernels._cache import CACHE_FOLDER, KernelCache
+from sptrack.kernels._parts import part_library
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 _BORROWING: dict[str, Any] = _OPTIONS | {
@@ -19,6 +23,31 @@ _BORROWING: dict[str, Any] = _OPTIONS | {
 _TILE: dict[str, Any] = _OPTIONS | {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
+class _Inlined(Compiler):
+    """Compilation of a part of other kernels that LLVM inlines as it sees fit."""
+
+    apart = False
+
+    def define_pipelines(self) -> Any:
+        state = self.state
+        state.library = part_library(state.targetctx.codegen(), state.func_id.func_qualname, self.apart)
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
+
+
+class _Apart(_Inlined):
+    """Compilation of a part that stands apart."""
+
+    apart = True
+
+
+class _Disjoint(_Inlined):
+    """Compilation that tells LLVM of every array argument that no other one reaches what is written to it."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile ``function`` without the interpreter lock and keep the machine code in `CACHE_FOLDER`.
 
@@ -28,10 +57,32 @@ def kernel(function: Callable[..., Any]) -> Any:
     return kept(numba.njit(function, **_OPTIONS))
 
 
+_OBJECTS = 100_000
+"""Young objects between two searches for garbage while kernels are compiled."""
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Search for garbage seldom: compilation makes many objects that stay, among which there is little.
+
+    Under the lock of the compiler, so that threads do not take each other's thresholds for the usual ones.
+    """
+    with global_compiler_lock:
+        usual = gc.get_threshold()
+        if 0 < usual[0] < _OBJECTS:
+            gc.set_threshold(_OBJECTS, *usual[1:])
+        try:
+            yield
+        finally:
+            gc.set_threshold(*usual)
+
+
 def kept(dispatcher: Any) -> Any:
     """The same dispatcher, which keeps its machine code in `CACHE_FOLDER`."""
-    if CACHE_FOLDER is not None and not config.DISABLE_JIT:
-        dispatcher._cache = KernelCache(dispatcher.py_func, CACHE_FOLDER)
+    if not config.DISABLE_JIT:
+        dispatcher.compile = _seldom_collected()(dispatcher.compile)
+        if CACHE_FOLDER is not None:
+            dispatcher._cache = KernelCache(dispatcher.py_func, CACHE_FOLDER)
     return dispatcher
 
 
@@ -41,6 +92,14 @@ def inline(function: Callable[..., Any]) -> Any:
     It borrows the arrays that it is given: no reference is counted, which would cost more than the work on a
     tile. It cannot make arrays.
     """
+    return _one_for_all_constants(numba.njit(function, pipeline_class=_Inlined, **_BORROWING))
+
+
+def inline_optimised(function: Callable[..., Any]) -> Any:
+    """Like `inline`, for formulas of one cell: optimised by itself first, then within its callers.
+
+    Which of its products are fused with a sum, and so how it rounds, does not depend on the loop around it.
+    """
     return _one_for_all_constants(numba.njit(function, **_BORROWING))
 
 
@@ -49,15 +108,7 @@ def tile_function(function: Callable[..., Any]) -> Any:
 
     It cannot be called from Python, and returns no array, unless to another function that borrows arrays.
     """
-    return _one_for_all_constants(numba.njit(function, **_TILE))
-
-
-class _Disjoint(Compiler):
-    """Compilation that tells LLVM of every array argument that no other one reaches what is written to it."""
-
-    def define_pipelines(self) -> Any:
-        self.state.flags.noalias = True
-        return super().define_pipelines()  # type: ignore[no-untyped-call]
+    return _one_for_all_constants(numba.njit(function, pipeline_class=_Apart, **_TILE))
 
 
 def disjoint_tile(function: Callable[..., Any]) -> Any:

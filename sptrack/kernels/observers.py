@@ -22,7 +22,7 @@ import numpy as np
 from numba import typeof, types
 from numpy.typing import NDArray
 
-from sptrack.kernels._jit import inline, kernel, tile_function
+from sptrack.kernels._jit import inline, inline_optimised, kernel, tile_function
 from sptrack.kernels.adaptive import ROWS, expect_adaptive, observe_adaptive_tile
 from sptrack.kernels.counts import BINOMIAL, POISSON, ROUNDED
 from sptrack.kernels.observer_rows import (
@@ -173,7 +173,7 @@ def _age(observer: Any, memory: Any, i: Any, weight: Any, lever: Any, noisy: Any
     memory[LEVER, i] = lever
 
 
-@inline
+@inline_optimised
 def _observe_block(observer: Any, memory: Any, i: Any, read: Any) -> None:
     """F and G by one regression on [N, N x, -A, -A x] per stretch between reads."""
     n, a, x, y, weight, excess = _begin(observer, memory, i, read)
@@ -265,7 +265,7 @@ def _uncertainty(observer: Any, memory: Any, i: Any, spread: Any, own: Any, foun
     memory[SHARE, i] = min(own / spread, 1.0)
 
 
-@inline
+@inline_optimised
 def _observe_direction(observer: Any, memory: Any, i: Any, read: Any) -> None:
     """Up and down response each by a regression of y/|D| on x, for cells that are read at every step.
 
@@ -327,7 +327,7 @@ def _solve_direction(observer: Any, memory: Any, i: Any) -> None:
     _uncertainty(observer, memory, i, spread, own, (math.hypot(u1, d1), information, 2 * slope))
 
 
-@inline
+@inline_optimised
 def _observe_scalar(observer: Any, memory: Any, i: Any, read: Any) -> None:
     """The symmetric point alone, with f0 and g1 known: exact on linear cells, however long the stretch.
 
@@ -373,7 +373,7 @@ def _rounded(value: Any, grid: Any) -> Any:
     return math.floor(value / grid + 0.5) * grid if grid > 0 else value
 
 
-@inline
+@inline_optimised
 def _observe_predicted(observer: Any, memory: Any, i: Any, read: Any) -> None:
     """Expected weight and symmetric point by fixed gains: a Kalman filter in its steady state."""
     surprise = read - memory[PREDICTED, i]

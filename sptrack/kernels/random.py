@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sptrack.kernels._jit import disjoint_tile, inline, kernel
+from sptrack.kernels._jit import disjoint_tile, inline, kernel, tile_function
 from sptrack.kernels.elementary import log32
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -141,7 +141,7 @@ def normals_tile(z: Any, words: Any, n: Any, pair: Any) -> None:
     draw_normals(z, words, 0, n, pair)
 
 
-@inline
+@tile_function
 def renew_normals(z: Any, words: Any, n: Any, key: Any, event: Any, cell: Any, array: Any) -> None:
     """Normals ``z`` [4, >= n] of the four events that share a counter with ``event``: row ``event & 3``."""
     words_tile(words, n, key, np.uint32(event >> 2), np.uint32(0), cell, array)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from sptrack.kernels._jit import kernel, tile_function
+from sptrack.kernels._jit import inline, kernel, tile_function
 from sptrack.kernels.counts import counts_tile, event_words
 from sptrack.kernels.drift import after_pulses, after_step
 from sptrack.kernels.objectives import gradient
@@ -114,7 +114,7 @@ def _side(which: Any, n: Any, t: Any) -> Any:
     )
 
 
-@tile_function
+@inline
 def _count(drive: Any, draws: Any, at: Any, t: Any) -> None:
     """Pulses that row `WANTED` asks for into row `PULSES`, unless they stand there (counted)."""
     which, n, _, fresh, counted = at
@@ -127,7 +127,7 @@ def _count(drive: Any, draws: Any, at: Any, t: Any) -> None:
         )
 
 
-@tile_function
+@inline
 def _draws(drive: Any, step: Any) -> Any:
     """Random numbers of the pulses of a step."""
     return Draws(drive.draws.noise, drive.draws.coin, drive.draws.array, np.uint32(step + 1))

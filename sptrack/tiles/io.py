@@ -196,4 +196,7 @@ class Port:
 
 
 def _matrix(weights: Any) -> Array:
-    return np.ascontiguousarray(getattr(weights, "weights", weights), np.float32)
+    """Weights in single precision, never to be written: one type of array, whoever owns them."""
+    matrix = np.ascontiguousarray(getattr(weights, "weights", weights), np.float32).view()
+    matrix.flags.writeable = False
+    return matrix

@@ -9,6 +9,7 @@ import pytest
 from sptrack.crossbar import Crossbar
 from sptrack.devices import Device, sample_cells
 from sptrack.errors import ParameterError
+from sptrack.kernels.converters import analog_pass
 from sptrack.tiles.io import IDEAL_IO, AnalogIO, Port
 
 FILE = Path(__file__).parents[1] / "reference" / "aihwkit" / "analog_io.npz"
@@ -46,6 +47,18 @@ def test_outputs_of_the_reference_simulator(reference, name):
         assert np.mean(off > 0.5 * step + 1e-6) <= 0.01
         if run == "forward" and io.noise_management:
             assert np.array_equal(passes, reference[f"{name}/rounds"])
+
+
+@pytest.mark.compiled
+def test_whoever_owns_the_weights_one_code_a_direction():
+    rng = np.random.default_rng(2)
+    free, x = rng.normal(size=(5, 7)).astype(np.float32), rng.normal(size=(3, 7)).astype(np.float32)
+    frozen = free.copy()
+    frozen.flags.writeable = False
+    for weights in (free, frozen, np.asfortranarray(free), free.astype(np.float64)):
+        assert np.array_equal(Port(IDEAL_IO).forward(weights, x).values, x @ free.T)
+        Port(IDEAL_IO).backward(weights, x[:, :5])
+    assert len(analog_pass.signatures) <= 2
 
 
 def test_ideal_converters_multiply_exactly():
