@@ -1,16 +1,19 @@
 """Does knowing the pulses help to find symmetric points while a net is trained?
 
-A fully connected net is trained on scikit-learn's digits by E-RIDER, whose reference is a mean of reads over a
-chopper period with a memory of a few periods, by O-RIDER, whose scalar observer is told how many pulses up
-and down each cell was sent since its last read, by E-RIDER with a plain mean of all reads so far, and with the
-true symmetric points. The same residual form, settings and cells for all, those of `training_ablations`:
-arrays of the HfO2 preset (4 states), reads off by 0.4 +- 0.05 weight units, learning rate 0.2, a pulse on W
-for 0.03 of the transferred weight.
+A fully connected net is trained on scikit-learn's digits by E-RIDER, whose reference is a mean of reads over
+a chopper period with a memory of a few periods; by O-RIDER, whose scalar observer is told how many pulses up
+and down each cell was sent since its last read; by E-RIDER with a plain mean of all reads so far; and with
+the true symmetric points. Residual form, settings and cells are the same for all, those of
+`training_ablations`: arrays of the HfO2 preset (4 states), reads off by 0.4 +- 0.05 weight units, learning
+rate 0.2, a pulse on W for 0.03 of the transferred weight.
 
 Knowledge of the pulses itself is worth little here: with 4 states a cell forgets its weight in about two
-pulses, and is sent tens to thousands between two reads of its column. Each read is then a sample around the
-symmetric point by itself; what the observer does is to weigh reads by what they are worth, from the first on
-and without forgetting, with a prior of one pulse's weight. Its gain is that of a better average.
+pulses, and is sent a hundred between two reads of its column. Each read is then a sample around the symmetric
+point by itself, and the observer is a mean of all reads, weighed by what they are worth and with a prior. Its
+reference errs by 0.23 weight units after 40 epochs, that of E-RIDER by 0.42, which is no better than 0
+(0.40). Accuracy does not follow: the gain is not resolved, nor is that of the true points. A constant error
+of the reference changes its sign with the chopper and leaves the buffer as it came, so that a net with a
+chopper has little to gain from a better reference. Settings were not tuned for either method.
 """  # noqa: D400
 
 from dataclasses import replace
@@ -24,8 +27,8 @@ from analysis.training_ablations import AUTO_GRANULARITY, BATCH, LR, MEAN, SCORE
 from sptrack.intervals import student_interval
 from sptrack.plotting.style import (
     BLUE,
-    GREY,
     GREEN,
+    GREY,
     VERMILLION,
     Look,
     headline,
@@ -125,8 +128,9 @@ def plot(data: xr.Dataset) -> Figure:
     headline(
         figure,
         _finding(data),
-        f"Digits, 4 states, {float(data['pulses_between']):.0f} pulses of a cell of P between two reads. Thick: "
-        f"geometric mean (errors) and mean (accuracy) of {runs} runs, each with cells of its own; thin: runs.",
+        f"Digits, 4 states, {float(data['pulses_between']):.0f} pulses of a cell of P between two reads. "
+        f"Thick: geometric mean (errors) and mean (accuracy) of {runs} runs, thin: the runs, each with cells "
+        f"of its own. Change of accuracy: mean of the last {SCORED} epochs.",
     )
     left, right = figure.subplots(1, 2)
     ends: tuple[list, list] = ([], [])
@@ -157,12 +161,19 @@ def plot(data: xr.Dataset) -> Figure:
 
 def _finding(data: xr.Dataset) -> str:
     error = data["error"].isel(epoch=-1)
-    before, after = (np.exp(np.log(error.sel(reference=name)).mean()) for name in REFERENCES[:2])
+    before, after = (float(np.exp(np.log(error.sel(reference=name)).mean())) for name in REFERENCES[:2])
     scores = data["accuracy"].isel(epoch=slice(-SCORED, None)).mean("epoch")
-    gain = (scores.sel(reference="observer") - scores.sel(reference="period mean")).values
-    low, high = student_interval(gain) if len(gain) > 1 else (np.nan, np.nan)
-    resolved = "" if low > 0 or high < 0 else ", not resolved"
+    gains = [_gain(scores, name) for name in (REFERENCES[1], REFERENCES[3])]
     return (
-        f"O-RIDER's reference errs by {float(after):.2f} where E-RIDER's errs by {float(before):.2f}: "
-        f"{gain.mean():+.1f} points of accuracy [{low:.1f}, {high:.1f}]{resolved}"
+        f"O-RIDER's reference errs by {after:.2f}, E-RIDER's by {before:.2f}; accuracy changes by {gains[0]} "
+        f"points, with the true points by {gains[1]}"
     )
+
+
+def _gain(scores: xr.DataArray, reference: str) -> str:
+    """Mean gain over the first reference, with its 95 % Student interval over the runs."""
+    gain = (scores.sel(reference=reference) - scores.sel(reference=REFERENCES[0])).values
+    if len(gain) < 2:
+        return f"{gain.mean():+.1f}"
+    low, high = student_interval(gain)
+    return f"{gain.mean():+.1f} [{low:.1f}, {high:.1f}]"

@@ -11,6 +11,8 @@ from sptrack.cli import main
 
 FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
 CONSOLE = re.compile(r"^```console\n\$ (sptrack .*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"^```(?:toml|python)\n# (\S+\.\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""Files that a page shows: their name in the first line."""
 NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 
 
@@ -22,15 +24,18 @@ def words(line):
 
 @pytest.mark.slow
 @pytest.mark.compiled
-@pytest.mark.parametrize("name", ["lab_file"])
-def test_commands_of_a_tutorial_print_what_is_shown(name, tmp_path, monkeypatch, capsys):
-    """Fit, calibrate, design, track, explain, response, budget and tune on one lab file."""
-    pytest.importorskip("optuna", reason="needs the extra sptrack[tune]")
-    shutil.copy(FOLDER / f"{name}.csv", tmp_path)
+@pytest.mark.parametrize(("name", "extra"), [("lab_file", "optuna"), ("train_network", "torch")])
+def test_commands_of_a_tutorial_print_what_is_shown(name, extra, tmp_path, monkeypatch, capsys):
+    """Fit, calibrate, design, track, explain, response, budget and tune, or a net, on one lab file."""
+    pytest.importorskip(extra, reason="needs the extra sptrack[tune], of networks sptrack[nn]")
+    shutil.copy(FOLDER / "lab_file.csv", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    found = CONSOLE.findall((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
-    assert len(found) >= 9
+    page = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    for file, text in SHOWN.findall(page):
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    found = CONSOLE.findall(page)
+    assert len(found) == page.count("```console") >= 3
     for command, shown in found:
         assert not main(shlex.split(command)[1:]), command
         printed = {words(line) for line in capsys.readouterr().out.splitlines()}

@@ -63,7 +63,13 @@ GROUPS = {
     "networks": (
         "Networks",
         "Training on analog arrays.",
-        ("chopper_probability", "published_tables", "sp_error_in_training", "training_ablations"),
+        (
+            "chopper_probability",
+            "observer_in_training",
+            "published_tables",
+            "sp_error_in_training",
+            "training_ablations",
+        ),
     ),
 }
 """Folder of each group to its title, its sentence and its studies."""

@@ -5,7 +5,8 @@ point (`sptrack.kernels.observers`)
 
     z = x + (y - N f)/(A g),     y = N (q0 + F' (x - w*)) - A G' (x - w*) + v
 
-so that with rho = E D/E|D|, s = G' - rho F' and T the mean of x - w* over the memory
+(to first order in A g dw_min, the way back in a stretch), so that with rho = E D/E|D|, s = G' - rho F' and T
+the mean of x - w* over the memory
 
     E z - w* = (1 - s/g) T + rho (q0 - f)/g
 
