@@ -67,6 +67,16 @@ def test_the_gallery_shows_which_part_learns():
     assert not pulses.any()
 
 
+def test_the_gallery_shows_what_an_observer_is_worth_under_a_net():
+    """In each of four runs it errs less than a period mean; true points gain less than ten points."""
+    data = load(ROOT / GALLERY / "observer_in_training.nc")
+    error = data["error"].isel(epoch=-1).to_pandas()
+    assert (error.loc["observer"] < 0.7 * error.loc["period mean"]).all()
+    assert not error.loc["true points"].any()
+    score = data["accuracy"].isel(epoch=slice(-10, None)).mean(["epoch", "seed"]).to_pandas()
+    assert abs(score["true points"] - score["period mean"]) < 10
+
+
 def test_finished_cells_of_the_stored_table_are_not_run_again(tmp_path, monkeypatch):
     """With no time to train, the cells of the stored figure come back, and no other."""
     pytest.importorskip("torch")

@@ -36,6 +36,7 @@ NAMES = (
     "tracking_error_vs_pulses",
     "bias_vs_chopper",
     "training_ablations",
+    "observer_in_training",
 )
 
 
