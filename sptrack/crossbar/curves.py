@@ -13,7 +13,7 @@ from sptrack.kernels.random import Key
 
 Array = NDArray[Any]
 
-STATE = ("offset", "truth", "due")
+STATE = ("offset", "point", "due")
 """Arrays of moving curves that a checkpoint has to keep."""
 
 
@@ -38,12 +38,12 @@ class ResponseCurves:
         self.drift, self.moves = kernels.no_drift(real), kernels.Moved(none, none, none)
         if cells.drift is not None:
             pulse, step, walk = (np.array(rate, real, order="C").ravel() for rate in cells.drift)
-            truth = np.array(cells.symmetric_point, real, order="C").ravel()
+            point = np.array(cells.symmetric_point, real, order="C").ravel()
             rest = np.zeros((2, cells.size), real)
             self.drift = self.drift._replace(
                 active=1, per_pulse=pulse, per_step=step, walk=walk, walks=int(walk.any()), walk_key=key
             )
-            self.moves = kernels.Moved(rest[0], truth, rest[1])
+            self.moves = kernels.Moved(rest[0], point, rest[1])
 
     @property
     def move(self) -> bool:

@@ -154,12 +154,12 @@ def _learn_noise(keep: Any, news: Any, h: Any, memory: Any, i: Any) -> None:
             leaning += h[j] * memory[GAIN + j, i]
         weight = (news * memory[NEWS, i] + leaning * memory[EXCESS, i]) / h[0]
         read = memory[EXCESS, i] - weight
-        share = 1 / (memory[VARIED, i] * memory[VARIED, i])
+        fraction = 1 / (memory[VARIED, i] * memory[VARIED, i])
         told = memory[PULSES, i]
-        memory[READING, i] += share * (memory[USED_READ, i] + read)
-        memory[READ_WEIGHT, i] += share
-        memory[PULSING, i] += share * told * (memory[USED_PULSE, i] + weight - memory[CARRIED, i])
-        memory[PULSE_WEIGHT, i] += share * told * told
+        memory[READING, i] += fraction * (memory[USED_READ, i] + read)
+        memory[READ_WEIGHT, i] += fraction
+        memory[PULSING, i] += fraction * told * (memory[USED_PULSE, i] + weight - memory[CARRIED, i])
+        memory[PULSE_WEIGHT, i] += fraction * told * told
         carried = h[0] * h[0] * ((1 - gain) * (1 - gain) * weight + gain * gain * read)
     memory[CARRIED, i] = carried
 
@@ -226,10 +226,10 @@ def _point(limits: Any, prior: Any, memory: Any, i: Any) -> None:
     point = min(max(-(g0 * g1 + p02) / (g1 * g1 + p22), limits.low), limits.high)
     spread = p00 + 2 * point * p02 + point * point * p22
     memory[POINT, i], memory[SLOPE, i], memory[LEVEL, i] = point, slope, max(f0 + f1 * point, limits.level)
-    share = min(max(spread, 0.0) / (prior[0][1] + point * point * prior[2][1]), 1.0)
+    fraction = min(max(spread, 0.0) / (prior[0][1] + point * point * prior[2][1]), 1.0)
     aged = memory[AGED + 1, i] / memory[AGED, i]
-    memory[VARIANCE, i] = max(spread, 0.0) * (share + (1 - share) * aged) / (slope * slope)
-    memory[SHARE, i] = share
+    memory[VARIANCE, i] = max(spread, 0.0) * (fraction + (1 - fraction) * aged) / (slope * slope)
+    memory[SHARE, i] = fraction
 
 
 def observe_adaptive_tile(observer: Any, memory: Any, reads: Any, n: Any) -> None:

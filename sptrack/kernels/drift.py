@@ -46,11 +46,11 @@ class Drift(NamedTuple):
 class Moved(NamedTuple):
     """Displacements of the curves: all [cells], weight units, or empty where they stay.
 
-    ``offset`` (minus the move), ``truth`` (internal symmetric point) and ``due`` (what is still to be moved).
+    ``offset`` (minus the move), ``point`` (internal symmetric point) and ``due`` (what is still to be moved).
     """
 
     offset: Array
-    truth: Array
+    point: Array
     due: Array
 
 
@@ -63,12 +63,12 @@ def no_drift(dtype: Any, *, write: float = 0.0, write_key: Key = _NO_KEY) -> Dri
 @inline
 def move_curve(ds: Any, i: Any, cell: Any, side: Any) -> None:
     """Move the curve of cell ``i`` by ``ds``; ``side`` = (internal weight, offset, symmetric point, due)."""
-    w, offset, truth, due = side
+    w, offset, point, due = side
     total = due[i] + ds
     whole = (total + type(total)(12)) - type(total)(12)
     due[i] = total - whole
     offset[i] -= whole
-    truth[i] += whole
+    point[i] += whole
     left = w[i] - whole
     left = cell[LOWER, i] if cell[LOWER, i] > left else left
     w[i] = cell[UPPER, i] if cell[UPPER, i] < left else left
@@ -119,9 +119,9 @@ def after_pulses(drift: Any, drawn: Any, draws: Any, place: Any, count: Any, sid
     event, ``place`` the numbers of the cells; ``side`` = (parameters, internal weight, its offset to the
     visible one, write noise in it, visible symmetric point, moves due), all [..., >= n].
     """
-    cell, w, offset, written, truth, due = side
+    cell, w, offset, written, point, due = side
     if drift.active:
-        move_by_pulses(drift, cell, count, np.int64(place[0]), len(count), (w, offset, truth, due))
+        move_by_pulses(drift, cell, count, np.int64(place[0]), len(count), (w, offset, point, due))
     if drift.write > 0:
         _rewrite(drift.write, drift.write_key, drawn, draws, place, count, offset, written)
 
@@ -130,15 +130,15 @@ def after_pulses(drift: Any, drawn: Any, draws: Any, place: Any, count: Any, sid
 def after_step(drift: Any, drawn: Any, draws: Any, place: Any, n: Any, side: Any) -> None:
     """Drift of one step of the first ``n`` cells; arguments as in `after_pulses`."""
     if drift.active:
-        cell, w, offset, _, truth, due = side
-        move_by_step(drift, cell, drawn, draws, place, n, (w, offset, truth, due))
+        cell, w, offset, _, point, due = side
+        move_by_step(drift, cell, drawn, draws, place, n, (w, offset, point, due))
 
 
 @kernel
 def drift_by_pulses(drift: Any, moved: Any, cell: Array, weight: Array, cells: Any, count: Array) -> None:
     """Move the curves of cells[0] <= i < cells[1] by ``count`` [cells] pulses received."""
     start, stop = cells
-    side = (weight[start:], moved.offset[start:], moved.truth[start:], moved.due[start:])
+    side = (weight[start:], moved.offset[start:], moved.point[start:], moved.due[start:])
     move_by_pulses(drift, cell[:, start:], count[start:stop], start, stop - start, side)
 
 
@@ -154,7 +154,7 @@ def drift_by_steps(
         n = min(TILE, cells[1] - start)
         for i in range(n):
             place[i] = np.uint32(start + i)
-        side = (weight[start:], moved.offset[start:], moved.truth[start:], moved.due[start:])
+        side = (weight[start:], moved.offset[start:], moved.point[start:], moved.due[start:])
         for k in range(steps):
             step = np.uint32(first + k)
             drawn = (z, words, k == 0 or step & 3 == 0)

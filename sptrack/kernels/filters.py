@@ -64,12 +64,12 @@ def fir_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, 
             last[i] = sample[i]
             sample[i] = number[first] * last[i] + memory[row, i]
         for j in range(taps - 2):
-            held, ahead, tap = memory[row + j], memory[row + j + 1], number[first + j + 1]
+            kept, ahead, tap = memory[row + j], memory[row + j + 1], number[first + j + 1]
             for i in range(n):
-                held[i] = ahead[i] + tap * last[i]
-        held, tap = memory[row + taps - 2], number[first + taps - 1]
+                kept[i] = ahead[i] + tap * last[i]
+        kept, tap = memory[row + taps - 2], number[first + taps - 1]
         for i in range(n):
-            held[i] = tap * last[i]
+            kept[i] = tap * last[i]
 
 
 @tile_function
@@ -135,13 +135,13 @@ def growing_boxcar_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, 
 def period_mean_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """Running mean of the samples (row 1), taken over as the output (row 0) at flips, before the sample."""
     _, _, rows, n, _ = at
-    eta, held, mean = number[code[FIRST]], memory[code[ROW]], memory[code[ROW] + 1]
+    eta, kept, mean = number[code[FIRST]], memory[code[ROW]], memory[code[ROW] + 1]
     for r in range(rows):
         sample, flips = x[r], flip[r]
         for i in range(n):
-            held[i] = mean[i] if flips[i] != 0 else held[i]
+            kept[i] = mean[i] if flips[i] != 0 else kept[i]
             mean[i] = ema(mean[i], sample[i], eta)
-            sample[i] = held[i]
+            sample[i] = kept[i]
 
 
 @inline
@@ -167,18 +167,18 @@ def kalman_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: An
 def fixed_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """The output is the first row of memory, whatever comes in."""
     _, _, rows, n, _ = at
-    held = memory[code[ROW]]
+    kept = memory[code[ROW]]
     for r in range(rows):
         sample = x[r]
         for i in range(n):
-            sample[i] = held[i]
+            sample[i] = kept[i]
 
 
 def last_tile(code: Any, number: Any, sign: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
     """The output is the sample, which is also kept."""
     _, _, rows, n, _ = at
-    held = memory[code[ROW]]
+    kept = memory[code[ROW]]
     for r in range(rows):
         sample = x[r]
         for i in range(n):
-            held[i] = sample[i]
+            kept[i] = sample[i]

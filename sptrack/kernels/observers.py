@@ -142,9 +142,9 @@ def _begin(observer: Any, memory: Any, i: Any, read: Any) -> Any:
     steep = a * memory[SLOPE, i]
     displaced, middle = _path(steep * dw)
     expected = (n * level - steep * (old - memory[POINT, i])) * displaced
-    share = noise.reading / variance if known else 0 * a
-    x = old + dw * (middle * expected + share * (change - expected))
-    excess = noise.reading * (1 - share) * dw * dw
+    fraction = noise.reading / variance if known else 0 * a
+    x = old + dw * (middle * expected + fraction * (change - expected))
+    excess = noise.reading * (1 - fraction) * dw * dw
     memory[SUM, i] = 0
     memory[SIZE, i] = 0
     memory[COUNT, i] = 0

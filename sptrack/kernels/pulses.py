@@ -329,7 +329,7 @@ def train_apart(
             elif sign[0] != 0:
                 pulse_tile(law, noise, sign[0] > 0, cell, w, z[number & 3], n, step)
             if drift.active:
-                side = (w, moved.offset[start:], moved.truth[start:], moved.due[start:])
+                side = (w, moved.offset[start:], moved.point[start:], moved.due[start:])
                 move_by_pulses(drift, cell, sign, start, n, side)
             if (k + 1) % every == 0:
                 row = (k + 1) // every - 1

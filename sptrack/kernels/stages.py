@@ -130,6 +130,6 @@ def run_stages(stages: Any, memory: Any, x: Any, flip: Any, at: Any) -> None:
 def flush(memory: Any, n: Any) -> None:
     """Set what is far below any sample to zero (`FLUSH_EVERY`)."""
     for row in range(memory.shape[0]):
-        held = memory[row]
+        kept = memory[row]
         for i in range(n):
-            held[i] = held[i] if abs(held[i]) > _TINY else 0.0
+            kept[i] = kept[i] if abs(kept[i]) > _TINY else 0.0

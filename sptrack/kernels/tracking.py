@@ -34,14 +34,14 @@ from sptrack.kernels.tracking_state import (
     BURST,
     CHOP,
     DUE,
-    FAST,
+    P,
     FLIPPED,
     GRADIENT,
     GRADIENT_NOISE,
     GROUP,
-    HELD,
+    REFERENCE_COPY,
     INDEX,
-    MAIN,
+    W,
     MIX,
     OFFSET,
     OPTIMUM,
@@ -106,7 +106,7 @@ def _side(which: Any, n: Any, t: Any) -> Any:
     rows = t.rows
     return (
         cell,
-        rows[MAIN + which],
+        rows[W + which],
         rows[OFFSET + which],
         rows[WRITTEN + which],
         rows[POINT + which],
@@ -143,9 +143,9 @@ def _sequence(drive: Any, at: Any, t: Any) -> None:
     draws = _draws(drive, step)
     _count(drive, draws, at, t)
     cell = t.cells[: t.split] if which == 0 else t.cells[t.split :]
-    count, w = t.whole[PULSES, :n], t.rows[MAIN + which]
-    room = scratch_views(t.real, t.unsigned, t.signed, t.length, cell.shape[0], t.places)
-    sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, room)
+    count, w = t.whole[PULSES, :n], t.rows[W + which]
+    scratch = scratch_views(t.real, t.unsigned, t.signed, t.length, cell.shape[0], t.places)
+    sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, scratch)
 
 
 def _burst(drive: Any, at: Any, t: Any) -> None:
@@ -157,7 +157,7 @@ def _burst(drive: Any, at: Any, t: Any) -> None:
     if drive.noise.active and (fresh != 0 or draws.event & 3 == 0):
         event_normals(z, t.words, n, draws, t.place)
     cell = t.cells[: t.split] if which == 0 else t.cells[t.split :]
-    count, w = t.whole[PULSES, :n], t.rows[MAIN + which]
+    count, w = t.whole[PULSES, :n], t.rows[W + which]
     burst_tile(drive.law, drive.noise, cell, w, z[draws.event & 3], count, (t.rows[TOTAL], t.rows[POWER]))
 
 
@@ -216,19 +216,19 @@ def _chop(signs: Any, k: Any, n: Any, rows: Any, group: Any) -> Any:
 @tile_function
 def _mix(rule: Any, flipped: Any, n: Any, rows: Any) -> None:
     """Renew the reference copy, then the weight at which the gradient is taken (as read) into row `MIX`."""
-    held, q, flip = rows[HELD], rows[REFERENCE], rows[FLIPPED]
+    reference_copy, q, flip = rows[REFERENCE_COPY], rows[REFERENCE], rows[FLIPPED]
     if rule.sync:
         for i in range(n):
-            held[i] = q[i]
+            reference_copy[i] = q[i]
     elif flipped > 0:
         for i in range(n):
-            held[i] = q[i] if flip[i] != 0 else held[i]
-    main, main_offset = rows[MAIN], rows[OFFSET]
-    fast, fast_offset = rows[FAST], rows[OFFSET + 1]
+            reference_copy[i] = q[i] if flip[i] != 0 else reference_copy[i]
+    w, w_offset = rows[W], rows[OFFSET]
+    p, p_offset = rows[P], rows[OFFSET + 1]
     chop, mix = rows[CHOP], rows[MIX]
     for i in range(n):
-        weight = main[i] - main_offset[i]
-        beyond = fast[i] - fast_offset[i] - held[i]
+        weight = w[i] - w_offset[i]
+        beyond = p[i] - p_offset[i] - reference_copy[i]
         mix[i] = weight + rule.gamma * chop[i] * beyond
 
 
@@ -278,18 +278,18 @@ def _choose(column: Any, columns: Any, n: Any, place: Any, active: Any) -> Any:
 @tile_function
 def _read(n: Any, rows: Any) -> None:
     """Visible P into row `READ`."""
-    read, fast, offset = rows[READ], rows[FAST], rows[OFFSET + 1]
+    read, p, offset = rows[READ], rows[P], rows[OFFSET + 1]
     for i in range(n):
-        read[i] = fast[i] - offset[i]
+        read[i] = p[i] - offset[i]
 
 
 @tile_function
 def _transfer(rule: Any, n: Any, rows: Any, whole: Any) -> Any:
     """Requested motion of W: row `WANTED`, or, from the buffer, pulses in row `PULSES` (1)."""
-    wanted, chop, read, held = rows[WANTED], rows[CHOP], rows[READ], rows[HELD]
+    wanted, chop, read, reference_copy = rows[WANTED], rows[CHOP], rows[READ], rows[REFERENCE_COPY]
     active = whole[ACTIVE]
     for i in range(n):
-        beyond = chop[i] * (read[i] - held[i])
+        beyond = chop[i] * (read[i] - reference_copy[i])
         wanted[i] = rule.beta * beyond if active[i] != 0 else 0
     if rule.threshold == 0:
         return 0
@@ -371,8 +371,8 @@ def _refer(reference: Any, rule: Any, at: Any, t: Any) -> None:
 def _record(record: Any, k: Any, start: Any, n: Any, rows: Any) -> None:
     """W, P and Q as read, without reading noise, and P's symmetric point, at the end of step ``k``."""
     for i in range(n):
-        record[0, k, start + i] = rows[MAIN, i] - rows[OFFSET, i]
-        record[1, k, start + i] = rows[FAST, i] - rows[OFFSET + 1, i]
+        record[0, k, start + i] = rows[W, i] - rows[OFFSET, i]
+        record[1, k, start + i] = rows[P, i] - rows[OFFSET + 1, i]
         record[2, k, start + i] = rows[REFERENCE, i]
         record[3, k, start + i] = rows[POINT + 1, i]
 
@@ -387,9 +387,9 @@ def _add_squares(sums: Any, a: Any, b: Any, n: Any) -> None:
 @tile_function
 def _note(n: Any, rows: Any) -> None:
     """Add the squared errors of this step."""
-    shown, main, offset = rows[WANTED], rows[MAIN], rows[OFFSET]
+    shown, w, offset = rows[WANTED], rows[W], rows[OFFSET]
     for i in range(n):
-        shown[i] = main[i] - offset[i]
+        shown[i] = w[i] - offset[i]
     _add_squares(rows[SUMS + ERROR_W], shown, rows[OPTIMUM], n)
     _add_squares(rows[SUMS + ERROR_MIX], rows[MIX], rows[OPTIMUM], n)
     _add_squares(rows[SUMS + ERROR_Q], rows[REFERENCE], rows[POINT + 1], n)

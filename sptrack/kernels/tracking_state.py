@@ -63,9 +63,9 @@ class Noises(NamedTuple):
 
 
 (
-    MAIN,
-    FAST,
-    HELD,
+    W,
+    P,
+    REFERENCE_COPY,
     REFERENCE,
     BUFFER,
     FLIPPED,
@@ -95,20 +95,20 @@ visible weight), the write noise in it, the visible symmetric point and the move
 they outlast a tile; then sign of the chopper, weight of the gradient, gradient, increment, read, optimum,
 sums of three squared errors, and two rows of scratch."""
 STATE_ROWS = (
-    "main",
-    "fast",
-    "held",
+    "w",
+    "p",
+    "reference_copy",
     "reference",
     "buffer",
     "flipped",
-    "offset_main",
-    "offset_fast",
-    "written_main",
-    "written_fast",
-    "point_main",
-    "point_fast",
-    "due_main",
-    "due_fast",
+    "offset_w",
+    "offset_p",
+    "written_w",
+    "written_p",
+    "point_w",
+    "point_p",
+    "due_w",
+    "due_p",
 )
 """Names of the rows that last."""
 
@@ -190,14 +190,14 @@ class Tile(NamedTuple):
 
 def tile_of(arrays: Any, slots: int, size: int) -> Tile:
     """Scratch for tiles of ``size`` cells."""
-    main, fast = (drive.law.cell.shape[0] for drive in arrays)
+    w_rows, p_rows = (drive.law.cell.shape[0] for drive in arrays)
     drive = arrays[0]
     scratch = pulse_scratch(drive.law, drive.noise, drive.draws, np.zeros(1, np.float32))
     return Tile(
         np.zeros((POWER + 1, size), np.float32),
         np.zeros((INDEX + 1, size), np.int32),
-        np.zeros((main + fast, size), np.float32),
-        main,
+        np.zeros((w_rows + p_rows, size), np.float32),
+        w_rows,
         np.zeros((slots, size)),
         np.zeros((slots, size)),
         np.zeros((2, size)),
@@ -205,7 +205,7 @@ def tile_of(arrays: Any, slots: int, size: int) -> Tile:
         np.zeros(size, np.uint32),
         np.zeros((12, size), np.uint32),
         np.zeros((36, size), np.float32),
-        *scratch_arrays(max(main, fast)),
+        *scratch_arrays(max(w_rows, p_rows)),
         (scratch.begin, scratch.rest),
     )
 

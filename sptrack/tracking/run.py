@@ -237,8 +237,8 @@ class Tracker:
         believed = self.problem.believed or Belief(cells, self.problem.read_noise)
         told, memory, start = kernel_reference(self.method, *believed, initial, counts)
         rows = np.zeros((len(tracking_state.STATE_ROWS), n), np.float32)
-        rows[tracking_state.MAIN], rows[tracking_state.FAST] = w, p
-        rows[tracking_state.REFERENCE] = rows[tracking_state.HELD] = start
+        rows[tracking_state.W], rows[tracking_state.P] = w, p
+        rows[tracking_state.REFERENCE] = rows[tracking_state.REFERENCE_COPY] = start
         rows[tracking_state.OFFSET : tracking_state.OFFSET + 2] = offset
         rows[tracking_state.POINT : tracking_state.POINT + 2] = points
         return told, tracking_state.State(rows, memory)
@@ -376,7 +376,7 @@ class Tracker:
             steps=np.array(self._steps),
             errors=np.array(self._errors).reshape(-1, 3),
             ledger=self.ledger,
-            weights=rows[tracking_state.MAIN] - rows[tracking_state.OFFSET],
+            weights=rows[tracking_state.W] - rows[tracking_state.OFFSET],
             reference=rows[tracking_state.REFERENCE].copy(),
             target=rows[tracking_state.POINT + 1].copy(),
         )

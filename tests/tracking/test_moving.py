@@ -48,7 +48,7 @@ def test_a_few_steps_drift_alike():
     fused.run(12, samples=1)
     np.testing.assert_allclose(fast.symmetric_point.ravel(), fused.result.target, rtol=0, atol=5e-7)
     rows = dict(zip(tracking_state.STATE_ROWS, fused._state.rows, strict=True))
-    np.testing.assert_allclose(fast.weights.ravel(), rows["fast"] - rows["offset_fast"], atol=5e-7)
+    np.testing.assert_allclose(fast.weights.ravel(), rows["p"] - rows["offset_p"], atol=5e-7)
 
 
 def test_points_move_by_pulses_and_steps():
