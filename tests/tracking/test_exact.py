@@ -297,7 +297,7 @@ def test_a_checkpoint_is_a_copy():
     [
         (lambda state: state.pop("step"), "checkpoint without"),
         (
-            lambda state: state.update({"state|main": np.zeros(3, np.float32)}),
+            lambda state: state.update({"state|w": np.zeros(3, np.float32)}),
             "another size, precision or method",
         ),
     ],
