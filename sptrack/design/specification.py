@@ -113,7 +113,7 @@ class Requirements:
     signal: float | None = None
 
     def __post_init__(self) -> None:
-        limits = self.limits
+        limits = {name: given for name in QUANTITIES if (given := getattr(self, name)) is not None}
         signal = limits.pop("signal", 0.0)
         check_number("require.signal", signal, least=0, below=1)
         if not limits:

@@ -374,7 +374,7 @@ def _fields(
         if match is None:
             raise ParameterError(f"{path}: cannot be read as a table ({quoted(error)})") from error
         row = int(match[1]) - 1
-        if row >= len(body) or "\n" in body[row]:
+        if row >= len(body) or body[row].count('"') % 2:
             raise _open_quote(path, body, places, row) from error
         raise ParameterError(
             f"{path}, row {places[row]}: {match[2]} fields in {quoted(body[row])}, {width} in the others; "
