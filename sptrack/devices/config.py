@@ -8,6 +8,7 @@ table that is left out that of the default device.
 import json
 import math
 import os
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
@@ -243,7 +244,7 @@ def described_scalar(kind: type, value: Any, name: str, where: str) -> Any:
     """``value`` if it is of the type ``kind``, whole numbers as floats where those are required."""
     value = value.item() if isinstance(value, np.generic) else value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) <= sys.float_info.max else math.inf
     wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
     if wrong or (isinstance(value, float) and not math.isfinite(value)):
         raise ParameterError(f"{where}: {name} must be {_WANTED[kind]}, got {value!r}")

@@ -71,7 +71,7 @@ def test_what_cannot_be_met_is_named(spec, capsys):
     [
         ("steps = 2000\n", "", "[require]"),
         ("[require]\nrsm = 0.1\n", "", "did you mean 'rms'"),
-        ("[require]\nrms = -1.0\n", "", "rms must be a finite number > 0, got -1.0"),
+        ("[require]\nrms = -1.0\n", "", "rms must be > 0, got -1.0"),
         ("[require]\nrms = 0.1\nbias = 0.2\n", "", "includes the bias"),
         ("[require]\nrms = 0.1\n[gradient]\nmean = 0.0\nstd = 0.0\n", "", "without pulses"),
         ("[require]\nrms = 0.1\n[gradient]\nrecorded = 'nothing.csv'\n", "", "nothing.csv"),
