@@ -6,12 +6,11 @@ seen; the simplest within one standard error of the best is fitted, with reading
 cycle noise apart, and 95 % profile-likelihood intervals.
 
 The readings scatter by 0.18 about a state that moves by 0.002 to 0.003 per pulse. Steps that fall
-exponentially (soft-exponential) are chosen, by little: linear-step and piecewise are behind by less than two
-standard errors of the difference, soft bounds by two; the best pow-step and exp-step lie at the limit of
-their shapes. Reading noise is known (0.105 to 0.116, slow noise 0.116 to 0.153), mean steps at 0 to a third
-or so. Not known: the cycle noise (none to eight steps), both bounds, the shape of the up steps. The symmetric
-point lies between -0.50 and 0.06, more than a quarter of the visited states: the readings do not determine
-it.
+exponentially (soft-exponential) are chosen, by little: soft bounds, linear-step and piecewise are behind by
+1.4 to 1.6 standard errors of the difference; the best pow-step and exp-step lie at the limit of their shapes.
+Reading noise is known (0.104 to 0.118, slow noise 0.116 to 0.153), mean steps at 0 to a third or so. Not
+known: the cycle noise (none to eight steps), both bounds, the shapes of the steps. The symmetric point lies
+between -0.50 and 0.09, more than a quarter of the visited states: the readings do not determine it.
 
 The data are looked for below SPTRACK_DATA, or in ``shared/data`` beside the checkout. A small run without
 them redraws the dataset of the gallery and says so in the title.
