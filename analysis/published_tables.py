@@ -110,6 +110,64 @@ def _table(images, means, stds, epochs, folder, *, seed, batch, stored=None):  #
 
 def _same(stored: xr.Dataset, asked: dict[str, object], seed: int) -> bool:
     """Whether a stored table is of the same seed, images, batch, epochs, means, stds and methods."""
+    told = read_provenance(stored)
+    axes = {"mean": MEANS, "std": STDS, "method": METHODS}
+    return (
+        told["seed"] == seed
+        and told["parameters"] == asked
+        and all(tuple(stored[name].values.tolist()) == values for name, values in axes.items())
+    )
+
+
+@house_style()
+def plot(data: xr.Dataset) -> Figure:
+    """Accuracy against epochs, a panel for each mean and std with a finished cell; dashes: published."""
+    done = np.isfinite(data["accuracy"].values[..., -1])
+    places = [tuple(place) for place in np.argwhere(done.any(axis=2))]
+    figure = new_figure(7.2, 1.6 + 2.9 * max(1, -(-len(places) // 2)))
+    headline(figure, _finding(data, done), _SETTING)
+    if not places:
+        return figure
+    columns = min(2, len(places))
+    panels = figure.subplots(-(-len(places) // columns), columns, squeeze=False, sharex=True, sharey=True)
+    for ax, (i, j) in zip(panels.flat, places, strict=False):
+        ends = []
+        for k, name in enumerate(data["method"].values.tolist()):
+            if not done[i, j, k]:
+                continue
+            look, one = look_of(name), data.isel(mean=i, std=j, method=k)
+            ax.plot(data["epoch"], one["accuracy"], marker=look.marker, markersize=3, color=look.colour)
+            ax.axhline(float(one["published"]), color=look.colour, linestyle="--", linewidth=1)
+            ends.append((float(one["accuracy"][-1]), name, look.colour))
+        title = f"reference error {float(data['mean'][i]):g} ± {float(data['std'][j]):g} weight units"
+        label(ax, title, "epoch", "test accuracy (%)")
+        ax.tick_params(labelbottom=True)
+        label_ends(ax, ends)
+    for ax in panels.flat[len(places) :]:
+        ax.set_axis_off()
+    return figure
+
+
+_SETTING = (
+    "MNIST, fully connected net, one run per cell. Lines: simulated; dashes: published (3 runs). "
+    f"The table has {len(MEANS) * len(STDS) * len(METHODS)} cells."
+)
+_NEAR = 1.5
+"""Points of accuracy by which a cell may lie below the published one."""
+
+
+def _finding(data: xr.Dataset, done: np.ndarray) -> str:
+    """How many of the cells that are done come near the published figures, and those that do not."""
+    if not done.any():
+        return "No cell is trained yet"
+    missed = []
+    for i, j, k in np.argwhere(done):
+        one = data.isel({"mean": i, "std": j, "method": k})
+        lack = float(one["published"] - one["accuracy"][-1])
+        if lack > _NEAR:
+            place = f"{float(one['mean']):g} ± {float(one['std']):g}"
+            missed.append(f"{str(one['method'].values).upper()} at {place} by {lack:.1f}")
+    count = int(done.sum())
     near = f"within {_NEAR:g} points of the published ones or above"
     told = f"{count - len(missed)} of {count} trained cells are {near}"
     return f"{told}; missed: {', '.join(missed)}" if missed else told
