@@ -37,7 +37,7 @@ OPERATIONS = {
     "adaptive": (9, 190),
     "block": (6, 225),
     "direction": (6, 120),
-    "scalar": (6, 45),
+    "scalar": (8, 80),
     "predictor": (5, 5),
 }
 _LEAST_READ = 1e-3
@@ -223,8 +223,9 @@ class InputAwareObserver:
 
         An adaptive observer takes a 5 x 5 Kalman filter and four changes of rank one, a block observer 16
         decays, 14 sums of products and a 4 x 4 Cholesky solution with its variance, a direction observer 12
-        decays, 5 sums and two 2 x 2 solutions, a scalar observer a handful, a predictor two products and two
-        sums; a step adds to N, A and the variance of the counts, or moves the expected weight.
+        decays, 5 sums and two 2 x 2 solutions, a scalar observer two exponentials, the variance of a stretch
+        and one information, a predictor two products and two sums; a step adds to N, A, the variance of the
+        counts and, of a scalar observer, the sum of squares, or moves the expected weight.
         """
         return OPERATIONS[self.form]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _LINES = 8
 """Lines of the chopper that are printed."""
-_ROW_OF = {"bias of Q": "bias", "rms error of Q": "reference_rms", "rms error of P": "fast_rms"}
+_ROW_OF = {"bias of Q": "bias", "rms error of Q": "reference_rms", "rms error of P": "p_rms"}
 """Quantity beside which a measured term of the error stands."""
 
 

@@ -113,7 +113,7 @@ def _chain(made: MethodPrediction) -> list[Quantity]:
         quantity("loop_pole_residual", loop.pole_residual, "1",
                   "that less alpha q0 gamma h: feedback through the gradient, largest curvature h"),
         quantity("loop_time", _time(loop.pole), "steps", "time constant -1/ln|a| of the drift to the SP"),
-        quantity("fast_rms" if not method.direct else "main_rms", float(np.sqrt(loop.variance)),
+        quantity("p_rms" if not method.direct else "w_rms", float(np.sqrt(loop.variance)),
                   "weight units", "rms of the pulsed array around its SP, at the optimum"),
     ]  # fmt: skip
     if method.chopper is not None:

@@ -243,7 +243,7 @@ def _device_quantities(
     loop: Loop, driven: OpenLoop, prediction: Prediction, terms: Array, wait: float
 ) -> tuple[Quantity, ...]:
     weight = "weight units"
-    names = ("bias", "chopped_rms", "noise_rms", "reference_rms", "fast_rms")
+    names = ("bias", "chopped_rms", "noise_rms", "reference_rms", "p_rms")
     meanings = (
         "mean of Q less the symmetric point",
         "rms of Q from the chopped gradient that passes",

@@ -90,8 +90,8 @@ class TileSettings:
             )
         if isinstance(self.reference, ObserverSettings) and self.reference.form != "scalar":
             raise ParameterError(
-                "form of an observer on a tile, which hears of hundreds of pulses at once, must be scalar, "
-                f"got {self.reference.form}"
+                f"form of an observer on a tile must be scalar, got {self.reference.form}: it hears of "
+                "hundreds of pulses at once; pass --filter scalar-observer"
             )
         if not self.transfer.columns:
             raise ParameterError("transfer.columns must be True on a tile: columns of P are read")

@@ -107,7 +107,7 @@ class Tile:
         self._memory: Array | None = None
         self._filter: tuple[Any, Any] | None = None
         self._observer: Any = None
-        self._told = np.zeros((2, columns, rows), np.int32)
+        self._told: Array | None = None
         self._reference = self._start_reference(seed)
 
     def _start_reference(self, seed: int) -> Array:
@@ -126,6 +126,7 @@ class Tile:
             known = replace(reference, sent=True)
             observer = known.bind(p_array.cells, read_noise=self.settings.reads.read_noise)
             self._observer = observer.record()
+            self._told = np.zeros((2, columns, rows), np.int32)
             self._memory = np.array([observer.init(rows).memory] * columns)
             return self._memory[:, POINT].copy()
         elif reference == "true":
@@ -257,6 +258,7 @@ class Tile:
         """Tell the observer of column ``k`` of the pulses since its last read, then of this read."""
         assert self.p_array is not None
         assert self._memory is not None
+        assert self._told is not None
         counts = np.stack(self.p_array.directions(k))
         up, down = counts - self._told[:, k]
         self._told[:, k] = counts
@@ -321,7 +323,7 @@ class Tile:
         }
         if self._memory is not None:
             out["memory"] = self._memory.copy()
-        if self._observer is not None:
+        if self._told is not None:
             out["told"] = self._told.copy()
         for key, array in (("W", self.w_array), ("P", self.p_array)):
             if array is not None:
@@ -351,7 +353,7 @@ class Tile:
         self.reads, self._reference = np.array(state["reads"]), np.array(state["reference"])
         if self._memory is not None:
             self._memory = np.array(state["memory"])
-        if self._observer is not None:
+        if self._told is not None:
             self._told = np.array(state["told"])
         for key, array in (("W", self.w_array), ("P", self.p_array)):
             if array is not None:

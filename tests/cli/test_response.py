@@ -51,7 +51,7 @@ def test_the_table_has_a_row_for_every_number(run):
     assert set(names) <= set(rows)
     assert out.splitlines()[0].startswith(("AGREES  rms error of Q", "DIFFERS  rms error of Q"))
     assert "EMA(eta=0.05), Chopper(p=0.2)" in out
-    assert all("±" in rows[name] for name in ("bias", "reference_rms", "fast_rms"))
+    assert all("±" in rows[name] for name in ("bias", "reference_rms", "p_rms"))
 
 
 def test_out_holds_numbers_data_and_pictures(run, tmp_path):
@@ -79,7 +79,7 @@ def test_options_go_before_the_file_and_the_file_before_defaults(run, tmp_path):
     assert "\nBoxcar(length=32), PeriodicChopper(half_period=8)" in out
     path.write_text(path.read_text() + "[problem]\nread_noise = 0.3\n")
     noisy = {i["name"]: i["value"] for i in json.loads(run("--config", path, "--json")[1])["quantities"]}
-    assert noisy["fast_rms"] > 0.3
+    assert noisy["p_rms"] > 0.3
     _, out, _ = run("--config", path, "--filter", "ema:eta=0.1+boxcar:length=4", "--chopper", "none")
     assert "\nx -> EMA(eta=0.1) -> Boxcar(length=4) -> y, Chopper(p=0)" in out
     plain, other = (

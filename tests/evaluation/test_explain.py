@@ -57,7 +57,7 @@ def test_pulses_and_fluctuation_of_p_are_those_of_a_run(alpha):
     assert per_step == pytest.approx(made["pulses_optimum"], rel=0.01)
     variance = tracker.result.errors[-100:, 2].mean()
     count = 256 * max(1.0, (1 - made["loop_pole"]) * 10000 / 2)
-    assert variance == pytest.approx(made["fast_rms"] ** 2, rel=4 * np.sqrt(2 / count) + 0.02)
+    assert variance == pytest.approx(made["p_rms"] ** 2, rel=4 * np.sqrt(2 / count) + 0.02)
 
 
 def test_fluctuation_of_q_is_that_of_a_run():

@@ -101,7 +101,7 @@ def test_measured_errors_agree_with_the_model(made):
 
 def test_reading_noise_adds_to_reads_and_passes_the_filter_as_white():
     quiet, noisy = (respond(EMA(eta=0.02), chain(read_noise=std)) for std in (0.0, 0.1))
-    assert noisy["fast_rms"] ** 2 == pytest.approx(quiet["fast_rms"] ** 2 + 0.01)
+    assert noisy["p_rms"] ** 2 == pytest.approx(quiet["p_rms"] ** 2 + 0.01)
     assert noisy["noise_rms"] ** 2 == pytest.approx(quiet["noise_rms"] ** 2 + 0.01 * noisy["enbw"])
     data = noisy.data.isel({"term": [3, 4]})
     assert (
