@@ -531,14 +531,12 @@ def tell_cells(observer: Any, memory: Array, wanted: Array, pulses: Array) -> No
     tell_drive(observer, memory, wanted, pulses, wanted.shape[0])
 
 
-@kernel
-def tell_counts(observer: Any, memory: Array, up: Array, down: Array) -> None:
+def tell_counts(observer: Observer, memory: Array, up: Array, down: Array) -> None:
     """Tell a scalar observer of ``up`` and ``down`` pulses [cells] that came in any order, one at a time."""
-    for i in range(len(up)):
-        total = observer.dw_min * (up[i] + down[i])
-        memory[SUM, i] += observer.dw_min * (up[i] - down[i])
-        memory[SIZE, i] += total
-        memory[SQUARES, i] += observer.dw_min * total
+    total = observer.dw_min * (up + down)
+    memory[SUM] += observer.dw_min * (up - down)
+    memory[SIZE] += total
+    memory[SQUARES] += observer.dw_min * total
 
 
 @kernel
