@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import disjoint_tile, inline, kernel
-from sptrack.kernels.converters import consecutive_normals
+from sptrack.kernels.converters import consecutive_normals, largest_size
 from sptrack.kernels.pulses import signed_tile
-from sptrack.kernels.random import TILE, box_muller, philox
+from sptrack.kernels.random import TILE, box_muller, draw_words, philox
 from sptrack.kernels.responses import STEP_ROWS
 
 Array = NDArray[Any]
@@ -93,11 +93,7 @@ def _pulse_tile(law: Any, noise: Any, draws: Any, arrays: Any, n: Any, s: Any) -
 @inline
 def _plan(x: Any, d: Any, lr: Any, rule: Any) -> Any:
     """Train length and the factors of |x| and |d| that are the probabilities of their lines; 0: no train."""
-    largest_x, largest_d = 0.0, 0.0
-    for i in range(len(x)):
-        largest_x = max(largest_x, abs(np.float64(x[i])))
-    for i in range(len(d)):
-        largest_d = max(largest_d, abs(np.float64(d[i])))
+    largest_x, largest_d = np.float64(largest_size(x)), np.float64(largest_size(d))
     largest_d *= rule.gradient_scale
     if lr == 0 or largest_x == 0 or largest_d == 0:
         return 0, 0.0, 0.0
@@ -120,26 +116,53 @@ def _plan(x: Any, d: Any, lr: Any, rule: Any) -> Any:
     return length, factor_x, factor_d
 
 
-@inline
-def _firing(values: Any, factor: Any, place: Any, slots: Any, lines: Any) -> Any:
-    """Bits of four slots in which each line fires; the lines that fire in one, in ``lines``, are counted.
-
-    ``place`` = (key, block, event, side).
-    """
-    key, block, event, side = place
+@disjoint_tile
+def _open_lines(values: Any, factor: Any, lines: Any, thresholds: Any) -> Any:
+    """Lines that may fire, counted, in ``lines``; a line fires where a word is below its threshold."""
     found = 0
-    for i in range(len(values)):
-        p = abs(np.float64(values[i])) * factor
-        if p > 0:
-            threshold = np.uint64(min(p, 1.0) * 2.0**32)
-            a, b, c, d = philox(block, event, np.uint32(i), side, key.low, key.high)
-            bits = np.uint8(np.uint64(a) < threshold) | np.uint8(np.uint8(np.uint64(b) < threshold) << 1)
-            bits |= np.uint8(np.uint8(np.uint64(c) < threshold) << 2)
-            bits |= np.uint8(np.uint8(np.uint64(d) < threshold) << 3)
-            slots[found] = bits
-            lines[found] = i
-            found += bits != 0
+    for i in range(np.uint64(len(values))):
+        lines[found] = np.uint32(i)
+        found += abs(values[i]) > 0
+    for i in range(np.uint64(found)):
+        p = abs(np.float64(values[lines[i]])) * factor
+        thresholds[i] = np.uint64(min(p, 1.0) * 2.0**32)
     return found
+
+
+@disjoint_tile
+def _fire(words: Any, thresholds: Any, lines: Any, n: Any, bits: Any, fired: Any) -> Any:
+    """Of ``n`` open lines, those that fire in one of four slots, counted, in ``fired``, with slots as bits."""
+    for i in range(np.uint64(n)):
+        slots = np.uint32(np.uint64(words[0, i]) < thresholds[i])
+        slots |= np.uint32(np.uint64(words[1, i]) < thresholds[i]) << np.uint32(1)
+        slots |= np.uint32(np.uint64(words[2, i]) < thresholds[i]) << np.uint32(2)
+        slots |= np.uint32(np.uint64(words[3, i]) < thresholds[i]) << np.uint32(3)
+        bits[i] = np.uint8(slots)
+    found = 0
+    for i in range(np.uint64(n)):
+        slots = bits[i]
+        fired[found] = lines[i]
+        bits[found] = slots
+        found += slots != 0
+    return found
+
+
+@inline
+def _firing(side: Any, n: Any, place: Any) -> Any:
+    """`_fire` for the ``n`` open lines of a `Side`; ``place`` = (key, block, event, side)."""
+    key, block, event, array = place
+    draw_words(side.words, 0, n, key, block, event, side.lines, array)
+    return _fire(side.words, side.thresholds, side.lines, n, side.bits, side.fired)
+
+
+class Side(NamedTuple):
+    """Scratch of the lines of one side of an array: open ones, their thresholds and words; those that fire."""
+
+    lines: Array
+    thresholds: Array
+    words: Array
+    fired: Array
+    bits: Array
 
 
 @kernel
@@ -155,28 +178,48 @@ def update_batch(
     key, event = place
     x, d = batch
     columns, rows = x.shape[1], d.shape[1]
-    slots_x, lines_x = np.empty(columns, np.uint8), np.empty(columns, np.int64)
-    slots_d, lines_d = np.empty(rows, np.uint8), np.empty(rows, np.int64)
+    side_x = Side(
+        np.empty(columns, np.uint32),
+        np.empty(columns, np.uint64),
+        np.empty((4, columns), np.uint32),
+        np.empty(columns, np.uint32),
+        np.empty(columns, np.uint8),
+    )
+    side_d = Side(
+        np.empty(rows, np.uint32),
+        np.empty(rows, np.uint64),
+        np.empty((4, rows), np.uint32),
+        np.empty(rows, np.uint32),
+        np.empty(rows, np.uint8),
+    )
     own, minus = np.empty(columns, np.uint32), np.empty(columns, np.bool_)
     for k in range(x.shape[0]):
         now = np.uint32(event + k)
         length, factor_x, factor_d = _plan(x[k], d[k], lr, rule)
+        if length == 0:
+            continue
+        open_d = _open_lines(d[k], factor_d, side_d.lines, side_d.thresholds)
+        open_x = _open_lines(x[k], factor_x, side_x.lines, side_x.thresholds)
         tile = np.uint32(0)
         for first in range(0, length, 4):
             block = np.uint32(first // 4)
-            fired_x = _firing(x[k], factor_x, (key, block, now, np.uint32(0)), slots_x, lines_x)
-            fired_d = _firing(d[k], factor_d, (key, block, now, np.uint32(1)), slots_d, lines_d)
+            fired_d = _firing(side_d, open_d, (key, block, now, np.uint32(1)))
+            if fired_d == 0:
+                continue
+            fired_x = _firing(side_x, open_x, (key, block, now, np.uint32(0)))
             for slot in range(min(4, length - first)):
                 m = 0
                 for i in range(fired_x):
-                    own[m] = np.uint32(lines_x[i])
-                    minus[m] = x[k, lines_x[i]] < 0
-                    m += (slots_x[i] >> slot) & 1
+                    line = side_x.fired[i]
+                    own[m] = line
+                    minus[m] = x[k, line] < 0
+                    m += (side_x.bits[i] >> slot) & 1
                 n = 0
                 for j in range(fired_d):
-                    if not (slots_d[j] >> slot) & 1:
+                    if not (side_d.bits[j] >> slot) & 1:
                         continue
-                    start, falls = np.uint32(lines_d[j] * columns), d[k, lines_d[j]] > 0
+                    line = side_d.fired[j]
+                    start, falls = np.uint32(line * columns), d[k, line] > 0
                     i = 0
                     while i < m:
                         taken = min(m - i, TILE - n)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import disjoint_tile, kernel
-from sptrack.kernels.random import box_muller, draw_words
+from sptrack.kernels.random import box_muller, draw_words, philox
 
 Array = NDArray[Any]
 
@@ -33,12 +33,8 @@ class Management(NamedTuple):
 
 
 @disjoint_tile
-def consecutive_normals(
-    z: Any, words: Any, index: Any, n: Any, key: Any, block: Any, event: Any, array: Any
-) -> None:
-    """Normals z[i], i < n, of one counter (block, event, array); four share a cell number."""
-    quarter = (n + 3) // 4
-    draw_words(words, 0, quarter, key, block, event, index, array)
+def _interleave(z: Any, words: Any, quarter: Any) -> None:
+    """Normals z[4 i] to z[4 i + 3] from the four words [4, >= quarter] of each i < ``quarter``."""
     for i in range(np.uint64(quarter)):
         a, b = box_muller(words[0, i], words[1, i])
         c, d = box_muller(words[2, i], words[3, i])
@@ -49,40 +45,99 @@ def consecutive_normals(
 
 
 @disjoint_tile
-def _encode(row: Any, dac: Any, scaled: Any, shrink: Any, out: Any) -> Any:
-    """Convert one vector to analog inputs; returns the factor from analog to digital units."""
-    one = np.float32(1)
-    largest = one
-    if scaled:
-        largest = np.float32(0)
-        for i in range(len(row)):
-            size = abs(row[i])
-            largest = size if size > largest else largest
-    factor = np.float32(largest * shrink)
-    down = one / factor if factor > 0 else np.float32(0)
-    for i in range(len(row)):
-        v = row[i] * down
-        if dac.step > 0:
-            v = np.float32(np.rint(v / dac.step)) * dac.step
-        v = -dac.bound if v < -dac.bound else v
-        out[i] = dac.bound if v > dac.bound else v
-    return factor
+def consecutive_normals(
+    z: Any, words: Any, index: Any, n: Any, key: Any, block: Any, event: Any, array: Any
+) -> None:
+    """Normals z[i], i < n, of one counter (block, event, array); four share a cell number."""
+    quarter = (n + 3) // 4
+    draw_words(words, 0, quarter, key, block, event, index, array)
+    _interleave(z, words, quarter)
+
+
+@disjoint_tile
+def _normals_of_rows(z: Any, words: Any, rows: Any, quarter: Any, key: Any, event: Any) -> None:
+    """`consecutive_normals` of array 0 and of each block in ``rows``, 4 ``quarter`` of them one after another.
+
+    Rows share vectors: few outputs would fill them badly.
+    """
+    blocks, index = words[4], words[5]
+    n = np.uint64(0)
+    for k in range(len(rows)):
+        for i in range(np.uint64(quarter)):
+            blocks[n + i] = np.uint32(rows[k])
+            index[n + i] = np.uint32(i)
+        n += np.uint64(quarter)
+    for i in range(n):
+        a, b, c, d = philox(blocks[i], event, index[i], np.uint32(0), key.low, key.high)
+        words[0, i] = a
+        words[1, i] = b
+        words[2, i] = c
+        words[3, i] = d
+    _interleave(z, words, n)
+
+
+_MAGNITUDE = np.uint32(0x7FFFFFFF)
+_INFINITY = np.uint32(0x7F800000)
+
+
+@disjoint_tile
+def largest_size(values: Any) -> Any:
+    """Largest magnitude of float32 ``values``, 0 of none; NaN does not count.
+
+    Magnitudes are compared as whole numbers, which have the same order: their largest is found by vectors.
+    """
+    largest = np.uint32(0)
+    for i in range(np.uint64(len(values))):
+        bits = np.float32(values[i]).view(np.uint32) & _MAGNITUDE
+        bits = bits if bits <= _INFINITY else np.uint32(0)
+        largest = bits if bits > largest else largest
+    return np.uint32(largest).view(np.float32)
+
+
+@disjoint_tile
+def _encode(x: Any, todo: Any, left: Any, dac: Any, scaled: Any, shrink: Any, factor: Any, sent: Any) -> None:
+    """Convert the first ``left`` vectors of ``todo`` to analog inputs, ``factor`` times smaller each."""
+    one, lines = np.float32(1), np.uint64(x.shape[1])
+    for k in range(np.uint64(left)):
+        row = np.uint64(todo[k])
+        factor[k] = shrink[row] * largest_size(x[row]) if scaled else shrink[row]
+        down = one / factor[k] if factor[k] > 0 else np.float32(0)
+        for i in range(lines):
+            v = x[row, i] * down
+            if dac.step > 0:
+                v = np.float32(np.rint(v / dac.step)) * dac.step
+            v = -dac.bound if v < -dac.bound else v
+            sent[k, i] = dac.bound if v > dac.bound else v
 
 
 @disjoint_tile
 def _decode(y: Any, z: Any, adc: Any, factor: Any, out: Any) -> Any:
-    """Convert analog outputs of one vector; returns whether one was beyond the bound."""
-    most = np.float32(0)
-    for i in range(len(y)):
+    """Convert analog outputs of one vector; returns how many were beyond the bound."""
+    beyond = np.uint32(0)
+    for i in range(np.uint64(len(y))):
         v = y[i] + adc.noise * z[i]
         if adc.step > 0:
             v = np.float32(np.rint(v / adc.step)) * adc.step
-        size = abs(v)
-        most = size if size > most else most
+        beyond += np.uint32(abs(v) > adc.bound)
         v = -adc.bound if v < -adc.bound else v
         v = adc.bound if v > adc.bound else v
         out[i] = v * factor
-    return most > adc.bound
+    return beyond
+
+
+@disjoint_tile
+def _decode_rows(y: Any, z: Any, adc: Any, factor: Any, todo: Any, first: Any, end: Any, out: Any, many: Any) -> None:
+    """`_decode` of the vectors ``first`` to ``end``, normals one row after another; ``many`` are beyond."""
+    lines = np.uint64(y.shape[1])
+    step = np.uint64((y.shape[1] + 3) // 4 * 4)
+    place = np.uint64(0)
+    for k in range(np.uint64(first), np.uint64(end)):
+        many[k] = _decode(y[k], z[place : place + lines], adc, factor[k], out[np.uint64(todo[k])])
+        place += step
+
+
+_TOGETHER = 64
+"""Cell numbers whose normals are drawn together."""
 
 
 @kernel
@@ -112,23 +167,26 @@ def analog_pass(
     n, outputs = out.shape
     sent, y = np.empty(x.shape, np.float32), np.empty((n, outputs), np.float32)
     factor, shrink, todo = np.empty(n, np.float32), np.ones(n, np.float32), np.arange(n)
-    z = np.zeros(outputs + 3, np.float32)
-    words = np.empty((4, outputs // 4 + 1), np.uint32)
-    index = np.arange(outputs // 4 + 1).astype(np.uint32)
+    beyond = np.empty(n, np.uint32)
+    quarter = (outputs + 3) // 4
+    together = max(1, _TOGETHER // quarter)
+    z = np.zeros(4 * quarter * together, np.float32)
+    words = np.empty((6, quarter * together), np.uint32)
     left, events = n, 0
     while left > 0:
-        for k in range(left):
-            factor[k] = _encode(x[todo[k]], dac, manage.scaled, shrink[todo[k]], sent[k])
+        _encode(x, todo, left, dac, manage.scaled, shrink, factor, sent)
         np.dot(sent[:left], matrix, y[:left])
         again = 0
+        event = np.uint32(first + events)
+        for start in range(0, left, together):
+            end = min(start + together, left)
+            if adc.noise > 0:
+                _normals_of_rows(z, words, todo[start:end], quarter, key, event)
+            _decode_rows(y, z, adc, factor, todo, start, end, out, beyond)
         for k in range(left):
             row = todo[k]
-            if adc.noise > 0:
-                event = np.uint32(first + events)
-                consecutive_normals(z, words, index, outputs, key, np.uint32(row), event, np.uint32(0))
-            beyond = _decode(y[k], z, adc, factor[k], out[row])
             passes[row] += factor[k] > 0
-            if beyond and factor[k] > 0 and shrink[row] <= manage.most:
+            if beyond[k] > 0 and factor[k] > 0 and shrink[row] <= manage.most:
                 shrink[row] *= np.float32(2)
                 todo[again] = row
                 again += 1
