@@ -8,7 +8,8 @@ weight. Outputs of the tiles of a layer add up digitally; the bias is digital.
 
 import io
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -165,10 +166,12 @@ class AnalogLayer(nn.Module):
         """
         for part in self._parts:
             if part.pending:
-                x = np.concatenate([one for one, _ in part.pending])
-                d = np.concatenate([one for _, one in part.pending])
+                x, d = part.pending[0]
+                if len(part.pending) > 1:
+                    x = np.concatenate([one for one, _ in part.pending])
+                    d = np.concatenate([one for _, one in part.pending])
                 part.pending.clear()
-                part.tile.update(x, d * np.float32(gradient_scale), lr)
+                part.tile.update(x, d if gradient_scale == 1 else d * np.float32(gradient_scale), lr)
 
     def forget(self) -> None:
         """Drop the samples that wait for an update."""
@@ -308,21 +311,59 @@ class AnalogConv2d(AnalogLayer):
         if layer.groups != 1 or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             raise ParameterError("an analog convolution has groups 1 and a numeric padding of zeros")
         AnalogLayer.__init__(self, layer.weight.reshape(layer.out_channels, -1), layer.bias, **options)
-        self._unfold = nn.Unfold(
-            _two(layer.kernel_size), _two(layer.dilation), _two(layer.padding), _two(layer.stride)
-        )
+        sides = layer.kernel_size, layer.dilation, layer.padding, layer.stride
+        self._geometry = _Geometry(*(_two(one) for one in sides))
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs [n, out, rows, columns] of inputs [n, in, rows, columns]."""
-        patches = self._unfold(x).transpose(1, 2)
-        n, positions, length = patches.shape
-        y = self.product(patches.reshape(n * positions, length)).reshape(n, positions, -1).transpose(1, 2)
-        unfold, sizes = self._unfold, []
-        for axis in range(2):
-            size = x.shape[2 + axis] + 2 * unfold.padding[axis]  # type: ignore[index]
-            span = unfold.dilation[axis] * (unfold.kernel_size[axis] - 1) + 1  # type: ignore[index]
-            sizes.append(math.floor((size - span) / unfold.stride[axis]) + 1)  # type: ignore[index]
-        return y.reshape(n, -1, *sizes)
+        sizes = self._geometry.positions(x.shape[2:])
+        if min(sizes) < 1:
+            raise ParameterError(
+                f"inputs must be at least as large as the kernel {list(self._geometry.kernel)} after padding, "
+                f"got {list(x.shape[2:])}"
+            )
+        patches: Tensor = _Patches.apply(x, self._geometry, sizes)  # type: ignore[no-untyped-call]
+        y = self.product(patches)
+        return y.reshape(len(x), *sizes, -1).permute(0, 3, 1, 2)
+
+
+class _Geometry(NamedTuple):
+    """Sides of a convolution, (rows, columns) each."""
+
+    kernel: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: tuple[int, int]
+    stride: tuple[int, int]
+
+    def positions(self, sides: Sequence[int]) -> tuple[int, int]:
+        """Places of the kernel in images of given sides."""
+        made = (
+            math.floor((side + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
+            for side, kernel, dilation, padding, stride in zip(sides, *self, strict=True)
+        )
+        rows, columns = made
+        return rows, columns
+
+
+class _Patches(torch.autograd.Function):
+    """Patches [n rows columns, in kernel] of images [n, in, ...], copied once; back through torch's fold."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, geometry: _Geometry, sizes: tuple[int, int]) -> Tensor:
+        ctx.geometry, ctx.sides, ctx.count = geometry, x.shape[2:], len(x)
+        (kernel, dilation, padding, stride), (rows, columns) = geometry, sizes
+        image = nn.functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+        n, channel, down, right = image.stride()
+        view = image.as_strided(
+            (len(x), rows, columns, x.shape[1], *kernel),
+            (n, down * stride[0], right * stride[1], channel, down * dilation[0], right * dilation[1]),
+        )
+        return view.reshape(len(x) * rows * columns, -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        by_place = gradients[0].reshape(ctx.count, -1, gradients[0].shape[1]).transpose(1, 2)
+        return nn.functional.fold(by_place, ctx.sides, *ctx.geometry), None, None
 
 
 def _two(value: Any) -> tuple[int, int]:
