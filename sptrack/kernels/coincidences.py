@@ -1,8 +1,9 @@
 """Rank-1 updates of a mini-batch, sample by sample: only cells where both lines fire are visited.
 
 Trains are planned per sample as `sptrack.crossbar.outer.plan_trains` does. Slots follow each other: a pulse
-sees the weight that the last one left, with a noise of its own. Cells that are pulsed in one slot differ, so
-they are gathered to a tile, pulsed there and put back.
+sees the weight that the last one left, with a noise of its own. Pulses wait in a queue across slots and
+samples; in its round r stands the pulse number r of every cell. Cells of a round differ, so they are gathered
+to tiles, pulsed there and put back, round by round.
 """
 
 import math
@@ -42,6 +43,35 @@ class Tile(NamedTuple):
     z: Array
     words: Array
     number: Array
+
+
+class Queue(NamedTuple):
+    """Pulses that wait: cell, sign and round of each, room to sort them; pulses of every cell that wait."""
+
+    at: Array
+    sign: Array
+    turn: Array
+    sorted_at: Array
+    sorted_sign: Array
+    ends: Array
+    waiting: Array
+
+
+_QUEUED = 4096
+"""Most pulses that wait."""
+
+
+def pulse_queue(cells: int) -> Queue:
+    """Empty queue of an array of ``cells``."""
+    return Queue(
+        np.empty(_QUEUED, np.uint32),
+        np.empty(_QUEUED, np.int8),
+        np.empty(_QUEUED, np.uint16),
+        np.empty(_QUEUED, np.uint32),
+        np.empty(_QUEUED, np.int8),
+        np.zeros(_QUEUED + 1, np.int64),
+        np.zeros(cells, np.uint16),
+    )
 
 
 def tile_scratch(law: Any, weight: Array) -> Tile:
@@ -155,6 +185,60 @@ def _firing(side: Any, n: Any, place: Any) -> Any:
     return _fire(side.words, side.thresholds, side.lines, n, side.bits, side.fired)
 
 
+@disjoint_tile
+def _enqueue(q: Any, n: Any, start: Any, own: Any, sign: Any, first: Any, end: Any) -> None:
+    """Put pulses on cells ``start`` + ``own`` of ``first`` to ``end`` behind the ``n`` that wait."""
+    place = np.uint64(n)
+    for i in range(np.uint64(first), np.uint64(end)):
+        cell = np.uint32(start + own[i])
+        turn = q.waiting[cell]
+        q.waiting[cell] = np.uint16(turn + 1)
+        q.at[place] = cell
+        q.sign[place] = sign[i]
+        q.turn[place] = turn
+        place += np.uint64(1)
+
+
+@disjoint_tile
+def _sort(q: Any, n: Any) -> Any:
+    """Sort the ``n`` pulses that wait by rounds, whose ends are in ``q.ends``; returns their number."""
+    rounds = np.uint64(0)
+    for i in range(np.uint64(n)):
+        turn = np.uint64(q.turn[i])
+        q.ends[turn] += 1
+        rounds = max(rounds, turn + np.uint64(1))
+    begin = np.int64(0)
+    for turn in range(rounds):
+        begin, q.ends[turn] = begin + q.ends[turn], begin
+    for i in range(np.uint64(n)):
+        turn = np.uint64(q.turn[i])
+        place = np.uint64(q.ends[turn])
+        q.ends[turn] += 1
+        q.sorted_at[place] = q.at[i]
+        q.sorted_sign[place] = q.sign[i]
+        q.waiting[q.at[i]] = np.uint16(0)
+    return rounds
+
+
+@inline
+def _empty(law: Any, noise: Any, place: Any, arrays: Any, q: Any, n: Any, s: Any) -> Any:
+    """Send the ``n`` pulses that wait; ``place`` = (key, tiles so far, event). Returns the tiles by then."""
+    key, tile, event = place
+    begin = 0
+    for turn in range(_sort(q, n)):
+        end = q.ends[turn]
+        while begin < end:
+            m = min(TILE, end - begin)
+            for i in range(m):
+                s.at[i] = q.sorted_at[begin + i]
+                s.sign[i] = q.sorted_sign[begin + i]
+            _pulse_tile(law, noise, (key, tile, event), arrays, m, s)
+            tile += np.uint32(1)
+            begin += m
+        q.ends[turn] = 0
+    return tile
+
+
 class Side(NamedTuple):
     """Scratch of the lines of one side of an array: open ones, their thresholds and words; those that fire."""
 
@@ -165,18 +249,35 @@ class Side(NamedTuple):
     bits: Array
 
 
+@disjoint_tile
+def _lines_of(side: Any, slot: Any, values: Any, n: Any, own: Any, up: Any, down: Any) -> Any:
+    """Of the ``n`` firing lines of a `Side` those of one slot, counted, in ``own``.
+
+    ``up`` and ``down`` are the signs of their pulses on rows whose error is negative and positive.
+    """
+    found = 0
+    for i in range(np.uint64(n)):
+        line = side.fired[i]
+        own[found] = line
+        up[found] = np.int8(-1) if values[line] < 0 else np.int8(1)
+        down[found] = np.int8(1) if values[line] < 0 else np.int8(-1)
+        found += (side.bits[i] >> np.uint8(slot)) & np.uint8(1)
+    return found
+
+
 @kernel
 def update_batch(
-    law: Any, noise: Any, place: Any, arrays: Any, batch: Any, lr: float, rule: Any, s: Any
+    law: Any, noise: Any, place: Any, arrays: Any, batch: Any, lr: float, rule: Any, scratch: Any
 ) -> None:
     """Rank-1 updates w <- w - lr d x^T of each sample in turn.
 
     ``arrays`` = (weights [cells], pulses, up minus down pulses (both [cells], int32, counted on; the last may
     be empty: not counted)); ``batch`` = (x [n, C], d [n, R]);
-    ``place`` = (key, event): sample k has the event number ``event`` + k.
+    ``place`` = (key, event): sample k has the event number ``event`` + k; ``scratch`` = (`Tile`, `Queue`).
     """
     key, event = place
     x, d = batch
+    s, q = scratch
     columns, rows = x.shape[1], d.shape[1]
     side_x = Side(
         np.empty(columns, np.uint32),
@@ -192,7 +293,8 @@ def update_batch(
         np.empty(rows, np.uint32),
         np.empty(rows, np.uint8),
     )
-    own, minus = np.empty(columns, np.uint32), np.empty(columns, np.bool_)
+    own, up, down = np.empty(columns, np.uint32), np.empty(columns, np.int8), np.empty(columns, np.int8)
+    tile, queued, origin = np.uint32(0), 0, np.uint32(event)
     for k in range(x.shape[0]):
         now = np.uint32(event + k)
         length, factor_x, factor_d = _plan(x[k], d[k], lr, rule)
@@ -200,7 +302,6 @@ def update_batch(
             continue
         open_d = _open_lines(d[k], factor_d, side_d.lines, side_d.thresholds)
         open_x = _open_lines(x[k], factor_x, side_x.lines, side_x.thresholds)
-        tile = np.uint32(0)
         for first in range(0, length, 4):
             block = np.uint32(first // 4)
             fired_d = _firing(side_d, open_d, (key, block, now, np.uint32(1)))
@@ -208,33 +309,23 @@ def update_batch(
                 continue
             fired_x = _firing(side_x, open_x, (key, block, now, np.uint32(0)))
             for slot in range(min(4, length - first)):
-                m = 0
-                for i in range(fired_x):
-                    line = side_x.fired[i]
-                    own[m] = line
-                    minus[m] = x[k, line] < 0
-                    m += (side_x.bits[i] >> slot) & 1
-                n = 0
-                for j in range(fired_d):
+                m = _lines_of(side_x, slot, x[k], fired_x, own, up, down)
+                for j in range(fired_d if m > 0 else 0):
                     if not (side_d.bits[j] >> slot) & 1:
                         continue
                     line = side_d.fired[j]
-                    start, falls = np.uint32(line * columns), d[k, line] > 0
+                    start, sign = np.uint32(line * columns), up if d[k, line] < 0 else down
                     i = 0
                     while i < m:
-                        taken = min(m - i, TILE - n)
-                        for t in range(taken):
-                            s.at[n + t] = start + own[i + t]
-                            s.sign[n + t] = np.int8(1) if falls == minus[i + t] else np.int8(-1)
-                        n += taken
+                        if queued == _QUEUED:
+                            tile = _empty(law, noise, (key, tile, origin), arrays, q, queued, s)
+                            queued = 0
+                        taken = min(m - i, _QUEUED - queued)
+                        _enqueue(q, queued, start, own, sign, i, i + taken)
+                        queued += taken
                         i += taken
-                        if n == TILE:
-                            _pulse_tile(law, noise, (key, tile, now), arrays, n, s)
-                            tile += np.uint32(1)
-                            n = 0
-                if n > 0:
-                    _pulse_tile(law, noise, (key, tile, now), arrays, n, s)
-                    tile += np.uint32(1)
+    if queued > 0:
+        _empty(law, noise, (key, tile, origin), arrays, q, queued, s)
 
 
 @kernel

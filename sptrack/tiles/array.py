@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.crossbar import Ledger, PulseScheme
 from sptrack.devices.cells import Cells
 from sptrack.errors import ParameterError
-from sptrack.kernels.coincidences import TrainRule, pulse_cells, show, tile_scratch, update_batch
+from sptrack.kernels.coincidences import (
+    TrainRule,
+    pulse_cells,
+    pulse_queue,
+    show,
+    tile_scratch,
+    update_batch,
+)
 from sptrack.kernels.random import stream_key
 from sptrack.kernels.responses import callable_law
 
@@ -77,6 +84,7 @@ class TileArray:
         self._event = 0
         self._stale = True
         self._scratch = tile_scratch(self._law, self._weight)
+        self._queue = pulse_queue(cells.size)
         self.set_weights(weights)
 
     @property
@@ -134,9 +142,8 @@ class TileArray:
         event = self._next(len(batch[0]))
         self._stale = True
         arrays = self._weight, self._pulsed, self._net
-        update_batch(
-            self._law, self._noise, (self._key, event), arrays, batch, float(lr), rule, self._scratch
-        )
+        scratch = self._scratch, self._queue
+        update_batch(self._law, self._noise, (self._key, event), arrays, batch, float(lr), rule, scratch)
 
     def pulse_column(self, k: int, numbers: Array) -> None:
         """Send signed ``numbers`` [R] of pulses to the cells of column ``k``."""
