@@ -1,7 +1,7 @@
 """Rank-1 updates of a mini-batch, sample by sample: only cells where both lines fire are visited.
 
-Trains are planned per sample as `sptrack.crossbar.outer.plan_trains` does. Slots follow each other: a pulse
-sees the weight that the last one left, with a noise of its own. Pulses wait in a queue across slots and
+Trains are planned per sample as `sptrack.crossbar.outer.plan_trains` does. A pulse sees the weight that the
+last one left, with a noise that is a function of the cell and of how many pulses it had. Pulses wait in a queue across slots and
 samples; in its round r stands the pulse number r of every cell. Cells of a round differ, so they are gathered
 to tiles, pulsed there and put back, round by round.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import disjoint_tile, inline, kernel
-from sptrack.kernels.converters import consecutive_normals, largest_size
+from sptrack.kernels.converters import largest_size
 from sptrack.kernels.pulses import signed_tile
 from sptrack.kernels.random import TILE, box_muller, draw_words, philox
 from sptrack.kernels.responses import STEP_ROWS
@@ -33,8 +33,12 @@ class TrainRule(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """Scratch of one tile: numbers ``at`` and ``sign`` of its cells, copies, normals ``z`` and ``words``."""
+    """Scratch of one tile: numbers ``at`` and ``sign`` of its cells, copies, normals ``z`` and ``words``.
 
+    ``cells`` [cells, rows] holds the parameters of the law cell by cell: those of one lie together.
+    """
+
+    cells: Array
     at: Array
     sign: Array
     cell: Array
@@ -58,43 +62,60 @@ class Queue(NamedTuple):
 
 
 _QUEUED = 4096
-"""Most pulses that wait."""
+"""Pulses that wait at the most, unless a row may ask for more at once."""
+_SLOTS = 5
+"""Slots that one counter serves, by 24 bits each: the high ones of its four words, then the low ones."""
 
 
-def pulse_queue(cells: int) -> Queue:
-    """Empty queue of an array of ``cells``."""
+def pulse_queue(shape: tuple[int, int]) -> Queue:
+    """Empty queue of an array of ``shape``."""
+    most = max(_QUEUED, _SLOTS * shape[1])
     return Queue(
-        np.empty(_QUEUED, np.uint32),
-        np.empty(_QUEUED, np.int8),
-        np.empty(_QUEUED, np.uint16),
-        np.empty(_QUEUED, np.uint32),
-        np.empty(_QUEUED, np.int8),
-        np.zeros(_QUEUED + 1, np.int64),
-        np.zeros(cells, np.uint16),
+        np.empty(most, np.uint32),
+        np.empty(most, np.int8),
+        np.empty(most, np.uint32),
+        np.empty(most, np.uint32),
+        np.empty(most, np.int8),
+        np.zeros(most + 1, np.int64),
+        np.zeros(shape[0] * shape[1], np.uint32),
     )
 
 
 def tile_scratch(law: Any, weight: Array) -> Tile:
     """Scratch for cells of ``law``."""
     return Tile(
+        np.ascontiguousarray(law.cell.T),
         np.zeros(TILE, np.uint32),
         np.zeros(TILE, np.int8),
         np.empty((law.cell.shape[0], TILE), law.cell.dtype),
         np.empty(TILE, weight.dtype),
         np.empty((2 * STEP_ROWS, TILE), weight.dtype),
         np.zeros(TILE, np.float32),
-        np.zeros((4, TILE // 4), np.uint32),
-        np.arange(TILE // 4, dtype=np.uint32),
+        np.empty((2, TILE), np.uint32),
+        np.empty(TILE, np.uint32),
     )
 
 
 @disjoint_tile
 def _copy_in(cell: Any, weight: Any, at: Any, n: Any, own: Any, w: Any) -> None:
-    for row in range(cell.shape[0]):
+    for row in range(np.uint64(cell.shape[1])):
         for i in range(np.uint64(n)):
-            own[row, i] = cell[row, at[i]]
+            own[row, i] = cell[at[i], row]
     for i in range(np.uint64(n)):
         w[i] = weight[at[i]]
+
+
+@disjoint_tile
+def _draw_noise(z: Any, words: Any, number: Any, pulsed: Any, at: Any, n: Any, key: Any) -> None:
+    """Normals of the next pulse of each of the ``n`` cells ``at``, of cell and number of the pulse alone."""
+    for i in range(np.uint64(n)):
+        number[i] = np.uint32(pulsed[at[i]])
+    for i in range(np.uint64(n)):
+        a, b, _, _ = philox(number[i], np.uint32(0), at[i], np.uint32(2), key.low, key.high)
+        words[0, i] = a
+        words[1, i] = b
+    for i in range(np.uint64(n)):
+        z[i], _ = box_muller(words[0, i], words[1, i])
 
 
 @disjoint_tile
@@ -109,13 +130,12 @@ def _copy_out(weight: Any, pulsed: Any, net: Any, at: Any, sign: Any, n: Any, w:
 
 
 @inline
-def _pulse_tile(law: Any, noise: Any, draws: Any, arrays: Any, n: Any, s: Any) -> None:
+def _pulse_tile(law: Any, noise: Any, key: Any, arrays: Any, n: Any, s: Any) -> None:
     """One pulse on each of the ``n`` cells ``s.at`` in the direction ``s.sign``."""
     weight, pulsed, net = arrays
-    key, block, event = draws
-    _copy_in(law.cell, weight, s.at, n, s.cell, s.w)
+    _copy_in(s.cells, weight, s.at, n, s.cell, s.w)
     if noise.active:
-        consecutive_normals(s.z, s.words, s.number, n, key, block, event, np.uint32(2))
+        _draw_noise(s.z, s.words, s.number, pulsed, s.at, n, key)
     signed_tile(law, noise, s.cell, s.w, s.z, (s.sign, np.int8(0)), n, s.step)
     _copy_out(weight, pulsed, net, s.at, s.sign, n, s.w)
 
@@ -155,48 +175,73 @@ def _open_lines(values: Any, factor: Any, lines: Any, thresholds: Any) -> Any:
         found += abs(values[i]) > 0
     for i in range(np.uint64(found)):
         p = abs(np.float64(values[lines[i]])) * factor
-        thresholds[i] = np.uint64(min(p, 1.0) * 2.0**32)
+        thresholds[i] = np.uint32(np.rint(min(p, 1.0) * 2.0**24))
     return found
 
 
 @disjoint_tile
-def _fire(words: Any, thresholds: Any, lines: Any, n: Any, bits: Any, fired: Any) -> Any:
-    """Of ``n`` open lines, those that fire in one of four slots, counted, in ``fired``, with slots as bits."""
+def _fire(words: Any, thresholds: Any, n: Any, used: Any, bits: Any) -> None:
+    """Slots, of the ``used`` first ones of a counter, in which each of ``n`` open lines fires, as ``bits``."""
+    mask, eight, low = np.uint32((1 << used) - 1), np.uint32(8), np.uint32(0xFF)
     for i in range(np.uint64(n)):
-        slots = np.uint32(np.uint64(words[0, i]) < thresholds[i])
-        slots |= np.uint32(np.uint64(words[1, i]) < thresholds[i]) << np.uint32(1)
-        slots |= np.uint32(np.uint64(words[2, i]) < thresholds[i]) << np.uint32(2)
-        slots |= np.uint32(np.uint64(words[3, i]) < thresholds[i]) << np.uint32(3)
-        bits[i] = np.uint8(slots)
+        a, b, c, d, threshold = words[0, i], words[1, i], words[2, i], words[3, i], thresholds[i]
+        rest = (a & low) | ((b & low) << eight) | ((c & low) << np.uint32(16))
+        slots = np.uint32(np.uint32(a >> eight) < threshold)
+        slots |= np.uint32(np.uint32(b >> eight) < threshold) << np.uint32(1)
+        slots |= np.uint32(np.uint32(c >> eight) < threshold) << np.uint32(2)
+        slots |= np.uint32(np.uint32(d >> eight) < threshold) << np.uint32(3)
+        slots |= np.uint32(np.uint32(rest) < threshold) << np.uint32(4)
+        bits[i] = np.uint8(slots & mask)
+
+
+@disjoint_tile
+def _firing_lines(side: Any, n: Any, values: Any) -> Any:
+    """Put those of ``n`` open lines that fire, counted, to the front, with bits and sign of the value."""
     found = 0
     for i in range(np.uint64(n)):
-        slots = bits[i]
-        fired[found] = lines[i]
-        bits[found] = slots
+        line, slots = side.lines[i], side.bits[i]
+        side.fired[found] = line
+        side.slots[found] = slots
+        side.sign[found] = np.int8(-1) if values[line] < 0 else np.int8(1)
         found += slots != 0
     return found
 
 
 @inline
-def _firing(side: Any, n: Any, place: Any) -> Any:
-    """`_fire` for the ``n`` open lines of a `Side`; ``place`` = (key, block, event, side)."""
+def _fires(side: Any, n: Any, values: Any, used: Any, place: Any) -> Any:
+    """Lines of a `Side` that fire in the ``used`` slots of a counter, of ``n`` open ones."""
     key, block, event, array = place
     draw_words(side.words, 0, n, key, block, event, side.lines, array)
-    return _fire(side.words, side.thresholds, side.lines, n, side.bits, side.fired)
+    _fire(side.words, side.thresholds, n, used, side.bits)
+    return _firing_lines(side, n, values)
 
 
 @disjoint_tile
-def _enqueue(q: Any, n: Any, start: Any, own: Any, sign: Any, first: Any, end: Any) -> None:
-    """Put pulses on cells ``start`` + ``own`` of ``first`` to ``end`` behind the ``n`` that wait."""
+def _enqueue(q: Any, n: Any, start: Any, slots: Any, sign: Any, side: Any, fired: Any) -> Any:
+    """Put the pulses of a row behind the ``n`` that wait; returns how many wait then.
+
+    The row has its first cell at ``start`` and fires in ``slots``; of ``side``, the other, ``fired`` lines fire.
+    """
+    found = 0
+    for i in range(np.uint64(fired)):
+        both = side.slots[i] & slots
+        side.met[found] = np.uint32(i)
+        side.common[found] = both
+        found += both != 0
     place = np.uint64(n)
-    for i in range(np.uint64(first), np.uint64(end)):
-        cell = np.uint32(start + own[i])
+    for k in range(np.uint64(found)):
+        i, both = side.met[k], side.common[k]
+        cell = np.uint32(start + side.fired[i])
         turn = q.waiting[cell]
-        q.waiting[cell] = np.uint16(turn + 1)
-        q.at[place] = cell
-        q.sign[place] = sign[i]
-        q.turn[place] = turn
-        place += np.uint64(1)
+        while both != 0:
+            q.at[place] = cell
+            q.sign[place] = sign * side.sign[i]
+            q.turn[place] = turn
+            place += np.uint64(1)
+            turn += np.uint32(1)
+            both = np.uint8(both & np.uint8(both - np.uint8(1)))
+        q.waiting[cell] = turn
+    return np.int64(place)
 
 
 @disjoint_tile
@@ -216,14 +261,13 @@ def _sort(q: Any, n: Any) -> Any:
         q.ends[turn] += 1
         q.sorted_at[place] = q.at[i]
         q.sorted_sign[place] = q.sign[i]
-        q.waiting[q.at[i]] = np.uint16(0)
+        q.waiting[q.at[i]] = np.uint32(0)
     return rounds
 
 
 @inline
-def _empty(law: Any, noise: Any, place: Any, arrays: Any, q: Any, n: Any, s: Any) -> Any:
-    """Send the ``n`` pulses that wait; ``place`` = (key, tiles so far, event). Returns the tiles by then."""
-    key, tile, event = place
+def _empty(law: Any, noise: Any, key: Any, arrays: Any, q: Any, n: Any, s: Any) -> None:
+    """Send the ``n`` pulses that wait."""
     begin = 0
     for turn in range(_sort(q, n)):
         end = q.ends[turn]
@@ -232,37 +276,41 @@ def _empty(law: Any, noise: Any, place: Any, arrays: Any, q: Any, n: Any, s: Any
             for i in range(m):
                 s.at[i] = q.sorted_at[begin + i]
                 s.sign[i] = q.sorted_sign[begin + i]
-            _pulse_tile(law, noise, (key, tile, event), arrays, m, s)
-            tile += np.uint32(1)
+            _pulse_tile(law, noise, key, arrays, m, s)
             begin += m
         q.ends[turn] = 0
-    return tile
 
 
 class Side(NamedTuple):
-    """Scratch of the lines of one side of an array: open ones, their thresholds and words; those that fire."""
+    """Scratch of the lines of one side: open ones, their thresholds, words and bits; those that fire.
+
+    Of these number, slots as bits and sign of the value; the places and slots of those that meet another.
+    """
 
     lines: Array
     thresholds: Array
     words: Array
-    fired: Array
     bits: Array
+    fired: Array
+    slots: Array
+    sign: Array
+    met: Array
+    common: Array
 
 
-@disjoint_tile
-def _lines_of(side: Any, slot: Any, values: Any, n: Any, own: Any, up: Any, down: Any) -> Any:
-    """Of the ``n`` firing lines of a `Side` those of one slot, counted, in ``own``.
-
-    ``up`` and ``down`` are the signs of their pulses on rows whose error is negative and positive.
-    """
-    found = 0
-    for i in range(np.uint64(n)):
-        line = side.fired[i]
-        own[found] = line
-        up[found] = np.int8(-1) if values[line] < 0 else np.int8(1)
-        down[found] = np.int8(1) if values[line] < 0 else np.int8(-1)
-        found += (side.bits[i] >> np.uint8(slot)) & np.uint8(1)
-    return found
+def line_scratch(lines: int) -> Side:
+    """Scratch of ``lines`` lines."""
+    return Side(
+        np.empty(lines, np.uint32),
+        np.empty(lines, np.uint32),
+        np.empty((4, lines), np.uint32),
+        np.empty(lines, np.uint8),
+        np.empty(lines, np.uint32),
+        np.empty(lines, np.uint8),
+        np.empty(lines, np.int8),
+        np.empty(lines, np.uint32),
+        np.empty(lines, np.uint8),
+    )
 
 
 @kernel
@@ -272,29 +320,14 @@ def update_batch(
     """Rank-1 updates w <- w - lr d x^T of each sample in turn.
 
     ``arrays`` = (weights [cells], pulses, up minus down pulses (both [cells], int32, counted on; the last may
-    be empty: not counted)); ``batch`` = (x [n, C], d [n, R]);
-    ``place`` = (key, event): sample k has the event number ``event`` + k; ``scratch`` = (`Tile`, `Queue`).
+    be empty: not counted)); ``batch`` = (x [n, C], d [n, R]); ``place`` = (key, event): sample k has the
+    event number ``event`` + k; ``scratch`` = (`Tile`, `Queue`, `Side` of the columns, of the rows).
     """
     key, event = place
     x, d = batch
-    s, q = scratch
-    columns, rows = x.shape[1], d.shape[1]
-    side_x = Side(
-        np.empty(columns, np.uint32),
-        np.empty(columns, np.uint64),
-        np.empty((4, columns), np.uint32),
-        np.empty(columns, np.uint32),
-        np.empty(columns, np.uint8),
-    )
-    side_d = Side(
-        np.empty(rows, np.uint32),
-        np.empty(rows, np.uint64),
-        np.empty((4, rows), np.uint32),
-        np.empty(rows, np.uint32),
-        np.empty(rows, np.uint8),
-    )
-    own, up, down = np.empty(columns, np.uint32), np.empty(columns, np.int8), np.empty(columns, np.int8)
-    tile, queued, origin = np.uint32(0), 0, np.uint32(event)
+    s, q, side_x, side_d = scratch
+    columns = x.shape[1]
+    queued = 0
     for k in range(x.shape[0]):
         now = np.uint32(event + k)
         length, factor_x, factor_d = _plan(x[k], d[k], lr, rule)
@@ -302,40 +335,29 @@ def update_batch(
             continue
         open_d = _open_lines(d[k], factor_d, side_d.lines, side_d.thresholds)
         open_x = _open_lines(x[k], factor_x, side_x.lines, side_x.thresholds)
-        for first in range(0, length, 4):
-            block = np.uint32(first // 4)
-            fired_d = _firing(side_d, open_d, (key, block, now, np.uint32(1)))
+        for first in range(0, length, _SLOTS):
+            block, used = np.uint32(first // _SLOTS), min(_SLOTS, length - first)
+            fired_d = _fires(side_d, open_d, d[k], used, (key, block, now, np.uint32(1)))
             if fired_d == 0:
                 continue
-            fired_x = _firing(side_x, open_x, (key, block, now, np.uint32(0)))
-            for slot in range(min(4, length - first)):
-                m = _lines_of(side_x, slot, x[k], fired_x, own, up, down)
-                for j in range(fired_d if m > 0 else 0):
-                    if not (side_d.bits[j] >> slot) & 1:
-                        continue
-                    line = side_d.fired[j]
-                    start, sign = np.uint32(line * columns), up if d[k, line] < 0 else down
-                    i = 0
-                    while i < m:
-                        if queued == _QUEUED:
-                            tile = _empty(law, noise, (key, tile, origin), arrays, q, queued, s)
-                            queued = 0
-                        taken = min(m - i, _QUEUED - queued)
-                        _enqueue(q, queued, start, own, sign, i, i + taken)
-                        queued += taken
-                        i += taken
+            fired_x = _fires(side_x, open_x, x[k], used, (key, block, now, np.uint32(0)))
+            for j in range(fired_d):
+                if queued + _SLOTS * fired_x > len(q.at):
+                    _empty(law, noise, key, arrays, q, queued, s)
+                    queued = 0
+                start, sign = np.uint32(side_d.fired[j] * columns), np.int8(-side_d.sign[j])
+                queued = _enqueue(q, queued, start, side_d.slots[j], sign, side_x, fired_x)
     if queued > 0:
-        _empty(law, noise, (key, tile, origin), arrays, q, queued, s)
+        _empty(law, noise, key, arrays, q, queued, s)
 
 
 @kernel
-def pulse_cells(law: Any, noise: Any, key: Any, event: Any, arrays: Any, sent: Any, s: Any) -> None:
+def pulse_cells(law: Any, noise: Any, key: Any, arrays: Any, sent: Any, s: Any) -> None:
     """Send ``sent`` = (cells [n], signed numbers [n]) pulses, each cell at most once in the list."""
     cells, numbers = sent
     most = 0
     for i in range(len(numbers)):
         most = max(most, abs(numbers[i]))
-    tile = np.uint32(0)
     for past in range(most):
         n = 0
         for i in range(len(cells)):
@@ -343,13 +365,9 @@ def pulse_cells(law: Any, noise: Any, key: Any, event: Any, arrays: Any, sent: A
                 s.at[n] = cells[i]
                 s.sign[n] = np.int8(1) if numbers[i] > 0 else np.int8(-1)
                 n += 1
-                if n == TILE:
-                    _pulse_tile(law, noise, (key, tile, event), arrays, n, s)
-                    tile += np.uint32(1)
-                    n = 0
-        if n > 0:
-            _pulse_tile(law, noise, (key, tile, event), arrays, n, s)
-            tile += np.uint32(1)
+            if n == TILE or (n > 0 and i == len(cells) - 1):
+                _pulse_tile(law, noise, key, arrays, n, s)
+                n = 0
 
 
 @kernel

@@ -126,7 +126,9 @@ def _decode(y: Any, z: Any, adc: Any, factor: Any, out: Any) -> Any:
 
 
 @disjoint_tile
-def _decode_rows(y: Any, z: Any, adc: Any, factor: Any, todo: Any, first: Any, end: Any, out: Any, many: Any) -> None:
+def _decode_rows(
+    y: Any, z: Any, adc: Any, factor: Any, todo: Any, first: Any, end: Any, out: Any, many: Any
+) -> None:
     """`_decode` of the vectors ``first`` to ``end``, normals one row after another; ``many`` are beyond."""
     lines = np.uint64(y.shape[1])
     step = np.uint64((y.shape[1] + 3) // 4 * 4)

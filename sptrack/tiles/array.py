@@ -14,6 +14,7 @@ from sptrack.devices.cells import Cells
 from sptrack.errors import ParameterError
 from sptrack.kernels.coincidences import (
     TrainRule,
+    line_scratch,
     pulse_cells,
     pulse_queue,
     show,
@@ -84,7 +85,8 @@ class TileArray:
         self._event = 0
         self._stale = True
         self._scratch = tile_scratch(self._law, self._weight)
-        self._queue = pulse_queue(cells.size)
+        sides = line_scratch(cells.shape[1]), line_scratch(cells.shape[0])
+        self._waiting = pulse_queue(cells.shape), *sides
         self.set_weights(weights)
 
     @property
@@ -142,7 +144,7 @@ class TileArray:
         event = self._next(len(batch[0]))
         self._stale = True
         arrays = self._weight, self._pulsed, self._net
-        scratch = self._scratch, self._queue
+        scratch = self._scratch, *self._waiting
         update_batch(self._law, self._noise, (self._key, event), arrays, batch, float(lr), rule, scratch)
 
     def pulse_column(self, k: int, numbers: Array) -> None:
@@ -151,10 +153,9 @@ class TileArray:
         if len(rows) == 0:
             return
         sent = (rows * self.shape[1] + k).astype(np.uint32), numbers[rows].astype(np.int64)
-        event = np.uint32(self._next(1))
         self._stale = True
         arrays = self._weight, self._pulsed, self._net
-        pulse_cells(self._law, self._noise, self._key, event, arrays, sent, self._scratch)
+        pulse_cells(self._law, self._noise, self._key, arrays, sent, self._scratch)
 
     def count(self) -> None:
         """Bring the ledger up to date."""
