@@ -1,9 +1,10 @@
 """Rank-1 updates of a mini-batch, sample by sample: only cells where both lines fire are visited.
 
-Trains are planned per sample as `sptrack.crossbar.outer.plan_trains` does. A pulse sees the weight that the
-last one left, with a noise that is a function of the cell and of how many pulses it had. Pulses wait in a queue across slots and
-samples; in its round r stands the pulse number r of every cell. Cells of a round differ, so they are gathered
-to tiles, pulsed there and put back, round by round.
+Trains are planned per sample as `sptrack.crossbar.outer.plan_trains` does; the probability of a line is a
+multiple of 2**-24. A pulse sees the weight that the last one left, with a noise that is a function of the
+cell and of how many pulses it had. Pulses wait in a queue across slots and samples; in its round r stands
+the pulse number r of every cell. Cells of a round differ, so they are gathered to tiles, pulsed there and put
+back, round by round.
 """
 
 import math
@@ -181,7 +182,7 @@ def _open_lines(values: Any, factor: Any, lines: Any, thresholds: Any) -> Any:
 
 @disjoint_tile
 def _fire(words: Any, thresholds: Any, n: Any, used: Any, bits: Any) -> None:
-    """Slots, of the ``used`` first ones of a counter, in which each of ``n`` open lines fires, as ``bits``."""
+    """Slots in which each of ``n`` open lines fires, of the first ``used`` of a counter, as ``bits``."""
     mask, eight, low = np.uint32((1 << used) - 1), np.uint32(8), np.uint32(0xFF)
     for i in range(np.uint64(n)):
         a, b, c, d, threshold = words[0, i], words[1, i], words[2, i], words[3, i], thresholds[i]
@@ -196,7 +197,7 @@ def _fire(words: Any, thresholds: Any, n: Any, used: Any, bits: Any) -> None:
 
 @disjoint_tile
 def _firing_lines(side: Any, n: Any, values: Any) -> Any:
-    """Put those of ``n`` open lines that fire, counted, to the front, with bits and sign of the value."""
+    """Those of ``n`` open lines that fire, counted: line, slots as bits and sign of the value."""
     found = 0
     for i in range(np.uint64(n)):
         line, slots = side.lines[i], side.bits[i]
@@ -220,7 +221,8 @@ def _fires(side: Any, n: Any, values: Any, used: Any, place: Any) -> Any:
 def _enqueue(q: Any, n: Any, start: Any, slots: Any, sign: Any, side: Any, fired: Any) -> Any:
     """Put the pulses of a row behind the ``n`` that wait; returns how many wait then.
 
-    The row has its first cell at ``start`` and fires in ``slots``; of ``side``, the other, ``fired`` lines fire.
+    The row has its first cell at ``start`` and fires in ``slots``; of ``side``, the columns, ``fired`` lines
+    fire.
     """
     found = 0
     for i in range(np.uint64(fired)):
@@ -247,11 +249,11 @@ def _enqueue(q: Any, n: Any, start: Any, slots: Any, sign: Any, side: Any, fired
 @disjoint_tile
 def _sort(q: Any, n: Any) -> Any:
     """Sort the ``n`` pulses that wait by rounds, whose ends are in ``q.ends``; returns their number."""
-    rounds = np.uint64(0)
+    rounds = 0
     for i in range(np.uint64(n)):
         turn = np.uint64(q.turn[i])
         q.ends[turn] += 1
-        rounds = max(rounds, turn + np.uint64(1))
+        rounds = max(rounds, np.int64(turn) + 1)
     begin = np.int64(0)
     for turn in range(rounds):
         begin, q.ends[turn] = begin + q.ends[turn], begin

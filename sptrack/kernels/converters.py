@@ -56,7 +56,7 @@ def consecutive_normals(
 
 @disjoint_tile
 def _normals_of_rows(z: Any, words: Any, rows: Any, quarter: Any, key: Any, event: Any) -> None:
-    """`consecutive_normals` of array 0 and of each block in ``rows``, 4 ``quarter`` of them one after another.
+    """`consecutive_normals` of array 0 and the blocks ``rows``, 4 ``quarter`` each, one after another.
 
     Rows share vectors: few outputs would fill them badly.
     """
@@ -126,16 +126,13 @@ def _decode(y: Any, z: Any, adc: Any, factor: Any, out: Any) -> Any:
 
 
 @disjoint_tile
-def _decode_rows(
-    y: Any, z: Any, adc: Any, factor: Any, todo: Any, first: Any, end: Any, out: Any, many: Any
-) -> None:
-    """`_decode` of the vectors ``first`` to ``end``, normals one row after another; ``many`` are beyond."""
+def _decode_rows(y: Any, z: Any, adc: Any, factor: Any, rows: Any, out: Any, beyond: Any) -> None:
+    """`_decode` of vectors, into ``rows`` of ``out``, with the normals of one after those of another."""
     lines = np.uint64(y.shape[1])
-    step = np.uint64((y.shape[1] + 3) // 4 * 4)
     place = np.uint64(0)
-    for k in range(np.uint64(first), np.uint64(end)):
-        many[k] = _decode(y[k], z[place : place + lines], adc, factor[k], out[np.uint64(todo[k])])
-        place += step
+    for k in range(np.uint64(len(rows))):
+        beyond[k] = _decode(y[k], z[place : place + lines], adc, factor[k], out[np.uint64(rows[k])])
+        place += np.uint64((y.shape[1] + 3) // 4 * 4)
 
 
 _TOGETHER = 64
@@ -182,9 +179,10 @@ def analog_pass(
         event = np.uint32(first + events)
         for start in range(0, left, together):
             end = min(start + together, left)
+            rows = todo[start:end]
             if adc.noise > 0:
-                _normals_of_rows(z, words, todo[start:end], quarter, key, event)
-            _decode_rows(y, z, adc, factor, todo, start, end, out, beyond)
+                _normals_of_rows(z, words, rows, quarter, key, event)
+            _decode_rows(y[start:end], z, adc, factor[start:end], rows, out, beyond[start:end])
         for k in range(left):
             row = todo[k]
             passes[row] += factor[k] > 0

@@ -319,8 +319,8 @@ class AnalogConv2d(AnalogLayer):
         sizes = self._geometry.positions(x.shape[2:])
         if min(sizes) < 1:
             raise ParameterError(
-                f"inputs must be at least as large as the kernel {list(self._geometry.kernel)} after padding, "
-                f"got {list(x.shape[2:])}"
+                f"inputs must be at least as large as the kernel {list(self._geometry.kernel)} "
+                f"after padding, got {list(x.shape[2:])}"
             )
         patches: Tensor = _Patches.apply(x, self._geometry, sizes)  # type: ignore[no-untyped-call]
         y = self.product(patches)
