@@ -3,8 +3,10 @@
 import json as text
 import sys
 from functools import partial
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
 from benchmarks import measure as measurements
 from benchmarks import report as reports
@@ -52,6 +54,27 @@ def sweep(*, cells: int = 10_000) -> None:
     from benchmarks import sweeps
 
     reports.write_rows(partial(print, flush=True), sweeps.rows(cells))
+
+
+@app.command
+def train(
+    *,
+    method: Literal["tt-v2", "agad", "e-rider", "o-rider"] = "e-rider",
+    net: Literal["fcn", "lenet5"] = "fcn",
+    batches: Annotated[int, Parameter(validator=Number(gte=1))] = 1000,
+) -> None:
+    """Measure training on MNIST by phases of a mini-batch, with the published settings.
+
+    Parameters
+    ----------
+    method, net
+        What is trained.
+    batches
+        Mini-batches that are measured; pulses grow during the first epoch.
+    """
+    from benchmarks import training
+
+    reports.write_rows(partial(print, flush=True), training.rows(method, net, batches))
 
 
 @app.command

@@ -1,0 +1,92 @@
+"""Training on tracked arrays: time of each phase of a mini-batch, one thread, beside what bounds it."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.ceiling import copied_bytes_per_second, multiply_adds_per_second
+from benchmarks.commands import YARDSTICK
+from benchmarks.report import Row
+
+BATCHES = {"fcn": 10, "lenet5": 8}
+EPOCHS = {"agad": 19.0 / 3, "e-rider": 82.0 / 8}
+"""Seconds of an epoch of the fully connected net asked on the machine of `YARDSTICK`: a third of what the
+reference simulator's AGAD takes there, an eighth of its chopped compound with gamma."""
+PULSE_BYTES = 4 * (6 + 2 * 3)
+"""Bytes that a pulse reads and writes: parameters of a cell, its weight and its counts."""
+WARM = 20
+
+
+def rows(method: str, net: str, batches: int) -> Iterator[Row]:
+    """Phases of ``batches`` mini-batches of MNIST with the published settings, after a few others."""
+    import torch
+
+    from sptrack.nn.data import load_images
+    from sptrack.nn.training import Trainer, TrainSettings, published_device, published_settings
+
+    torch.set_num_threads(1)
+    settings, lr = published_settings(method, net)
+    device, batch = published_device(0.0, 0.05), BATCHES[net]
+    images = load_images(str(_mnist()))
+    run = Trainer(TrainSettings(net=net, settings=settings, device=device, lr=lr, batch=batch), images)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(len(images.train)))
+    parts = order.split(batch)
+    for part in parts[:WARM]:
+        run._step(part)
+    spent, work = _timed(run)
+    before, begin = run.pulses, time.perf_counter()
+    for part in parts[WARM : WARM + batches]:
+        run._step(part)
+    total, pulses = time.perf_counter() - begin, run.pulses - before
+    spent["update"] -= spent["transfer"]
+    shares = {
+        "forward": work["forward"] / multiply_adds_per_second(),
+        "backward": work["backward"] / multiply_adds_per_second(),
+        "update": pulses * PULSE_BYTES / copied_bytes_per_second(),
+    }
+    name = f"{method}, {net}"
+    for phase, seconds in spent.items():
+        share = shares[phase] / seconds if phase in shares else None
+        yield Row(f"{name}: {phase}", 1e3 * seconds / batches, "ms a batch", fraction=share)
+    yield Row(f"{name}: the rest", 1e3 * (total - sum(spent.values())) / batches, "ms a batch")
+    yield Row(f"{name}: pulses by time of updates", pulses / spent["update"], "pulses/s")
+    epoch = total / batches * run.batches
+    yield Row(f"{name}: an epoch", epoch, "s")
+    scaled = epoch * multiply_adds_per_second() / YARDSTICK
+    yield Row(f"{name}: an epoch, scaled", scaled, "s", EPOCHS.get(method) if net == "fcn" else None, True)
+
+
+def _timed(run):  # type: ignore[no-untyped-def]
+    """Seconds by phase and multiply-adds by direction, of what the tiles of ``run`` do from now on."""
+    spent, work = defaultdict(float), defaultdict(float)
+
+    def watch(tile, attribute, phase):
+        inner = getattr(tile, attribute)
+
+        def timed(*given):
+            begin = time.perf_counter()
+            out = inner(*given)
+            spent[phase] += time.perf_counter() - begin
+            if phase in ("forward", "backward"):
+                passes = 2 if tile.settings.residual == "stored" and tile.settings.gamma > 0 else 1
+                work[phase] += passes * len(given[0]) * tile.shape[0] * tile.shape[1]
+            return out
+
+        setattr(tile, attribute, timed)
+
+    for layer in run.layers:
+        for tile in layer.tiles:
+            for attribute in ("forward", "backward", "update"):
+                watch(tile, attribute, attribute)
+            watch(tile, "_transfer", "transfer")
+    return spent, work
+
+
+def _mnist():  # type: ignore[no-untyped-def]
+    import os
+    from pathlib import Path
+
+    root = Path(__file__).parents[1]
+    return Path(os.environ.get("SPTRACK_DATA") or root.parent / "shared" / "data") / "mnist"
