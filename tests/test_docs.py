@@ -82,10 +82,10 @@ def test_the_page_on_the_paper_tells_what_is_stored(extension, tmp_path):
     published = extension("published")
     text = published.page(ROOT / "figures")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "---" not in line]
-    assert {len(row) for row in rows} == {4, 5}
+    assert {len(row) for row in rows} == {4, 6}
     data = load(ROOT / "figures" / "published_tables.nc")
-    for mean, std, name, printed, here in (row for row in rows if len(row) == 5 and row[0] != "| mean"):
-        one = data.sel({"mean": float(mean.strip("| ")), "std": float(std), "method": name})
+    for net, mean, std, name, printed, here in (row for row in rows if len(row) == 6 and row[0] != "| net"):
+        one = data.sel({"net": net.strip("| "), "mean": float(mean), "std": float(std), "method": name})
         assert float(printed) == pytest.approx(float(one["published"]))
         last = float(one["accuracy"][-1])
         assert here.strip(" |") == (f"{last:.2f}" if np.isfinite(last) else "not run")

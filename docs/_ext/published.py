@@ -1,5 +1,7 @@
 """Page that sets figures and tables of the paper beside what the stored results of the studies say."""
 
+from itertools import product
+
 import numpy as np
 
 from sptrack.results import load, read_provenance
@@ -167,18 +169,18 @@ def accuracies(stored):
         return ["No results of `published_tables` are stored."]
     data = load(stored["published_tables"])
     rows = []
-    for mean in data["mean"].values.tolist():
-        for std in data["std"].values.tolist():
-            for name in data["method"].values.tolist():
-                one = data.sel({"mean": mean, "std": std, "method": name})
-                found = float(one["accuracy"][-1])
-                here = f"{found:.2f}" if np.isfinite(found) else "not run"
-                rows.append((f"{mean:g}", f"{std:g}", name, f"{float(one['published']):.2f}", here))
+    axes = ("net", "mean", "std", "method")
+    for values in product(*(data[axis].values.tolist() for axis in axes)):
+        net, mean, std, name = values
+        one = data.sel(dict(zip(axes, values, strict=True)))
+        found = float(one["accuracy"][-1])
+        here = f"{found:.2f}" if np.isfinite(found) else "not run"
+        rows.append((net, f"{mean:g}", f"{std:g}", name, f"{float(one['published']):.2f}", here))
     epochs, seed = int(data["epoch"][-1]), read_provenance(data)["seed"]
     return [
-        f"Fully connected net, test accuracy in percent after {epochs} epochs; mean and std of the error of "
-        "the subtracted reference in weight units. Published: mean of three runs. Here "
+        f"Test accuracy in percent after {epochs} epochs, fully connected net (fcn) and LeNet-5; mean and "
+        "std of the error of the subtracted reference in weight units. Published: mean of three runs. Here "
         f"({{ref}}`published_tables`): one run (seed {seed}), so that differences of a few tenths mean "
-        "nothing. What the paper's tables hold beyond these rows, LeNet-5 among it, is not run.",
-        table(("mean", "std", "method", "published", "here"), rows),
+        "nothing. What the paper's tables hold beyond these rows is not run.",
+        table((*axes, "published", "here"), rows),
     ]

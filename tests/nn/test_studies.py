@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis import GALLERY, published_tables
+from analysis import GALLERY, published_tables, seed_spread
 from analysis.sp_error_in_training import PULSES, _error
 from analysis.training_ablations import VARIANTS, _settings
 from sptrack.devices import Device, Reference, sample_cells
@@ -83,10 +83,20 @@ def test_finished_cells_of_the_stored_table_are_not_run_again(tmp_path, monkeypa
     images = SimpleNamespace(train=np.zeros((60000, 1, 28, 28)))
     monkeypatch.setattr(published_tables, "trained", lambda *_: SimpleNamespace(history=[]))
     stored = load(ROOT / "figures" / "published_tables.nc")
-    grid = (published_tables.MEANS, published_tables.STDS, published_tables.EPOCHS, tmp_path)
-    again = published_tables._table(images, *grid, seed=0, batch=10, stored=stored)
+    again = published_tables._trained(published_tables.WHOLE, images, tmp_path, seed=0, stored=stored)
     for name in ("accuracy", "loss", "pulses"):
         np.testing.assert_array_equal(again[name], stored[name])
     assert np.isfinite(again["accuracy"].values[..., -1]).any()
-    other = published_tables._table(images, *grid, seed=1, batch=10, stored=stored)
+    other = published_tables._trained(published_tables.WHOLE, images, tmp_path, seed=1, stored=stored)
     assert np.isnan(other["accuracy"].values).all()
+
+
+def test_spreads_over_rows_and_columns_are_told_apart():
+    """Rows that differ by 0, 3, 6 and are 1, 2, 3 inside: variance 1 within a row, 9 within a column."""
+    table = np.array([1.0, 2.0, 3.0]) + np.array([0.0, 3.0, 6.0])[:, None]
+    within, *ends = seed_spread.spread_over(table, 1)
+    across, *_ = seed_spread.spread_over(table, 0)
+    assert within == pytest.approx(1.0)
+    assert across == pytest.approx(3.0)
+    # 95 % of chi squared with 6 degrees of freedom lie between 1.2373 and 14.4494
+    assert ends == pytest.approx([(6 / 14.4494) ** 0.5, (6 / 1.2373) ** 0.5], rel=1e-4)

@@ -37,6 +37,7 @@ NAMES = (
     "bias_vs_chopper",
     "training_ablations",
     "observer_in_training",
+    "seed_spread",
 )
 
 
