@@ -1,4 +1,4 @@
-"""Training on tracked arrays: time of each phase of a mini-batch, one thread, beside what bounds it."""
+"""Training on tracked arrays: CPU time of each phase of a mini-batch, one thread, beside what bounds it."""
 
 import time
 from collections import defaultdict
@@ -36,10 +36,10 @@ def rows(method: str, net: str, batches: int) -> Iterator[Row]:
     for part in parts[:WARM]:
         run._step(part)
     spent, work = _timed(run)
-    before, begin = run.pulses, time.perf_counter()
+    before, begin = run.pulses, time.process_time()
     for part in parts[WARM : WARM + batches]:
         run._step(part)
-    total, pulses = time.perf_counter() - begin, run.pulses - before
+    total, pulses = time.process_time() - begin, run.pulses - before
     spent["update"] -= spent["transfer"]
     shares = {
         "forward": work["forward"] / multiply_adds_per_second(),
@@ -66,9 +66,9 @@ def _timed(run):  # type: ignore[no-untyped-def]
         inner = getattr(tile, attribute)
 
         def timed(*given):
-            begin = time.perf_counter()
+            begin = time.process_time()
             out = inner(*given)
-            spent[phase] += time.perf_counter() - begin
+            spent[phase] += time.process_time() - begin
             if phase in ("forward", "backward"):
                 passes = 2 if tile.settings.residual == "stored" and tile.settings.gamma > 0 else 1
                 work[phase] += passes * len(given[0]) * tile.shape[0] * tile.shape[1]

@@ -249,16 +249,16 @@ def _enqueue(q: Any, n: Any, start: Any, slots: Any, sign: Any, side: Any, fired
 @disjoint_tile
 def _sort(q: Any, n: Any) -> Any:
     """Sort the ``n`` pulses that wait by rounds, whose ends are in ``q.ends``; returns their number."""
-    rounds = 0
+    rounds = np.int64(0)
     for i in range(np.uint64(n)):
-        turn = np.uint64(q.turn[i])
+        turn = np.int64(q.turn[i])
         q.ends[turn] += 1
-        rounds = max(rounds, np.int64(turn) + 1)
+        rounds = max(rounds, turn + 1)
     begin = np.int64(0)
-    for turn in range(rounds):
-        begin, q.ends[turn] = begin + q.ends[turn], begin
+    for k in range(rounds):
+        begin, q.ends[k] = begin + q.ends[k], begin
     for i in range(np.uint64(n)):
-        turn = np.uint64(q.turn[i])
+        turn = np.int64(q.turn[i])
         place = np.uint64(q.ends[turn])
         q.ends[turn] += 1
         q.sorted_at[place] = q.at[i]

@@ -30,21 +30,44 @@ FILLED = 0.3
 """Largest array weight that a layer starts with."""
 
 
-class _Pass(torch.autograd.Function):
-    """A pass through a tile; the backward pass leaves inputs and errors with the tile's part."""
+class _Product(torch.autograd.Function):
+    """Product with the matrix of a layer; the backward pass leaves each tile with its inputs and errors."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, part: "_Part", keep: bool) -> Tensor:
-        ctx.part, ctx.x, ctx.keep = part, x.detach().numpy(), keep
-        return torch.from_numpy(part.tile.forward(ctx.x) * part.scale)
+    def forward(ctx: Any, x: Tensor, scales: Tensor, bias: Tensor | None, layer: "AnalogLayer") -> Tensor:
+        given = x.numpy()
+        out = np.zeros((len(given), layer.matrix_shape[0]), np.float32)
+        passed = []
+        for part, scale in zip(layer.parts, scales.numpy(), strict=True):
+            y = part.tile.forward(given[:, part.columns])
+            y *= part.scale
+            out[:, part.rows] += scale * y
+            passed.append(y)
+        if bias is not None:
+            out += bias.numpy()
+        ctx.layer, ctx.given, ctx.passed, ctx.scales = layer, given, passed, scales.numpy().copy()
+        return torch.from_numpy(out)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None]:
-        part, d = ctx.part, np.ascontiguousarray(gradients[0].numpy())
-        if ctx.keep:
-            part.pending.append((ctx.x, d / part.scale))
-        needed = ctx.needs_input_grad[0] and part.propagates
-        return torch.from_numpy(part.tile.backward(d * part.scale)) if needed else None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        d, layer = gradients[0].numpy(), ctx.layer
+        needs_x, needs_scales, needs_bias = ctx.needs_input_grad[:3]
+        needs_x = needs_x and layer.propagates
+        back = np.zeros(ctx.given.shape, np.float32) if needs_x else None
+        slopes = np.empty(len(layer.parts), np.float32)
+        for k, part in enumerate(layer.parts):
+            own = d[:, part.rows]
+            slopes[k] = np.vdot(own, ctx.passed[k])
+            own = own * ctx.scales[k]
+            part.pending.append((ctx.given[:, part.columns], own / part.scale))
+            if back is not None:
+                back[:, part.columns] += part.tile.backward(own * part.scale)
+        return (
+            None if back is None else torch.from_numpy(back),
+            torch.from_numpy(slopes) if needs_scales else None,
+            torch.from_numpy(d.sum(axis=0)) if needs_bias else None,
+            None,
+        )
 
 
 class _Part:
@@ -53,7 +76,6 @@ class _Part:
     def __init__(self, tile: Tile, rows: slice, columns: slice, scale: Array) -> None:
         self.tile, self.rows, self.columns, self.scale = tile, rows, columns, scale
         self.pending: list[tuple[Array, Array]] = []
-        self.propagates = True
 
 
 class AnalogLayer(nn.Module):
@@ -80,6 +102,8 @@ class AnalogLayer(nn.Module):
     ----------
     output_scale : Parameter [tiles]
         Learned scalar of each tile.
+    propagates : bool
+        Whether the backward pass through the arrays is made: not needed for the first layer of a net.
     """
 
     def __init__(
@@ -100,13 +124,14 @@ class AnalogLayer(nn.Module):
         if not np.isfinite(w).all():
             raise ParameterError(f"weights of {name} must be finite, got NaN or infinity")
         self.matrix_shape = w.shape
-        self._parts: list[_Part] = []
+        self.propagates = True
+        self.parts: list[_Part] = []
         for rows in split(w.shape[0], LARGEST):
             for columns in split(w.shape[1], LARGEST):
                 own = w[rows, columns]
                 largest = np.abs(own).max(axis=1)
                 scale = np.where(largest > 0, largest, np.float32(1)) / np.float32(FILLED)
-                index = len(self._parts)
+                index = len(self.parts)
                 tile = Tile(
                     settings,
                     device,
@@ -117,24 +142,14 @@ class AnalogLayer(nn.Module):
                     name=f"{name}/{index}",
                     ledger=self.ledger,
                 )
-                self._parts.append(_Part(tile, rows, columns, scale.astype(np.float32)))
-        self.output_scale = nn.Parameter(torch.ones(len(self._parts)))
+                self.parts.append(_Part(tile, rows, columns, scale.astype(np.float32)))
+        self.output_scale = nn.Parameter(torch.ones(len(self.parts)))
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
         """Tiles of the layer, row by row."""
-        return tuple(part.tile for part in self._parts)
-
-    @property
-    def propagates(self) -> bool:
-        """Whether the backward pass through the arrays is made: not needed for the first layer of a net."""
-        return self._parts[0].propagates
-
-    @propagates.setter
-    def propagates(self, value: bool) -> None:
-        for part in self._parts:
-            part.propagates = value
+        return tuple(part.tile for part in self.parts)
 
     def product(self, x: Tensor) -> Tensor:
         """Outputs [n, out] of inputs [n, in], with scales and bias."""
@@ -142,17 +157,10 @@ class AnalogLayer(nn.Module):
             raise ParameterError(
                 f"inputs of an analog layer must be float32 on the CPU, got {x.dtype}, {x.device}"
             )
-        keep = torch.is_grad_enabled()
         # a tensor that needs a gradient makes the backward pass come by, also for the first layer
-        given = x if x.requires_grad or not keep else x.detach().requires_grad_()
-        rows: dict[int, Tensor] = {}
-        for k, part in enumerate(self._parts):
-            passed: Tensor = _Pass.apply(given[:, part.columns], part, keep)  # type: ignore[no-untyped-call]
-            y = passed * self.output_scale[k]
-            first = part.rows.start
-            rows[first] = y if first not in rows else rows[first] + y
-        out = torch.cat([rows[first] for first in sorted(rows)], dim=1) if len(rows) > 1 else rows[0]
-        return out if self.bias is None else out + self.bias
+        given = x if x.requires_grad or not torch.is_grad_enabled() else x.detach().requires_grad_()
+        out: Tensor = _Product.apply(given, self.output_scale, self.bias, self)  # type: ignore[no-untyped-call]
+        return out
 
     def update(self, lr: float, gradient_scale: float = 1.0) -> None:
         """One step of each tile's algorithm for the samples of the latest backward pass.
@@ -164,7 +172,7 @@ class AnalogLayer(nn.Module):
         gradient_scale : float
             Factor on the errors.
         """
-        for part in self._parts:
+        for part in self.parts:
             if part.pending:
                 x, d = part.pending[0]
                 if len(part.pending) > 1:
@@ -175,13 +183,13 @@ class AnalogLayer(nn.Module):
 
     def forget(self) -> None:
         """Drop the samples that wait for an update."""
-        for part in self._parts:
+        for part in self.parts:
             part.pending.clear()
 
     def analog_weights(self) -> Array:
         """Digital equivalent [out, in] of what W's arrays show, scales included."""
         out = np.empty(self.matrix_shape, np.float32)
-        for k, part in enumerate(self._parts):
+        for k, part in enumerate(self.parts):
             scale = part.scale * float(self.output_scale[k].detach())
             out[part.rows, part.columns] = part.tile.w_array.weights * scale[:, None]
         return out
@@ -189,7 +197,7 @@ class AnalogLayer(nn.Module):
     def get_extra_state(self) -> Tensor:
         """State of all tiles and, in a layer that has its own, of the ledger, as bytes."""
         state: dict[str, Array] = {}
-        for k, part in enumerate(self._parts):
+        for k, part in enumerate(self.parts):
             part.tile.count()
             state[f"{k}|scale"] = part.scale
             state |= {f"{k}|{name}": value for name, value in part.tile.state().items()}
@@ -204,12 +212,12 @@ class AnalogLayer(nn.Module):
         """Go on from the bytes of `get_extra_state`."""
         with np.load(io.BytesIO(state.numpy().tobytes()), allow_pickle=False) as archive:
             stored = dict(archive)
-        for k, part in enumerate(self._parts):
+        for k, part in enumerate(self.parts):
             own = {key.partition("|")[2]: value for key, value in stored.items() if key.startswith(f"{k}|")}
             part.scale = np.array(own.pop("scale"))
             part.tile.restore(own)
         counts = {key.removeprefix("ledger|"): v for key, v in stored.items() if key.startswith("ledger|")}
-        mine = tuple(f"|{part.tile.name}/" for part in self._parts)
+        mine = tuple(f"|{part.tile.name}/" for part in self.parts)
         others = {
             key: np.asarray(value)
             for key, value in self.ledger.state().items()
