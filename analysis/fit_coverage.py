@@ -42,7 +42,7 @@ SETTINGS = {
     "linear-step": Setting(family="linear-step", readings=150, cycle_noise=0.3),
     "piecewise": Setting(family="piecewise", readings=300, cycle_noise=0.3),
 }
-REPEATS = 200
+REPEATS = 1000
 """Repeats of each setting."""
 _BAND, _NOMINAL = (93.0, 97.0), 95.0
 _NAN = float("nan")
@@ -53,7 +53,7 @@ NAMES = ("step_up", "step_down", "tau_max", "tau_min", "symmetric_point", "read_
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
-    """Fit 200 repeats of every setting (``small``: 10 of two); one thread, whatever ``threads``.
+    """Fit 1000 repeats of every setting (``small``: 10 of two); one thread, whatever ``threads``.
 
     Returns
     -------

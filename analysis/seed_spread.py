@@ -89,7 +89,7 @@ def _trained(images, seeds, epochs, folder, seed):  # type: ignore[no-untyped-de
 
 
 def spread_over(values: np.ndarray, axis: int) -> tuple[float, float, float]:
-    """Root mean square deviation of a table from its means along ``axis``, unbiased, and its 95 % interval."""
+    """Root mean square deviation of a table from its means along an axis, and its 95 % interval."""
     freedom = values.size - values.size // values.shape[axis]
     squares = float(((values - values.mean(axis, keepdims=True)) ** 2).sum())
     low, high = (squares / chi2.ppf(q, freedom) for q in (0.975, 0.025))
@@ -127,6 +127,6 @@ def _finding(last: np.ndarray) -> str:
         return f"{int(np.isfinite(last).sum())} of {last.size} runs are trained"
     (training, *one), (cells, *two) = spread_over(last, 1), spread_over(last, 0)
     return (
-        f"Accuracy {last.mean():.2f} %; it spreads by {training:.2f} [{one[0]:.2f}, {one[1]:.2f}] points over "
-        f"training seeds, by {cells:.2f} [{two[0]:.2f}, {two[1]:.2f}] over draws of the cells"
+        f"Accuracy {last.mean():.2f} %: spread by {training:.2f} [{one[0]:.2f}, {one[1]:.2f}] points over "
+        f"seeds of training, by {cells:.2f} [{two[0]:.2f}, {two[1]:.2f}] over draws of the cells"
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import disjoint_tile, inline, kernel
+from sptrack.kernels.elementary import exp64
 from sptrack.kernels.random import TILE, philox, unit, words_tile
 
 Array = NDArray[Any]
@@ -21,6 +22,10 @@ ROUNDED, BINOMIAL, POISSON = 0, 1, 2
 
 _TO_DOUBLE = 2.0**-32
 _POISSON_CHUNK = 32.0
+_FEW = 8
+"""Counts below this are found for whole vectors of cells, larger ones cell by cell."""
+_MOST_SLOTS_BITS = 10
+"""Binary digits of the largest number of slots, 1000."""
 
 
 @inline
@@ -59,6 +64,36 @@ def poisson_count(uniform: Any, mean: Any) -> Any:
 
 
 @inline
+def _few_poisson(uniform: Any, mean: Any) -> Any:
+    """`poisson_count` up to `_FEW`, which stands for that or more, without a branch."""
+    mass = exp64(-mean)
+    total = mass
+    count = np.int32(uniform > total)
+    for k in range(1, _FEW):
+        mass *= mean * (1.0 / k)
+        total += mass
+        count += np.int32(uniform > total)
+    return count
+
+
+@inline
+def _few_binomial(uniform: Any, slots: Any, q: Any) -> Any:
+    """`binomial_count` of q <= 1/2 up to `_FEW`, which stands for that or more, without a branch."""
+    mass, square = 1.0, 1.0 - q
+    for digit in range(_MOST_SLOTS_BITS):
+        mass *= square if (slots >> digit) & 1 else 1.0
+        square *= square
+    ratio = q / (1.0 - q)
+    total = mass
+    count = np.int32(uniform > total)
+    for k in range(1, _FEW):
+        mass *= ratio * (slots - k + 1) * (1.0 / k)
+        total += mass
+        count += np.int32(uniform > total)
+    return count if count < slots else np.int32(slots)
+
+
+@inline
 def _poisson(mean: Any, word: Any, draws: Any, cell: Any) -> Any:
     """Poisson counts of any mean: a sum of independent chunks, each with a uniform number of its own."""
     chunks = max(1, math.ceil(mean / _POISSON_CHUNK))
@@ -72,6 +107,52 @@ def _poisson(mean: Any, word: Any, draws: Any, cell: Any) -> Any:
 
 
 @disjoint_tile
+def _rounded(wanted: Any, n: Any, granularity: Any, word: Any, count: Any) -> None:
+    for i in range(np.uint64(n)):
+        pulses = abs(wanted[i]) / granularity
+        whole = np.int32(pulses)
+        more = unit(word[i]) <= pulses - type(pulses)(whole)
+        number = np.int32(whole + np.int32(more))
+        count[i] = number if wanted[i] >= 0 else np.int32(-number)
+
+
+@disjoint_tile
+def _binomial(wanted: Any, n: Any, granularity: Any, slots: Any, word: Any, count: Any) -> None:
+    left = np.int32(0)
+    for i in range(np.uint64(n)):
+        p = abs(np.float64(wanted[i])) / granularity / slots
+        p = 1.0 if p > 1.0 else p
+        q = p if p <= 0.5 else 1.0 - p
+        few = _few_binomial(_uniform(word[i]), slots, q)
+        left += np.int32(few == _FEW)
+        number = few if p <= 0.5 else np.int32(slots - few)
+        count[i] = number if wanted[i] >= 0 else np.int32(-number)
+    if left == 0:
+        return
+    for i in range(np.uint64(n)):
+        if abs(count[i]) == _FEW or abs(count[i]) == slots - _FEW:
+            number = binomial_count(
+                _uniform(word[i]), slots, abs(np.float64(wanted[i])) / granularity / slots
+            )
+            count[i] = number if wanted[i] >= 0 else -number
+
+
+@disjoint_tile
+def _poissonian(wanted: Any, n: Any, granularity: Any, word: Any, draws: Any, index: Any, count: Any) -> None:
+    left = np.int32(0)
+    for i in range(np.uint64(n)):
+        number = _few_poisson(_uniform(word[i]), abs(np.float64(wanted[i])) / granularity)
+        left += np.int32(number == _FEW)
+        count[i] = number if wanted[i] >= 0 else np.int32(-number)
+    if left == 0:
+        return
+    for i in range(np.uint64(n)):
+        if abs(count[i]) == _FEW:
+            number = _poisson(abs(np.float64(wanted[i])) / granularity, word[i], draws, index[i])
+            count[i] = number if wanted[i] >= 0 else -number
+
+
+@disjoint_tile
 def counts_tile(wanted: Any, n: Any, size: Any, word: Any, draws: Any, index: Any, count: Any) -> None:
     """Signed pulse counts of the increments ``wanted`` [>= n] into ``count`` (int32).
 
@@ -81,20 +162,11 @@ def counts_tile(wanted: Any, n: Any, size: Any, word: Any, draws: Any, index: An
     """
     granularity, law, slots = size
     if law == ROUNDED:
-        for i in range(n):
-            pulses = abs(wanted[i]) / granularity
-            whole = np.int32(pulses)
-            more = unit(word[i]) <= pulses - type(pulses)(whole)
-            number = np.int32(whole + np.int32(more))
-            count[i] = number if wanted[i] >= 0 else np.int32(-number)
-        return
-    for i in range(n):
-        pulses = abs(float(wanted[i])) / granularity
-        if law == BINOMIAL:
-            number = binomial_count(_uniform(word[i]), slots, pulses / slots)
-        else:
-            number = _poisson(pulses, word[i], draws, index[i])
-        count[i] = number if wanted[i] >= 0 else -number
+        _rounded(wanted, n, granularity, word, count)
+    elif law == BINOMIAL:
+        _binomial(wanted, n, granularity, slots, word, count)
+    else:
+        _poissonian(wanted, n, granularity, word, draws, index, count)
 
 
 @inline
