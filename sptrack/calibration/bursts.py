@@ -180,7 +180,7 @@ class BurstFit:
             )
             if done:
                 break
-        return record.estimates(stopped=driver.pulses < counts[-1] - _FEWEST)
+        return record.estimates(stopped=done and count != counts[-1])
 
     def _stages(self, *, first: bool) -> list[tuple[float, list[int]]]:
         """Share of the pulses left and reads at the points, of every stage of a pulse count."""

@@ -126,7 +126,7 @@ class RootFinding:
             )
             if done:
                 break
-        return record.estimates(stopped=driver.pulses < counts[-1] - 2 * _FEWEST * self.stages)
+        return record.estimates(stopped=done and count != counts[-1])
 
 
 class _Move(NamedTuple):
