@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.calibration.interface import Progress
-from sptrack.calibration.zero_shifting import PROGRAMS, check_schedule
+from sptrack.calibration.interface import Progress, check_counts
+from sptrack.calibration.zero_shifting import PROGRAMS
 from sptrack.crossbar.array import Crossbar
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices.cells import Cells
@@ -260,7 +260,7 @@ def verify(
     ParameterError
         Unknown name (with the nearest one), a one-sided device, pulse counts that do not rise or are odd.
     """
-    counts = check_schedule(pulses, "cyclic")
+    counts = check_counts(pulses, mode="cyclic")
     cases = list(suite().values()) if devices is None else [_find(device) for device in devices]
     forms: tuple[Form, ...] = ("corrected", "printed") if printed else ("corrected",)
     runs = [(case, dw) for case in cases for dw in case.granularities]
