@@ -7,7 +7,8 @@ from scipy.stats import ttest_1samp
 
 from analysis import observer_misknown as misknown
 from analysis import observer_vs_filters as frontier
-from sptrack.design.space import check_space, read_setting, with_point
+from sptrack.design.settings import read_setting, with_point
+from sptrack.design.space import check_space
 from sptrack.evaluation.explain import explain
 from sptrack.tracking import ProblemSettings, method, problem
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -96,6 +97,9 @@ class CorrectedEMA(Block):
         A value outside its range.
     """
 
+    operations: ClassVar[int] = 5
+    output_row: ClassVar[int] = 0
+
     eta: float
 
     def __post_init__(self) -> None:
@@ -111,34 +115,17 @@ class CorrectedEMA(Block):
         """The moving average that it becomes."""
         return EMA(eta=self.eta, clock=self.clock)
 
-    @property
-    def operations(self) -> int:
-        """Digital operations per sample and cell."""
-        return 5
-
-    @property
-    def output_row(self) -> int:
-        """Row of the memory that holds the output."""
-        return 0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastSample(LinearBlock):
     """The last sample: no filter. Unbiased only where neither a chopped signal nor noise is on the reads."""
 
+    operations: ClassVar[int] = 0
+    output_row: ClassVar[int] = 0
+
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
         return (Stage(last_tile, 1),)
-
-    @property
-    def operations(self) -> int:
-        """Digital operations per sample and cell."""
-        return 0
-
-    @property
-    def output_row(self) -> int:
-        """Row of the memory that holds the output."""
-        return 0
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain 1, of the shape of ``omega``."""
@@ -167,6 +154,9 @@ class SteadyKalman(LinearBlock):
         A value outside its range.
     """
 
+    operations: ClassVar[int] = 2
+    output_row: ClassVar[int] = 0
+
     drift_std: float
     read_std: float
 
@@ -194,16 +184,6 @@ class SteadyKalman(LinearBlock):
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
         return (Stage(ema_tile, 1, (self.gain,), repeats=1, one_pole=True),)
-
-    @property
-    def operations(self) -> int:
-        """Digital operations per sample and cell."""
-        return 2
-
-    @property
-    def output_row(self) -> int:
-        """Row of the memory that holds the output."""
-        return 0
 
     def frequency_response(self, omega: ArrayLike) -> Response:
         """Complex gain of the equal EMA."""

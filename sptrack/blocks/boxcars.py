@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -48,6 +48,8 @@ class Boxcar(LinearBlock):
         A value outside its range.
     """
 
+    operations: ClassVar[int] = 3
+
     length: int
 
     def __post_init__(self) -> None:
@@ -76,11 +78,6 @@ class Boxcar(LinearBlock):
         """Stage of the compiled loop."""
         return (Stage(boxcar_tile, self.length + 1, repeats=1, length=self.length),)
 
-    @property
-    def operations(self) -> int:
-        """Digital operations per sample and cell."""
-        return 3
-
     def initial_memory(self, initial: Array) -> Array:
         """Samples so far all equal to that output."""
         return np.stack([initial] * (self.length + 1))
@@ -108,6 +105,8 @@ class GrowingBoxcar(Block):
         A value outside its range.
     """
 
+    operations: ClassVar[int] = 3
+
     length: int
 
     def __post_init__(self) -> None:
@@ -132,11 +131,6 @@ class GrowingBoxcar(Block):
     def settled(self) -> Boxcar:
         """The moving average that it becomes."""
         return Boxcar(length=self.length, clock=self.clock)
-
-    @property
-    def operations(self) -> int:
-        """Digital operations per sample and cell."""
-        return 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

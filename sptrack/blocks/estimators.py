@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,19 +22,12 @@ from sptrack.values import check_number
 class Fixed(Block):
     """A reference that never moves: the initial output, whatever comes in."""
 
+    operations: ClassVar[int] = 0
+    output_row: ClassVar[int] = 0
+
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
         return (Stage(fixed_tile, 1),)
-
-    @property
-    def operations(self) -> int:
-        """Digital operations per sample and cell."""
-        return 0
-
-    @property
-    def output_row(self) -> int:
-        """Row of the memory that holds the output."""
-        return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +50,9 @@ class PeriodMean(Block):
     ParameterError
         A value outside its range.
     """
+
+    operations: ClassVar[int] = 2
+    output_row: ClassVar[int] = 0
 
     eta: float
 
@@ -87,16 +84,6 @@ class PeriodMean(Block):
         """Stage of the compiled loop."""
         return (Stage(period_mean_tile, 2, (self.eta,)),)
 
-    @property
-    def operations(self) -> int:
-        """Digital operations per sample and cell."""
-        return 2
-
-    @property
-    def output_row(self) -> int:
-        """Row of the memory that holds the output."""
-        return 0
-
     def initial_memory(self, initial: Array) -> Array:
         """Output and running mean."""
         return np.stack([initial, initial])
@@ -124,6 +111,9 @@ class Kalman(Block):
         A value outside its range.
     """
 
+    operations: ClassVar[int] = 6
+    output_row: ClassVar[int] = 0
+
     read_std: float
     drift_std: float = 0.0
     initial_std: float = 1.0
@@ -144,16 +134,6 @@ class Kalman(Block):
         if self.drift_std == 0:
             raise ParameterError(f"{self} has no frequency response: without drift its gain never settles")
         return SteadyKalman(drift_std=self.drift_std, read_std=self.read_std, clock=self.clock)
-
-    @property
-    def operations(self) -> int:
-        """Digital operations per sample and cell."""
-        return 6
-
-    @property
-    def output_row(self) -> int:
-        """Row of the memory that holds the output."""
-        return 0
 
     def initial_memory(self, initial: Array) -> Array:
         """The output so far and the variance of its error."""

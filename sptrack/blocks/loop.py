@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -61,6 +62,8 @@ class TrackingLoop(LinearBlock):
         A value outside its range, or a bandwidth that no loop of that damping has.
     """
 
+    operations: ClassVar[int] = 6  # two products, four sums
+
     bandwidth: float
     damping: float = 0.7071
 
@@ -88,11 +91,6 @@ class TrackingLoop(LinearBlock):
     def stages(self, shape: tuple[int, ...]) -> tuple[Stage, ...]:
         """Stage of the compiled loop."""
         return self.sections.stages(shape)
-
-    @property
-    def operations(self) -> int:
-        """Digital operations per sample and cell: two products, four sums."""
-        return 6
 
     def initial_memory(self, initial: Array) -> Array:
         """A loop at rest with that output."""

@@ -7,7 +7,7 @@ the fit depends on the bounds least.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.calibration.interface import (
+    Calibrator,
     Driver,
-    Estimates,
-    Progress,
-    Record,
-    StopRule,
+    Estimate,
+    NominalUnits,
     check_above_zero,
-    check_counts,
-    check_read_noise,
+    check_range,
+    split_reads,
 )
 from sptrack.calibration.response import (
     NAMES,
@@ -33,7 +32,6 @@ from sptrack.calibration.response import (
     fit_response,
     pulses_between,
 )
-from sptrack.crossbar.protocol import PulsedArray
 from sptrack.errors import ParameterError
 from sptrack.values import check_number, check_whole
 
@@ -52,29 +50,12 @@ _MAX_PAIRS = 100
 _TINY = 1e-6
 
 
-def check_range(nominal: tuple[float, float]) -> tuple[float, float]:
-    """Middle and half width of a nominal range.
-
-    Raises
-    ------
-    ParameterError
-        If it is not two finite rising numbers.
-    """
-    low, high = nominal
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise ParameterError(f"nominal must be two finite rising bounds (weight units), got {low}, {high}")
-    return 0.5 * (low + high), 0.5 * (high - low)
-
-
-def split_reads(reads: int, points: int) -> list[int]:
-    """Reads at each of so many points: as equal as whole numbers allow, the last ones get more."""
-    base, rest = divmod(reads, points)
-    return [base + (k >= points - rest) for k in range(points)]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BurstFit:
+class BurstFit(Calibrator):
     """Calibrator that fits the linear response of every cell to reads between bursts.
+
+    It sends "up", "down" and programs per cell, at least 16 pulses; every further count adds a stage around
+    the last estimate.
 
     Parameters
     ----------
@@ -133,54 +114,17 @@ class BurstFit:
         """Fewest reads of a cell per pulse count."""
         return 1 + (_POINTS if self.bounds == "known" else 2 * _POINTS)
 
-    def calibrate(
-        self,
-        array: PulsedArray,
-        pulses: int | Sequence[int],
-        *,
-        read_noise: float = 0.0,
-        progress: Progress | None = None,
-        stop: StopRule | None = None,
-    ) -> Estimates:
-        """Estimate the symmetric point of every cell.
+    @property
+    def _fewest_pulses(self) -> int:
+        return 2 * _FEWEST
 
-        Parameters
-        ----------
-        array : PulsedArray
-            A `Crossbar` or a bench that takes "up", "down" and programs per cell.
-        pulses : int or sequence of int
-            Pulses per cell, on average over the cells within a few; every further count adds a stage around
-            the last estimate and fits all reads together.
-        read_noise : float
-            Std of the reading noise, weight units: asked of the array, and the weight of the reads.
-        progress, stop : callable or None
-            See `Progress`, `StopRule`.
-
-        Returns
-        -------
-        Estimates
-
-        Raises
-        ------
-        ParameterError
-            A schedule that does not rise from at least 16 pulses, or a bad reading noise.
-        """
-        counts = check_counts(pulses, 2 * _FEWEST)
-        driver = Driver(array, check_read_noise(read_noise), progress, counts[-1])
-        run, record = _Run(self, driver), Record(driver, self.name, "bursts", stop)
+    def _estimates(self, driver: Driver, counts: tuple[int, ...]) -> Iterator[Estimate]:
+        run = _Run(self, driver)
         for count in counts:
             for fraction, reads in self._stages(first=count == counts[0]):
                 run.stage(driver.pulses + fraction * (count - driver.pulses), reads)
             fit = run.fit
-            done = record.add(
-                run.weights(fit.points),
-                uncertainty=run.half * fit.sigma.reshape(array.shape),
-                placement=run.placement(),
-                prior_fraction=float(np.mean(fit.prior_fraction)),
-            )
-            if done:
-                break
-        return record.estimates(stopped=driver.pulses < counts[-1] - _FEWEST)
+            yield run.estimate(fit.points, fit.sigma, run.placement(), float(np.mean(fit.prior_fraction)))
 
     def _stages(self, *, first: bool) -> list[tuple[float, list[int]]]:
         """Share of the pulses left and reads at the points, of every stage of a pulse count."""
@@ -192,12 +136,12 @@ class BurstFit:
         return [(self.guess, reads[:_POINTS]), (1.0, reads[_POINTS:])]
 
 
-class _Run:
+class _Run(NominalUnits):
     """Bursts and reads of a calibration so far, in units of half the nominal range, and their last fit."""
 
     def __init__(self, settings: BurstFit, driver: Driver) -> None:
-        self.settings, self.driver = settings, driver
-        self.middle, self.half = check_range(settings.nominal)
+        super().__init__(driver, settings.nominal)
+        self.settings = settings
         self._counts: list[Array] = []
         self._places: list[int] = []
         self._reads: list[Array] = []
@@ -211,10 +155,6 @@ class _Run:
         if self._fit is None:
             raise ParameterError("no stage was run yet")
         return self._fit
-
-    def weights(self, values: Array) -> Array:
-        """Values per cell as weights [R, C]."""
-        return (self.middle + self.half * values).reshape(self.driver.array.shape)
 
     def stage(self, until: float, reads: list[int]) -> None:
         """Go near the last estimate, if there is one, then up and down until so many pulses are sent."""
@@ -277,8 +217,8 @@ class _Run:
         if not times:
             return
         self._places.append(len(self._counts))
-        self._reads.append(((self.driver.read(times) - self.middle) / self.half).ravel())
-        self._variances.append((self.driver.read_noise / self.half) ** 2 / times)
+        self._reads.append(self.read(times))
+        self._variances.append(self.read_variance / times)
 
     def _fitted(self) -> Fit:
         data = Bursts(np.stack(self._counts), self._places, np.stack(self._reads), np.array(self._variances))

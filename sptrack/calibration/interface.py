@@ -1,7 +1,9 @@
 """Common parts of calibrators: estimates with their cost, the driver that counts pulses and reads."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,42 +70,6 @@ class Estimates(NamedTuple):
         return np.zeros(len(self.pulses)) if self.placement is None else self.placement
 
 
-@runtime_checkable
-class Calibrator(Protocol):
-    """A frozen description of a way to find symmetric points.
-
-    ``calibrate`` pulses and reads an array and returns `Estimates`, one per pulse count; later counts go on
-    from earlier ones and use their reads too.
-    """
-
-    @property
-    def name(self) -> str:
-        """Name of the method."""
-        ...
-
-    @property
-    def reads(self) -> int:
-        """Reads of each cell per pulse count."""
-        ...
-
-    @property
-    def fewest_reads(self) -> int:
-        """Fewest reads that it works with."""
-        ...
-
-    def calibrate(
-        self,
-        array: PulsedArray,
-        pulses: int | Sequence[int],
-        *,
-        read_noise: float = 0.0,
-        progress: Progress | None = None,
-        stop: StopRule | None = None,
-    ) -> Estimates:
-        """Estimate the symmetric point of every cell with so many pulses."""
-        ...
-
-
 def check_read_noise(read_noise: float) -> float:
     """The std of the reading noise as it is given.
 
@@ -116,20 +82,46 @@ def check_read_noise(read_noise: float) -> float:
     return read_noise
 
 
-def check_counts(pulses: int | Sequence[int], least: int = 1) -> tuple[int, ...]:
+def check_counts(pulses: int | Sequence[int], least: int = 1, *, mode: str = "bursts") -> tuple[int, ...]:
     """Pulse counts of a schedule, checked before anything is sent.
 
     Raises
     ------
     ParameterError
-        An empty schedule, or counts that are not whole, do not rise, or start below ``least``.
+        An empty schedule, or counts that are not whole, do not rise, start below ``least``, or are odd in
+        cyclic mode.
     """
     counts = tuple(pulses) if isinstance(pulses, Sequence | np.ndarray) else (pulses,)
     rises = all(a < b for a, b in zip((0, *counts), counts, strict=False))
     if not (len(counts) and rises and all(n == int(n) for n in counts) and counts[0] >= least):
         given = " ".join(map(str, counts)) or "(none)"
         raise ParameterError(f"pulses must be rising whole numbers >= {least}, got {given}")
+    odd = [n for n in counts if n % 2]
+    if mode == "cyclic" and odd:
+        raise ParameterError(
+            f"pulses must be even in cyclic mode (the bias changes sign with the last pulse), got {odd[0]}"
+        )
     return tuple(int(n) for n in counts)
+
+
+def check_range(nominal: tuple[float, float]) -> tuple[float, float]:
+    """Middle and half width of a nominal range.
+
+    Raises
+    ------
+    ParameterError
+        If it is not two finite rising numbers.
+    """
+    low, high = nominal
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ParameterError(f"nominal must be two finite rising bounds (weight units), got {low}, {high}")
+    return 0.5 * (low + high), 0.5 * (high - low)
+
+
+def split_reads(reads: int, points: int) -> list[int]:
+    """Reads at each of so many points: as equal as whole numbers allow, the last ones get more."""
+    base, rest = divmod(reads, points)
+    return [base + (k >= points - rest) for k in range(points)]
 
 
 def check_above_zero(**values: float) -> None:
@@ -212,55 +204,128 @@ class Driver:
             self._progress(min(round(self.pulses), self._total), self._total)
 
 
-class Record:
-    """Estimates collected along a schedule.
+class Estimate(NamedTuple):
+    """Estimate after one pulse count; entries as the rows of `Estimates`."""
+
+    points: Array
+    uncertainty: Array | None = None
+    placement: float | None = None
+    prior_fraction: float | None = None
+
+
+class NominalUnits:
+    """A driven array in units of half its nominal range from the middle.
 
     Parameters
     ----------
     driver : Driver
-        What was driven.
-    method, mode : str
-        As in `Estimates`.
-    stop : callable or None
-        See `StopRule`.
+        What is driven.
+    nominal : (float, float)
+        Nominal bounds, weight units.
     """
 
-    def __init__(self, driver: Driver, method: str, mode: str, stop: StopRule | None) -> None:
-        self._driver, self._method, self._mode, self._stop = driver, method, mode, stop
-        self._rows: list[dict[str, Any]] = []
+    def __init__(self, driver: Driver, nominal: tuple[float, float]) -> None:
+        self.driver = driver
+        self._middle, self._half = check_range(nominal)
+        self.read_variance = (driver.read_noise / self._half) ** 2
 
-    def add(
+    def read(self, times: int) -> Array:
+        """Mean of so many reads, [cells]."""
+        return ((self.driver.read(times) - self._middle) / self._half).ravel()
+
+    def estimate(self, points: Array, sigma: Array, placement: float, prior_fraction: float) -> Estimate:
+        """Estimate in weight units from points and standard errors [cells]."""
+        shape = self.driver.array.shape
+        at = (self._middle + self._half * points).reshape(shape)
+        return Estimate(at, self._half * sigma.reshape(shape), placement, prior_fraction)
+
+
+class Calibrator(ABC):
+    """A frozen description of a way to find symmetric points.
+
+    ``calibrate`` pulses and reads an array and returns `Estimates`, one per pulse count; later counts go on
+    from earlier ones and use their reads too. A method defines ``_estimates``.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the method."""
+
+    @property
+    @abstractmethod
+    def reads(self) -> int:
+        """Reads of each cell per pulse count."""
+
+    @property
+    @abstractmethod
+    def fewest_reads(self) -> int:
+        """Fewest reads of a cell per pulse count."""
+
+    @property
+    def mode(self) -> str:
+        """Kind of pulses, as in `Estimates`."""
+        return "bursts"
+
+    @property
+    def _fewest_pulses(self) -> int:
+        """Least first pulse count."""
+        return 1
+
+    @abstractmethod
+    def _estimates(self, driver: Driver, counts: tuple[int, ...]) -> Iterator[Estimate]:
+        """Estimates after each pulse count."""
+
+    def calibrate(
         self,
-        point: Array,
+        array: PulsedArray,
+        pulses: int | Sequence[int],
         *,
-        uncertainty: Array | None = None,
-        placement: float | None = None,
-        prior_fraction: float | None = None,
-    ) -> bool:
-        """Note an estimate [R, C]; True if the stop rule wants to end."""
-        pulses = int(np.ceil(self._driver.pulses - 1e-9))
-        row = {"pulses": pulses, "reads": self._driver.reads, "points": point, "uncertainty": uncertainty}
-        self._rows.append(row | {"placement": placement, "prior_fraction": prior_fraction})
-        if self._stop is None or len(self._rows) < 2:
-            return False
-        return bool(self._stop(pulses, point, self._rows[-2]["points"]))
+        read_noise: float = 0.0,
+        progress: Progress | None = None,
+        stop: StopRule | None = None,
+    ) -> Estimates:
+        """Estimate the symmetric point of every cell.
 
-    def estimates(self, *, stopped: bool) -> Estimates:
-        """All of them."""
+        Parameters
+        ----------
+        array : PulsedArray
+            A `Crossbar` or a bench that takes the programs of the method.
+        pulses : int or sequence of int
+            Rising pulse counts per cell (their mean over the cells, within a few, where cells get different
+            numbers); even in cyclic mode. Every count uses the reads of those before.
+        read_noise : float
+            Std of the reading noise, weight units: asked of the array, and the weight of the reads.
+        progress, stop : callable or None
+            See `Progress`, `StopRule`.
 
-        def column(name: str) -> Array | None:
-            values = [row[name] for row in self._rows]
-            return None if any(value is None for value in values) else np.stack(values)
+        Returns
+        -------
+        Estimates
 
+        Raises
+        ------
+        ParameterError
+            A schedule that does not rise from the fewest pulses of the method, odd counts in cyclic mode, or
+            a bad reading noise.
+        """
+        counts = check_counts(pulses, self._fewest_pulses, mode=self.mode)
+        driver = Driver(array, check_read_noise(read_noise), progress, counts[-1])
+        rows: list[dict[str, Any]] = []
+        for estimate in self._estimates(driver, counts):
+            spent = {"pulses": math.ceil(driver.pulses - 1e-9), "reads": driver.reads}
+            rows.append(spent | estimate._asdict())
+            if stop and len(rows) > 1 and stop(spent["pulses"], estimate.points, rows[-2]["points"]):
+                break
+        columns = {
+            key: np.stack([row[key] for row in rows]) for key, given in rows[0].items() if given is not None
+        }
         return Estimates(
-            np.array([row["pulses"] for row in self._rows], np.int64),
-            np.stack([row["points"] for row in self._rows]),
-            self._mode,
-            self._driver.read_noise,
-            stopped,
-            np.array([row["reads"] for row in self._rows], np.int64),
-            column("uncertainty"),
-            column("placement"),
-            column("prior_fraction"),
-            self._method,
+            mode=self.mode,
+            read_noise=read_noise,
+            stopped=len(rows) < len(counts),
+            method=self.name,
+            **columns,
         )

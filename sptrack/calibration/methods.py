@@ -10,7 +10,7 @@ from sptrack.calibration.observer import ObserverFit
 from sptrack.calibration.response import population
 from sptrack.calibration.roots import RootFinding
 from sptrack.calibration.transient import TransientFit
-from sptrack.calibration.zero_shifting import ZeroShifting, check_schedule
+from sptrack.calibration.zero_shifting import ZeroShifting
 from sptrack.devices import Device
 from sptrack.values import check_choice
 
@@ -106,7 +106,6 @@ def calibrator(name: str, device: Device, *, reads: int | None = None) -> Calibr
 
 def check_pulses(name: str, pulses: Sequence[int]) -> None:
     """Refuse pulse counts that the calibrator of a name does not take (ParameterError)."""
-    if name in ("zero-shifting", "tail-average", "transient"):
-        check_schedule(pulses, "cyclic")
-    else:
-        check_counts(pulses)
+    check_counts(
+        pulses, mode="cyclic" if name in ("zero-shifting", "tail-average", "transient") else "bursts"
+    )

@@ -10,26 +10,23 @@ the midpoint of the same two reads have uncorrelated noises; any other pairing b
 different cells the sums are all that has to be kept: 10 products, 4 right sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.calibration.bursts import check_range, split_reads
 from sptrack.calibration.interface import (
+    Calibrator,
     Driver,
-    Estimates,
-    Progress,
-    Record,
-    StopRule,
+    Estimate,
+    NominalUnits,
     check_above_zero,
-    check_counts,
-    check_read_noise,
+    check_range,
     drawn_inside,
+    split_reads,
 )
-from sptrack.crossbar.protocol import PulsedArray
 from sptrack.values import check_number, check_whole
 
 Array = NDArray[Any]
@@ -93,8 +90,10 @@ def points_of(parameters: Array) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObserverFit:
+class ObserverFit(Calibrator):
     """Calibrator that observes known bursts, with reads after every block of them.
+
+    It sends "up", "down" and "alternating", the same to all cells, at least two pulses a block.
 
     Parameters
     ----------
@@ -123,6 +122,8 @@ class ObserverFit:
         A setting outside its range.
     """
 
+    name: ClassVar[str] = "input-aware observer"
+
     reads: int = 24
     blocks: int = 12
     reach: float = 0.5
@@ -141,72 +142,29 @@ class ObserverFit:
         check_above_zero(within=self.within)
 
     @property
-    def name(self) -> str:
-        """Name of the method."""
-        return "input-aware observer"
-
-    @property
     def fewest_reads(self) -> int:
         """Fewest reads of a cell per pulse count."""
         return self.blocks + 1
 
-    def calibrate(
-        self,
-        array: PulsedArray,
-        pulses: int | Sequence[int],
-        *,
-        read_noise: float = 0.0,
-        progress: Progress | None = None,
-        stop: StopRule | None = None,
-    ) -> Estimates:
-        """Estimate the symmetric point of every cell.
+    @property
+    def _fewest_pulses(self) -> int:
+        return 2 * self.blocks
 
-        Parameters
-        ----------
-        array : PulsedArray
-            A `Crossbar` or a bench that takes "up", "down" and "alternating".
-        pulses : int or sequence of int
-            Pulses per cell, the same for all; further counts go on and use all reads.
-        read_noise : float
-            Std of the reading noise, weight units.
-        progress, stop : callable or None
-            See `Progress`, `StopRule`.
-
-        Returns
-        -------
-        Estimates
-
-        Raises
-        ------
-        ParameterError
-            A schedule that does not rise from at least two pulses a block, or a bad reading noise.
-        """
-        counts = check_counts(pulses, 2 * self.blocks)
-        driver = Driver(array, check_read_noise(read_noise), progress, counts[-1])
+    def _estimates(self, driver: Driver, counts: tuple[int, ...]) -> Iterator[Estimate]:
         shares = split_reads(self.reads, self.blocks + 1)
-        watch, record = _Watch(self, driver, shares[0]), Record(driver, self.name, "bursts", stop)
-        stopped = False
+        watch = _Watch(self, driver, shares[0])
         for count in counts:
             watch.until(count, shares[1:] if count == counts[0] else split_reads(self.reads, self.blocks))
             points, sigma, prior_fraction = watch.points()
-            done = record.add(
-                watch.middle + watch.half * points.reshape(array.shape),
-                uncertainty=watch.half * sigma.reshape(array.shape),
-                placement=watch.placement(points),
-                prior_fraction=prior_fraction,
-            )
-            if done:
-                stopped = count != counts[-1]
-                break
-        return record.estimates(stopped=stopped)
+            yield watch.estimate(points, sigma, watch.placement(points), prior_fraction)
 
 
-class _Watch:
+class _Watch(NominalUnits):
     """Bursts sent and read so far, in units of half the nominal range."""
 
     def __init__(self, settings: ObserverFit, driver: Driver, reads: int) -> None:
-        self.settings, self.driver = settings, driver
-        self.middle, self.half = check_range(settings.nominal)
+        super().__init__(driver, settings.nominal)
+        self.settings = settings
         self._last, self._noise = self._read(reads)
         self._sums = Regression.of(self._last.size)
         self._direction, self._same, self._moved = 1, 0, 0.0
@@ -256,8 +214,7 @@ class _Watch:
 
     def _read(self, times: int) -> tuple[Array, float]:
         """Mean of so many reads and the variance of its reading noise."""
-        mean = ((self.driver.read(times) - self.middle) / self.half).ravel()
-        return mean, (self.driver.read_noise / self.half) ** 2 / times
+        return self.read(times), self.read_variance / times
 
     def _variance(self, number: int, noise: float) -> float:
         return noise + number * (self.settings.cycle_noise * self._step) ** 2 + _TINY

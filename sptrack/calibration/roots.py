@@ -7,26 +7,23 @@ measure and as a weak prior of the line's slope, which keeps cells with two near
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.calibration.bursts import check_range, split_reads
 from sptrack.calibration.interface import (
+    Calibrator,
     Driver,
-    Estimates,
-    Progress,
-    Record,
-    StopRule,
+    Estimate,
+    NominalUnits,
     check_above_zero,
-    check_counts,
-    check_read_noise,
+    check_range,
     drawn_inside,
+    split_reads,
 )
-from sptrack.crossbar.protocol import PulsedArray
 from sptrack.values import check_number, check_whole
 
 Array = NDArray[Any]
@@ -41,8 +38,10 @@ _PROBE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RootFinding:
+class RootFinding(Calibrator):
     """Calibrator that looks for the state where bursts up and down cancel.
+
+    It sends "up", "down" and programs per cell, at least 16 pulses a state.
 
     Parameters
     ----------
@@ -70,6 +69,8 @@ class RootFinding:
         A setting outside its range.
     """
 
+    name: ClassVar[str] = "root finding"
+
     stages: int = 3
     reads: int = 24
     nominal: tuple[float, float] = (-1.0, 1.0)
@@ -90,43 +91,26 @@ class RootFinding:
         check_above_zero(within=self.within)
 
     @property
-    def name(self) -> str:
-        """Name of the method."""
-        return "root finding"
-
-    @property
     def fewest_reads(self) -> int:
         """Fewest reads of a cell per pulse count."""
         return _POINTS * self.stages + 1
 
-    def calibrate(
-        self,
-        array: PulsedArray,
-        pulses: int | Sequence[int],
-        *,
-        read_noise: float = 0.0,
-        progress: Progress | None = None,
-        stop: StopRule | None = None,
-    ) -> Estimates:
-        """Estimate the symmetric point of every cell; arguments and errors as `BurstFit.calibrate`."""
-        counts = check_counts(pulses, 4 * _FEWEST * self.stages)
-        driver = Driver(array, check_read_noise(read_noise), progress, counts[-1])
-        search, record = _Search(self, driver), Record(driver, self.name, "bursts", stop)
+    @property
+    def _fewest_pulses(self) -> int:
+        return 4 * _FEWEST * self.stages
+
+    def _estimates(self, driver: Driver, counts: tuple[int, ...]) -> Iterator[Estimate]:
+        search = _Search(self, driver)
         for count in counts:
             stages = self.stages if count == counts[0] else 1
             reads = split_reads(self.reads - (count == counts[0]), _POINTS * stages)
             for k in range(stages):
                 stage = (count - driver.pulses) / (stages - k)
                 search.state(driver.pulses + stage, reads[_POINTS * k : _POINTS * (k + 1)])
-            done = record.add(
-                search.weights(search.points),
-                uncertainty=search.half * search.sigma.reshape(array.shape),
-                placement=float(np.mean(np.abs(search.pulses_to(search.points)))),
-                prior_fraction=float(np.mean(search.prior_fraction)),
+            placement = float(np.mean(np.abs(search.pulses_to(search.points))))
+            yield search.estimate(
+                search.points, search.sigma, placement, float(np.mean(search.prior_fraction))
             )
-            if done:
-                break
-        return record.estimates(stopped=driver.pulses < counts[-1] - 2 * _FEWEST * self.stages)
 
 
 class _Move(NamedTuple):
@@ -139,19 +123,15 @@ class _Move(NamedTuple):
     down: Array
 
 
-class _Search:
+class _Search(NominalUnits):
     """Moves measured so far, in units of half the nominal range, and the zero of the line through them."""
 
     def __init__(self, settings: RootFinding, driver: Driver) -> None:
-        self.settings, self.driver = settings, driver
-        self.middle, self.half = check_range(settings.nominal)
+        super().__init__(driver, settings.nominal)
+        self.settings = settings
         self._step = 0.0
         self.points = self.sigma = self.prior_fraction = self._now = np.zeros(0)
         self._moves: list[_Move] = []
-
-    def weights(self, values: Array) -> Array:
-        """Values per cell as weights [R, C]."""
-        return (self.middle + self.half * values).reshape(self.driver.array.shape)
 
     def state(self, until: float, reads: list[int]) -> None:
         """Go near the last estimate, if there is one, and compare bursts until so many pulses are sent."""
@@ -160,19 +140,19 @@ class _Search:
             jump = self._jump(left)
             self.driver.burst(jump.reshape(self.driver.array.shape))
             left -= float(np.abs(jump).mean())
-        before, probe = self._read(reads[0]), 0
+        before, probe = self.read(reads[0]), 0
         if not self._moves:
             probe = max(1, round(left / _PROBE))
             self.driver.burst(probe)
-            self._step = float(np.median(np.abs(self._read(1) - before))) / probe
+            self._step = float(np.median(np.abs(self.read(1) - before))) / probe
         pairs, burst = self._plan(left)
         self.driver.burst(burst - probe)
-        turn = self._read(reads[1])
+        turn = self.read(reads[1])
         self.driver.burst(-burst)
         for _ in range(pairs - 1):
             self.driver.burst(burst)
             self.driver.burst(-burst)
-        after = self._now = self._read(reads[2])
+        after = self._now = self.read(reads[2])
         self._note(burst, pairs, (before, turn, after), reads)
         self.points, self.sigma, self.prior_fraction = drawn_inside(*self._zero(), self.settings.within)
 
@@ -198,19 +178,15 @@ class _Search:
         pairs = max(1, math.ceil(0.5 * left * self._step / self.settings.reach))
         return min(pairs, _PROBE // 4), max(_FEWEST, round(left / (2 * min(pairs, _PROBE // 4))))
 
-    def _read(self, times: int) -> Array:
-        return ((self.driver.read(times) - self.middle) / self.half).ravel()
-
     def _note(self, burst: int, pairs: int, states: tuple[Array, Array, Array], reads: list[int]) -> None:
         before, turn, after = states
-        noise = (self.driver.read_noise / self.half) ** 2
         least = max(float(np.median(np.abs(turn - before))) / burst, 1e-9) * 0.02
         sent = pairs * burst
         move = (after - before) / sent
         up = np.maximum((turn - before) / burst, least)
         down = np.maximum(up - move, least)
         cycle = self.settings.cycle_noise**2 * (up**2 + down**2) / sent
-        reading = noise * (1 / reads[0] + 1 / reads[2]) / sent**2
+        reading = self.read_variance * (1 / reads[0] + 1 / reads[2]) / sent**2
         at = 0.5 * (before + after) + 0.25 * burst * (up + down)
         self._moves.append(_Move(at, move, cycle + reading + _TINY, up, down))
 

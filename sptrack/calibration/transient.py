@@ -6,24 +6,15 @@ the curvature of the scan at its minimum says how sure the limit is. Where the t
 its rate, the limit is the last read's and a wrong rate hardly matters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.calibration.interface import (
-    Driver,
-    Estimates,
-    Progress,
-    Record,
-    StopRule,
-    check_counts,
-    check_read_noise,
-)
-from sptrack.calibration.zero_shifting import check_schedule
-from sptrack.crossbar.protocol import PulsedArray
+from sptrack.calibration.interface import Calibrator, Driver, Estimate
 from sptrack.values import check_number, check_whole
 
 Array = NDArray[Any]
@@ -35,8 +26,11 @@ _GENTLE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransientFit:
+class TransientFit(Calibrator):
     """Calibrator that extrapolates the transient of cyclic zero-shifting.
+
+    It sends "alternating", at least two pulses a read; estimates are half a step from the symmetric points,
+    as the limit of zero-shifting itself.
 
     Parameters
     ----------
@@ -52,6 +46,10 @@ class TransientFit:
         A setting outside its range.
     """
 
+    name: ClassVar[str] = "transient fit"
+    mode: ClassVar[str] = "cyclic"
+    fewest_reads: ClassVar[int] = 4
+
     reads: int = 24
     spread: float = 0.6
 
@@ -61,66 +59,20 @@ class TransientFit:
             check_number("spread", self.spread, least=_GENTLE)
 
     @property
-    def name(self) -> str:
-        """Name of the method."""
-        return "transient fit"
+    def _fewest_pulses(self) -> int:
+        return 2 * self.reads
 
-    @property
-    def fewest_reads(self) -> int:
-        """Fewest reads of a cell per pulse count."""
-        return 4
-
-    def calibrate(
-        self,
-        array: PulsedArray,
-        pulses: int | Sequence[int],
-        *,
-        read_noise: float = 0.0,
-        progress: Progress | None = None,
-        stop: StopRule | None = None,
-    ) -> Estimates:
-        """Estimate the symmetric point of every cell.
-
-        Parameters
-        ----------
-        array : PulsedArray
-            A `Crossbar` or a bench that takes "alternating".
-        pulses : int or sequence of int
-            Even pulse counts; every count uses the reads of those before.
-        read_noise : float
-            Std of the reading noise, weight units.
-        progress, stop : callable or None
-            See `Progress`, `StopRule`.
-
-        Returns
-        -------
-        Estimates
-            Half a step from the symmetric points, as the limit of zero-shifting itself.
-
-        Raises
-        ------
-        ParameterError
-            Counts that are odd or do not rise, or a bad reading noise.
-        """
-        counts = check_schedule(check_counts(pulses, 2 * self.reads), "cyclic", check_read_noise(read_noise))
-        driver = Driver(array, read_noise, progress, counts[-1])
-        record = Record(driver, self.name, "cyclic", stop)
+    def _estimates(self, driver: Driver, counts: tuple[int, ...]) -> Iterator[Estimate]:
+        shape = driver.array.shape
         times, values = [0.0], [driver.read()]
-        begin, stopped = 0, False
-        for count in counts:
-            places = np.linspace(begin, count, self.reads + (begin > 0))[1:]
-            for place in places:
+        for begin, count in pairwise((0, *counts)):
+            for place in np.linspace(begin, count, self.reads + (begin > 0))[1:]:
                 driver.send("alternating", 2 * round(place / 2) - int(driver.pulses))
                 times.append(driver.pulses)
                 values.append(driver.read())
-            begin = count
-            limit, sigma = fit_limits(
-                np.array(times), np.stack(values).reshape(len(times), -1), read_noise, self.spread
-            )
-            if record.add(limit.reshape(array.shape), uncertainty=sigma.reshape(array.shape)):
-                stopped = count != counts[-1]
-                break
-        return record.estimates(stopped=stopped)
+            cells = np.stack(values).reshape(len(times), -1)
+            limit, sigma = fit_limits(np.array(times), cells, driver.read_noise, self.spread)
+            yield Estimate(limit.reshape(shape), sigma.reshape(shape))
 
 
 def fit_limits(times: Array, values: Array, read_noise: float, spread: float) -> tuple[Array, Array]:

@@ -41,7 +41,7 @@ from sptrack.calibration import METHODS as CALIBRATORS
 from sptrack.calibration import calibrator
 from sptrack.cli._app import run
 from sptrack.crossbar import Crossbar
-from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS
+from sptrack.crossbar.increments import APPLICATIONS, COUNT_LAWS
 from sptrack.devices import (
     ConstantStep,
     CycleNoise,

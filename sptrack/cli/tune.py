@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -168,7 +168,7 @@ def _plan(loaded: Setup, start: Method | None, setup: SetupInput, options: tuple
     config = setup.config
     values = {} if config is None else table_values(read_toml(config).get("tune", {}), str(config))
     for given in options:
-        own = {name: getattr(given, name) for name in type(given).__dataclass_fields__}
+        own = {item.name: getattr(given, item.name) for item in fields(given)}
         values |= {name: value for name, value in own.items() if value is not None}
     texts = values.pop("vary", ())
     chosen: dict[str, Any] = {name: values.pop(name) for name in ("sampler", "prune") if name in values}

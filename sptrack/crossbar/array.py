@@ -10,25 +10,27 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.crossbar import inputs
 from sptrack.crossbar.checkpoint import counts, entry, read_state, write_state
 from sptrack.crossbar.curves import STATE, ResponseCurves
+from sptrack.crossbar.increments import PulseNumbers, check_law
 from sptrack.crossbar.ledger import Ledger
-from sptrack.crossbar.outer import PulseScheme, Trains, deterministic_counts, plan_trains, quantised
+from sptrack.crossbar.outer import (
+    PulseScheme,
+    Trains,
+    deterministic_counts,
+    firing_lines,
+    plan_trains,
+    quantised,
+)
 from sptrack.crossbar.threads import over_blocks, thread_count
+from sptrack.crossbar.write_noise import WriteNoise
 from sptrack.devices.cells import Cells
 from sptrack.errors import ParameterError
-from sptrack.kernels import counts as count_laws
 from sptrack.kernels import pulses, updates
-from sptrack.kernels.random import TILE, Draws, fill_normals, stream_key
+from sptrack.kernels.random import Draws, fill_normals, stream_key
 from sptrack.kernels.responses import LINEAR, callable_law
-from sptrack.values import as_seed, check_choice, check_number, check_whole
+from sptrack.values import as_seed, check_number, check_whole
 
 Array = NDArray[Any]
 
-COUNT_LAWS = {"rounded": count_laws.ROUNDED, "binomial": count_laws.BINOMIAL, "poisson": count_laws.POISSON}
-APPLICATIONS = ("sequential", "burst")
-MAX_SLOTS = 1000
-"""Longest train of the binomial count law (its probabilities are summed from (1 - p)**slots on)."""
-MAX_PULSES = 10**8
-"""Most pulses that one increment may ask of a cell."""
 MAX_STEPS = 10**8
 """Most steps of one rest."""
 
@@ -90,9 +92,8 @@ class Crossbar:
         self._noise = cells.kernel_noise
         self._clock = {"train": 0, "alternation": 0, "event": 0, "read": 0, "time": 0}
         self._curves = ResponseCurves(cells, self._key("walk"), self.threads)
-        self._words: Array | None = None
-        self._words_block = -1
-        self._visible: Array | None = None
+        self._numbers = PulseNumbers(cells, self.threads)
+        self._write_noise = WriteNoise(cells, self._key("write"), self._key("write-train"))
         self.set_weights(weights)
 
     @property
@@ -108,8 +109,8 @@ class Crossbar:
     @property
     def weights(self) -> Array:
         """Visible weights [R, C] (a copy): internal plus write noise minus reference, without read noise."""
-        internal = self._weight if self._visible is None else self._visible
-        return self._present(self._curves.seen(internal))
+        visible = self._write_noise.visible
+        return self._present(self._curves.seen(self._weight if visible is None else visible))
 
     @property
     def moved(self) -> Array:
@@ -134,7 +135,7 @@ class Crossbar:
         bounded = np.clip(internal - self.moved, self.cells.lower, self.cells.upper)
         self._weight = np.ascontiguousarray(bounded, self._dtype).ravel()
         self._clock["event"] += 1
-        self._visible = self._written(self._weight, "write", self._clock["event"])
+        self._write_noise.write(self._weight, self._clock["event"])
 
     def pulse(self, program: str | Array, count: int | None = None, *, phase: str = "calibrate") -> None:
         """Send pulses to all cells.
@@ -192,7 +193,7 @@ class Crossbar:
             rows, rest = divmod(number, every)
             record = np.empty((rows, self.cells.size), self._dtype)
             self._train(source, directions[: rows * every], rows * every, phase, record)
-            weights = self._present(self._blur(record, every))
+            weights = self._present(self._write_noise.blur(record, every, self._clock["train"]))
             if rest:
                 self._train(source, directions[rows * every :], rest, phase, record[:0])
             if rows:
@@ -276,30 +277,14 @@ class Crossbar:
             NaN or infinity, wrong shape, more than 1e8 pulses of a cell, unknown law or application, slots
             outside 1 .. 1000, a burst on a family that is not linear.
         """
-        check_choice("count law", law, tuple(COUNT_LAWS))
-        check_choice("application", application, APPLICATIONS)
+        check_law(law, slots, application)
         if application == "burst" and self.cells.law.kind != LINEAR:
             family = self.cells.device.response.family
             raise ParameterError(
                 f"application 'burst' on {family}: the closed form exists for linear families only"
             )
-        check_whole("slots", slots, 1, MAX_SLOTS)
-        wanted = inputs.over_cells(increment, "increment", self.shape).ravel()
-        largest = float(np.abs(wanted).max()) / self.cells.dw_min
-        if largest > MAX_PULSES:
-            raise ParameterError(
-                f"increment must ask for at most {MAX_PULSES} pulses of a cell, got {largest:.4g}"
-            )
-        draws = self._event("count")
-        counts = np.empty(self.cells.size, np.int32)
-        asked = np.asarray(wanted, self._dtype)
-        size = (self._dtype.type(self.cells.dw_min), COUNT_LAWS[law], int(slots))
-        words, renew = self._shared_words(draws.event)
-        over_blocks(
-            lambda cells: count_laws.draw_counts(asked, size, draws, cells, counts, words, renew),
-            self.cells.size,
-            self.threads,
-        )
+        asked, draws = self._numbers.asked(increment), self._event("count")
+        counts = self._numbers.draw(asked, law, slots, draws)
         self._apply_counts(counts, draws, phase, burst=application == "burst")
         return counts.reshape(self.shape)
 
@@ -358,7 +343,7 @@ class Crossbar:
         before = self._weight.copy()
         self._curves.by_steps(self._weight, self._clock["time"], int(steps))
         self._clock["time"] += int(steps)
-        self._visible = None if self._visible is None else self._visible + (self._weight - before)
+        self._write_noise.move(self._weight - before)
 
     def read(self, noise: float = 0.0, *, phase: str = "calibrate") -> Array:
         """Read all cells.
@@ -391,8 +376,8 @@ class Crossbar:
             "weight": self._weight.copy(),
             "clock": np.array(list(self._clock.values())),
         }
-        if self._visible is not None:
-            state["visible"] = self._visible.copy()
+        if self._write_noise.visible is not None:
+            state["visible"] = self._write_noise.visible.copy()
         state |= self._curves.state()
         return state | {f"ledger|{key}": np.array(value) for key, value in self.ledger.state().items()}
 
@@ -406,9 +391,10 @@ class Crossbar:
         """
         weight = entry(state, "weight", self._weight)
         clock = counts(state, "clock", (len(self._clock),)).tolist()
-        if ("visible" in state) != (self._visible is not None):
+        visible = self._write_noise.visible
+        if ("visible" in state) != (visible is not None):
             raise ParameterError("checkpoint and device disagree about write noise")
-        visible = None if self._visible is None else entry(state, "visible", self._visible)
+        visible = None if visible is None else entry(state, "visible", visible)
         if any((name in state) != self._curves.move for name in STATE):
             raise ParameterError("checkpoint and device disagree about drift")
         moves = self._curves.checked(state)
@@ -423,7 +409,7 @@ class Crossbar:
             {name.removeprefix("ledger|"): value for name, value in state.items() if name not in known}
         )
         self._curves.moves = moves
-        self._weight, self._visible = weight, visible
+        self._weight, self._write_noise.visible = weight, visible
         self._clock = dict(zip(self._clock, clock, strict=True))
 
     def save(self, path: str | Path) -> None:
@@ -454,14 +440,12 @@ class Crossbar:
 
         over_blocks(part, self.cells.size, self.threads)
         self._clock["train"] += number
-        self._renew_visible(None)
+        self._write_noise.by_train(self._weight, self._clock["train"])
         sent: int | Array = number
-        if source != pulses.COIN:
-            sent = (
-                np.count_nonzero(directions, axis=0)
-                if source == pulses.PER_CELL
-                else int(np.count_nonzero(directions))
-            )
+        if source == pulses.SHARED:
+            sent = int(np.count_nonzero(directions))
+        elif source == pulses.PER_CELL:
+            sent = np.count_nonzero(directions, axis=0)
         self.ledger.add_pulses(phase, self.name, sent)
 
     def _apply_counts(self, counts: Array, draws: Any, phase: str, *, burst: bool) -> None:
@@ -473,20 +457,14 @@ class Crossbar:
             self.cells.size,
             self.threads,
         )
-        number = np.abs(counts)
-        self._curves.by_pulses(self._weight, number)
-        self._renew_visible(number)
-        self.ledger.add_pulses(phase, self.name, number)
+        self._pulsed(np.abs(counts), phase)
 
     def _scratch(self, law: Any, draws: Any) -> Any:
         return updates.pulse_scratch(law, self._noise, draws, self._weight)
 
     def _coincide(self, trains: Trains, x: Array, d: Array, draws: Any, phase: str) -> None:
         rows, columns = self.shape
-        both = (
-            self._lines("rows", trains.p_d, -d, trains.length, draws),
-            self._lines("columns", trains.p_x, x, trains.length, draws),
-        )
+        both = firing_lines(trains, x, d, self._key, draws)
         pulsed = np.zeros(self.cells.size, np.int32)
         law = callable_law(self.cells.law)
         over_blocks(
@@ -497,15 +475,13 @@ class Crossbar:
             self.threads,
             block=max(1, 4096 // columns),
         )
-        self._curves.by_pulses(self._weight, pulsed)
-        self._renew_visible(pulsed)
-        self.ledger.add_pulses(phase, self.name, pulsed)
+        self._pulsed(pulsed, phase)
 
-    def _lines(self, stream: str, probability: Array, values: Array, length: int, draws: Any) -> Any:
-        """Pulse trains of one side of the array; ``values`` [lines] give the direction."""
-        slots = np.empty((-(-length // updates.SLOTS), len(values)), np.uint32)
-        updates.draw_firing(probability, self._key(stream), draws.event, draws.array, length, slots)
-        return updates.Lines(slots, np.where(values < 0, -1, 1).astype(np.int32))
+    def _pulsed(self, number: Array, phase: str) -> None:
+        """Drift, write noise and ledger after an update that sent ``number`` [cells] of pulses."""
+        self._curves.by_pulses(self._weight, number)
+        self._write_noise.by_pulses(self._weight, self._clock["event"], number)
+        self.ledger.add_pulses(phase, self.name, number)
 
     def _key(self, stream: str) -> Any:
         return stream_key(self.seed, f"{self.name}/{stream}")
@@ -515,43 +491,9 @@ class Crossbar:
         self._clock["event"] += 1
         return Draws(self._key("event"), self._key(coin), np.uint32(0), np.uint32(self._clock["event"]))
 
-    def _shared_words(self, event: int) -> tuple[Array, bool]:
-        """Words of the counts of four events [tiles, 4, tile], and whether they must be made anew."""
-        block = int(event) >> 2
-        if self._words is None:
-            self._words = np.empty((-(-self.cells.size // TILE), 4, TILE), np.uint32)
-        renew, self._words_block = block != self._words_block, block
-        return self._words, renew
-
     def _present(self, internal: Array) -> Array:
         """Internal weights [..., cells] as they are seen: shaped, reference subtracted, always a copy."""
         shaped = internal.reshape(*internal.shape[:-1], *self.shape)
         if self.cells.reference is None:
             return shaped.copy()
         return np.asarray(shaped - self.cells.reference.astype(self._dtype))
-
-    def _renew_visible(self, pulsed: Array | None) -> None:
-        """New write noise: for every cell (None) or for those with a positive number of pulses."""
-        if self._visible is None:
-            return
-        if pulsed is None:
-            self._visible = self._written(self._weight, "write-train", self._clock["train"])
-        else:
-            noisy = self._written(self._weight, "write", self._clock["event"])
-            self._visible = np.where(pulsed > 0, noisy, self._visible)
-
-    def _written(self, weight: Array, stream: str, event: int) -> Any:
-        """``weight`` [cells] with the write noise of one event; None for a device without."""
-        if self.cells.device.write_noise == 0:
-            return None
-        z = np.empty(self.cells.size, np.float32)
-        fill_normals(z, self._key(stream), np.uint32(event & 0xFFFFFFFF))
-        return weight + np.asarray(self.cells.device.write_noise * self.cells.dw_min * z, self._dtype)
-
-    def _blur(self, record: Array, every: int) -> Array:
-        """Recorded internal weights [n, cells], the last one of now, with the write noise of their pulses."""
-        if self.cells.device.write_noise:
-            for k in range(len(record)):
-                event = self._clock["train"] - every * (len(record) - 1 - k)
-                record[k] = self._written(record[k], "write-train", event)
-        return record

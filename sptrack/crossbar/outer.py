@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
+from sptrack.kernels import updates
 from sptrack.kernels.random import fill_uniforms
 from sptrack.values import check_choice, check_number, check_whole
 
@@ -119,6 +120,19 @@ def quantised(trains: Trains, scheme: PulseScheme, key: Callable[[str], Any], ev
     p_x = quantise(trains.p_x, scheme, uniform[0, : len(trains.p_x)])
     p_d = quantise(trains.p_d, scheme, uniform[1, : len(trains.p_d)])
     return Trains(p_x, p_d, trains.length)
+
+
+def firing_lines(
+    trains: Trains, x: Array, d: Array, key: Callable[[str], Any], draws: Any
+) -> tuple[Any, Any]:
+    """Trains of rows and columns of one update, by slot, with the directions of ``d`` and ``x``."""
+
+    def lines(stream: str, probability: Array, values: Array) -> Any:
+        slots = np.empty((-(-trains.length // updates.SLOTS), len(values)), np.uint32)
+        updates.draw_firing(probability, key(stream), draws.event, draws.array, trains.length, slots)
+        return updates.Lines(slots, np.where(values < 0, -1, 1).astype(np.int32))
+
+    return lines("rows", trains.p_d, -d), lines("columns", trains.p_x, x)
 
 
 def deterministic_counts(trains: Trains, scheme: PulseScheme) -> Array:

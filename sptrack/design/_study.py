@@ -27,7 +27,8 @@ from sptrack.design._journal import Journal, check_journal
 from sptrack.design._progress import Progress
 from sptrack.design.plan import Plan, difference
 from sptrack.design.scores import Scores, evaluate, excess
-from sptrack.design.space import Choice, Range, Value, start_point, with_point
+from sptrack.design.settings import Value, with_point
+from sptrack.design.space import Choice, Range, start_point
 from sptrack.design.trials import Trial
 from sptrack.errors import ParameterError
 from sptrack.files import SESSION, FileLock, is_alive

@@ -14,7 +14,8 @@ from sptrack.design.candidates import Candidate
 from sptrack.design.designing import Design
 from sptrack.design.fronts import FRONTS, front
 from sptrack.design.scores import OBJECTIVES, Scores
-from sptrack.design.space import CHOICES, SETTING_UNITS, edges, moved, read_setting, start_point
+from sptrack.design.settings import CHOICES, SETTING_UNITS, read_setting
+from sptrack.design.space import edges, moved, start_point
 from sptrack.design.specification import QUANTITIES, UNITS, Specification
 from sptrack.design.trials import Trial
 from sptrack.design.tuning import Study, Tuning

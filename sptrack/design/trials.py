@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sptrack.design.fronts import knee, undominated
-from sptrack.design.space import Value
+from sptrack.design.settings import Value
 
 
 class Trial(NamedTuple):

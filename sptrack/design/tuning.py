@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sptrack.design._progress import Progress, Stage, of_stage
 from sptrack.design.plan import Plan
 from sptrack.design.scores import Scores, evaluate, excess
-from sptrack.design.space import with_point
+from sptrack.design.settings import with_point
 from sptrack.design.trials import Trial, best_trials
 from sptrack.errors import MissingExtraError, ParameterError
 from sptrack.tracking.methods import Method

@@ -32,7 +32,8 @@ from sptrack.theory.premise import DrivePremise, drive_premise
 from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Problem, curvatures, mean_gradient
 from sptrack.tracking.rated import rate_of, with_rate
-from sptrack.tracking.run import Recording, Tracker
+from sptrack.tracking.results import Recording
+from sptrack.tracking.run import Tracker
 from sptrack.values import check_number
 
 Array = NDArray[Any]

@@ -1,9 +1,9 @@
 """Scaling of errors and costs: crossings of a target and exponents of power laws, with intervals."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, ndtri, stdtrit
 
 from sptrack.errors import ParameterError
@@ -119,6 +119,14 @@ def crossing(x: ArrayLike, errors: ArrayLike, target: float, standard_errors: Ar
     return Crossing(*(_first_below(places, sizes + sign * margin, target) for sign in (0, -1, 1)))
 
 
+def _positive(values: ArrayLike) -> NDArray[Any]:
+    """Numbers [n] above 0, or NaN (ParameterError)."""
+    x = real_array(values, "values")
+    if x.ndim != 1 or not x.size or (x <= 0).any():
+        raise ParameterError(f"values must be one or more numbers > 0, got {x}")
+    return x
+
+
 def geometric_mean(values: ArrayLike) -> Estimate:
     """Geometric mean of positive numbers [n] with its 95 % interval (Student's, on logarithms).
 
@@ -129,10 +137,7 @@ def geometric_mean(values: ArrayLike) -> Estimate:
     ParameterError
         No numbers, or one that is not above 0.
     """
-    x = real_array(values, "values")
-    if x.ndim != 1 or not x.size or (x <= 0).any():
-        raise ParameterError(f"values must be one or more numbers > 0, got {x}")
-    logarithm = np.log(x)
+    logarithm = np.log(_positive(values))
     return Estimate(*np.exp([logarithm.mean(), *student_interval(logarithm)]).tolist())
 
 
@@ -147,9 +152,7 @@ def median_cost(values: ArrayLike) -> Estimate:
     ParameterError
         No numbers, or one that is not above 0.
     """
-    x = real_array(values, "values")
-    if x.ndim != 1 or not x.size or (x <= 0).any():
-        raise ParameterError(f"values must be one or more numbers > 0, got {x}")
+    x = _positive(values)
     found = np.exp(_ranked(np.log(np.where(np.isnan(x), np.inf, x))))
     return Estimate(*np.where(np.isfinite(found), found, np.nan).tolist())
 

@@ -21,7 +21,8 @@ from sptrack.devices.cells import Cells
 from sptrack.devices.device import CycleNoise
 from sptrack.devices.sampling import sample_cells
 from sptrack.errors import ParameterError
-from sptrack.evaluation.verify import repeated, suite
+from sptrack.evaluation.suite import suite
+from sptrack.evaluation.verify import repeated
 from sptrack.results import dataset, provenance
 from sptrack.theory import GradientStatistics, Loop, linearise
 from sptrack.theory.chopping import sign_law
@@ -38,7 +39,7 @@ TOLERANCE = 0.1
 SIZES = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 """Predicted rms of P over half the range, at which the map compares."""
 FAMILIES = ("linear-skewed", "exp-step", "soft-exponential", "power-2", "piecewise")
-"""Devices of `sptrack.evaluation.verify.suite` on the map."""
+"""Devices of `sptrack.evaluation.suite.suite` on the map."""
 DRIVES = ("noise", "chopper")
 """Drive of P: gradient noise, sized by the rate, or rare flips, sized by their probability."""
 
@@ -361,7 +362,7 @@ def validity_map(
     Parameters
     ----------
     families : sequence of str
-        Names of devices of `sptrack.evaluation.verify.suite`.
+        Names of devices of `sptrack.evaluation.suite.suite`.
     sizes : sequence of float
         Predicted rms of P over half the range, rising.
     runs : int

@@ -12,30 +12,21 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sptrack.calibration.interface import Progress
-from sptrack.calibration.zero_shifting import PROGRAMS, check_schedule
+from sptrack.calibration.interface import Progress, check_counts
+from sptrack.calibration.zero_shifting import PROGRAMS
 from sptrack.crossbar.array import Crossbar
 from sptrack.crossbar.threads import thread_count
 from sptrack.devices.cells import Cells
 from sptrack.devices.constants import local_derivatives, response_constants
-from sptrack.devices.device import Asymmetry, CycleNoise, Device, Source, Spread
-from sptrack.devices.families import (
-    CustomResponse,
-    ExpStep,
-    LinearStep,
-    PiecewiseStep,
-    PowStep,
-    Response,
-    SoftBounds,
-)
+from sptrack.devices.device import Device
 from sptrack.devices.sampling import sample_cells
 from sptrack.errors import ParameterError, nearest
+from sptrack.evaluation.suite import CELLS, Case, suite
 from sptrack.results import dataset, provenance
 from sptrack.theory import BOUND_NAMES, Bound, zero_shifting_bounds
 from sptrack.theory.bounds import Form
@@ -54,10 +45,8 @@ STANDARD_ERRORS = 3.0
 """A bound holds when it is at least the measurement minus so many of its standard errors."""
 
 _ROUNDING = 1e-9
-_GRANULARITIES = (0.02, 0.002)
-_LANES, _FEWEST, _CELLS, _SAMPLES = 1024, 32, 64, 64
+_LANES, _FEWEST, _SAMPLES = 1024, 32, 64
 _BURN_IN, _RELAXATIONS = 8, 40
-_STICKING_SLOPE, _STICKING_RAMP, _STICKING_POINT = 0.0356, 10.0, 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,92 +127,6 @@ class Report:
         return [sorted(group, key=lambda k: self.rows[k].ratio) for group in found.values()]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A device as `verify` runs it.
-
-    Parameters
-    ----------
-    device : Device
-        Its name is that of its source.
-    granularities : tuple of float
-        Values of dw_min, weight units.
-    cells : int
-        Number of cells drawn.
-    start : float
-        Start weight as a fraction of the way from each cell's lower to its upper bound.
-    """
-
-    device: Device
-    granularities: tuple[float, ...] = _GRANULARITIES
-    cells: int = 1
-    start: float = 0.1
-
-    @property
-    def name(self) -> str:
-        """Name of the device."""
-        return self.device.source.name
-
-
-def _case(name: str, response: Response, skew: float = 0.0, noise: CycleNoise | None = None) -> Case:
-    """Single cell with scales 1 + skew and 1 - skew."""
-    device = Device(
-        response=response,
-        dw_min=_GRANULARITIES[0],
-        spread=Spread(asymmetry=Asymmetry(mean=skew)),
-        cycle_noise=CycleNoise() if noise is None else noise,
-        source=Source(name=name),
-    )
-    return Case(device=device)
-
-
-def _saturating_up(w: float, rate: float) -> float:
-    return (math.exp(rate * (1 - w) / 2) - 1) / (math.exp(rate) - 1)
-
-
-def _saturating_down(w: float, rate: float) -> float:
-    return (math.exp(rate * (1 + w) / 2) - 1) / (math.exp(rate) - 1)
-
-
-def _sticking() -> Case:
-    """Device on which cyclic zero-shifting sticks at -.5, far from its symmetric point at .9.
-
-    F = 1 + 10 ramp(w), where the ramp rises from 0 at -.5 to .05 at -.45, and G = .0356 (w - .9). On the ramp
-    a down pulse undoes the up pulse before it, 2 G(w) = q_minus(w) - q_minus(u). Both responses are piecewise
-    linear with nodes every .05, so that they are exact here.
-    """
-    w = np.linspace(-1.0, 1.0, 41)
-    symmetric = 1 + _STICKING_RAMP * np.clip(w + 0.5, 0, 0.05)
-    asymmetric = _STICKING_SLOPE * (w - _STICKING_POINT)
-    response = PiecewiseStep(nodes_up=tuple(symmetric - asymmetric), nodes_down=tuple(symmetric + asymmetric))
-    return replace(_case("sticking", response), granularities=(0.01,), start=0.25)
-
-
-@cache
-def suite() -> dict[str, Case]:
-    """Devices that `verify` runs by default, by name: every family that has a symmetric point.
-
-    Smooth and clipped, symmetric and skewed, with and without cycle noise, an array with spread, and
-    "sticking", on which Theorem C.3 of Xiao et al. 2026 (arXiv 2602.21321) fails as printed.
-    """
-    noise, additive = CycleNoise(std=0.3), CycleNoise(std=0.5, additive=True)
-    exponential = CustomResponse(q_plus=_saturating_up, q_minus=_saturating_down, parameters={"rate": 3.0})
-    falling = (1.5, 1.4, 1.1, 0.7, 0.4, 0.2)
-    cases = (
-        _case("linear", SoftBounds()),
-        _case("linear-skewed", SoftBounds(), 0.3),
-        Case(device=Device(source=Source(name="linear-array")), cells=_CELLS),
-        _case("linear-step", LinearStep(gamma_up=0.5, gamma_down=0.3), 0.1, additive),
-        _case("exp-step", ExpStep(a=1.0, b=0.0, A_up=0.2, gamma_up=1.5, A_down=0.2, gamma_down=1.5), 0.1),
-        _case("exp-step-reram", ExpStep(), 0.0, noise),
-        _case("soft-exponential", exponential, 0.2),
-        _case("power-2", PowStep(gamma_up=2.0, gamma_down=2.0), 0.2, noise),
-        _case("piecewise", PiecewiseStep(nodes_up=falling, nodes_down=falling[::-1]), 0.1, noise),
-        _sticking(),
-    )
-    return {case.name: case for case in cases}
-
-
 def verify(
     devices: Sequence[str | Device] | None = None,
     *,
@@ -260,7 +163,7 @@ def verify(
     ParameterError
         Unknown name (with the nearest one), a one-sided device, pulse counts that do not rise or are odd.
     """
-    counts = check_schedule(pulses, "cyclic")
+    counts = check_counts(pulses, mode="cyclic")
     cases = list(suite().values()) if devices is None else [_find(device) for device in devices]
     forms: tuple[Form, ...] = ("corrected", "printed") if printed else ("corrected",)
     runs = [(case, dw) for case in cases for dw in case.granularities]
@@ -318,7 +221,7 @@ def _find(device: str | Device) -> Case:
         device = device_named(device)
     if device.one_sided:
         raise ParameterError(f"device {device.source.name!r} is one-sided; bounds need up and down pulses")
-    return Case(device=device, granularities=(device.dw_min,), cells=_CELLS)
+    return Case(device=device, granularities=(device.dw_min,), cells=CELLS)
 
 
 def _examine(

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError, nearest
-from sptrack.fitting.tables import Table, to_numbers
+from sptrack.fitting.numbers import to_numbers
+from sptrack.fitting.tables import Table
 from sptrack.fitting.texts import is_gap, quoted
 from sptrack.fitting.units import QUANTITIES, parse_unit, split_logarithm, split_unit
 from sptrack.fitting.vocabulary import direction_sign, is_derived, meaning, normal

@@ -21,6 +21,7 @@ from sptrack.fitting.statespace import (
     OFF,
     READ,
     SLOW,
+    Maximum,
     Problem,
     likelihood,
     log_step,
@@ -394,13 +395,16 @@ def swift_estimate(law: Law, program: Program, readings: Floats, like: Floats, s
     )
     plain = maximise(problem, begin, tolerance=1e-2)
     problem = problem._replace(means=plain.theta)
-    final = maximise(problem, plain.theta, tolerance=1e-2)
+    return _estimates(problem, maximise(problem, plain.theta, tolerance=1e-2))
+
+
+def _estimates(problem: Problem, found: Maximum) -> Estimates:
     return Estimates(
         problem=problem,
-        theta=final.theta,
-        value=final.likelihood.value,
-        plain=final.likelihood.plain,
-        converged=final.converged,
+        theta=found.theta,
+        value=found.likelihood.value,
+        plain=found.likelihood.plain,
+        converged=found.converged,
     )
 
 
@@ -456,11 +460,4 @@ def _restrict(problem: Problem, theta: Floats, rounds: int) -> Estimates:
         again = maximise(problem, theta)
         better = again.likelihood.value > low.value
         theta = np.where(better[:, None], again.theta, low.theta)
-    final = maximise(problem, theta)
-    return Estimates(
-        problem=problem,
-        theta=final.theta,
-        value=final.likelihood.value,
-        plain=final.likelihood.plain,
-        converged=final.converged,
-    )
+    return _estimates(problem, maximise(problem, theta))

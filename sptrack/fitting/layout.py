@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from sptrack.fitting.columns import Column, assign_columns
 from sptrack.fitting.gaps import mark_sentinels
+from sptrack.fitting.numbers import to_numbers
 from sptrack.fitting.programs import directions_of_readings
 from sptrack.fitting.reader import Reader, Understood
 from sptrack.fitting.recipe import Recipe
-from sptrack.fitting.tables import Table, to_numbers
+from sptrack.fitting.tables import Table
 from sptrack.fitting.texts import quoted
 from sptrack.fitting.timing import (
     cell_labels,

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
 from sptrack.fitting.columns import Column
+from sptrack.fitting.numbers import to_numbers
 from sptrack.fitting.recipe import Recipe
-from sptrack.fitting.tables import Table, to_numbers
+from sptrack.fitting.tables import Table
 from sptrack.fitting.texts import quoted
 
 __all__ = ["Reader", "Understood"]

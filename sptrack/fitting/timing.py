@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sptrack.errors import nearest
 from sptrack.fitting.columns import Column
+from sptrack.fitting.numbers import to_numbers
 from sptrack.fitting.reader import Reader
-from sptrack.fitting.tables import to_numbers
 from sptrack.fitting.texts import is_gap, quoted
 from sptrack.fitting.units import parse_unit, split_unit
 from sptrack.fitting.vocabulary import KNOWN_DIRECTIONS, direction_sign

@@ -37,6 +37,7 @@ from sptrack.kernels.observer_rows import (
     SUM,
     VARIANCE,
 )
+from sptrack.kernels.stretches import collect, drive_of, pulse_variance
 
 LINES, PATH, COVARIANCE, GAIN = OWN, OWN + 4, OWN + 6, OWN + 21
 """g0, f0, g1, f1; sums over the steps since the last read of |D| w and of D w; upper triangle of the
@@ -105,7 +106,7 @@ def pooled_prior(told: Any, memory: Any, which: Any, n: Any) -> Any:
 
 
 @inline
-def expect_adaptive(limits: Any, memory: Any, i: Any, drive: Any) -> None:
+def _expect(limits: Any, memory: Any, i: Any, drive: Any) -> None:
     """Move the expected weight by an increment, no further than its ``limits``."""
     size, w = abs(drive), memory[PREDICTED, i]
     steep = size * memory[LINES + 2, i] - drive * memory[LINES + 3, i]
@@ -175,7 +176,7 @@ def _correct(observer: Any, noises: Any, prior: Any, memory: Any, i: Any, read: 
     displaced = (1 - left) / steep if steep > 0.01 else 1 - steep / 2
     h = (left, -a * displaced, n * displaced, -memory[PATH, i] * displaced, memory[PATH + 1, i] * displaced)
     number = a / dw
-    told = dw * dw * (noise.pulse * number + level * level * (noise.relative * number + memory[COUNT, i]))
+    told = dw * dw * pulse_variance(noise, number, level, memory[COUNT, i])
     told *= (1 - left * left) / (2 * steep) if steep > 0.01 else 1 - steep
     pulses = scale * told
     news = read - memory[PREDICTED, i]
@@ -230,6 +231,13 @@ def _point(limits: Any, prior: Any, memory: Any, i: Any) -> None:
     aged = memory[AGED + 1, i] / memory[AGED, i]
     memory[VARIANCE, i] = max(spread, 0.0) * (fraction + (1 - fraction) * aged) / (slope * slope)
     memory[SHARE, i] = fraction
+
+
+def expect_adaptive_tile(observer: Any, memory: Any, wanted: Any, pulses: Any, n: Any) -> None:
+    """Move the expected weights of an adaptive observer by a step's increments, and add these up."""
+    collect(observer, memory, wanted, pulses, n)
+    for i in range(n):
+        _expect(observer.limits, memory, i, drive_of(observer, wanted, pulses, i))
 
 
 def observe_adaptive_tile(observer: Any, memory: Any, reads: Any, n: Any) -> None:

@@ -20,7 +20,7 @@ from sptrack.spectrum import ToneResponse, Tones
 from sptrack.theory import GradientStatistics, linearise, passed_fraction
 from sptrack.theory.tones import ToneGains, ToneLoop, pulsed_balance
 from sptrack.tracking import Method, Problem, Tracker
-from sptrack.tracking.run import Recording
+from sptrack.tracking.results import Recording
 from sptrack.values import check_whole
 
 Array = NDArray[Any]

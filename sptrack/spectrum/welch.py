@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -260,32 +260,24 @@ class Welch:
             )
         return streams - streams.mean(axis=0) if self.centre == "stream" else streams
 
+    @property
+    def _segments(self) -> dict[str, Any]:
+        """Segments as SciPy takes them."""
+        segments = {"nperseg": self.segment, "noverlap": self.segment - self.hop}
+        return segments | {"window": self.window, "detrend": False, "axis": 0}
+
     def _periodograms(self, streams: Real) -> Real:
         """Estimates [bins, cells] of every cell."""
         from scipy.signal import welch
 
-        _, one_sided = welch(
-            streams,
-            window=self.window,
-            nperseg=self.segment,
-            noverlap=self.segment - self.hop,
-            detrend=False,
-            axis=0,
-        )
+        _, one_sided = welch(streams, **self._segments)
         return np.asarray(one_sided / turns_of(self.segment)[:, None])
 
     def _segment_periodograms(self, streams: Real) -> Real:
         """Periodograms [bins, segments x cells] of every segment of every cell."""
         from scipy.signal import spectrogram
 
-        *_, one_sided = spectrogram(
-            streams,
-            window=self.window,
-            nperseg=self.segment,
-            noverlap=self.segment - self.hop,
-            detrend=False,
-            axis=0,
-        )
+        *_, one_sided = spectrogram(streams, **self._segments)
         return np.asarray(one_sided.reshape(len(one_sided), -1) / turns_of(self.segment)[:, None])
 
 

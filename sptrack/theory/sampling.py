@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sptrack.errors import ParameterError
 from sptrack.theory.moments import Array, Moments
-from sptrack.theory.zero_shifting import ArrayOffset
+from sptrack.theory.zero_shifting import ArrayOffset, finite_cells
 
 if TYPE_CHECKING:
     from sptrack.devices.cells import Cells
@@ -38,16 +37,14 @@ def array_offset_error(cells: Cells, moments: Moments) -> ArrayOffset:
     ParameterError
         If no cell has finite moments.
     """
-    counted = np.isfinite(moments.mean_square)
-    if not counted.any():
-        raise ParameterError("no cell with finite moments: at least 1 cell with a symmetric point is needed")
-    mean, variance = moments.mean[counted], moments.variance[counted]
-    place = mean + np.asarray(cells.symmetric_point, dtype=np.float64)[counted]
+    found = finite_cells(moments, np.asarray(cells.symmetric_point, dtype=np.float64))
+    mean, variance, points = (values.ravel() for values in found)
+    place = mean + points
     return ArrayOffset(
         mean=float(np.sqrt(variance.sum()) / variance.size),
         std=_root_error(place - place.mean(), variance),
         rms=_root_error(mean, variance),
-        cells=int(counted.sum()),
+        cells=mean.size,
     )
 
 

@@ -236,7 +236,7 @@ def array_offset(cells: Cells, moments: Moments) -> ArrayOffset:
         If no cell has finite moments.
     """
     points = np.asarray(cells.symmetric_point, dtype=np.float64)
-    mean, variance, points = _finite(moments, points)
+    mean, variance, points = finite_cells(moments, points)
     spread = np.sqrt(np.var(points + mean) + np.mean(variance))
     return ArrayOffset(
         mean=float(np.mean(mean)),
@@ -246,7 +246,7 @@ def array_offset(cells: Cells, moments: Moments) -> ArrayOffset:
     )
 
 
-def _finite(moments: Moments, *others: Array) -> tuple[Array, ...]:
+def finite_cells(moments: Moments, *others: Array) -> tuple[Array, ...]:
     """Mean, variance and other values of the cells with finite moments."""
     values = (*moments, *others)
     counted = np.isfinite(moments.mean_square)
@@ -348,7 +348,7 @@ class ZeroShiftingCourse:
     def _error(self, moments: Moments, criterion: Criterion) -> float:
         """|Field of `array_offset`|."""
         if criterion == "rms":
-            mean, variance = _finite(moments)
+            mean, variance = finite_cells(moments)
             return float(np.sqrt(np.mean(mean**2 + variance)))
         error: float = getattr(array_offset(self._cells, moments), criterion)
         return abs(error)

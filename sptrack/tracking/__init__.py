@@ -13,7 +13,8 @@ from sptrack.tracking.methods import METHODS, Method, Transfer, method, with_set
 from sptrack.tracking.plain import PlainTracker, problem_gradient
 from sptrack.tracking.problems import PROBLEMS, Problem, ProblemSettings, open_loop, problem
 from sptrack.tracking.rated import rated_reference
-from sptrack.tracking.run import Recording, Track, Tracker, track
+from sptrack.tracking.results import Recording, Track
+from sptrack.tracking.run import Tracker, track
 
 __all__ = [
     "METHODS",

@@ -6,14 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.crossbar import Ledger, PulsedArray
-from sptrack.crossbar.array import COUNT_LAWS, MAX_PULSES, MAX_SLOTS
-from sptrack.crossbar.inputs import over_cells
+from sptrack.crossbar.increments import PulseNumbers, check_law
 from sptrack.crossbar.protocol import checked_array, send_counts
 from sptrack.devices import Cells, Device, sample_cells
 from sptrack.errors import ParameterError
-from sptrack.kernels import counts as count_laws
-from sptrack.kernels.random import TILE, Draws, stream_key
-from sptrack.values import check_choice
+from sptrack.kernels.random import Draws, stream_key
 
 Array = NDArray[Any]
 
@@ -62,6 +59,7 @@ class BenchArray:
         self._bench = checked_array(bench)
         self.name, self.ledger = name, Ledger() if ledger is None else ledger
         self.cells: Cells = sample_cells(device, self._bench.shape)
+        self._numbers = PulseNumbers(self.cells, threads=1)
         self.ledger.open(name, self.cells.shape)
         self.reads = 0
         self._scale = device.scale if in_unit else None
@@ -118,21 +116,11 @@ class BenchArray:
         ParameterError
             As `Crossbar.apply`.
         """
-        check_choice("count law", law, tuple(COUNT_LAWS))
-        if not 1 <= slots <= MAX_SLOTS:
-            raise ParameterError(f"slots must lie in 1 .. {MAX_SLOTS}, got {slots}")
-        asked = np.asarray(over_cells(increment, "increment", self.shape).ravel(), np.float32)
-        largest = float(np.abs(asked).max()) / self.cells.dw_min
-        if largest > MAX_PULSES:
-            raise ParameterError(
-                f"increment must ask for at most {MAX_PULSES} pulses of a cell, got {largest:.4g}"
-            )
+        check_law(law, slots)
+        asked = self._numbers.asked(increment)
         self._event += 1
         draws = Draws(*self._keys, np.uint32(0), np.uint32(self._event))
-        counts = np.empty(asked.size, np.int32)
-        words = np.empty((-(-asked.size // TILE), 4, TILE), np.uint32)
-        size = (np.float32(self.cells.dw_min), COUNT_LAWS[law], int(slots))
-        count_laws.draw_counts(asked, size, draws, (0, asked.size), counts, words, True)
+        counts = self._numbers.draw(asked, law, slots, draws)
         signed = counts.reshape(self.shape)
         if counts.any():
             send_counts(self._bench, signed)

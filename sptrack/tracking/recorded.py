@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.errors import ParameterError
-from sptrack.fitting.tables import read_table, to_numbers
+from sptrack.fitting.numbers import to_numbers
+from sptrack.fitting.tables import read_table
 from sptrack.fitting.texts import quoted
 from sptrack.values import real_array
 

@@ -1,15 +1,14 @@
 """Running a method on a problem: the fused recursion over chunks of steps, ledger, samples, checkpoints."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.calibration import zero_shift
 from sptrack.crossbar import Crossbar, Ledger
-from sptrack.crossbar.array import APPLICATIONS, COUNT_LAWS, MAX_SLOTS
 from sptrack.crossbar.checkpoint import counts, entry
+from sptrack.crossbar.increments import COUNT_LAWS, check_law
 from sptrack.crossbar.threads import over_blocks, thread_count
 from sptrack.devices import Cells
 from sptrack.errors import ParameterError
@@ -23,11 +22,9 @@ from sptrack.tracking.methods import Method
 from sptrack.tracking.problems import Belief, Problem
 from sptrack.tracking.rated import GIVEN
 from sptrack.tracking.references import kernel_reference, operations_per_read, quantum
+from sptrack.tracking.results import Recording, Track
 from sptrack.tracking.signs import chopper_signs, sign_groups
-from sptrack.values import as_seed, check_choice, check_whole, real_array
-
-if TYPE_CHECKING:
-    import xarray as xr
+from sptrack.values import as_seed, real_array
 
 Array = NDArray[Any]
 
@@ -38,107 +35,6 @@ MAX_RECORDED = 100_000_000
 _CHUNK_VALUES = 1 << 20
 _NO_DRIVE = np.zeros((0, 1), np.float32)
 _NO_RECORD = np.zeros((4, 0, 0), np.float32)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Track:
-    """One run.
-
-    Attributes
-    ----------
-    method : Method
-        What was run.
-    problem : str
-        Name of the problem.
-    seed : int
-        Root seed.
-    steps : int array [samples]
-        Last step of each sample.
-    errors : array [samples, 3]
-        Mean over cells and over the steps of a sample of |W - W*|^2, |mix - W*|^2 and |Q - SP|^2, weight
-        units squared.
-    ledger : Ledger
-        Pulses, reads and programming events by phase and array.
-    weights, reference, target : arrays [cells]
-        W as read, Q, and P's symmetric point at the end, weight units.
-    """
-
-    method: Method
-    problem: str
-    seed: int
-    steps: Array
-    errors: Array
-    ledger: Ledger
-    weights: Array
-    reference: Array
-    target: Array
-
-    def tail(self, fraction: float = 0.1) -> Array:
-        """Mean errors [3] over the last ``fraction`` of the steps."""
-        last = max(1, round(fraction * len(self.errors)))
-        return np.asarray(self.errors[-last:].mean(axis=0))
-
-    def labelled(self) -> "xr.Dataset":
-        """The run as a dataset, which `sptrack.save` writes and a plot needs no more than.
-
-        Returns
-        -------
-        Dataset
-            Over ``sample`` (``step``, its last step): ``w_error``, ``mix_error``, ``q_error``, the mean
-            squared `errors` (the last NaN without a reference). Over ``cell``: ``weight``, ``reference``,
-            ``symmetric_point``. Over ``operation``: ``count``, pulses, reads and programs of all cells.
-        """
-        from sptrack.results import dataset, provenance
-        from sptrack.tracking.config import method_mapping
-
-        weight, squared = {"units": "weight units"}, {"units": "weight units squared"}
-        errors = self.errors.copy()
-        errors[:, 2] *= 1.0 if self.method.has_reference else np.nan
-        variables: dict[str, Any] = {
-            f"{name}_error": ("sample", errors[:, k], squared) for k, name in enumerate(("w", "mix", "q"))
-        }
-        for name, values in (
-            ("weight", self.weights),
-            ("reference", self.reference),
-            ("symmetric_point", self.target),
-        ):
-            variables[name] = ("cell", values, weight)
-        counts = [self.ledger.total(name) for name in ("pulses", "reads", "programs")]
-        variables["count"] = ("operation", counts, {"units": "1"})
-        coordinates: dict[str, Any] = {
-            "step": ("sample", self.steps, {"units": "steps"}),
-            "operation": ("operation", ["pulses", "reads", "programs"], {}),
-        }
-        asked = {"method": method_mapping(self.method), "problem": self.problem}
-        return dataset(variables, coordinates, provenance(seed=self.seed, parameters=asked))
-
-    def __str__(self) -> str:
-        weights, _, reference = self.tail()
-        found = f", |Q - SP|^2 {reference:.3g}" if self.method.has_reference else ""
-        return (
-            f"{self.method.name} on {self.problem}, {self.steps[-1]} steps: |W - W*|^2 {weights:.3g}{found} "
-            "(means over the last tenth, weight units squared)"
-        )
-
-
-class Recording(NamedTuple):
-    """Record of every step (`Tracker.record`), all weights as read, without reading noise, weight units.
-
-    Attributes
-    ----------
-    signs : array [steps, 1 or cells]
-        Sign of the chopper in each step.
-    w, p, q : arrays [steps, cells]
-        W, P and the reference Q after each step.
-    target : array [steps, cells]
-        Symmetric point of P after each step, which moves if the device drifts; 0 where there is none.
-    """
-
-    signs: Array
-    w: Array
-    p: Array
-    q: Array
-    target: Array
 
 
 class Tracker:
@@ -185,9 +81,7 @@ class Tracker:
         threads: int | None = 1,
         settled: bool = False,
     ) -> None:
-        check_choice("count law", law, tuple(COUNT_LAWS))
-        check_choice("application", application, APPLICATIONS)
-        check_whole("slots", slots, 1, MAX_SLOTS)
+        check_law(law, slots, application)
         for cells in (problem.w_cells, problem.p_cells):
             _check_cells(cells, application)
         most = max(method.alpha, method.beta) / min(problem.w_cells.dw_min, problem.p_cells.dw_min)
@@ -258,7 +152,7 @@ class Tracker:
         for first in range(0, samples, per_chunk):
             self._advance(every, min(per_chunk, samples - first))
 
-    def record(self, steps: int, *, drive: ArrayLike | None = None) -> "Recording":
+    def record(self, steps: int, *, drive: ArrayLike | None = None) -> Recording:
         """Go on for ``steps`` steps and keep W, P, Q and P's symmetric point of each; then `run` goes on.
 
         Parameters

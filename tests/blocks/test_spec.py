@@ -1,6 +1,7 @@
 """Filters, choppers, estimators and observers as text, table and file: there and back, what is refused."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_observers_to_text_and_back(settings):
 
 def fields_of(block):
     """Settings of a block, coefficients as lists, as a table of a file has them."""
-    values = {name: getattr(block, name) for name in type(block).__dataclass_fields__}
+    values = {item.name: getattr(block, item.name) for item in fields(block)}
     return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in values.items()}
 
 

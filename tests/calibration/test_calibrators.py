@@ -193,6 +193,12 @@ class TestEveryCalibrator:
         assert seen == sorted(seen)
         assert {total for _, total in seen} == {2400}
 
+    def test_without_a_stop_rule_no_run_is_stopped(self, name):
+        """Large steps take many short bursts, whose lengths round to a few pulses less than the count."""
+        cells = sample_cells(Device(dw_min=0.05), (6, 5), seed=3)
+        for pulses in (300, 1000):
+            assert not calibrate(name, cells, pulses, seed=2, read_noise=0.01).stopped
+
     @pytest.mark.parametrize(
         ("pulses", "read_noise", "words"),
         [

@@ -23,10 +23,9 @@ from sptrack.blocks import (
     SteadyKalman,
 )
 from sptrack.design.block_numbers import block_numbers, with_number
+from sptrack.design.settings import CHOICES, SETTINGS, read_setting, setting_name, with_point
 from sptrack.design.space import (
-    CHOICES,
     RANGES,
-    SETTINGS,
     Choice,
     Range,
     check_space,
@@ -35,10 +34,7 @@ from sptrack.design.space import (
     edges,
     moved,
     parse_space,
-    read_setting,
-    setting_name,
     start_point,
-    with_point,
 )
 from sptrack.errors import ParameterError
 from sptrack.tracking.methods import METHODS, Method, Transfer, method, periodic, telegraph, with_settings

@@ -9,6 +9,7 @@ from sptrack import load
 from sptrack.blocks import Chopper, PeriodicChopper
 from sptrack.devices import Asymmetry, CycleNoise, Device, SoftBounds, Spread, preset, sample_cells
 from sptrack.errors import ParameterError
+from sptrack.evaluation.suite import suite
 from sptrack.evaluation.validity import (
     DRIVES,
     FAMILIES,
@@ -19,7 +20,6 @@ from sptrack.evaluation.validity import (
     case,
     validity_map,
 )
-from sptrack.evaluation.verify import suite
 from sptrack.theory import VALIDITY_LIMITS, GradientStatistics, error_after
 
 GALLERY = Path(__file__).parents[2] / "figures"

@@ -7,7 +7,8 @@ import pytest
 import sptrack.evaluation.verify
 from sptrack.devices import ConstantStep, CycleNoise, Device, Reference, Source, sample_cells
 from sptrack.errors import ParameterError
-from sptrack.evaluation.verify import PULSES, Report, report_dataset, settled_offsets, suite, verify
+from sptrack.evaluation.suite import suite
+from sptrack.evaluation.verify import PULSES, Report, report_dataset, settled_offsets, verify
 from sptrack.plotting.bounds import bounds_figure
 from sptrack.results import load, save
 from sptrack.theory import (

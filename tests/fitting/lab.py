@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sptrack.fitting import Recipe, read_measurement
+
 PROGRAM = np.tile(np.repeat([1, -1], 60), 2)
 """Up 60, down 60, twice."""
 
@@ -38,3 +40,29 @@ def table(columns, separator=",", header=True, decimal=".", digits=6):
 def words(up, down, program=PROGRAM):
     """Directions as words."""
     return [up if sign > 0 else down for sign in program]
+
+
+WEIGHTS = cell(0)
+G = conductance(WEIGHTS)
+INDEX = np.arange(1, G.size + 1)
+UP_DOWN = words("up", "down")
+SPAN = Recipe(range=(10.0, 90.0))
+
+
+def write(path, lines, encoding="utf-8", end="\n"):
+    path.write_bytes((end.join(lines) + end).encode(encoding))
+    return path
+
+
+def read(tmp_path, lines, recipe=SPAN, **form):
+    return read_measurement(write(tmp_path / "cell.csv", lines, **form), recipe)
+
+
+def check(found, tolerance=2e-5):
+    """The one cell has the readings and pulses of the record."""
+    (response,) = found.cells
+    np.testing.assert_allclose(response.readings, WEIGHTS, atol=tolerance)
+    np.testing.assert_array_equal(np.sign(response.pulses), PROGRAM)
+
+
+PLAIN = {"pulse": INDEX, "direction": UP_DOWN, "conductance (uS)": G}

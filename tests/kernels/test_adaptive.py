@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sptrack.kernels import adaptive, counts, observers
+from sptrack.kernels import adaptive, counts, observer_rows, observers
 
 DW, EVERY = 0.001, 16
 LIMITS = observers.Limits(-2.0, 2.0, 0.3, 0.3)
@@ -21,7 +21,7 @@ def made(keep=1.0, read=0.0, relative=0.09):
 
 def started(cells):
     memory = np.zeros((adaptive.ROWS, cells))
-    memory[observers.LEVEL], memory[observers.SLOPE] = MEAN[1], MEAN[2]
+    memory[observer_rows.LEVEL], memory[observer_rows.SLOPE] = MEAN[1], MEAN[2]
     for k in range(4):
         memory[adaptive.LINES + k] = memory[adaptive.PRIOR + k] = MEAN[k]
         row = adaptive.COVARIANCE + adaptive.entry(k + 1, k + 1)

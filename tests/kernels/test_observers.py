@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sptrack.kernels import counts, observers
+from sptrack.kernels import counts, observer_rows, observers
 
 DW, KEEP, READ, PULSE, RELATIVE = 0.01, 0.97, 1.5, 0.2, 0.09
 LIMITS = observers.Limits(-0.95, 0.95, 0.1, 0.1)
@@ -75,7 +75,7 @@ def run(observer, form, drive, reads, every, pulses=None):
     memory = np.zeros((observers.SLOTS[form], drive.shape[1]))
     memory[observers.POINT] = START
     if form != observers.PREDICTOR:
-        memory[observers.LEVEL], memory[observers.SLOPE] = F0, G1
+        memory[observer_rows.LEVEL], memory[observer_rows.SLOPE] = F0, G1
     out = np.zeros((3, *reads.shape))
     sent = np.zeros(drive.shape, np.int32) if pulses is None else pulses
     drive, sent, reads = (read_only(one) for one in (drive, sent, reads))
@@ -243,7 +243,7 @@ def test_fixed_point_numbers_are_multiples_of_their_step(grid):
     gains = {"weight_gain": 0.4, "point_gain": 0.1}
     observer = made("predictor", weight_grid=grid, point_grid=4 * grid, **gains)
     out, memory = run(observer, "predictor", drive, reads, 8)
-    for value, step in ((memory[observers.PREDICTED], grid), (out[0, 1:], 4 * grid)):
+    for value, step in ((memory[observer_rows.PREDICTED], grid), (out[0, 1:], 4 * grid)):
         np.testing.assert_array_equal(value / step, np.rint(value / step))
     assert np.ptp(out[0]) > 0
 

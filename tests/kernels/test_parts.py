@@ -58,6 +58,20 @@ def test_a_part_called_by_address_is_the_same_function(decorator):
     assert made.library._compiled
 
 
+def library_of(part):
+    """Library of a part that a caller has used."""
+
+    @numba.njit
+    def thrice(x):
+        part(x, 3.0)
+
+    x = np.arange(5.0)
+    thrice(x)
+    np.testing.assert_array_equal(x, 3.0 * np.arange(5.0))
+    (made,) = part.overloads.values()
+    return made.library
+
+
 def lacks(name):
     """A numba in which a method that parts need raises, as one that is gone or has other arguments does."""
 
@@ -114,18 +128,9 @@ def test_a_numba_whose_libraries_differ_gets_no_parts(change, monkeypatch, witho
 @pytest.mark.parametrize("decorator", [inline, tile_function, disjoint_tile])
 def test_without_parts_numba_compiles_as_ever(decorator, monkeypatch):
     monkeypatch.setattr(_parts, "_tried", lambda generator: ())
-    part = decorator(scale)
-
-    @numba.njit
-    def thrice(x):
-        part(x, 3.0)
-
-    x = np.arange(5.0)
-    thrice(x)
-    np.testing.assert_array_equal(x, 3.0 * np.arange(5.0))
-    (made,) = part.overloads.values()
-    assert type(made.library) is JITCodeLibrary
-    assert made.library._compiled
+    library = library_of(decorator(scale))
+    assert type(library) is JITCodeLibrary
+    assert library._compiled
 
 
 SHORT = """
@@ -146,17 +151,7 @@ sys.stdout.buffer.write(bar.hidden.tobytes() + bar.read(0.1).tobytes())
 
 
 def test_a_formula_optimised_by_itself_keeps_its_own_code():
-    part = inline_optimised(scale)
-
-    @numba.njit
-    def thrice(x):
-        part(x, 3.0)
-
-    x = np.arange(5.0)
-    thrice(x)
-    np.testing.assert_array_equal(x, 3.0 * np.arange(5.0))
-    (made,) = part.overloads.values()
-    assert type(made.library) is JITCodeLibrary
+    assert type(library_of(inline_optimised(scale))) is JITCodeLibrary
 
 
 @pytest.mark.slow
