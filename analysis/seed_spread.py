@@ -9,6 +9,11 @@ working folder; SPTRACK_HOURS and SPTRACK_DATA are as in `published_tables`.
 A spread over training is the root mean square of the deviations from the mean of each device, one over
 devices that from the mean of each training seed, each with six degrees of freedom; both hold what depends on
 the pair of seeds. Intervals are those of a normal variance.
+
+Measured: 92.88 % in the mean, 0.19 points over either. Means over devices differ by less than runs do (mean
+square over that of the rest: 0.4 with 2 and 4 degrees of freedom), and so do those over training seeds (0.6):
+what varies is the pair of both, and a draw of the cells is worth no more than other noise. Published for this
+setting: 92.59 %.
 """  # noqa: D400
 
 import tempfile
@@ -102,7 +107,9 @@ def plot(data: xr.Dataset) -> Figure:
     figure = new_figure(7.2, 4.0)
     last = data["accuracy"].values[..., -1]
     told = f"{METHOD.upper()}, MNIST, fully connected net, reference error {MEAN:g} ± {STD:g} weight units. "
-    headline(figure, _finding(last), told + "One colour for each draw of the cells; dashes: published.")
+    headline(
+        figure, _finding(last), told + "A colour for each draw of the cells, bars: means; dashes: published."
+    )
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     ends = []
     for i, (look, device) in enumerate(zip(_LOOKS, data["device_seed"].values.tolist(), strict=False)):
