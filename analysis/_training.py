@@ -1,4 +1,7 @@
-"""Training runs of studies that can be interrupted: each keeps its state in a file after every epoch."""
+"""Training runs of studies: published batches, where the images lie, runs that can be interrupted.
+
+Each run keeps its state in a file after every epoch.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sptrack.nn.data import Images
     from sptrack.nn.training import Trainer, TrainSettings
+
+
+BATCH = {"fcn": 10, "lenet5": 8}
+"""Images of a mini-batch in the published runs of a net."""
+
+
+def mnist_folder() -> Path:
+    """Folder of MNIST: in SPTRACK_DATA, or in ``shared/data`` beside the checkout."""
+    root = Path(__file__).parents[1]
+    return Path(os.environ.get("SPTRACK_DATA") or root.parent / "shared" / "data") / "mnist"
 
 
 def sitting_ends() -> float:

@@ -22,7 +22,6 @@ that are published, by the same cause. Its learning rate is not printed, and 0.0
 was tried.
 """  # noqa: D400
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +31,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from analysis._training import sitting_ends, trained
+from analysis._training import BATCH, mnist_folder, sitting_ends, trained
 from sptrack.plotting.style import headline, house_style, label, label_ends, look_of, new_figure
 from sptrack.results import dataset, load, provenance, read_provenance
 
@@ -40,7 +39,6 @@ NETS = ("fcn", "lenet5")
 METHODS = ("tt-v2", "agad", "e-rider")
 MEANS, STDS = (0.0, 0.4), (0.05, 1.0)
 EPOCHS = 40
-BATCH = {"fcn": 10, "lenet5": 8}
 PUBLISHED = {
     "fcn": {
         (0.0, 0.05): (90.26, 92.59, 95.45),
@@ -88,12 +86,6 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
             return _trained(small_table, load_images("digits"), Path(folder), seed=seed)
     stored = load(STORED) if STORED.exists() else None
     return _trained(WHOLE, load_images(str(mnist_folder())), RUNS, seed=seed, stored=stored)
-
-
-def mnist_folder() -> Path:
-    """Folder of the images, see the head of the module."""
-    root = Path(__file__).parents[1]
-    return Path(os.environ.get("SPTRACK_DATA") or root.parent / "shared" / "data") / "mnist"
 
 
 def _trained(table, images, folder, *, seed, stored=None):  # type: ignore[no-untyped-def]

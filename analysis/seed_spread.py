@@ -24,8 +24,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.stats import chi2
 
-from analysis._training import sitting_ends, trained
-from analysis.published_tables import BATCH, PUBLISHED, mnist_folder
+from analysis._training import BATCH, mnist_folder, sitting_ends, trained
+from analysis.published_tables import PUBLISHED
 from sptrack.plotting.style import (
     BLUE,
     GREEN,

@@ -74,7 +74,7 @@ def train(
     """
     from benchmarks import training
 
-    reports.write_rows(partial(print, flush=True), training.rows(method, net, batches))
+    reports.write_rows(partial(print, flush=True), training.rows(method, net, batches), "CPU time, one run")
 
 
 @app.command

@@ -113,13 +113,9 @@ def write(line: Callable[[str], object], *, quick: bool = False) -> None:
     write_rows(line, rows(quick=quick))
 
 
-def write_rows(line: Callable[[str], object], measured: Iterable[Row]) -> None:
-    """Hand measurements to ``line``, each beside its target."""
-    line(
-        _COLUMNS.format(
-            "measured, best of several", "value", "unit", "spread", "ceiling", "target", "verdict"
-        )
-    )
+def write_rows(line: Callable[[str], object], measured: Iterable[Row], how: str = "best of several") -> None:
+    """Hand measurements, made as ``how`` says, to ``line``, each beside its target."""
+    line(_COLUMNS.format(f"measured, {how}", "value", "unit", "spread", "ceiling", "target", "verdict"))
     for row in measured:
         limit = "" if row.target is None else f"{'<=' if row.at_most else '>='} {row.target:.3g}"
         percent = ["" if v is None else f"{100 * v:.0f} %" for v in (row.spread, row.fraction)]

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from analysis._training import BATCH, mnist_folder
 from benchmarks.ceiling import copied_bytes_per_second, multiply_adds_per_second
 from benchmarks.commands import YARDSTICK
 from benchmarks.report import Row
 
-BATCHES = {"fcn": 10, "lenet5": 8}
 EPOCHS = {"agad": 19.0 / 3, "e-rider": 82.0 / 8}
 """Seconds of an epoch of the fully connected net asked on the machine of `YARDSTICK`: a third of what the
 reference simulator's AGAD takes there, an eighth of its chopped compound with gamma."""
@@ -28,16 +28,18 @@ def rows(method: str, net: str, batches: int) -> Iterator[Row]:
 
     torch.set_num_threads(1)
     settings, lr = published_settings(method, net)
-    device, batch = published_device(0.0, 0.05), BATCHES[net]
-    images = load_images(str(_mnist()))
+    device, batch = published_device(0.0, 0.05), BATCH[net]
+    images = load_images(str(mnist_folder()))
     run = Trainer(TrainSettings(net=net, settings=settings, device=device, lr=lr, batch=batch), images)
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(images.train)))
     parts = order.split(batch)
     for part in parts[:WARM]:
         run._step(part)
+    measured = parts[WARM : WARM + batches]
+    batches = len(measured)
     spent, work = _timed(run)
     before, begin = run.pulses, time.process_time()
-    for part in parts[WARM : WARM + batches]:
+    for part in measured:
         run._step(part)
     total, pulses = time.process_time() - begin, run.pulses - before
     spent["update"] -= spent["transfer"]
@@ -82,11 +84,3 @@ def _timed(run):  # type: ignore[no-untyped-def]
                 watch(tile, attribute, attribute)
             watch(tile, "_transfer", "transfer")
     return spent, work
-
-
-def _mnist():  # type: ignore[no-untyped-def]
-    import os
-    from pathlib import Path
-
-    root = Path(__file__).parents[1]
-    return Path(os.environ.get("SPTRACK_DATA") or root.parent / "shared" / "data") / "mnist"

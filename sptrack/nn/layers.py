@@ -38,7 +38,7 @@ class _Product(torch.autograd.Function):
         given = x.numpy()
         out = np.zeros((len(given), layer.matrix_shape[0]), np.float32)
         passed = []
-        for part, scale in zip(layer.parts, scales.numpy(), strict=True):
+        for part, scale in zip(layer._parts, scales.numpy(), strict=True):
             y = part.tile.forward(given[:, part.columns])
             y *= part.scale
             out[:, part.rows] += scale * y
@@ -54,8 +54,8 @@ class _Product(torch.autograd.Function):
         needs_x, needs_scales, needs_bias = ctx.needs_input_grad[:3]
         needs_x = needs_x and layer.propagates
         back = np.zeros(ctx.given.shape, np.float32) if needs_x else None
-        slopes = np.empty(len(layer.parts), np.float32)
-        for k, part in enumerate(layer.parts):
+        slopes = np.empty(len(layer._parts), np.float32)
+        for k, part in enumerate(layer._parts):
             own = d[:, part.rows]
             slopes[k] = np.vdot(own, ctx.passed[k])
             own = own * ctx.scales[k]
@@ -125,13 +125,13 @@ class AnalogLayer(nn.Module):
             raise ParameterError(f"weights of {name} must be finite, got NaN or infinity")
         self.matrix_shape = w.shape
         self.propagates = True
-        self.parts: list[_Part] = []
+        self._parts: list[_Part] = []
         for rows in split(w.shape[0], LARGEST):
             for columns in split(w.shape[1], LARGEST):
                 own = w[rows, columns]
                 largest = np.abs(own).max(axis=1)
                 scale = np.where(largest > 0, largest, np.float32(1)) / np.float32(FILLED)
-                index = len(self.parts)
+                index = len(self._parts)
                 tile = Tile(
                     settings,
                     device,
@@ -142,14 +142,14 @@ class AnalogLayer(nn.Module):
                     name=f"{name}/{index}",
                     ledger=self.ledger,
                 )
-                self.parts.append(_Part(tile, rows, columns, scale.astype(np.float32)))
-        self.output_scale = nn.Parameter(torch.ones(len(self.parts)))
+                self._parts.append(_Part(tile, rows, columns, scale.astype(np.float32)))
+        self.output_scale = nn.Parameter(torch.ones(len(self._parts)))
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
         """Tiles of the layer, row by row."""
-        return tuple(part.tile for part in self.parts)
+        return tuple(part.tile for part in self._parts)
 
     def product(self, x: Tensor) -> Tensor:
         """Outputs [n, out] of inputs [n, in], with scales and bias."""
@@ -172,7 +172,7 @@ class AnalogLayer(nn.Module):
         gradient_scale : float
             Factor on the errors.
         """
-        for part in self.parts:
+        for part in self._parts:
             if part.pending:
                 x, d = part.pending[0]
                 if len(part.pending) > 1:
@@ -183,13 +183,13 @@ class AnalogLayer(nn.Module):
 
     def forget(self) -> None:
         """Drop the samples that wait for an update."""
-        for part in self.parts:
+        for part in self._parts:
             part.pending.clear()
 
     def analog_weights(self) -> Array:
         """Digital equivalent [out, in] of what W's arrays show, scales included."""
         out = np.empty(self.matrix_shape, np.float32)
-        for k, part in enumerate(self.parts):
+        for k, part in enumerate(self._parts):
             scale = part.scale * float(self.output_scale[k].detach())
             out[part.rows, part.columns] = part.tile.w_array.weights * scale[:, None]
         return out
@@ -197,7 +197,7 @@ class AnalogLayer(nn.Module):
     def get_extra_state(self) -> Tensor:
         """State of all tiles and, in a layer that has its own, of the ledger, as bytes."""
         state: dict[str, Array] = {}
-        for k, part in enumerate(self.parts):
+        for k, part in enumerate(self._parts):
             part.tile.count()
             state[f"{k}|scale"] = part.scale
             state |= {f"{k}|{name}": value for name, value in part.tile.state().items()}
@@ -212,12 +212,12 @@ class AnalogLayer(nn.Module):
         """Go on from the bytes of `get_extra_state`."""
         with np.load(io.BytesIO(state.numpy().tobytes()), allow_pickle=False) as archive:
             stored = dict(archive)
-        for k, part in enumerate(self.parts):
+        for k, part in enumerate(self._parts):
             own = {key.partition("|")[2]: value for key, value in stored.items() if key.startswith(f"{k}|")}
             part.scale = np.array(own.pop("scale"))
             part.tile.restore(own)
         counts = {key.removeprefix("ledger|"): v for key, v in stored.items() if key.startswith("ledger|")}
-        mine = tuple(f"|{part.tile.name}/" for part in self.parts)
+        mine = tuple(f"|{part.tile.name}/" for part in self._parts)
         others = {
             key: np.asarray(value)
             for key, value in self.ledger.state().items()
