@@ -183,18 +183,20 @@ def event_words(words: Any, n: Any, draws: Any, index: Any) -> Any:
 def draw_counts(
     increment: Array, size: Any, draws: Any, cells: Any, counts: Array, words: Array, renew: bool
 ) -> None:
-    """Signed pulse counts (int32) of the wanted ``increment`` [cells] for cells[0] <= i < cells[1].
+    """Signed pulse counts (int32) of the wanted ``increment`` [cells] (float64) for cells[0] <= i < cells[1].
 
-    ``size`` = (granularity, count law, slots of the binomial law). ``words`` [tiles, 4, `TILE`] (uint32)
+    ``size`` = (granularity, count law, slots of the binomial law); the granularity's precision is that of the
+    counts. ``words`` [tiles, 4, `TILE`] (uint32)
     keeps the words that four events share and is made anew if ``renew``; cells[0] is a multiple of `TILE`.
     """
-    index = np.empty(TILE, np.uint32)
+    index, wanted = np.empty(TILE, np.uint32), np.full(TILE, size[0])
     for start in range(cells[0], cells[1], TILE):
         n = min(TILE, cells[1] - start)
         for i in range(n):
             index[i] = np.uint32(start + i)
+            wanted[i] = increment[start + i]
         shared = words[start // TILE]
         if renew:
             event_words(shared, n, draws, index)
         row = shared[draws.event & 3]
-        counts_tile(increment[start : start + n], n, size, row, draws, index, counts[start : start + n])
+        counts_tile(wanted, n, size, row, draws, index, counts[start : start + n])

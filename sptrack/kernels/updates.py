@@ -378,16 +378,36 @@ def sequence_tile(
     finish(work, False, scratch)
 
 
+@disjoint_tile
+def _count_pulses(pulsed: Any, count: Any, n: Any) -> None:
+    for i in range(np.uint64(n)):
+        pulsed[i] += np.int64(abs(count[i]))
+
+
 @kernel
 def apply_counts(
-    law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array, burst: bool, scratch: Scratch
+    law: Any, noise: Any, draws: Any, arrays: Any, cells: Any, counts: Array, burst: bool, scratch: Scratch
 ) -> None:
-    """Apply signed ``counts`` [cells] (int32) to cells[0] <= i < cells[1], in sequence or as a burst."""
+    """Apply signed ``counts`` [cells] (int32) to cells[0] <= i < cells[1], in sequence or as a burst.
+
+    ``arrays`` = (weights [cells], pulses so far [cells] (int64), counted on).
+    """
+    weight, pulsed = arrays
     work = (law, noise, draws, law.cell, weight, np.uint32(0))
     for start in range(cells[0], cells[1], TILE):
         n = min(TILE, cells[1] - start)
+        _count_pulses(pulsed[start:], counts[start:], n)
         add_tile(work, np.uint32(start), counts[start:], n, burst, scratch)
     finish(work, burst, scratch)
+
+
+@disjoint_tile
+def _fire(words: Any, threshold: Any, slots: Any, slot: Any, n: Any) -> None:
+    """Bits of the slots from ``slot`` on of ``n`` lines, one for each row of ``words``."""
+    for k in range(words.shape[0]):
+        place = np.uint32((slot + k) & (SLOTS - 1))
+        for i in range(np.uint64(n)):
+            slots[i] |= np.uint32(np.uint64(words[k, i]) < threshold[i]) << place
 
 
 @kernel
@@ -398,17 +418,15 @@ def draw_firing(
 
     Line k fires in a slot with ``probability[k]``.
     """
-    for line in range(slots.shape[1]):
-        threshold = np.uint64(min(max(probability[line], 0.0), 1.0) * 2.0**32)
-        for word in range(slots.shape[0]):
-            bits = np.uint32(0)
-            for block in range(8 * word, min(8 * word + 8, (length + 3) // 4)):
-                drawn = philox(np.uint32(block), event, np.uint32(line), array, key.low, key.high)
-                for k in range(4):
-                    slot = 4 * block + k
-                    fires = slot < length and np.uint64(drawn[k]) < threshold
-                    bits = np.uint32(bits | np.uint32(np.uint32(fires) << np.uint32(slot & 31)))
-            slots[word, line] = bits
+    lines = slots.shape[1]
+    words, index, threshold = np.empty((4, lines), np.uint32), np.empty(lines, np.uint32), np.empty(lines, np.uint64)
+    for line in range(lines):
+        index[line] = np.uint32(line)
+        threshold[line] = np.uint64(min(max(probability[line], 0.0), 1.0) * 2.0**32)
+    slots[:] = np.uint32(0)
+    for slot in range(0, length, 4):
+        draw_words(words, 0, lines, key, np.uint32(slot // 4), event, index, array)
+        _fire(words[: length - slot], threshold, slots[slot // SLOTS], slot, lines)
 
 
 @inline
@@ -422,40 +440,30 @@ def _ones(word: Any) -> Any:
 
 
 @disjoint_tile
-def _coincidences(row: Any, columns: Any, sign: Any, hits: Any, pulsed: Any) -> None:
-    """Signed pulses of one row into ``hits`` [columns]; their numbers are added to ``pulsed`` [columns]."""
-    n = np.uint64(hits.shape[0])
+def _coincidences(row: Any, columns: Any, sign: Any, counts: Any) -> None:
+    """Signed pulses of one row into ``counts`` [columns]."""
+    n = np.uint64(counts.shape[0])
     for c in range(n):
-        hits[c] = 0
+        counts[c] = 0
     for word in range(row.shape[0]):
         mine, theirs = row[word], columns.slots[word]
         for c in range(n):
-            hits[c] += _ones(np.uint32(mine & theirs[c]))
+            counts[c] += _ones(np.uint32(mine & theirs[c]))
     for c in range(n):
-        pulsed[c] += hits[c]
-    for c in range(n):
-        hits[c] *= sign * columns.sign[c]
+        counts[c] *= sign * columns.sign[c]
 
 
 @kernel
-def outer_product(
-    law: Any, noise: Any, draws: Any, weight: Array, rows: Any, lines: Any, pulsed: Array, scratch: Scratch
-) -> None:
-    """Coincidence update of rows rows[0] <= r < rows[1]: a pulse in each slot where both lines fire.
+def outer_product(rows: Any, lines: Any, counts: Array) -> None:
+    """Signed pulses of a coincidence update, rows rows[0] <= r < rows[1]: one in each slot where lines meet.
 
     ``lines`` = (row lines, column lines); the direction is the product of the signs. All pulses of a cell
-    have one direction, so their number decides. ``pulsed`` [cells] (int32) is increased by the number of
-    pulses.
+    have one direction, so their number decides: ``counts`` [cells] (int32).
     """
     own, columns = lines
     width, words = columns.sign.shape[0], own.slots.shape[0]
-    work = (law, noise, draws, law.cell, weight, np.uint32(0))
-    hits, row = np.zeros(width, np.int32), np.empty(words, np.uint32)
+    row = np.empty(words, np.uint32)
     for r in range(rows[0], rows[1]):
         for word in range(words):
             row[word] = own.slots[word, r]
-        _coincidences(row, columns, own.sign[r], hits, pulsed[r * width : (r + 1) * width])
-        for first in range(0, width, TILE):
-            n = min(TILE, width - first)
-            add_tile(work, np.uint32(r * width + first), hits[first:], n, False, scratch)
-    finish(work, False, scratch)
+        _coincidences(row, columns, own.sign[r], counts[r * width : (r + 1) * width])
