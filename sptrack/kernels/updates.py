@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sptrack.kernels._jit import disjoint_tile, inline, kernel
 from sptrack.kernels.pointers import address, call
 from sptrack.kernels.pulses import PROPORTIONAL, clip, signed_tile, with_noise
-from sptrack.kernels.random import TILE, draw_normals, draw_words, philox, renew_normals
+from sptrack.kernels.random import TILE, draw_normals, draw_words, renew_normals
 from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, STEP_ROWS, UP, UPPER
 
 Array = NDArray[Any]
