@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from sptrack.kernels._jit import disjoint_tile, inline, kernel
 from sptrack.kernels.pointers import address, call
 from sptrack.kernels.pulses import PROPORTIONAL, clip, signed_tile, with_noise
-from sptrack.kernels.random import TILE, draw_normals, draw_words, renew_normals
+from sptrack.kernels.random import draw_normals, draw_words, renew_normals
 from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, STEP_ROWS, UP, UPPER
 
 Array = NDArray[Any]
 
 SLOTS = 32
 """Slots in a word of a pulse train."""
+TILE = 512
+"""Cells that are pulsed together: so many that the few of them with many pulses fill a vector."""
 _ROUND = 31
 """Random numbers are drawn for whole vectors: the number of cells is rounded up to a multiple of 32."""
 
@@ -146,14 +148,15 @@ def _left(signed: Any, past: Any, n: Any) -> Any:
 @disjoint_tile
 def _keep(n: Any, past: Any, s: Any) -> None:
     """Move the cells of the first ``n`` that have more pulses than are past together."""
-    at, number, signed = s.at, s.number, s.signed
+    kept, signed = s.words[0], s.signed
     found = np.uint64(0)
     for i in range(np.uint64(n)):
-        count = signed[i]
-        at[found] = at[i]
-        number[found] = number[i]
-        signed[found] = count
-        found += np.uint64(abs(count) > past)
+        kept[found] = np.uint32(i)
+        found += np.uint64(abs(signed[i]) > past)
+    for i in range(found):
+        s.at[i] = s.at[kept[i]]
+        s.number[i] = s.number[kept[i]]
+        signed[i] = signed[kept[i]]
 
 
 @disjoint_tile
