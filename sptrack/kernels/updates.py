@@ -392,7 +392,7 @@ def _ones(word: Any) -> Any:
     pairs = np.uint32(np.uint32(word >> 2) & np.uint32(0x33333333))
     word = np.uint32(np.uint32(word & np.uint32(0x33333333)) + pairs)
     word = np.uint32(np.uint32(word + np.uint32(word >> 4)) & np.uint32(0x0F0F0F0F))
-    return np.int32(np.uint32(word * np.uint32(0x01010101)) >> 24)
+    return np.int32(np.uint32(np.uint64(word) * np.uint64(0x01010101)) >> 24)
 
 
 @disjoint_tile
