@@ -325,11 +325,11 @@ class Crossbar:
         if scheme.resolution:
             trains = quantised(trains, scheme, self._key, draws.event)
         if scheme.pulse_type == "stochastic-compressed":
-            self._coincide(trains, x, d, draws, phase)
+            counts = self._coincide(trains, x, d, draws)
         else:
             signs = -np.sign(np.multiply.outer(d, x)).astype(np.int32)
             counts = np.ascontiguousarray((deterministic_counts(trains, scheme) * signs).ravel())
-            self._apply_counts(counts, draws, phase, burst=False)
+        self._apply_counts(counts, draws, phase, burst=False)
 
     def rest(self, steps: int) -> None:
         """Let ``steps`` steps of time pass without pulses: the response curves of a device that drifts move.
@@ -449,39 +449,30 @@ class Crossbar:
         self.ledger.add_pulses(phase, self.name, sent)
 
     def _apply_counts(self, counts: Array, draws: Any, phase: str, *, burst: bool) -> None:
+        """Send signed ``counts`` [cells] (int32) of pulses, counted in the ledger; drift and write noise."""
         law = callable_law(self.cells.law)
-        over_blocks(
-            lambda cells: updates.apply_counts(
-                law, self._noise, draws, self._weight, cells, counts, bool(burst), self._scratch(law, draws)
-            ),
-            self.cells.size,
-            self.threads,
-        )
-        self._pulsed(np.abs(counts), phase)
+        arrays = self._weight, self.ledger.counter(phase, self.name)
 
-    def _scratch(self, law: Any, draws: Any) -> Any:
-        return updates.pulse_scratch(law, self._noise, draws, self._weight)
+        def part(cells: tuple[int, int]) -> None:
+            scratch = updates.pulse_scratch(law, self._noise, draws, self._weight)
+            updates.apply_counts(law, self._noise, draws, arrays, cells, counts, bool(burst), scratch)
 
-    def _coincide(self, trains: Trains, x: Array, d: Array, draws: Any, phase: str) -> None:
+        over_blocks(part, self.cells.size, self.threads)
+        self._curves.by_pulses(self._weight, counts)
+        self._write_noise.by_pulses(self._weight, self._clock["event"], counts)
+
+    def _coincide(self, trains: Trains, x: Array, d: Array, draws: Any) -> Array:
+        """Signed pulses [cells] (int32) of trains that coincide."""
         rows, columns = self.shape
         both = firing_lines(trains, x, d, self._key, draws)
-        pulsed = np.zeros(self.cells.size, np.int32)
-        law = callable_law(self.cells.law)
+        counts = np.empty(self.cells.size, np.int32)
         over_blocks(
-            lambda part: updates.outer_product(
-                law, self._noise, draws, self._weight, part, both, pulsed, self._scratch(law, draws)
-            ),
+            lambda part: updates.outer_product(part, both, counts),
             rows,
             self.threads,
             block=max(1, 4096 // columns),
         )
-        self._pulsed(pulsed, phase)
-
-    def _pulsed(self, number: Array, phase: str) -> None:
-        """Drift, write noise and ledger after an update that sent ``number`` [cells] of pulses."""
-        self._curves.by_pulses(self._weight, number)
-        self._write_noise.by_pulses(self._weight, self._clock["event"], number)
-        self.ledger.add_pulses(phase, self.name, number)
+        return counts
 
     def _key(self, stream: str) -> Any:
         return stream_key(self.seed, f"{self.name}/{stream}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.crossbar.inputs import over_cells
+from sptrack.crossbar.inputs import largest_size, over_cells
 from sptrack.crossbar.threads import over_blocks
 from sptrack.devices.cells import Cells
 from sptrack.errors import ParameterError
@@ -48,7 +48,7 @@ class PulseNumbers:
         self._words_block = -1
 
     def asked(self, increment: ArrayLike) -> Array:
-        """Increments [cells] in the precision of the cells.
+        """Increments [cells], float64, as kernels take them.
 
         Raises
         ------
@@ -56,12 +56,12 @@ class PulseNumbers:
             NaN or infinity, wrong shape, more than 1e8 pulses of a cell.
         """
         wanted = over_cells(increment, "increment", self._cells.shape).ravel()
-        largest = float(np.abs(wanted).max()) / self._cells.dw_min
+        largest = largest_size(wanted) / self._cells.dw_min
         if largest > MAX_PULSES:
             raise ParameterError(
                 f"increment must ask for at most {MAX_PULSES} pulses of a cell, got {largest:.4g}"
             )
-        return np.asarray(wanted, self._dtype)
+        return wanted
 
     def draw(self, asked: Array, law: str, slots: int, draws: Draws) -> Array:
         """Signed numbers of pulses, int32 [cells], by a count law; ``draws`` are those of one event."""

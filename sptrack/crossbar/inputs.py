@@ -1,5 +1,6 @@
 """Arguments checked and laid out for the kernels: pulse programs, arrays over cells, vectors."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,7 +86,9 @@ def pulse_count(count: Any) -> int:
 
 
 def over_cells(values: ArrayLike, name: str, shape: tuple[int, int]) -> Array:
-    """``values`` broadcast to ``shape``, float64: a copy, contiguous and writable as kernels take it.
+    """``values`` broadcast to ``shape``, float64, contiguous and writable as kernels take it.
+
+    A copy only where ``values`` are not so already.
 
     Raises
     ------
@@ -93,12 +96,19 @@ def over_cells(values: ArrayLike, name: str, shape: tuple[int, int]) -> Array:
         If a value is not finite or the shape does not broadcast.
     """
     array = real_array(values, name)
-    if not np.isfinite(array).all():
+    if not math.isfinite(largest_size(array)):
         raise ParameterError(f"{name} must be finite, got NaN or infinity")
-    try:
-        return np.array(np.broadcast_to(array, shape), order="C")
-    except ValueError as error:
-        raise ParameterError(f"{name} must have shape {shape}, got {array.shape}") from error
+    if array.shape != shape:
+        try:
+            array = np.broadcast_to(array, shape)
+        except ValueError as error:
+            raise ParameterError(f"{name} must have shape {shape}, got {array.shape}") from error
+    return np.require(array, np.float64, ("C", "A", "W"))
+
+
+def largest_size(array: Array) -> float:
+    """Largest magnitude, NaN if there is one, 0 of none; no array is made."""
+    return float(max(array.max(), -array.min())) if array.size else 0.0
 
 
 def vector(values: ArrayLike, name: str, length: int) -> Array:

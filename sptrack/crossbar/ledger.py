@@ -62,13 +62,18 @@ class Ledger:
 
     def add_pulses(self, phase: str, array: str, pulses: int | Array) -> None:
         """Count pulses: a number that every cell got, or an array [cells] of what each got."""
-        entry = self._entry(phase, array)
         if isinstance(pulses, int):
-            entry.common += pulses
-        elif entry.own is None:
-            entry.own = pulses.astype(np.int64).ravel()
+            self._entry(phase, array).common += pulses
         else:
-            entry.own += pulses.ravel()
+            own = self.counter(phase, array)
+            own += pulses.ravel()
+
+    def counter(self, phase: str, array: str) -> Array:
+        """Pulses [cells] (int64) that differ between cells, to be counted on in place."""
+        entry = self._entry(phase, array)
+        if entry.own is None:
+            entry.own = np.zeros(entry.cells, np.int64)
+        return entry.own
 
     def add_reads(self, phase: str, array: str, cells: int) -> None:
         """Count ``cells`` cell reads."""

@@ -41,9 +41,9 @@ class WriteNoise:
         self.visible = self._noisy(weight, self._train_key, event) if self._std else None
 
     def by_pulses(self, weight: Array, event: int, pulsed: Array) -> None:
-        """The same of the cells with a positive number of pulses alone."""
+        """The same of the cells alone whose number of pulses, signed or not, is not 0."""
         if self.visible is not None:
-            self.visible = np.where(pulsed > 0, self._noisy(weight, self._key, event), self.visible)
+            self.visible = np.where(pulsed != 0, self._noisy(weight, self._key, event), self.visible)
 
     def move(self, change: Array) -> None:
         """Follow internal weights that moved by themselves."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import disjoint_tile, inline, kernel
-from sptrack.kernels.elementary import exp64
+from sptrack.kernels.elementary import exp32, log32
 from sptrack.kernels.random import TILE, philox, unit, words_tile
 
 Array = NDArray[Any]
@@ -24,8 +24,14 @@ _TO_DOUBLE = 2.0**-32
 _POISSON_CHUNK = 32.0
 _FEW = 8
 """Counts below this are found for whole vectors of cells, larger ones cell by cell."""
-_MOST_SLOTS_BITS = 10
-"""Binary digits of the largest number of slots, 1000."""
+_OPEN = np.int32(-(2**31))
+"""In place of a count that is to be found cell by cell."""
+_MOST_LOGARITHM = np.float32(80.0)
+"""Beyond it a count is not among the few, whatever the uniform number."""
+_GUARD = np.float32(2e-5)
+"""Relative distance from a sum of probabilities at which float32 decides as float64 does."""
+_GUARD_A_SLOT = np.float32(1e-6)
+_ONE, _HALF = np.float32(1.0), np.float32(0.5)
 
 
 @inline
@@ -64,33 +70,41 @@ def poisson_count(uniform: Any, mean: Any) -> Any:
 
 
 @inline
-def _few_poisson(uniform: Any, mean: Any) -> Any:
-    """`poisson_count` up to `_FEW`, which stands for that or more, without a branch."""
-    mass = exp64(-mean)
-    total = mass
-    count = np.int32(uniform > total)
+def _few(scaled: Any, guard: Any, a: Any, b: Any) -> Any:
+    """How many of the first `_FEW` sums S_k lie below ``scaled``, in float32; `_OPEN` where that is not sure.
+
+    S_k is the sum over j <= k of the product of (a - i b) / i over 1 <= i <= j: with b = 0, sums of Poisson
+    probabilities over the first one.
+    """
+    low, high = scaled * (_ONE - guard), scaled * (_ONE + guard)
+    mass, total = _ONE, _ONE
+    least, most = np.int32(low > total), np.int32(high > total)
     for k in range(1, _FEW):
-        mass *= mean * (1.0 / k)
+        mass *= (a - np.float32(k) * b) * np.float32(1.0 / k)
         total += mass
-        count += np.int32(uniform > total)
-    return count
+        least = np.int32(k + 1) if low > total else least
+        most = np.int32(k + 1) if high > total else most
+    return least if (least == most) & (least < _FEW) else _OPEN
 
 
 @inline
-def _few_binomial(uniform: Any, slots: Any, q: Any) -> Any:
-    """`binomial_count` of q <= 1/2 up to `_FEW`, which stands for that or more, without a branch."""
-    mass, square = 1.0, 1.0 - q
-    for digit in range(_MOST_SLOTS_BITS):
-        mass *= square if (slots >> digit) & 1 else 1.0
-        square *= square
-    ratio = q / (1.0 - q)
-    total = mass
-    count = np.int32(uniform > total)
-    for k in range(1, _FEW):
-        mass *= ratio * (slots - k + 1) * (1.0 / k)
-        total += mass
-        count += np.int32(uniform > total)
-    return count if count < slots else np.int32(slots)
+def _few_poisson(word: Any, mean: Any) -> Any:
+    """`poisson_count` of a few pulses, without a branch."""
+    mean = mean if mean < _MOST_LOGARITHM else _MOST_LOGARITHM
+    return _few(unit(word) * exp32(mean), _GUARD, mean, np.float32(0.0))
+
+
+@inline
+def _few_binomial(word: Any, slots: Any, p: Any) -> Any:
+    """`binomial_count` of a few pulses or of all but a few, without a branch."""
+    p = p if p < _ONE else _ONE
+    q = p if p < _HALF else _ONE - p
+    logarithm = -slots * log32(_ONE - q)
+    logarithm = logarithm if logarithm < _MOST_LOGARITHM else _MOST_LOGARITHM
+    ratio, guard = q / (_ONE - q), _GUARD + _GUARD_A_SLOT * slots
+    few = _few(unit(word) * exp32(logarithm), guard, ratio * (slots + _ONE), ratio)
+    few = _OPEN if abs(p - _HALF) < guard else few  # it is not sure which are counted
+    return few if (p < _HALF) | (few == _OPEN) else np.int32(np.int32(slots) - few)
 
 
 @inline
@@ -116,40 +130,40 @@ def _rounded(wanted: Any, n: Any, granularity: Any, word: Any, count: Any) -> No
         count[i] = number if wanted[i] >= 0 else np.int32(-number)
 
 
+@inline
+def _signed(number: Any, wanted: Any) -> Any:
+    return number if (wanted >= 0) | (number == _OPEN) else np.int32(-number)
+
+
 @disjoint_tile
 def _binomial(wanted: Any, n: Any, granularity: Any, slots: Any, word: Any, count: Any) -> None:
     left = np.int32(0)
     for i in range(np.uint64(n)):
-        p = abs(np.float64(wanted[i])) / granularity / slots
-        p = 1.0 if p > 1.0 else p
-        q = p if p <= 0.5 else 1.0 - p
-        few = _few_binomial(_uniform(word[i]), slots, q)
-        left += np.int32(few == _FEW)
-        number = few if p <= 0.5 else np.int32(slots - few)
-        count[i] = number if wanted[i] >= 0 else np.int32(-number)
+        p = np.float32(abs(wanted[i]) / granularity) / np.float32(slots)
+        number = _few_binomial(word[i], np.float32(slots), p)
+        left = np.int32(left + np.int32(number == _OPEN))
+        count[i] = _signed(number, wanted[i])
     if left == 0:
         return
     for i in range(np.uint64(n)):
-        if abs(count[i]) == _FEW or abs(count[i]) == slots - _FEW:
-            number = binomial_count(
-                _uniform(word[i]), slots, abs(np.float64(wanted[i])) / granularity / slots
-            )
-            count[i] = number if wanted[i] >= 0 else -number
+        if count[i] == _OPEN:
+            p = abs(np.float64(wanted[i])) / granularity / slots
+            count[i] = _signed(np.int32(binomial_count(_uniform(word[i]), slots, p)), wanted[i])
 
 
 @disjoint_tile
 def _poissonian(wanted: Any, n: Any, granularity: Any, word: Any, draws: Any, index: Any, count: Any) -> None:
     left = np.int32(0)
     for i in range(np.uint64(n)):
-        number = _few_poisson(_uniform(word[i]), abs(np.float64(wanted[i])) / granularity)
-        left += np.int32(number == _FEW)
-        count[i] = number if wanted[i] >= 0 else np.int32(-number)
+        number = _few_poisson(word[i], np.float32(abs(wanted[i]) / granularity))
+        left = np.int32(left + np.int32(number == _OPEN))
+        count[i] = _signed(number, wanted[i])
     if left == 0:
         return
     for i in range(np.uint64(n)):
-        if abs(count[i]) == _FEW:
-            number = _poisson(abs(np.float64(wanted[i])) / granularity, word[i], draws, index[i])
-            count[i] = number if wanted[i] >= 0 else -number
+        if count[i] == _OPEN:
+            mean = abs(np.float64(wanted[i])) / granularity
+            count[i] = _signed(np.int32(_poisson(mean, word[i], draws, index[i])), wanted[i])
 
 
 @disjoint_tile
@@ -183,18 +197,20 @@ def event_words(words: Any, n: Any, draws: Any, index: Any) -> Any:
 def draw_counts(
     increment: Array, size: Any, draws: Any, cells: Any, counts: Array, words: Array, renew: bool
 ) -> None:
-    """Signed pulse counts (int32) of the wanted ``increment`` [cells] for cells[0] <= i < cells[1].
+    """Signed pulse counts (int32) of the wanted ``increment`` [cells] (float64) for cells[0] <= i < cells[1].
 
-    ``size`` = (granularity, count law, slots of the binomial law). ``words`` [tiles, 4, `TILE`] (uint32)
+    ``size`` = (granularity, count law, slots of the binomial law); the granularity's precision is that of the
+    counts. ``words`` [tiles, 4, `TILE`] (uint32)
     keeps the words that four events share and is made anew if ``renew``; cells[0] is a multiple of `TILE`.
     """
-    index = np.empty(TILE, np.uint32)
+    index, wanted = np.empty(TILE, np.uint32), np.full(TILE, size[0])
     for start in range(cells[0], cells[1], TILE):
         n = min(TILE, cells[1] - start)
         for i in range(n):
             index[i] = np.uint32(start + i)
+            wanted[i] = increment[start + i]
         shared = words[start // TILE]
         if renew:
             event_words(shared, n, draws, index)
         row = shared[draws.event & 3]
-        counts_tile(increment[start : start + n], n, size, row, draws, index, counts[start : start + n])
+        counts_tile(wanted, n, size, row, draws, index, counts[start : start + n])

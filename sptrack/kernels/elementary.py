@@ -37,14 +37,6 @@ _L0, _L1, _L2, _L3 = (
 _L4, _L5, _L6 = np.float32(0.14681703), np.float32(-0.14117957), np.float32(0.09253827)
 _E2, _E3, _E4, _E5, _E6 = (np.float32(1.0 / math.factorial(k)) for k in (2, 3, 4, 5, 6))
 _ROUND = np.float32(12582912.0)
-_ROUND_DOUBLE = 1.5 * 2.0**52
-_LOWEST_DOUBLE = -708.0
-_LN2_HIGH_DOUBLE, _LN2_LOW_DOUBLE = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-_INVERSE_LN2_DOUBLE = 1.0 / math.log(2.0)
-_BIAS_DOUBLE, _EXPONENT_SHIFT_DOUBLE = np.int64(1023), np.int64(52)
-_F2, _F3, _F4, _F5, _F6, _F7, _F8, _F9, _F10, _F11, _F12, _F13 = (
-    1.0 / math.factorial(k) for k in range(2, 14)
-)
 
 
 @inline
@@ -70,19 +62,6 @@ def exp32(x: Any) -> Any:
     p = _ONE + f * (_ONE + f * (_E2 + f * (_E3 + f * (_E4 + f * (_E5 + f * _E6)))))
     scale = np.int32(np.int32(np.int32(n) + _BIAS) << _EXPONENT_SHIFT).view(np.float32)
     return p * scale
-
-
-@inline
-def exp64(x: Any) -> Any:
-    """Exponential of a double x <= 0 that vectorises, within 1e-15 relatively; that of -708 below it."""
-    x = _LOWEST_DOUBLE if x < _LOWEST_DOUBLE else x
-    shifted = x * _INVERSE_LN2_DOUBLE + _ROUND_DOUBLE
-    n = shifted - _ROUND_DOUBLE
-    f = (x - n * _LN2_HIGH_DOUBLE) - n * _LN2_LOW_DOUBLE
-    high = _F8 + f * (_F9 + f * (_F10 + f * (_F11 + f * (_F12 + f * _F13))))
-    p = 1.0 + f * (1.0 + f * (_F2 + f * (_F3 + f * (_F4 + f * (_F5 + f * (_F6 + f * (_F7 + f * high)))))))
-    power = np.int64(np.float64(shifted).view(np.int64) + _BIAS_DOUBLE)  # its low bits are those of n
-    return p * np.int64(power << _EXPONENT_SHIFT_DOUBLE).view(np.float64)
 
 
 def exp(x: Any) -> Any:

@@ -61,7 +61,7 @@ from sptrack.kernels.tracking_state import (
     load,
     store,
 )
-from sptrack.kernels.updates import burst_tile, event_normals, scratch_views, sequence_tile
+from sptrack.kernels.updates import burst_tile, event_normals, pulse_cells, scratch_views
 
 READS, PROGRAMS = 0, 1
 """Entries of the tally."""
@@ -143,9 +143,9 @@ def _sequence(drive: Any, at: Any, t: Any) -> None:
     draws = _draws(drive, step)
     _count(drive, draws, at, t)
     cell = t.cells[: t.split] if which == 0 else t.cells[t.split :]
-    count, w = t.whole[PULSES, :n], t.rows[W + which]
-    scratch = scratch_views(t.real, t.unsigned, t.signed, t.length, cell.shape[0], t.places)
-    sequence_tile(drive.law, drive.noise, draws, cell, w, t.place, count, scratch)
+    scratch = scratch_views(t.real, t.unsigned, t.signed, t.length, cell.shape[0], t.send)
+    work = (drive.law, drive.noise, draws, cell, t.rows[W + which], t.whole[PULSES], t.place[0])
+    pulse_cells(work, (0, n), False, scratch)
 
 
 def _burst(drive: Any, at: Any, t: Any) -> None:

@@ -167,7 +167,7 @@ class Tile(NamedTuple):
     the reference, for all cells and for those that are read; ``block`` [2, size] (float64) the reads, and the
     increments that an observer is told of, ``flips`` [1, size] (int8) the flips; ``place`` the numbers of the
     cells; ``words`` [12, size] and ``normals`` [36, size] random numbers; ``real``, ``unsigned``,
-    ``signed``, ``length`` and ``places`` room for pulses (`sptrack.kernels.updates.scratch_views`).
+    ``signed``, ``length`` and ``send`` room for pulses (`sptrack.kernels.updates.scratch_views`).
     """
 
     rows: Array
@@ -185,7 +185,7 @@ class Tile(NamedTuple):
     unsigned: Array
     signed: Array
     length: Array
-    places: tuple[int, int]
+    send: int
 
 
 def tile_of(arrays: Any, slots: int, size: int) -> Tile:
@@ -206,7 +206,7 @@ def tile_of(arrays: Any, slots: int, size: int) -> Tile:
         np.zeros((12, size), np.uint32),
         np.zeros((36, size), np.float32),
         *scratch_arrays(max(w_rows, p_rows)),
-        (scratch.begin, scratch.rest),
+        scratch.pulse,
     )
 
 

@@ -1,30 +1,29 @@
 """Sparse updates: a signed number of pulses per cell, one after the other or in closed form.
 
-Where most cells of a tile have pulses, the first two of each are applied to the whole tile at once; where few
-have, these cells are collected in a list that is treated like a tile when it is full. Pulses from the third
-on are rare or many, and cells differ in their number: cells that are left are collected in a second list and
-sorted by what is left, the most first, so that those that still have pulses are always the first of the list.
+Cells are pulsed a tile at a time, in pairs of pulses. Where most cells of a tile have pulses, the tile is
+taken as it is; where few have, these cells are collected in a list until they fill a tile. Cells differ in
+their number of pulses: when no more than half of a tile has some left, the others go back to their places and
+those that are left move together.
 """
 
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from sptrack.kernels._jit import disjoint_tile, inline, kernel
 from sptrack.kernels.pointers import address, call
 from sptrack.kernels.pulses import PROPORTIONAL, clip, signed_tile, with_noise
-from sptrack.kernels.random import TILE, draw_normals, draw_words, philox, renew_normals
+from sptrack.kernels.random import draw_normals, draw_words, renew_normals
 from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, STEP_ROWS, UP, UPPER
 
 Array = NDArray[Any]
 
 SLOTS = 32
 """Slots in a word of a pulse train."""
-WINDOW = 8
-"""Pulses for which one sorting lasts; a multiple of the four that share a counter."""
+TILE = 512
+"""Cells that are pulsed together: so many that the few of them with many pulses fill a vector."""
 _ROUND = 31
 """Random numbers are drawn for whole vectors: the number of cells is rounded up to a multiple of 32."""
 
@@ -41,14 +40,12 @@ class Lines(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for one tile, and lists of cells.
+    """Room for one tile, and a list of cells that wait for others.
 
-    Parameters ``cell``, weights ``w``, their places ``at`` in the tile and ``number`` in the array, ``step``
-    of `mean_steps`, normals ``z`` and ``words``; ``signed`` pulses and sorting ``key`` of each cell,
-    the ``first`` entry of each key and the ``next`` one to be filled; two rows ``sums`` for bursts. Lists of
-    cells, numbers ``cells`` and pulses ``counts`` [2, twice a tile] of ``length`` [2]: untouched ones, and
-    those of which two pulses are done. ``begin`` and ``rest``: addresses of what applies the first pulses of
-    a tile, and those that are left (`sptrack.kernels.pointers`).
+    Parameters ``cell``, weights ``w``, their places ``at`` in the block of cells and ``number`` in the array,
+    ``step`` of `mean_steps`, normals ``z`` and ``words``, ``signed`` pulses of each cell; two rows ``sums``
+    for bursts. Places ``waiting`` [twice a tile], ``length`` [1] of them. ``pulse``: address of what applies
+    the pulses of a tile (`sptrack.kernels.pointers`).
     """
 
     cell: Array
@@ -59,19 +56,14 @@ class Scratch(NamedTuple):
     at: Array
     number: Array
     signed: Array
-    key: Array
-    first: Array
-    next: Array
     sums: Array
-    cells: Array
-    counts: Array
+    waiting: Array
     length: Array
-    begin: int
-    rest: int
+    pulse: int
 
 
 def pulse_scratch(law: Any, noise: Any, draws: Any, weight: Array) -> Scratch:
-    """Scratch for pulses on ``weight`` [cells], with the addresses for records of these types."""
+    """Scratch for pulses on ``weight`` [cells], with the address for records of these types."""
     made = Scratch(
         np.zeros((law.cell.shape[0], TILE), law.cell.dtype),
         np.zeros(TILE, weight.dtype),
@@ -81,25 +73,18 @@ def pulse_scratch(law: Any, noise: Any, draws: Any, weight: Array) -> Scratch:
         np.zeros(TILE, np.uint32),
         np.zeros(TILE, np.uint32),
         np.zeros(TILE, np.int32),
-        np.zeros(TILE, np.uint32),
-        np.zeros(WINDOW + 1, np.uint32),
-        np.zeros(WINDOW + 1, np.uint32),
-        np.empty((2, TILE), weight.dtype),
-        np.empty((2, 2 * TILE), np.uint32),
-        np.empty((2, 2 * TILE), np.int32),
-        np.zeros(2, np.int64),
-        0,
+        np.zeros((2, TILE), weight.dtype),
+        np.zeros(2 * TILE, np.uint32),
+        np.zeros(1, np.int64),
         0,
     )
-    whole, many = types.int64, types.uint32
-    begin = address(_apply_tile, law, noise, draws, made.number, made.signed, whole, types.boolean, made)
-    rest = address(_sorted_pulses, law, noise, draws, law.cell, weight, many, whole, made)
-    return made._replace(begin=begin, rest=rest)
+    pulse = address(_pulse_tile, law, noise, draws, law.cell, weight, (0, True, True), made)
+    return made._replace(pulse=pulse)
 
 
 @inline
-def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any, places: Any) -> Any:
-    """`Scratch` for so many parameters within the arrays of `scratch_arrays`; ``places``: its addresses."""
+def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any, pulse: Any) -> Any:
+    """`Scratch` for so many parameters within the arrays of `scratch_arrays`; ``pulse``: its address."""
     step, z = rows + 1, rows + 1 + 2 * STEP_ROWS
     return Scratch(
         real[:rows],
@@ -109,16 +94,11 @@ def scratch_views(real: Any, unsigned: Any, signed: Any, length: Any, rows: Any,
         unsigned[:4],
         unsigned[4],
         unsigned[5],
-        signed[0],
-        unsigned[6],
-        unsigned[7, : WINDOW + 1],
-        unsigned[8, : WINDOW + 1],
+        signed,
         real[z + 4 : z + 6],
-        unsigned[9:11],
-        signed[1:3],
+        unsigned[6],
         length,
-        places[0],
-        places[1],
+        pulse,
     )
 
 
@@ -126,47 +106,16 @@ def scratch_arrays(rows: int) -> tuple[Array, Array, Array, Array]:
     """Room for `scratch_views` of cells of up to so many rows, in float32."""
     return (
         np.zeros((rows + 7 + 2 * STEP_ROWS, TILE), np.float32),
-        np.zeros((11, 2 * TILE), np.uint32),
-        np.zeros((3, 2 * TILE), np.int32),
-        np.zeros(2, np.int64),
+        np.zeros((7, 2 * TILE), np.uint32),
+        np.zeros(TILE, np.int32),
+        np.zeros(1, np.int64),
     )
 
 
 @disjoint_tile
-def _sort(cells: Any, counts: Any, n: Any, origin: Any, past: Any, s: Any) -> Any:
-    """Sort the first ``n`` cells of a list by their next pulses, most first, after ``past`` of each.
-
-    Returns how many have some, and whether any has more than `WINDOW`.
-    """
-    most = np.int32(0)
-    for i in range(np.uint64(n)):
-        left = np.int32(abs(counts[i])) - np.int32(past)
-        most = np.int32(left) if left > most else most
-        soon = left if left < WINDOW else WINDOW
-        s.key[i] = np.uint32(WINDOW - soon if soon > 0 else WINDOW)
-    for k in range(WINDOW + 1):
-        s.next[k] = 0
-    for i in range(np.uint64(n)):
-        s.next[s.key[i]] += np.uint32(1)
-    total = np.uint32(0)
-    for k in range(WINDOW + 1):
-        number = s.next[k]
-        s.first[k] = total
-        s.next[k] = total
-        total += number
-    for i in range(np.uint64(n)):
-        key = s.key[i]
-        place = s.next[key]
-        s.next[key] = place + np.uint32(1)
-        s.number[place] = cells[i]
-        s.at[place] = cells[i] - origin
-        s.signed[place] = counts[i]
-    return np.int64(s.first[WINDOW]), most > WINDOW
-
-
-@disjoint_tile
-def _gather(cell: Any, w: Any, at: Any, n: Any, s: Any) -> None:
-    """Copy the ``n`` cells at the places ``at`` to scratch."""
+def _gather(cell: Any, w: Any, n: Any, s: Any) -> None:
+    """Copy the ``n`` cells at the places ``s.at`` to scratch."""
+    at = s.at
     for row in range(cell.shape[0]):
         for i in range(np.uint64(n)):
             s.cell[row, i] = cell[row, at[i]]
@@ -175,29 +124,51 @@ def _gather(cell: Any, w: Any, at: Any, n: Any, s: Any) -> None:
 
 
 @disjoint_tile
-def _sorted_pulses(
-    law: Any, noise: Any, draws: Any, cell: Any, w: Any, origin: Any, past: Any, s: Any
-) -> None:
-    """Apply the pulses from number ``past`` on (even) of the cells of the second list."""
-    n = min(np.int64(TILE), s.length[1])
-    more = True
-    while more:
-        found, more = _sort(s.cells[1], s.counts[1], n, origin, past, s)
-        _gather(cell, w, s.at, found, s)
-        for k in range(WINDOW):
-            active, pulse = np.int64(s.first[WINDOW - k]), past + k
-            if active == 0:
-                break
-            drawn = (active + _ROUND) & ~_ROUND  # those that have no pulse left stay where they are
-            if noise.active and (k == 0 or pulse & 3 == 0):
-                block = np.uint32(pulse >> 2)
-                draw_words(s.words, 0, drawn, draws.noise, block, draws.event, s.number, draws.array)
-            if noise.active and pulse & 1 == 0:
-                draw_normals(s.z, s.words, 0, drawn, (pulse >> 1) & 1)
-            signed_tile(law, noise, s.cell, s.w, s.z[pulse & 3], (s.signed, np.int32(pulse)), drawn, s.step)
-        for i in range(np.uint64(found)):
-            w[s.at[i]] = s.w[i]
-        past += WINDOW
+def _put_back(w: Any, n: Any, together: Any, s: Any) -> None:
+    """Copy the weights of the ``n`` cells in scratch to their places, which may be neighbours."""
+    at = s.at
+    if together:
+        first = np.uint64(at[0])
+        for i in range(np.uint64(n)):
+            w[first + i] = s.w[i]
+    else:
+        for i in range(np.uint64(n)):
+            w[at[i]] = s.w[i]
+
+
+@disjoint_tile
+def _left(signed: Any, past: Any, n: Any) -> Any:
+    """Cells of the first ``n`` that have more pulses than are past."""
+    number = np.int32(0)
+    for i in range(np.uint64(n)):
+        number += np.int32(abs(signed[i]) > past)
+    return number
+
+
+@disjoint_tile
+def _keep(n: Any, past: Any, s: Any) -> None:
+    """Move the cells of the first ``n`` that have more pulses than are past together."""
+    kept, signed = s.words[0], s.signed
+    found = np.uint64(0)
+    for i in range(np.uint64(n)):
+        kept[found] = np.uint32(i)
+        found += np.uint64(abs(signed[i]) > past)
+    for i in range(found):
+        s.at[i] = s.at[kept[i]]
+        s.number[i] = s.number[kept[i]]
+        signed[i] = signed[kept[i]]
+
+
+@disjoint_tile
+def _two_pulses(law: Any, noise: Any, draws: Any, past: Any, n: Any, renew: Any, s: Any) -> None:
+    """Pulses number ``past`` (even) and the next of each of the ``n`` cells in scratch that has them."""
+    if noise.active:
+        if renew:
+            block = np.uint32(past >> 2)
+            draw_words(s.words, 0, n, draws.noise, block, draws.event, s.number, draws.array)
+        draw_normals(s.z, s.words, 0, n, (past >> 1) & 1)
+    for k in range(past, past + 2):
+        signed_tile(law, noise, s.cell, s.w, s.z[k & 3], (s.signed, np.int32(k)), n, s.step)
 
 
 @disjoint_tile
@@ -254,140 +225,141 @@ def event_normals(z: Any, words: Any, n: Any, draws: Any, index: Any) -> Any:
 
 
 @disjoint_tile
-def _apply_tile(law: Any, noise: Any, draws: Any, index: Any, count: Any, n: Any, burst: Any, s: Any) -> None:
-    """Apply the first two pulses of each of ``n`` cells in scratch, or a burst of all."""
+def _pulse_tile(law: Any, noise: Any, draws: Any, cell: Any, w: Any, tile: Any, s: Any) -> None:
+    """Apply the pulses of the cells in scratch and copy their weights to their places in ``w``.
+
+    ``tile`` = (number of cells, whether their places are neighbours, whether as a burst).
+    """
+    n, together, burst = tile
     if burst:
         row = np.int64(draws.event & 3)
         if noise.active:
             block = np.uint32(draws.event >> 2)
-            draw_words(s.words, 0, n, draws.noise, block, np.uint32(0), index, draws.array)
+            draw_words(s.words, 0, n, draws.noise, block, np.uint32(0), s.number, draws.array)
             draw_normals(s.z, s.words, 0, n, row >> 1)
-        burst_tile(law, noise, s.cell, s.w, s.z[row], count[:n], (s.sums[0], s.sums[1]))
+        burst_tile(law, noise, s.cell, s.w, s.z[row], s.signed[:n], (s.sums[0], s.sums[1]))
+        _put_back(w, n, together, s)
         return
-    if noise.active:
-        draw_words(s.words, 0, n, draws.noise, np.uint32(0), draws.event, index, draws.array)
-        draw_normals(s.z, s.words, 0, n, 0)
-    for k in range(2):
-        signed_tile(law, noise, s.cell, s.w, s.z[k], (count, np.int32(k)), n, s.step)
+    past, left, renew = np.int64(0), n, True
+    while left > 0:
+        if 8 * left <= n or (past & 3 == 0 and 2 * left <= n):
+            _put_back(w, n, together, s)
+            _keep(n, np.int32(past), s)
+            n, together, renew = left, False, True
+            _gather(cell, w, n, s)
+        # those that have no pulse left stay where they are
+        _two_pulses(law, noise, draws, past, (n + _ROUND) & ~_ROUND, renew or past & 3 == 0, s)
+        past += 2
+        renew = False
+        left = np.int64(_left(s.signed, np.int32(past), n))
+    _put_back(w, n, together, s)
 
 
 @disjoint_tile
-def _append(which: Any, index: Any, count: Any, n: Any, past: Any, s: Any) -> None:
-    """Append the cells that have more than ``past`` pulses to a list."""
-    cells, counts = s.cells[which], s.counts[which]
-    length = np.uint64(s.length[which])
+def _append(first: Any, count: Any, n: Any, s: Any) -> None:
+    """Append the places of the cells that have pulses to the list."""
+    waiting = s.waiting
+    length = np.uint64(s.length[0])
     for i in range(np.uint64(n)):
-        cells[length] = index[i]
-        counts[length] = count[i]
-        length += np.uint64(abs(count[i]) > np.int32(past))
-    s.length[which] = np.int64(length)
+        waiting[length] = np.uint32(first + i)
+        length += np.uint64(count[first + i] != 0)
+    s.length[0] = np.int64(length)
 
 
 @disjoint_tile
-def _take_off(which: Any, s: Any) -> None:
-    """Take the first tile off a list."""
-    cells, counts = s.cells[which], s.counts[which]
-    left = max(s.length[which] - TILE, 0)
-    for i in range(left):
-        cells[i] = cells[TILE + i]
-        counts[i] = counts[TILE + i]
-    s.length[which] = left
+def _take_off(n: Any, s: Any) -> None:
+    """Move the first ``n`` places from the list to the tile."""
+    left = s.length[0] - n
+    for i in range(np.uint64(n)):
+        s.at[i] = s.waiting[i]
+    for i in range(np.uint64(left)):
+        s.waiting[i] = s.waiting[np.uint64(n) + i]
+    s.length[0] = left
+
+
+@disjoint_tile
+def _name(origin: Any, count: Any, n: Any, s: Any) -> None:
+    """Numbers and pulses of the ``n`` cells at the places ``s.at``."""
+    for i in range(np.uint64(n)):
+        s.number[i] = np.uint32(s.at[i] + origin)
+        s.signed[i] = count[s.at[i]]
 
 
 @inline
-def _finish_later(index: Any, count: Any, n: Any, work: Any, s: Any) -> None:
-    """Append what has more than two pulses to the second list, and work off a tile of it that is full."""
-    law, noise, draws, cell, w, origin = work
-    _append(1, index, count, n, 2, s)
-    if s.length[1] >= TILE:
-        call(s.rest, (law, noise, draws, cell, w, np.uint32(origin), np.int64(2), s))
-        _take_off(1, s)
-
-
-@disjoint_tile
 def _work_off(work: Any, burst: Any, s: Any) -> None:
-    """Pulse the first tile of the list of untouched cells."""
-    law, noise, draws, cell, w, origin = work
+    """Pulse the first tile of the list."""
+    law, noise, draws, cell, w, count, origin = work
     n = min(np.int64(TILE), s.length[0])
-    index, count = s.cells[0], s.counts[0]
-    for i in range(np.uint64(n)):
-        s.at[i] = index[i] - origin
-    _gather(cell, w, s.at, n, s)
-    call(s.begin, (law, noise, draws, index, count, np.int64(n), bool(burst), s))
-    for i in range(np.uint64(n)):
-        w[s.at[i]] = s.w[i]
-    if not burst:
-        _finish_later(index, count, n, work, s)
-    _take_off(0, s)
+    _take_off(n, s)
+    _name(origin, count, n, s)
+    _gather(cell, w, n, s)
+    call(s.pulse, (law, noise, draws, cell, w, (n, False, bool(burst)), s))
 
 
 @disjoint_tile
-def add_tile(work: Any, start: Any, count: Any, n: Any, burst: Any, s: Any) -> None:
-    """Apply ``count[i]`` signed pulses to the cells ``start`` + i for i < n, now or when `finish` is called.
-
-    ``work`` = (law, noise, draws, parameters, weights, origin): the first cell of parameters and weights is
-    number ``origin`` of the array. Pulse k takes normal k of the event.
-    """
-    law, noise, draws, cell, w, origin = work
+def _add_tile(work: Any, first: Any, n: Any, burst: Any, s: Any) -> None:
+    """Apply the pulses of the ``n`` cells from ``first`` on, now or when the list is worked off."""
+    law, noise, draws, cell, w, count, origin = work
+    start = np.uint64(first)
     pulsed = np.int32(0)
     for i in range(np.uint64(n)):
-        s.number[i] = np.uint32(start + np.uint32(i))
-    for i in range(np.uint64(n)):
-        pulsed = np.int32(pulsed + np.int32(count[i] != 0))
+        pulsed = np.int32(pulsed + np.int32(count[start + i] != 0))
     if 8 * pulsed < 5 * n:
-        _append(0, s.number, count, n, 0, s)
+        _append(start, count, n, s)
         if s.length[0] >= TILE:
             _work_off(work, burst, s)
         return
-    first = np.uint64(start) - np.uint64(origin)
+    for i in range(np.uint64(n)):
+        s.at[i] = np.uint32(start + i)
+        s.number[i] = np.uint32(np.uint32(start + i) + origin)
+        s.signed[i] = count[start + i]
     for row in range(cell.shape[0]):
         for i in range(np.uint64(n)):
-            s.cell[row, i] = cell[row, first + i]
+            s.cell[row, i] = cell[row, start + i]
     for i in range(np.uint64(n)):
-        s.w[i] = w[first + i]
-    call(s.begin, (law, noise, draws, s.number, count, np.int64(n), bool(burst), s))
-    for i in range(np.uint64(n)):
-        w[first + i] = s.w[i]
-    if not burst:
-        _finish_later(s.number, count, n, work, s)
-
-
-@disjoint_tile
-def finish(work: Any, burst: Any, s: Any) -> None:
-    """Apply the pulses that are still on the lists."""
-    if s.length[0] > 0:
-        _work_off(work, burst, s)
-    law, noise, draws, cell, w, origin = work
-    while s.length[1] > 0:
-        call(s.rest, (law, noise, draws, cell, w, np.uint32(origin), np.int64(2), s))
-        _take_off(1, s)
+        s.w[i] = w[start + i]
+    call(s.pulse, (law, noise, draws, cell, w, (np.int64(n), True, bool(burst)), s))
 
 
 @inline
-def sequence_tile(
-    law: Any, noise: Any, draws: Any, cell: Any, w: Any, index: Any, count: Any, scratch: Any
-) -> None:
-    """Apply ``count[i]`` signed pulses to ``w[i]``, one after the other, for all i < len(count).
+def pulse_cells(work: Any, cells: Any, burst: Any, s: Any) -> None:
+    """Apply pulses to the cells at the places cells[0] <= i < cells[1], see `apply_counts`.
 
-    ``index`` are numbers of neighbours in the array, ``scratch`` is a `Scratch`.
+    ``work`` = (law, noise, draws, parameters, weights, signed numbers of pulses (int32), origin): place i of
+    the arrays is cell i + ``origin``. Pulse k takes normal k of the event.
     """
-    work = (law, noise, draws, cell, w, index[0])
-    for first in range(0, len(count), TILE):
-        n = min(TILE, len(count) - first)
-        add_tile(work, index[first], count[first:], n, False, scratch)
-    finish(work, False, scratch)
+    for first in range(cells[0], cells[1], TILE):
+        _add_tile(work, first, min(TILE, cells[1] - first), burst, s)
+    while s.length[0] > 0:
+        _work_off(work, burst, s)
+
+
+@disjoint_tile
+def _count_pulses(pulsed: Any, count: Any, cells: Any) -> None:
+    for i in range(np.uint64(cells[0]), np.uint64(cells[1])):
+        pulsed[i] += np.int64(abs(count[i]))
 
 
 @kernel
 def apply_counts(
-    law: Any, noise: Any, draws: Any, weight: Array, cells: Any, counts: Array, burst: bool, scratch: Scratch
+    law: Any, noise: Any, draws: Any, arrays: Any, cells: Any, counts: Array, burst: bool, scratch: Scratch
 ) -> None:
-    """Apply signed ``counts`` [cells] (int32) to cells[0] <= i < cells[1], in sequence or as a burst."""
-    work = (law, noise, draws, law.cell, weight, np.uint32(0))
-    for start in range(cells[0], cells[1], TILE):
-        n = min(TILE, cells[1] - start)
-        add_tile(work, np.uint32(start), counts[start:], n, burst, scratch)
-    finish(work, burst, scratch)
+    """Apply signed ``counts`` [cells] (int32) to cells[0] <= i < cells[1], in sequence or as a burst.
+
+    ``arrays`` = (weights [cells], pulses so far [cells] (int64), counted on).
+    """
+    weight, pulsed = arrays
+    _count_pulses(pulsed, counts, cells)
+    pulse_cells((law, noise, draws, law.cell, weight, counts, np.uint32(0)), cells, burst, scratch)
+
+
+@disjoint_tile
+def _fire(words: Any, threshold: Any, slots: Any, slot: Any, n: Any) -> None:
+    """Bits of the slots from ``slot`` on of ``n`` lines, one for each row of ``words``."""
+    for k in range(words.shape[0]):
+        place = np.uint32((slot + k) & (SLOTS - 1))
+        for i in range(np.uint64(n)):
+            slots[i] |= np.uint32(np.uint64(words[k, i]) < threshold[i]) << place
 
 
 @kernel
@@ -398,17 +370,19 @@ def draw_firing(
 
     Line k fires in a slot with ``probability[k]``.
     """
-    for line in range(slots.shape[1]):
-        threshold = np.uint64(min(max(probability[line], 0.0), 1.0) * 2.0**32)
-        for word in range(slots.shape[0]):
-            bits = np.uint32(0)
-            for block in range(8 * word, min(8 * word + 8, (length + 3) // 4)):
-                drawn = philox(np.uint32(block), event, np.uint32(line), array, key.low, key.high)
-                for k in range(4):
-                    slot = 4 * block + k
-                    fires = slot < length and np.uint64(drawn[k]) < threshold
-                    bits = np.uint32(bits | np.uint32(np.uint32(fires) << np.uint32(slot & 31)))
-            slots[word, line] = bits
+    lines = slots.shape[1]
+    words, index, threshold = (
+        np.empty((4, lines), np.uint32),
+        np.empty(lines, np.uint32),
+        np.empty(lines, np.uint64),
+    )
+    for line in range(lines):
+        index[line] = np.uint32(line)
+        threshold[line] = np.uint64(min(max(probability[line], 0.0), 1.0) * 2.0**32)
+    slots[:] = np.uint32(0)
+    for slot in range(0, length, 4):
+        draw_words(words, 0, lines, key, np.uint32(slot // 4), event, index, array)
+        _fire(words[: length - slot], threshold, slots[slot // SLOTS], slot, lines)
 
 
 @inline
@@ -418,44 +392,34 @@ def _ones(word: Any) -> Any:
     pairs = np.uint32(np.uint32(word >> 2) & np.uint32(0x33333333))
     word = np.uint32(np.uint32(word & np.uint32(0x33333333)) + pairs)
     word = np.uint32(np.uint32(word + np.uint32(word >> 4)) & np.uint32(0x0F0F0F0F))
-    return np.int32(np.uint32(word * np.uint32(0x01010101)) >> 24)
+    return np.int32(np.uint32(np.uint64(word) * np.uint64(0x01010101)) >> 24)
 
 
 @disjoint_tile
-def _coincidences(row: Any, columns: Any, sign: Any, hits: Any, pulsed: Any) -> None:
-    """Signed pulses of one row into ``hits`` [columns]; their numbers are added to ``pulsed`` [columns]."""
-    n = np.uint64(hits.shape[0])
+def _coincidences(row: Any, columns: Any, sign: Any, counts: Any) -> None:
+    """Signed pulses of one row into ``counts`` [columns]."""
+    n = np.uint64(counts.shape[0])
     for c in range(n):
-        hits[c] = 0
+        counts[c] = 0
     for word in range(row.shape[0]):
         mine, theirs = row[word], columns.slots[word]
         for c in range(n):
-            hits[c] += _ones(np.uint32(mine & theirs[c]))
+            counts[c] += _ones(np.uint32(mine & theirs[c]))
     for c in range(n):
-        pulsed[c] += hits[c]
-    for c in range(n):
-        hits[c] *= sign * columns.sign[c]
+        counts[c] *= sign * columns.sign[c]
 
 
 @kernel
-def outer_product(
-    law: Any, noise: Any, draws: Any, weight: Array, rows: Any, lines: Any, pulsed: Array, scratch: Scratch
-) -> None:
-    """Coincidence update of rows rows[0] <= r < rows[1]: a pulse in each slot where both lines fire.
+def outer_product(rows: Any, lines: Any, counts: Array) -> None:
+    """Signed pulses of a coincidence update, rows rows[0] <= r < rows[1]: one in each slot where lines meet.
 
     ``lines`` = (row lines, column lines); the direction is the product of the signs. All pulses of a cell
-    have one direction, so their number decides. ``pulsed`` [cells] (int32) is increased by the number of
-    pulses.
+    have one direction, so their number decides: ``counts`` [cells] (int32).
     """
     own, columns = lines
     width, words = columns.sign.shape[0], own.slots.shape[0]
-    work = (law, noise, draws, law.cell, weight, np.uint32(0))
-    hits, row = np.zeros(width, np.int32), np.empty(words, np.uint32)
+    row = np.empty(words, np.uint32)
     for r in range(rows[0], rows[1]):
         for word in range(words):
             row[word] = own.slots[word, r]
-        _coincidences(row, columns, own.sign[r], hits, pulsed[r * width : (r + 1) * width])
-        for first in range(0, width, TILE):
-            n = min(TILE, width - first)
-            add_tile(work, np.uint32(r * width + first), hits[first:], n, False, scratch)
-    finish(work, False, scratch)
+        _coincidences(row, columns, own.sign[r], counts[r * width : (r + 1) * width])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sptrack.kernels._jit import kernel
-from sptrack.kernels.elementary import exp, exp64, log32, power
+from sptrack.kernels.elementary import exp, log32, power
 
 
 @kernel
@@ -15,12 +15,6 @@ def _log(x, out):
 def _exp(x, out):
     for i in range(x.size):
         out[i] = exp(x[i])
-
-
-@kernel
-def _exp64(x, out):
-    for i in range(x.size):
-        out[i] = exp64(x[i])
 
 
 @kernel
@@ -50,15 +44,6 @@ def test_log_within_two_and_a_half_units_in_the_last_place(spread):
 def test_exp_within_its_stated_error(limit):
     x = points(-limit, limit).astype(np.float32)
     np.testing.assert_allclose(evaluate(_exp, x), np.exp(x.astype(np.float64)), rtol=3e-7)
-
-
-@pytest.mark.parametrize("limit", [1e-3, 1.0, 700.0])
-def test_exp_of_doubles_below_zero_within_its_stated_error(limit):
-    x = points(-limit, 0.0)
-    np.testing.assert_allclose(evaluate(_exp64, x), np.exp(x), rtol=1e-15)
-    least, zero = evaluate(_exp64, np.array([-1e9, 0.0]))
-    assert zero == 1.0
-    assert least == pytest.approx(np.exp(-708.0), rel=1e-15)
 
 
 def test_exp_saturates_instead_of_overflowing():
