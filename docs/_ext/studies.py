@@ -64,6 +64,7 @@ GROUPS = {
         "Networks",
         "Training on analog arrays.",
         (
+            "accuracy_vs_pulses",
             "chopper_probability",
             "observer_in_training",
             "published_tables",

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from analysis import GALLERY, published_tables, seed_spread
+from analysis import GALLERY, accuracy_vs_pulses, published_tables, seed_spread
 from analysis.sp_error_in_training import PULSES, _error
 from analysis.training_ablations import VARIANTS, _settings
 from sptrack.devices import Device, Reference, sample_cells
@@ -100,3 +101,40 @@ def test_spreads_over_rows_and_columns_are_told_apart():
     assert across == pytest.approx(3.0)
     # 95 % of chi squared with 6 degrees of freedom lie between 1.2373 and 14.4494
     assert ends == pytest.approx([(6 / 14.4494) ** 0.5, (6 / 1.2373) ** 0.5], rel=1e-4)
+
+
+def test_every_method_gets_the_printed_settings_and_the_same_factors_in_range():
+    asked, most = accuracy_vs_pulses.factors(8), np.array(list(accuracy_vs_pulses.KNOBS.values()))
+    assert asked.shape == (9, 4)
+    assert (asked[0] == 1).all()
+    assert ((asked >= 1 / most) & (asked <= most)).all()
+    # a Sobol sequence of eight has one point in each eighth of each range
+    eighths = np.floor(8 * (np.log(asked[1:]) / np.log(most) + 1) / 2)
+    assert (np.sort(eighths, axis=0) == np.arange(8)[:, None]).all()
+
+
+def test_a_trial_must_keep_to_its_budget():
+    score, sent = np.array([80.0, 95.0, 90.0, 85.0]), np.array([10.0, 30.0, 20.0, 5.0])
+    assert [accuracy_vs_pulses._best(score, sent, limit) for limit in (40, 20, 19, 5, 4)] == [1, 2, 3, 3, -1]
+    assert accuracy_vs_pulses._best(np.where(score == 80, np.nan, score), sent, 40) == -1
+
+
+def test_accuracy_counts_as_far_as_the_budget_lasts():
+    """Three epochs of 10 pulses: two are within 20, none within 9; a run that is not trained has none."""
+    accuracy = np.array([[[70.0, 80.0, 90.0], [70.0, 80.0, 90.0]], [[np.nan] * 3] * 2])
+    pulses = np.where(np.isnan(accuracy), np.nan, np.array([10.0, 20.0, 30.0]))
+    over = ("method", "budget", "epoch")
+    data = xr.Dataset(
+        {"accuracy": (over, accuracy), "pulses": (over, pulses), "limit": ("budget", [20.0, 9.0])}
+    )
+    np.testing.assert_array_equal(accuracy_vs_pulses.within(data), [[80.0, np.nan], [np.nan, np.nan]])
+
+
+def test_held_out_images_are_not_trained_on():
+    torch = pytest.importorskip("torch")
+    from sptrack.nn.data import Images
+
+    x, y = torch.arange(12.0).reshape(12, 1, 1, 1), torch.arange(12)
+    part = accuracy_vs_pulses.held_out(Images(x, y, -x, -y))
+    assert part.train.flatten().tolist() == part.train_labels.tolist() == list(range(10))
+    assert part.test.flatten().tolist() == part.test_labels.tolist() == [10, 11]
