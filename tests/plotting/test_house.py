@@ -38,6 +38,7 @@ NAMES = (
     "training_ablations",
     "observer_in_training",
     "seed_spread",
+    "pulse_cost_to_loss",
 )
 
 
