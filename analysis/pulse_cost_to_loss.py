@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -186,9 +187,10 @@ def left_by_calibration(cells: Cells, pulses: int, seed: int) -> np.ndarray:
     return np.asarray(array.read(), np.float64)
 
 
-def array_shift(states: int, pulses: int, seed: int) -> tuple[float, float]:
-    """Offsets of an array's mean and std that calibration leaves, 512 x 512 cells, weight units."""
-    cells = sample_cells(device(states, calibrated=True), (512, 512), seed=seed)
+@cache
+def array_shift(states: int, pulses: int, seed: int, side: int = 512) -> tuple[float, float]:
+    """Offsets of the mean and std of an array of side x side cells that calibration leaves, weight units."""
+    cells = sample_cells(device(states, calibrated=True), (side, side), seed=seed)
     points, error = cells.symmetric_point, left_by_calibration(cells, pulses, seed)
     return float(error.mean()), float((points + error).std() - points.std())
 

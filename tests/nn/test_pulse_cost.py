@@ -173,7 +173,7 @@ def test_the_drawn_error_has_the_offsets_of_an_array_and_the_other_one_is_of_the
     assert drawn.std() == pytest.approx(abs(widening), rel=5 / np.sqrt(2 * 64 * 64))
     assert abs(own.mean() - shift) < 5 * own.std() / 64
     assert np.sqrt(np.mean(own**2)) > 3 * np.sqrt(np.mean(drawn**2))
-    far, near = (abs(study.array_shift(states, 4000, 0)[0]) for states in (2000, 500))
+    far, near = (abs(study.array_shift(states, 4000, 0, side=64)[0]) for states in (2000, 500))
     assert far > 10 * near
 
 
