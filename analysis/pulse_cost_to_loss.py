@@ -497,7 +497,8 @@ def _setting(data: xr.Dataset) -> str:
     waiting = f" {left} of {data['finished'].size} runs are not finished." if left else ""
     return (
         f"LeNet-5, {asked['images'][0]:,} images, one run a point, at most {asked['epochs']} epochs (arrow "
-        f"from a bar: not there by then). Filled: simulated, hollow: published. Calibration: "
+        "from a bar: not there by then). Filled: simulated, hollow: published. Circles: E-RIDER, squares: "
+        "TT-v2, error array-wide, triangles: per cell. Calibration: "
         f"{_counts(data)} pulses, left to right. Lines: 2000 (solid), 1000 (dashed), 500 states (dotted)."
         f"{waiting}"
     )
