@@ -90,7 +90,7 @@ def test_the_page_on_the_paper_tells_what_is_stored(extension, tmp_path):
         last = float(one["accuracy"][-1])
         assert here.strip(" |") == (f"{last:.2f}" if np.isfinite(last) else "not run")
     empty = published.page(tmp_path)
-    assert empty.count("no results stored") == 10
+    assert empty.count("no results stored") == 11
     assert "No results of `published_tables`" in empty
 
 

@@ -68,6 +68,7 @@ GROUPS = {
             "chopper_probability",
             "observer_in_training",
             "published_tables",
+            "pulse_cost_to_loss",
             "seed_spread",
             "sp_error_in_training",
             "training_ablations",

@@ -39,6 +39,7 @@ NAMES = (
     "observer_in_training",
     "seed_spread",
     "accuracy_vs_pulses",
+    "pulse_cost_to_loss",
 )
 
 

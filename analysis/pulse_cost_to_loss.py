@@ -1,0 +1,537 @@
+"""How many pulses, calibration included, does a net need to get to a training loss of 0.2?
+
+Figure 4, left, of Xiao et al. 2026 (arXiv 2602.21321): LeNet-5 on MNIST, mini-batches of 64, on soft-bounds
+arrays of 2000, 1000 and 500 states (asymmetry 0.4 +- 0.08, one-sided). E-RIDER (lr 0.1, fast_lr 0.1,
+transfer_lr 1, chopper period 5) knows nothing of the symmetric points: none is subtracted, P starts at 0.
+TT-v2 (lr 0.05, fast_lr 0.01, transfer_lr 1) is calibrated by zero-shifting from -0.5. "Array-wide", as
+published: each cell's error is drawn from a normal distribution whose mean and std are the offsets that N
+pulses leave in the mean and std of a 512 x 512 array. "Per cell": each cell has the error that they leave in
+that very cell. P starts where calibration left it. What is not printed is as in the published tables. A run
+ends with the first epoch whose mean loss is at most 0.2, or after 8 epochs without a result.
+
+The published count is N + epochs x mini-batches x 5: one train for each mini-batch. Counted as well is what
+is sent, over both arrays and divided by the number of weights, and reads likewise. Each of the 64 images of a
+mini-batch sends a train of its own, in convolutions each patch.
+
+A run keeps its state in ``runs/pulse_cost_to_loss`` of the working folder and goes on there; SPTRACK_HOURS
+ends a sitting, also within an epoch. Finished runs of the stored figure are not made again.
+
+One run is here, E-RIDER with 500 states, seed 0: losses of its epochs are 1.47, 0.51, 0.44, 0.31, 0.25, 0.21
+and 0.18, so that it gets there in 7 epochs, where 3 are published. The published count is far from what is
+sent: on P the gradient of every image and patch, after four epochs 47 thousand pulses per cell in the third
+layer and 346 thousand in the second, where 18,760 are counted. W gets 40, 3, 1 and 21 pulses per cell of the
+four layers by then: it is held for six passes over the columns (2400 and 3072 mini-batches in the second and
+third layer) and gets at most one pulse per read, of which a column of the third layer has 1.8 in an epoch.
+That leaves those layers to the residual pass, biases and output scalars, which grow to 3 to 9. With 64 reads
+per mini-batch instead of one (a read for each image, a trial that is not stored) the loss is 0.36 in the
+fifth hundred of mini-batches.
+
+TT-v2 has no residual pass, and in this reading of its settings it is not expected to get there at any number
+of states. Its fast_lr is multiplied by lr (5e-4), so that P holds 0.004 to 0.008 rms after 200 mini-batches
+(500 states, N = 4000) under a read noise of 0.06, and W gets one pulse per read, mostly of that noise: after
+300 mini-batches the loss is 2.30. It stays there with an absolute fast_lr alone (2.30) and with 64 reads per
+mini-batch alone (2.30), and starts to fall with both (2.20, 61 % of test images). Neither is printed. The
+drawn error is no obstacle at 500 states, where 4000 pulses leave -0.0016 in the mean of the array and 0.012
+rms in its cells; at 2000 states they leave -0.055 and 0.090.
+"""  # noqa: D400
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis._training import mnist_folder, sitting_ends
+from sptrack.blocks import PeriodMean
+from sptrack.crossbar import Crossbar
+from sptrack.devices import (
+    Asymmetry,
+    Cells,
+    Device,
+    OneSidedAsymmetry,
+    Reference,
+    Spread,
+    sample_cells,
+)
+from sptrack.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    SMALLEST,
+    VERMILLION,
+    Look,
+    headline,
+    house_style,
+    label,
+    label_ends,
+    log_scale,
+    new_figure,
+)
+from sptrack.results import dataset, load, provenance, read_provenance
+
+STATES = (2000, 1000, 500)
+CALIBRATIONS = (4000, 6000, 8000)
+KINDS = ("array-wide", "per cell")
+TARGET = 0.2
+EPOCHS = 8
+"""Epochs after which a run is given up."""
+BATCH, LENGTH = 64, 5
+START = -0.5
+"""Weight from which zero-shifting starts."""
+PUBLISHED = {
+    ("e-rider", 0): {2000: 5, 1000: 4, 500: 3},
+    ("tt-v2", 4000): {2000: np.inf, 1000: 3, 500: 3},
+    ("tt-v2", 6000): {2000: 6, 1000: 4, 500: 5},
+    ("tt-v2", 8000): {2000: 6, 1000: 4, 500: 5},
+}
+"""Epochs to the target by method, pulses of calibration and states, read off the published figure."""
+RUNS = Path("runs") / "pulse_cost_to_loss"
+STORED = Path(__file__).parents[1] / "figures" / "pulse_cost_to_loss.nc"
+CURVES = {"loss": "nat", "accuracy": "percent", "sent": "pulses per weight", "reads": "reads per weight"}
+
+
+class Run(NamedTuple):
+    """Method, kind of the error that calibration leaves (none: no calibration), pulses of calibration."""
+
+    method: str
+    kind: str
+    calibration: int
+
+    @property
+    def name(self) -> str:
+        """Name in tables and of files."""
+        return f"{self.method} {self.kind} {self.calibration}" if self.calibration else self.method
+
+
+class Table(NamedTuple):
+    """States, runs, and the most epochs of a run."""
+
+    states: tuple[int, ...]
+    runs: tuple[Run, ...]
+    epochs: int
+
+
+RIDER = Run("e-rider", "none", 0)
+WHOLE = Table(STATES, (RIDER, *(Run("tt-v2", kind, n) for n in CALIBRATIONS for kind in KINDS)), EPOCHS)
+SMALL = Table((500,), (RIDER, Run("tt-v2", "array-wide", 100), Run("tt-v2", "per cell", 100)), 2)
+
+
+def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
+    """Train all runs (``small``: 500 states, two epochs on 320 of scikit-learn's digits, pixels doubled).
+
+    Returns
+    -------
+    Dataset
+        Over ``states``, ``run`` and ``epoch``, NaN where not trained: training ``loss``, test ``accuracy``,
+        and so far, calibration included, ``sent`` pulses and ``reads`` per weight. Over the first two:
+        ``finished`` and ``reached`` (the target); ``epochs`` to the target, or that were trained without
+        getting there, and ``counted``, the published count of pulses for them (NaN where not finished);
+        ``printed`` epochs (infinite: never; NaN: not published); ``error_mean``, ``error_std`` and
+        ``error_rms`` of the calibrated reference.
+    """
+    from sptrack.nn.data import load_images
+
+    if small:
+        with tempfile.TemporaryDirectory() as folder:
+            return _trained(SMALL, _doubled(load_images("digits")), Path(folder), seed=seed)
+    stored = load(STORED) if STORED.exists() else None
+    return _trained(WHOLE, load_images(str(mnist_folder())), RUNS, seed=seed, stored=stored)
+
+
+def counted_pulses(calibration: float, epochs: float, images: int, batch: int = BATCH) -> float:
+    """Published count of pulses: calibration, and a whole train for each mini-batch.
+
+    Parameters
+    ----------
+    calibration : float
+        Pulses of zero-shifting per cell.
+    epochs : float
+        Epochs of training.
+    images : int
+        Training images.
+    batch : int
+        Images of a mini-batch; the last one may be short.
+    """
+    return calibration + epochs * -(-images // batch) * LENGTH
+
+
+def reached_at(losses: list[float], target: float = TARGET) -> int | None:
+    """Number of epochs after which the loss is first at most the target; None: it is not."""
+    return next((k for k, loss in enumerate(losses, 1) if loss <= target), None)
+
+
+def device(states: int, *, calibrated: bool) -> Device:
+    """Published device with a number of states; where it is calibrated, reads are relative to its points."""
+    asymmetry: Asymmetry = OneSidedAsymmetry(mean=0.4, std=0.08)
+    spread = Spread(dw_min=0.3, log_normal=True, asymmetry=asymmetry)
+    reference = Reference(subtract=True) if calibrated else None
+    return Device(dw_min=2 / states, spread=spread, reference=reference)
+
+
+def settings_of(method: str):  # type: ignore[no-untyped-def]
+    """Settings of a tile with the printed rates, and the learning rate; what is not printed: LeNet-5's."""
+    from sptrack.nn.training import published_settings
+    from sptrack.tiles.settings import regular
+
+    base, _ = published_settings(method, "lenet5")
+    transfer = replace(base.transfer, rate=1.0)
+    if method == "tt-v2":
+        return replace(base, fast=replace(base.fast, rate=0.01), transfer=transfer), 0.05
+    chopper = regular(0.2)
+    half = chopper.half_period
+    return replace(
+        base,
+        fast=replace(base.fast, rate=0.1),
+        transfer=transfer,
+        chopper=chopper,
+        reference=PeriodMean.over(half, 5.0),
+        hold=half + 1,
+    ), 0.1
+
+
+def left_by_calibration(cells: Cells, pulses: int, seed: int) -> np.ndarray:
+    """Error [R, C] that zero-shifting from `START` leaves; reads of ``cells`` are 0 at the true points."""
+    array = Crossbar(cells, seed=seed, weights=START - cells.symmetric_point, threads=1)
+    array.pulse("alternating", pulses)
+    return np.asarray(array.read(), np.float64)
+
+
+@cache
+def array_shift(states: int, pulses: int, seed: int, side: int = 512) -> tuple[float, float]:
+    """Offsets of the mean and std of an array of side x side cells that calibration leaves, weight units."""
+    cells = sample_cells(device(states, calibrated=True), (side, side), seed=seed)
+    points, error = cells.symmetric_point, left_by_calibration(cells, pulses, seed)
+    return float(error.mean()), float((points + error).std() - points.std())
+
+
+def _errors(one: Run, states: int, tiles, seed: int) -> list[np.ndarray]:  # type: ignore[no-untyped-def]
+    """Error of the reference in each tile, weight units."""
+    if one.kind == "per cell":
+        return [left_by_calibration(tile.p_array.cells, one.calibration, seed) for tile in tiles]
+    shift, widening = array_shift(states, one.calibration, seed)
+    draw = np.random.default_rng([seed, one.calibration]).standard_normal
+    return [shift + abs(widening) * draw(tile.shape) for tile in tiles]
+
+
+def _calibrate(trainer, one: Run, states: int, seed: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Put the errors of a calibration in; P starts where it left it. Returns the errors of all cells."""
+    if not one.calibration:
+        return np.full(1, np.nan)
+    tiles = [tile for layer in trainer.layers for tile in layer.tiles]
+    errors = _errors(one, states, tiles, seed)
+    for tile, error in zip(tiles, errors, strict=True):
+        tile.p_array.set_weights(error)
+        tile.restore(tile.state() | {"reference": np.array(error.T)})
+    return np.concatenate([error.ravel() for error in errors])
+
+
+def _doubled(images, most: int = 320):  # type: ignore[no-untyped-def]
+    """Some of the images, each pixel four times: LeNet-5 needs 16 x 16."""
+    large = [x[:most].repeat_interleave(2, 2).repeat_interleave(2, 3) for x in (images.train, images.test)]
+    return type(images)(large[0], images.train_labels[:most], large[1], images.test_labels[:most])
+
+
+def trained_to_loss(  # type: ignore[no-untyped-def]
+    one: Run, states: int, images, epochs: int, state: Path, *, seed: int, end: float = float("inf")
+):
+    """Train a run to the target, for ``epochs``, or until the time ``end``; it goes on from ``state``.
+
+    Returns
+    -------
+    history : dict of str to list
+        `CURVES` by epoch.
+    error : ndarray
+        Error of the calibrated reference in all cells, weight units.
+    """
+    from sptrack.nn.training import Trainer, TrainSettings
+
+    settings, lr = settings_of(one.method)
+    asked = TrainSettings(
+        net="lenet5",
+        settings=settings,
+        device=device(states, calibrated=one.calibration > 0),
+        lr=lr,
+        batch=BATCH,
+        seed=seed,
+        device_seed=seed,
+    )
+    trainer = Trainer(asked, images)
+    error = _calibrate(trainer, one, states, seed)
+    if state.exists():
+        trainer.load(state)
+    while not _over(trainer.history, epochs) and time.monotonic() < end:
+        trainer.run(len(trainer.history) + 1, stopped=lambda: time.monotonic() >= end)
+        trainer.save(state)
+    weights = sum(tile.shape[0] * tile.shape[1] for layer in trainer.layers for tile in layer.tiles)
+    own = {"sent": ("pulses", one.calibration), "reads": ("reads", float(one.calibration > 0))}
+    history = {key: [record[key] for record in trainer.history] for key in ("loss", "accuracy")}
+    for key, (counted, before) in own.items():
+        history[key] = [before + record[counted] / weights for record in trainer.history]
+    return history, error
+
+
+def _over(history: list[dict[str, float]], epochs: int) -> bool:
+    return len(history) >= epochs or reached_at([record["loss"] for record in history]) is not None
+
+
+def _trained(  # type: ignore[no-untyped-def]
+    table: Table, images, folder: Path, *, seed: int, stored: xr.Dataset | None = None
+) -> xr.Dataset:
+    """Runs as a dataset; those that ``stored`` holds finished for the same seed and images come from it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    end, shape = sitting_ends(), (len(table.states), len(table.runs))
+    curves = {key: np.full((*shape, table.epochs), np.nan) for key in CURVES}
+    errors = np.full((*shape, 3), np.nan)
+    asked = _asked(table, images)
+    known = _known(stored, asked, seed)
+    for i, j in _cheapest_first(table):
+        states, one = table.states[i], table.runs[j]
+        state = folder / f"{one.name.replace(' ', '_')}-{states}-{seed}.pt"
+        idle = not state.exists() and time.monotonic() >= end
+        if known is not None and (idle or bool(known["finished"][i, j])):
+            for key, values in curves.items():
+                values[i, j] = known[key].values[i, j]
+            errors[i, j] = [float(known[f"error_{name}"][i, j]) for name in ("mean", "std", "rms")]
+            continue
+        if idle:
+            continue
+        history, error = trained_to_loss(one, states, images, table.epochs, state, seed=seed, end=end)
+        errors[i, j] = error.mean(), error.std(), np.sqrt(np.mean(error**2))
+        for key, values in curves.items():
+            values[i, j, : len(history[key])] = history[key]
+    return _dataset(table, curves, errors, len(images.train), provenance(seed=seed, parameters=asked))
+
+
+def _cheapest_first(table: Table) -> Iterator[tuple[int, int]]:
+    """Places of the table: E-RIDER first, then by pulses of calibration; fewest states first."""
+    rows = sorted(range(len(table.states)), key=lambda i: table.states[i])
+    return ((i, j) for j in range(len(table.runs)) for i in rows)
+
+
+def _asked(table: Table, images) -> dict[str, object]:  # type: ignore[no-untyped-def]
+    return {
+        "images": list(images.train.shape),
+        "states": list(table.states),
+        "runs": [one.name for one in table.runs],
+        "epochs": table.epochs,
+        "target": TARGET,
+        "batch": BATCH,
+        "train_length": LENGTH,
+        "start": START,
+        "device": device(2000, calibrated=True),
+        "settings": {method: settings_of(method) for method in ("e-rider", "tt-v2")},
+    }
+
+
+def _known(stored: xr.Dataset | None, asked: dict[str, object], seed: int) -> xr.Dataset | None:
+    """The stored table, if it is of the same seed and settings."""
+    if stored is None:
+        return None
+    told, now = read_provenance(stored), provenance(seed=seed, parameters=asked)
+    same = told["seed"] == now["seed"] and told["parameters"] == now["parameters"]
+    return stored if same else None
+
+
+def _dataset(
+    table: Table,
+    curves: Mapping[str, np.ndarray],
+    errors: np.ndarray,
+    images: int,
+    told: dict[str, object],
+) -> xr.Dataset:
+    over, shape = ("states", "run"), errors.shape[:2]
+    reached, finished = np.zeros(shape, bool), np.zeros(shape, bool)
+    epochs, counted, printed = (np.full(shape, np.nan) for _ in range(3))
+    for i, j in np.ndindex(*shape):
+        one, losses = table.runs[j], curves["loss"][i, j]
+        losses = losses[np.isfinite(losses)].tolist()
+        first = reached_at(losses)
+        reached[i, j], finished[i, j] = first is not None, first is not None or len(losses) >= table.epochs
+        if finished[i, j]:
+            epochs[i, j] = first or len(losses)
+            counted[i, j] = counted_pulses(one.calibration, epochs[i, j], images)
+        if one.kind != "per cell":
+            read = PUBLISHED.get((one.method, one.calibration), {})
+            printed[i, j] = read.get(table.states[i], np.nan)
+    variables = {
+        **{key: ((*over, "epoch"), curves[key], {"units": unit}) for key, unit in CURVES.items()},
+        "finished": (over, finished, {"units": "1"}),
+        "reached": (over, reached, {"units": "1"}),
+        "epochs": (over, epochs, {"units": "epochs"}),
+        "counted": (over, counted, {"units": "pulses per cell"}),
+        "printed": (over, printed, {"units": "epochs"}),
+        **{
+            f"error_{name}": (over, errors[..., k], {"units": "weight units"})
+            for k, name in enumerate(("mean", "std", "rms"))
+        },
+        "calibration": (("run",), [one.calibration for one in table.runs], {"units": "pulses per cell"}),
+    }
+    coordinates = {
+        "states": (("states",), list(table.states), {"units": "1"}),
+        "run": (("run",), [one.name for one in table.runs], {}),
+        "epoch": (("epoch",), np.arange(1, table.epochs + 1), {"units": "1"}),
+    }
+    return dataset(variables, coordinates, told)
+
+
+def missing(data: xr.Dataset) -> list[str]:
+    """Runs that are not finished, as "name, states"."""
+    return [
+        f"{run_name}, {states} states"
+        for run_name in data["run"].values.tolist()
+        for states in data["states"].values.tolist()
+        if not bool(data["finished"].sel(run=run_name, states=states))
+    ]
+
+
+_LOOKS = {"none": Look(BLUE, "o"), "array-wide": Look(VERMILLION, "s"), "per cell": Look(GREEN, "^")}
+_NAMES = {"none": "E-RIDER", "array-wide": "TT-v2,\narray-wide", "per cell": "TT-v2,\nper cell"}
+_LINES = {2000: "-", 1000: "--", 500: ":"}
+_APART = 1.08
+"""Factor between neighbouring points of one number of states."""
+
+
+def _kind(run_name: str) -> str:
+    return next((kind for kind in KINDS if kind in run_name), "none")
+
+
+@house_style()
+def plot(data: xr.Dataset) -> Figure:
+    """Counted and sent pulses to the target against the states; loss against counted pulses."""
+    figure = new_figure(7.2, 7.4)
+    headline(figure, _finding(data), _setting(data))
+    grid = figure.add_gridspec(2, 2)
+    images = read_provenance(data)["parameters"]["images"][0]
+    states = sorted(data["states"].values.tolist())
+    for k, (name, title) in enumerate(
+        (("counted", "Counted as published"), ("sent", "Sent per weight, W and P"))
+    ):
+        ax = figure.add_subplot(grid[0, k])
+        drawn = _draw_costs(ax, data, name) + (_draw_printed(ax, data, images) if name == "counted" else [])
+        log_scale(ax, "xy", most=5)
+        ax.set_xlim(states[0] / 1.5, states[-1] * 1.5)
+        ax.set_xticks(states, [f"{n:,}" for n in states])
+        if drawn:
+            ax.set_ylim(min(drawn) / 1.4, max(drawn) * 1.9)
+        else:
+            ax.text(0.5, 0.5, "no run is finished", color=GREY, ha="center", transform=ax.transAxes)
+        label(ax, title, "number of states, 2 / dw", f"pulses to a loss of {TARGET:g}")
+    _draw_curves(figure.add_subplot(grid[1, :]), data, images)
+    return figure
+
+
+def _points(data: xr.Dataset) -> Iterator[tuple[xr.Dataset, Look, float]]:
+    """Each run with its look, and the place of its marker on the axis of states."""
+    names = data["run"].values.tolist()
+    for k, run_name in enumerate(names):
+        beside = _APART ** (k - (len(names) - 1) / 2)
+        for i, states in enumerate(data["states"].values.tolist()):
+            yield data.isel(states=i, run=k), _LOOKS[_kind(run_name)], states * beside
+
+
+def _draw_costs(ax: Axes, data: xr.Dataset, name: str) -> list[float]:
+    """Filled markers: runs that got to the target; arrows from a bar: given up. Returns the heights."""
+    drawn = []
+    for one, look, x in _points(data):
+        if not bool(one["finished"]):
+            continue
+        values = np.atleast_1d(one[name].values)
+        cost = float(values[min(int(one["epochs"]), values.size) - 1])
+        drawn.append(cost)
+        if bool(one["reached"]):
+            ax.plot(x, cost, look.marker, color=look.colour)
+            continue
+        arrow = {"arrowstyle": "->", "color": look.colour, "linewidth": 1.4}
+        ax.annotate("", (x, cost * 1.4), (x, cost), arrowprops=arrow)
+        ax.plot(x, cost, "_", color=look.colour)
+    return drawn
+
+
+def _draw_printed(ax: Axes, data: xr.Dataset, images: int) -> list[float]:
+    """Hollow markers: the published readings. Returns their heights."""
+    drawn = []
+    for one, look, x in _points(data):
+        cost = counted_pulses(float(one["calibration"]), float(one["printed"]), images)
+        if np.isfinite(cost):
+            ax.plot(x, cost, look.marker, color=look.colour, markerfacecolor="white")
+            drawn.append(cost)
+        elif cost == np.inf:
+            top = ax.get_xaxis_transform()
+            ax.plot(x, 0.95, look.marker, color=look.colour, markerfacecolor="white", transform=top)
+            ax.annotate(
+                "never", (x, 0.95), (-6, 0), xycoords=top, textcoords="offset points", color=look.colour,
+                fontsize=SMALLEST, ha="right", va="center",
+            )  # fmt: skip
+    return drawn
+
+
+def _draw_curves(ax: Axes, data: xr.Dataset, images: int) -> None:
+    """Training loss against the published count; colours tell kinds of run, lines numbers of states."""
+    ends: dict[str, list[float]] = {}
+    for one, look, _ in _points(data):
+        loss = one["loss"].values[np.isfinite(one["loss"].values)]
+        if loss.size == 0:
+            continue
+        at = [counted_pulses(float(one["calibration"]), k, images) for k in range(1, loss.size + 1)]
+        line = _LINES.get(int(one["states"]), "-")
+        ax.plot(at, loss, line, color=look.colour, marker=look.marker, markersize=4, linewidth=1.2)
+        ends.setdefault(_kind(str(one["run"].values)), []).append(float(loss[-1]))
+    ax.axhline(TARGET, color=GREY, linestyle="--", linewidth=1)
+    log_scale(ax, "y", most=5)
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    label(ax, "Training", "pulses per cell, counted as published", "training loss (nat)")
+    labels = [(float(np.median(last)), _NAMES[kind], _LOOKS[kind].colour) for kind, last in ends.items()]
+    label_ends(ax, [*labels, (TARGET, "target", GREY)])
+
+
+def _setting(data: xr.Dataset) -> str:
+    asked, left = read_provenance(data)["parameters"], len(missing(data))
+    waiting = f" {left} of {data['finished'].size} runs are not finished." if left else ""
+    return (
+        f"LeNet-5, {asked['images'][0]:,} images, one run a point, at most {asked['epochs']} epochs (arrow "
+        "from a bar: not there by then). Filled: simulated, hollow: published. Circles: E-RIDER, squares: "
+        "TT-v2, error array-wide, triangles: per cell. Calibration: "
+        f"{_counts(data)} pulses, left to right. Lines: 2000 (solid), 1000 (dashed), 500 states (dotted)."
+        f"{waiting}"
+    )
+
+
+def _counts(data: xr.Dataset) -> str:
+    counts = sorted({int(n) for n in data["calibration"].values if n})
+    return ", ".join(f"{n:,}" for n in counts)
+
+
+def _finding(data: xr.Dataset) -> str:
+    """How many of the finished runs of either method got to the target, and what the first one cost."""
+    told = []
+    for method, name in (("e-rider", "E-RIDER"), ("tt-v2", "calibrated TT-v2")):
+        mine = data.isel(run=[k for k, one in enumerate(data["run"].values) if str(one).startswith(method)])
+        done, there = int(mine["finished"].sum()), int((mine["reached"] & mine["finished"]).sum())
+        if done:
+            told.append(f"{name} in {there} of {done} finished runs")
+    if not told:
+        return "No run is finished yet"
+    return f"A loss of {TARGET:g} is reached by {', by '.join(told)}{_first_cost(data)}"
+
+
+def _first_cost(data: xr.Dataset) -> str:
+    """Counted, published and sent pulses of E-RIDER on the coarsest device on which it got there."""
+    images = read_provenance(data)["parameters"]["images"][0]
+    for states in sorted(data["states"].values.tolist()):
+        one = data.sel(states=states, run=RIDER.name)
+        if bool(one["reached"]):
+            sent = float(one["sent"].values[int(one["epochs"]) - 1])
+            printed = counted_pulses(0, float(one["printed"]), images)
+            return (
+                f"; E-RIDER with {states:,} states: {float(one['counted']):,.0f} pulses as counted "
+                f"(published: {printed:,.0f}), {sent:,.0f} sent"
+            )
+    return ""
