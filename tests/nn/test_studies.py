@@ -119,6 +119,13 @@ def test_a_trial_must_keep_to_its_budget():
     assert accuracy_vs_pulses._best(np.where(score == 80, np.nan, score), sent, 40) == -1
 
 
+def test_the_winner_has_the_best_score_within_the_full_budget():
+    score = np.array([[80.0, 95.0], [90.0, 85.0]])
+    assert accuracy_vs_pulses._winner(score, np.array([[0, 0], [0, 1]])) == (1, 0)
+    assert accuracy_vs_pulses._winner(score, np.array([[1, 0], [0, 1]])) == (0, 1)
+    assert accuracy_vs_pulses._winner(score, np.array([[1, 0], [-1, 1]])) is None
+
+
 def test_accuracy_counts_as_far_as_the_budget_lasts():
     """Three epochs of 10 pulses: two are within 20, none within 9; a run that is not trained has none."""
     accuracy = np.array([[[70.0, 80.0, 90.0], [70.0, 80.0, 90.0]], [[np.nan] * 3] * 2])
