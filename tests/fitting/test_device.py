@@ -40,6 +40,7 @@ def test_every_family_tells_the_same_granularity_and_states(one, family):
     assert cells.symmetric_point.mean() == pytest.approx(one[family].symmetric_point.value, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_device_draws_the_mean_point_that_the_fit_says():
     """Five cells, SP -0.2 .. 0.2: mean of 4096 drawn points within 4 standard errors, and their spread."""
     fit = fit_responses(measured(range(5), (1.5, 1.2, 1.0, 1 / 1.2, 1 / 1.5)), "soft-bounds")

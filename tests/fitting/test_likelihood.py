@@ -176,6 +176,7 @@ def near(found, truth, ends):
     return abs(found - truth) < 4 * (ends[1] - ends[0]) / 3.92
 
 
+@pytest.mark.slow
 def test_long_alternating_records_tell_symmetric_point_steps_and_noises():
     """Windows of 2 % of the readings, and all of them: the intervals of all are the shorter ones."""
     response = alternating((0.02, 0.016))
