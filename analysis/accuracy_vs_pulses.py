@@ -19,7 +19,8 @@ setting gives 95.8 % (published: AGAD 91.4, E-RIDER 93.9), so that both rows of 
 are beaten. O-RIDER gets to 93.9 and E-RIDER to 93.3, less than the 95.7 of E-RIDER as printed: three epochs
 reward what learns fast. TT-v2 gets to 78.7 (73.1 as printed). Within a tenth of the pulses E-RIDER reaches
 93.6, O-RIDER 93.5 and AGAD 93.1 (with 3.7e7), where E-RIDER as printed is at 62.8. One run each; accuracies
-of AGAD spread by 0.2 points over seeds (`seed_spread`).
+of AGAD spread by 0.2 points over seeds (`seed_spread`). The rate of the gradient that E-RIDER and O-RIDER got
+for a tenth is the lowest of the search, a tenth of the printed one: it is not known to be the best.
 
 The observer finds the symmetric points better, and the net gains late. After a trial with printed settings
 its reference errs by 0.22 in those cells of the first layer that are pulsed most, E-RIDER's by 0.35 to 0.39.
