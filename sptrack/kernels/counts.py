@@ -199,9 +199,9 @@ def draw_counts(
 ) -> None:
     """Signed pulse counts (int32) of the wanted ``increment`` [cells] (float64) for cells[0] <= i < cells[1].
 
-    ``size`` = (granularity, count law, slots of the binomial law); the granularity's precision is that of the
-    counts. ``words`` [tiles, 4, `TILE`] (uint32)
-    keeps the words that four events share and is made anew if ``renew``; cells[0] is a multiple of `TILE`.
+    ``size`` = (granularity, count law, slots of the binomial law): counts are found in the precision of the
+    granularity. ``words`` [tiles, 4, `TILE`] (uint32) keeps the words that four events share and is made anew
+    if ``renew``; cells[0] is a multiple of `TILE`.
     """
     index, wanted = np.empty(TILE, np.uint32), np.full(TILE, size[0])
     for start in range(cells[0], cells[1], TILE):
