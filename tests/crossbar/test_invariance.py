@@ -9,6 +9,7 @@ import pytest
 
 from sptrack.crossbar import Crossbar, PulsedArray, PulseScheme
 from sptrack.devices import CycleNoise, sample_cells
+from sptrack.kernels.responses import DOWN, LOWER, SLOPE_DOWN, SLOPE_UP, UP, UPPER
 from tests.devices.zoo import RESPONSES, device
 
 SHAPE = (3, 90)
@@ -233,3 +234,38 @@ def test_a_forked_child_has_threads_of_its_own():
         signal.alarm(30)
         os._exit(0 if pulsed() == here else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["soft-bounds", "exp-step"])
+@pytest.mark.parametrize("kept", [0.02, 0.3, 0.8])
+def test_what_a_cell_gets_does_not_depend_on_the_others(kept, name, dtype):
+    """Numbers of pulses from none to a hundred on more cells than a tile: all together, and some alone."""
+    shape, rng = (30, 60), np.random.default_rng(7)
+    alone = rng.random(shape) < kept
+    whole, some = (array(name, shape=shape, dtype=dtype) for _ in range(2))
+    for _ in range(2):
+        numbers = rng.integers(0, 2, shape) * np.minimum(rng.pareto(0.7, shape), 100)
+        wanted = whole.cells.dw_min * numbers * rng.choice([-1, 1], shape)
+        sent, own = whole.apply(wanted), some.apply(np.where(alone, wanted, 0.0))
+        np.testing.assert_array_equal(own, np.where(alone, sent, 0))
+    np.testing.assert_array_equal(some.weights[alone], whole.weights[alone])
+    assert abs(sent).max() > 50
+
+
+@pytest.mark.parametrize("name", ["soft-bounds", "linear-step"])
+def test_pulses_in_sequence_are_the_recursion_of_the_law(name):
+    """Without noise, each pulse of each cell in turn, in double precision; numbers of pulses up to 100."""
+    shape, rng = (30, 60), np.random.default_rng(8)
+    quiet = replace(device(name, noise=0.3), cycle_noise=CycleNoise())
+    bar = Crossbar(sample_cells(quiet, shape, seed=1, dtype=np.float64), seed=5)
+    numbers = np.minimum(rng.pareto(0.7, shape), 100) * rng.choice([-1, 1], shape)
+    law = bar.cells.law.cell
+    w = bar.weights.ravel().copy()
+    left = bar.apply(bar.cells.dw_min * numbers).ravel()
+    for k in range(abs(left).max()):
+        rises = w + law[UP] + law[SLOPE_UP] * w
+        falls = w - law[DOWN] - law[SLOPE_DOWN] * w
+        moved = np.clip(np.where(left > 0, rises, falls), law[LOWER], law[UPPER])
+        w = np.where(abs(left) > k, moved, w)
+    np.testing.assert_allclose(bar.weights.ravel(), w, rtol=1e-12, atol=1e-12)

@@ -10,10 +10,16 @@ from sptrack.kernels.random import TILE, Draws, stream_key
 CELLS = 700
 
 
-def counted(wanted, law, slots=1):
-    """Signed counts of ``wanted`` pulses, and the uniform numbers that decided them."""
-    key = stream_key(1, "counts")
-    words = np.random.default_rng(2).integers(0, 2**32, (-(-CELLS // TILE), 4, TILE), dtype=np.uint32)
+def counted(wanted, law, slots=1, near=()):
+    """Signed counts of ``wanted`` pulses, and the uniform numbers that decided them.
+
+    These are drawn, or lie within 1e-6 of one of the probabilities ``near``.
+    """
+    key, rng = stream_key(1, "counts"), np.random.default_rng(2)
+    words = rng.integers(0, 2**32, (-(-CELLS // TILE), 4, TILE), dtype=np.uint32)
+    if len(near):
+        drawn = 2.0**32 * (rng.choice(near, words.shape) + rng.uniform(-1e-6, 1e-6, words.shape))
+        words = np.clip(drawn, 0, 2**32 - 1).astype(np.uint32)
     out = np.zeros(CELLS, np.int32)
     draws = Draws(key, key, np.uint32(0), np.uint32(6))
     draw_counts(wanted, (1.0, law, slots), draws, (0, CELLS), out, words, False)
@@ -40,6 +46,22 @@ def test_poisson_counts_invert_the_distribution(mean):
     wanted = signed(np.full(CELLS, mean))
     got, uniform = counted(wanted, POISSON)
     np.testing.assert_array_equal(got, np.sign(wanted) * stats.poisson.ppf(uniform, mean))
+
+
+@pytest.mark.parametrize("mean", [0.01, 0.5, 3.0, 7.9])
+def test_poisson_counts_are_right_beside_the_steps_of_the_distribution(mean):
+    """Where single precision could decide otherwise than double precision."""
+    got, uniform = counted(np.full(CELLS, mean), POISSON, near=stats.poisson.cdf(np.arange(8), mean))
+    np.testing.assert_array_equal(got, stats.poisson.ppf(uniform, mean))
+
+
+@pytest.mark.parametrize("slots", [5, 31, 1000])
+@pytest.mark.parametrize("mean", [0.01, 0.5, 2.4])
+def test_binomial_counts_are_right_beside_the_steps_of_the_distribution(slots, mean):
+    p = mean / slots
+    near = stats.binom.cdf(np.arange(min(slots, 8)), slots, p)
+    got, uniform = counted(np.full(CELLS, mean), BINOMIAL, slots, near)
+    np.testing.assert_array_equal(got, stats.binom.ppf(uniform, slots, p))
 
 
 def test_poisson_counts_of_large_means_are_sums():
