@@ -1,4 +1,8 @@
-"""Training on tracked arrays: CPU time of each phase of a mini-batch, one thread, beside what bounds it."""
+"""Training on tracked arrays: CPU time of each phase of a mini-batch, one thread, beside what bounds it.
+
+Where the reference simulator is installed, the same mini-batches are trained on it afterwards, with the
+nearest settings that it has (`benchmarks.simulator`).
+"""
 
 import time
 from collections import defaultdict
@@ -14,6 +18,10 @@ from benchmarks.report import Row
 EPOCHS = {"agad": 19.0 / 3, "e-rider": 82.0 / 8}
 """Seconds of an epoch of the fully connected net asked on the machine of `YARDSTICK`: a third of what the
 reference simulator's AGAD takes there, an eighth of its chopped compound with gamma."""
+TIMES = {"agad": 3.0, "e-rider": 8.0}
+"""How many times as fast as the reference simulator an epoch of the fully connected net is asked to be."""
+UPDATES = 3.0
+"""How many times as fast as there updates are asked to be."""
 PULSE_BYTES = 4 * (6 + 2 * 3)
 """Bytes that a pulse reads and writes: parameters of a cell, its weight and its counts."""
 WARM = 20
@@ -23,6 +31,7 @@ def rows(method: str, net: str, batches: int) -> Iterator[Row]:
     """Phases of ``batches`` mini-batches of MNIST with the published settings, after a few others."""
     import torch
 
+    from benchmarks import simulator
     from sptrack.nn.data import load_images
     from sptrack.nn.training import Trainer, TrainSettings, published_device, published_settings
 
@@ -58,6 +67,13 @@ def rows(method: str, net: str, batches: int) -> Iterator[Row]:
     yield Row(f"{name}: an epoch", epoch, "s")
     scaled = epoch * multiply_adds_per_second() / YARDSTICK
     yield Row(f"{name}: an epoch, scaled", scaled, "s", EPOCHS.get(method) if net == "fcn" else None, True)
+    if simulator.installed() and method in TIMES:
+        there = simulator.spent(net, settings, device, lr, images, order.split(batch)[: WARM + batches], WARM)
+        yield Row(f"{name}: an epoch of the simulator", there.total / batches * run.batches, "s")
+        asked = TIMES if net == "fcn" else {}
+        yield Row(f"{name}: times as fast as it", there.total / total, "times", asked.get(method))
+        ratio = there.updates / (spent["update"] + spent["transfer"])
+        yield Row(f"{name}: updates, times as fast", ratio, "times", UPDATES if asked else None)
 
 
 def _timed(run):  # type: ignore[no-untyped-def]

@@ -1,17 +1,15 @@
 """Configurations of aihwkit 1.2.0 (``rpu_config``) as settings of this package, and back."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sptrack.blocks import Chopper, PeriodicChopper, PeriodMean
-from sptrack.blocks.choppers import SignSource
 from sptrack.crossbar import PulseScheme
-from sptrack.devices import Device
 from sptrack.errors import ParameterError
+from sptrack.interop.analog import AnalogConfig, kind_of
 from sptrack.interop.devices import device_of, record_of
 from sptrack.interop.records import Member, Reader, Record, read_record, shown, write_record
-from sptrack.tiles import IDEAL_IO, AnalogIO, TileSettings
+from sptrack.tiles import IDEAL_IO, AnalogIO
 from sptrack.tiles.io import COARSEST
 from sptrack.tiles.settings import READS
 from sptrack.tracking.compounds import (
@@ -53,7 +51,7 @@ _IO_NEUTRAL: dict[str, Any] = {
     "ir_drop": 0.0,
     "r_series": 0.0,
     "v_offset_std": 0.0,
-    "v_offset_w_min": 0.0,
+    "w_read_asymmetry_dtod": 0.0,
     "nm_thres": 0.0,
     "max_bm_factor": 1000,
     "max_bm_res": COARSEST,
@@ -63,9 +61,10 @@ _IO_NEUTRAL: dict[str, Any] = {
 _IO_COMPANIONS = {
     "w_noise_type": "w_noise",
     "ir_drop_g_ratio": "ir_drop",
+    "v_offset_w_min": "v_offset_std",
     "slope_calibration": "out_nonlinearity",
 }
-_UPDATE_NEUTRAL = {"x_res_implicit": 0.0, "d_res_implicit": 0.0}
+_UPDATE_NEUTRAL = {"x_res_implicit": 0.0, "d_res_implicit": 0.0, "d_sparsity": False}
 _COMPOUND_NEUTRAL: dict[str, Any] = {
     "construction_seed": 0,
     "gamma_vec": [],
@@ -78,8 +77,9 @@ _COMPOUND_NEUTRAL: dict[str, Any] = {
     "no_buffer": False,
     "out_chop_prob": 0.0,
     "experimental_correct_accumulation": False,
+    "step": 1.0,
 }
-_MAPPING_NEUTRAL: dict[str, Any] = {
+_MAPPING: dict[str, Any] = {
     "digital_bias": True,
     "max_input_size": 512,
     "max_output_size": 512,
@@ -89,6 +89,18 @@ _MAPPING_NEUTRAL: dict[str, Any] = {
     "learn_out_scaling": True,
     "out_scaling_columnwise": False,
 }
+_MAPPING_ABSENT = {
+    "weight_scaling_omega": 0.0,
+    "weight_scaling_columnwise": False,
+    "learn_out_scaling": False,
+}
+"""What a mapping that is given leaves out, where the simulator's default is not that of our layers."""
+_OWN_DEFAULTS: dict[str, dict[str, Any]] = {
+    "PresetIOParameters": {"out_bound": 20.0, "out_noise": 0.1},
+    "StandardIOParameters": {"inp_res": 1 / 254, "out_res": 1 / 254, "out_bound": 10.0, "out_noise": 0.04},
+    "PresetUpdateParameters": {"desired_bl": 31},
+}
+"""Records whose defaults differ from those of the class that they derive from."""
 
 
 class Written(NamedTuple):
@@ -96,82 +108,6 @@ class Written(NamedTuple):
 
     text: str
     missing: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnalogConfig:
-    """What a configuration of the simulator describes.
-
-    Parameters
-    ----------
-    device : Device
-        Device of the fast array, or of the only one.
-    slow : Device or None
-        Device of the slow array of a compound.
-    compound : CompoundSettings or None
-        Transfer between both; None: the gradient is pulsed onto the only array.
-    batched : bool
-        The transfer counts mini-batches, not samples.
-    update : PulseScheme
-        Pulse trains of the gradient.
-    forward, backward, reads : AnalogIO
-        Converters of both passes, and of the reads of slices.
-    missing : tuple of str
-        Settings of the source that have no equivalent here, "path = value".
-    """
-
-    device: Device = field(default_factory=Device)
-    slow: Device | None = None
-    compound: CompoundSettings | None = None
-    batched: bool = True
-    update: PulseScheme = field(default_factory=PulseScheme)
-    forward: AnalogIO = field(default_factory=AnalogIO)
-    backward: AnalogIO = field(default_factory=lambda: AnalogIO(bound_management=False))
-    reads: AnalogIO = READS
-    missing: tuple[str, ...] = ()
-
-    def tile(self) -> TileSettings:
-        """Settings of a tile of `sptrack.nn` and `sptrack.tiles`.
-
-        Raises
-        ------
-        ParameterError
-            A compound of two kinds of devices, whose transfer counts samples, or with gamma or random flips
-            where a tile has none.
-        """
-        base = TileSettings(forward=self.forward, backward=self.backward, reads=self.reads)
-        compound = self.compound
-        if compound is None:
-            return replace(base, name="sgd", single=True, fast=FastUpdate(rate=0.0, scheme=self.update))
-        chopper, transfer = compound.chopper, compound.transfer
-        agad = chopper is not None and chopper.tail > 0
-        if self.slow is not None and replace(self.slow, source=self.device.source) != self.device:
-            raise ParameterError("unit_cell_devices must be equal on a tile, got two kinds of devices")
-        if not self.batched:
-            raise ParameterError("units_in_mbatch must be True on a tile, which reads after mini-batches")
-        if agad and compound.gamma > 0:
-            raise ParameterError(f"gamma must be 0 on a tile of AGAD, got {compound.gamma}")
-        signs: SignSource | None = None
-        if chopper is not None and chopper.random:
-            if agad:
-                raise ParameterError("in_chop_random must be False on a tile of AGAD")
-            signs = Chopper(p=chopper.probability, scope="column", clock="read")
-        elif chopper is not None:
-            signs = PeriodicChopper(half_period=chopper.period, clock="read")
-        if compound.gamma > 0 and compound.buffer is not None:
-            transfer = replace(transfer, rate=transfer.rate * compound.gamma)
-        return replace(
-            base,
-            name=_kind_of(compound),
-            fast=compound.fast,
-            transfer=transfer,
-            buffer=compound.buffer,
-            chopper=signs,
-            reference=PeriodMean.over(chopper.period, chopper.tail) if chopper and agad else "zero",
-            hold=chopper.period + 1 if chopper and agad else 0,
-            residual="array" if compound.gamma > 0 else "none",
-            gamma=compound.gamma,
-        )
 
 
 def from_aihwkit(source: Any) -> AnalogConfig:
@@ -203,9 +139,18 @@ def from_aihwkit(source: Any) -> AnalogConfig:
     forward, backward = _io(of.record("forward")), _io(of.record("backward"), backward=True)
     mapping = of.record("mapping")
     if mapping is not None:
-        mapping.close(_MAPPING_NEUTRAL, {})
-    if "tile_class" in of and str(of.rest()["tile_class"]).endswith("AnalogTile"):
-        of.plain("tile_class")
+        mapping.over(_MAPPING_ABSENT).close(_MAPPING, {})
+    for key, plain in (("tile_class", ".AnalogTile"), ("tile_array_class", ".TileModuleArray")):
+        if str(of.rest().get(key)).endswith(plain):
+            of.plain(key)
+    runtime, pre_post = of.record("runtime"), of.record("pre_post")
+    if runtime is not None:
+        runtime.close({"data_type": "FLOAT"}, dict.fromkeys(runtime.rest(), "data_type"))
+    if pre_post is not None:
+        inputs = pre_post.record("input_range")
+        if inputs is not None and inputs.flag("enable", False):
+            inputs.note("enable", True)
+        pre_post.close({}, {})
     of.close({}, {})
     found = AnalogConfig(update=update, forward=forward, backward=backward)
     found = _compound(inner, found) if inner.name in _COMPOUNDS else replace(found, device=device_of(inner))
@@ -215,12 +160,14 @@ def from_aihwkit(source: Any) -> AnalogConfig:
 def to_aihwkit(config: AnalogConfig) -> Written:
     """Text of a configuration, which Python evaluates where aihwkit's names are imported.
 
+    Its mapping is that of the layers of `sptrack.nn`. What ``config.missing`` names is missing here too.
+
     Raises
     ------
     ParameterError
         A response of a user's own.
     """
-    missing: list[str] = []
+    missing = list(config.missing)
     compound = config.compound
     device = record_of(config.device, "device", missing)
     if compound is not None:
@@ -229,6 +176,9 @@ def to_aihwkit(config: AnalogConfig) -> Written:
         missing += _unwritten(compound)
     if config.backward.bound_management:
         missing.append("backward.bound_management = True")
+    for key in ("noise_management", "bound_management"):
+        if compound is not None and getattr(config.reads, key):
+            missing.append(f"reads.{key} = True")
     record = Record(
         "SingleRPUConfig" if compound is None else "UnitCellRPUConfig",
         {
@@ -236,22 +186,16 @@ def to_aihwkit(config: AnalogConfig) -> Written:
             "forward": _io_record(config.forward),
             "backward": _io_record(config.backward),
             "update": _scheme_record(config.update),
+            "mapping": Record("MappingParameter", _MAPPING),
         },
     )
     return Written(write_record(record), tuple(missing))
 
 
-def _kind_of(compound: CompoundSettings) -> str:
-    if compound.buffer is None:
-        return "tt-v1"
-    if compound.chopper is None:
-        return "tt-v2"
-    return "agad" if compound.chopper.tail > 0 else "c-ttv2"
-
-
 def _scheme(of: Reader | None, absent: PulseScheme) -> PulseScheme:
     if of is None:
         return absent
+    of = of.over(_OWN_DEFAULTS.get(of.name, {}))
     kind = of.choice("pulse_type", "STOCHASTIC_COMPRESSED")
     if kind == "stochastic":  # the same counts in every cell; trains of both signs are apart
         of.note("pulse_type", Member("PulseType", "STOCHASTIC"))
@@ -294,6 +238,7 @@ def _io(of: Reader | None, *, backward: bool = False, absent: AnalogIO | None = 
     base = AnalogIO() if absent is None else absent
     if of is None:
         return replace(base, bound_management=False) if backward else base
+    of = of.over(_OWN_DEFAULTS.get(of.name, {}))
     if of.flag("is_perfect", False):
         return IDEAL_IO
     scaled = _managed(of, "noise_management", "absmax", base.noise_management)
@@ -348,7 +293,7 @@ def _compound(of: Reader, found: AnalogConfig) -> AnalogConfig:
         raise ParameterError(f"{of.path}.unit_cell_devices must be two devices, got {shown(devices)}")
     paths = [f"{of.path}.unit_cell_devices[{k}]" for k in range(2)]
     fast, slow = (device_of(Reader(one, path, of.missing)) for one, path in zip(devices, paths, strict=True))
-    every = of.number("transfer_every")
+    every = of.number("transfer_every", 1.0)
     if not 1 <= every < math.inf:
         raise ParameterError(f"{of.path}.transfer_every must be at least 1, got {every:g}")
     if every != round(every):
@@ -356,7 +301,7 @@ def _compound(of: Reader, found: AnalogConfig) -> AnalogConfig:
     compound = CompoundSettings(
         gamma=of.number("gamma", 0.0),
         fast=FastUpdate(
-            rate=of.number("fast_lr"),
+            rate=of.number("fast_lr", 1.0),
             scaled=of.flag("scale_fast_lr", not chopped),
             auto_scale=chopped and of.flag("auto_scale", False),
             auto_momentum=of.number("auto_momentum", 0.99) if chopped else 0.99,
@@ -365,7 +310,7 @@ def _compound(of: Reader, found: AnalogConfig) -> AnalogConfig:
         transfer=SliceTransfer(
             every=round(every),
             columns=of.flag("transfer_columns", True),
-            rate=of.number("transfer_lr"),
+            rate=of.number("transfer_lr", 1.0),
             scaled=of.flag("scale_transfer_lr", True),
             scheme=_scheme(of.record("transfer_update"), PulseScheme() if kind == "tt-v1" else _SINGLE),
         ),
@@ -374,6 +319,8 @@ def _compound(of: Reader, found: AnalogConfig) -> AnalogConfig:
     )
     batched = of.flag("units_in_mbatch", not chopped)
     reads = _io(of.record("transfer_forward"), absent=READS)
+    if reads != IDEAL_IO:  # whatever is asked there, slices are read without either
+        reads = replace(reads, noise_management=False, bound_management=False)
     of.close(_COMPOUND_NEUTRAL, {})
     return replace(found, device=fast, slow=slow, compound=compound, batched=batched, reads=reads)
 
@@ -385,7 +332,7 @@ def _buffer(of: Reader, kind: str) -> Buffer:
     return Buffer(
         scale=of.number("buffer_granularity" if chopped else "thres_scale", 1.0),
         auto_granularity=of.number("auto_granularity", 0.0) if chopped else 0.0,
-        momentum=of.number("momentum", 0.1),
+        momentum=of.number("momentum", 0.0 if chopped else 0.1),
         forget=of.flag("forget_buffer", True),
         cap=of.number("buffer_cap", 0.0) if kind == "agad" else 0.0,
         correct_magnitudes=chopped and of.flag("correct_gradient_magnitudes", False),
@@ -395,17 +342,17 @@ def _buffer(of: Reader, kind: str) -> Buffer:
 def _chopper(of: Reader, kind: str) -> SliceChopper | None:
     probability = of.number("in_chop_prob", 0.1)
     random = of.flag("in_chop_random", kind == "c-ttv2")
-    tail = of.number("tail_weightening") if kind == "agad" else 0.0
+    tail = of.number("tail_weightening", 5.0) if kind == "agad" else 0.0
     if kind == "agad" and "out_chop_prob" in of:
         of.plain("out_chop_prob")  # without effect there
-    if probability == 0 and kind == "c-ttv2":
-        raise ParameterError(f"{of.path}.in_chop_prob must be > 0, got 0: use BufferedTransferCompound")
+    if probability == 0 and kind == "agad":
+        raise ParameterError(f"{of.path}.in_chop_prob must be > 0, got 0")
     return SliceChopper(probability=probability, random=random, tail=tail)
 
 
 def _unwritten(compound: CompoundSettings) -> list[str]:
     """Settings that the compound of the same kind does not have."""
-    kind, buffer, fast = _kind_of(compound), compound.buffer or Buffer(), compound.fast
+    kind, buffer, fast = kind_of(compound), compound.buffer or Buffer(), compound.fast
     none = Buffer()
     found = {"transfer.read_noise": (compound.transfer.read_noise, 0.0)}
     if kind != "agad":
@@ -418,7 +365,7 @@ def _unwritten(compound: CompoundSettings) -> list[str]:
 
 
 def _compound_record(compound: CompoundSettings, config: AnalogConfig, devices: list[Record]) -> Record:
-    kind, buffer, chopper = _kind_of(compound), compound.buffer, compound.chopper
+    kind, buffer, chopper = kind_of(compound), compound.buffer, compound.chopper
     name = next(name for name, one in _COMPOUNDS.items() if one == kind)
     values: dict[str, Any] = {
         "unit_cell_devices": devices,

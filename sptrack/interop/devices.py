@@ -53,11 +53,15 @@ _NEUTRAL: dict[str, Any] = {
     "slope_down_dtod": 0.0,
     "pow_gamma_dtod": 0.0,
     "pow_up_down_dtod": 0.0,
-    "n_estimation_steps": 0,
+    "n_estimation_steps": -1,
     "count_pulses": False,
     "refresh_every": 0,
     "copy_inverted": False,
 }
+_STILL: dict[str, Any] = {"nu": 0.0, "w_noise_std": 0.0}
+_OF_DRIFT = dict.fromkeys(
+    ("t_0", "reset_tol", "nu_dtod", "nu_std", "wg_ratio", "g_offset", "w_offset", "nu_k", "log_g0"), "nu"
+)
 _COMPANIONS = {
     "diffusion_dtod": "diffusion",
     "lifetime_dtod": "lifetime",
@@ -98,10 +102,13 @@ def _power(bounds: dict[str, float], of: Reader) -> tuple[Response, float]:
 
 
 def _piecewise(bounds: dict[str, float], of: Reader) -> tuple[Response, float]:
-    up, down = of.numbers("piecewise_up", [1.0, 1.0]), of.numbers("piecewise_down", [1.0, 1.0])
+    nodes = (of.numbers(key, [1.0]) for key in ("piecewise_up", "piecewise_down"))
+    up, down = (one * 2 if len(one) == 1 else one for one in nodes)
     return PiecewiseStep(nodes_up=up, nodes_down=down, **bounds), 0.0
 
 
+_POWER_ABSENT = {"pow_gamma_dtod": 0.1}
+"""Spread that a power law has in the simulator where none is given."""
 _KINDS: dict[str, tuple[Callable[[dict[str, float], Reader], tuple[Response, float]], bool | None]] = {
     "ConstantStepDevice": (_constant, None),
     "LinearStepDevice": (_linear, True),
@@ -113,9 +120,12 @@ _KINDS: dict[str, tuple[Callable[[dict[str, float], Reader], tuple[Response, flo
     "PiecewiseStepDevice": (_piecewise, None),
 }
 """Law of each device, and the default of ``mult_noise`` where it has one (the others: relative noise)."""
-_PRESETS: dict[str, tuple[str, dict[str, float]]] = {
+_PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "ReRamESPresetDevice": ("reram-es", {}),
-    "ReRamSBPresetDevice": ("reram-sb", {}),
+    "ReRamSBPresetDevice": (
+        "reram-sb",
+        {"subtract_symmetry_point": False, "reference_mean": 0.0, "reference_std": 0.0},
+    ),
     "ReRamArrayOMPresetDevice": ("reram-array-om", {}),
     "ReRamArrayHfO2PresetDevice": ("reram-array-hfo2", {}),
     "CapacitorPresetDevice": ("capacitor", {"lifetime": 1e6, "lifetime_dtod": 0.3}),
@@ -126,6 +136,9 @@ _PRESETS: dict[str, tuple[str, dict[str, float]]] = {
     "PCMPresetDevice": ("pcm", {"reset": 0.01, "reset_dtod": 0.02}),
 }
 """Presets of both, and what ours leaves out."""
+_AROUND = 0.1
+"""The simulator's default for the range of stuck cells: without such cells it says nothing."""
+_ONE_SIDED = ("OneSidedUnitCell", "PCMPresetUnitCell")
 _WRITTEN = {
     ConstantStep: "ConstantStepDevice",
     LinearStep: "LinearStepDevice",
@@ -144,7 +157,7 @@ def device_of(of: Reader) -> Device:
     ParameterError
         A device without an equivalent, or a value outside its range.
     """
-    one_sided, name = of.name == "OneSidedUnitCell", of.name
+    one_sided, name = of.name in _ONE_SIDED, of.name
     if one_sided:
         of = _half(of)
     of = _with_preset(of)
@@ -152,6 +165,8 @@ def device_of(of: Reader) -> Device:
         known = ", ".join(_KINDS)
         raise ParameterError(f"{of.path} must be one of {known}, got {of.name}{nearest(of.name, _KINDS)}")
     law, relative = _KINDS[of.name]
+    if law is _power:
+        of = of.over(_POWER_ABSENT)
     bounds = {"w_max": of.number("w_max", 0.6), "w_min": of.number("w_min", -0.6)}
     response, shape = law(bounds, of)
     noise = CycleNoise(
@@ -160,7 +175,7 @@ def device_of(of: Reader) -> Device:
         offset=of.number("dw_min_std_add", 0.0) if of.name == "ExpStepDevice" else 0.0,
         slope=of.number("dw_min_std_slope", 0.0) if of.name == "ExpStepDevice" else 0.0,
     )
-    stuck = of.number("corrupt_devices_prob", 0.0)
+    stuck, around = of.number("corrupt_devices_prob", 0.0), of.number("corrupt_devices_range", _AROUND)
     device = Device(
         response=response,
         dw_min=of.number("dw_min", 0.001),
@@ -172,7 +187,7 @@ def device_of(of: Reader) -> Device:
             w_min=of.number("w_min_dtod", 0.3),
             shape=shape,
             corrupt=stuck,
-            corrupt_range=of.number("corrupt_devices_range", 0.1),
+            corrupt_range=0.0 if stuck == 0 and around == _AROUND else around,
         ),
         cycle_noise=noise,
         write_noise=of.number("write_noise_std", 0.0),
@@ -180,13 +195,16 @@ def device_of(of: Reader) -> Device:
         one_sided=one_sided,
         source=Source(name=name),
     )
+    drift = of.record("drift")
+    if drift is not None:
+        drift.close(_STILL, _OF_DRIFT)
     of.close(_NEUTRAL, _COMPANIONS)
     return device
 
 
 def _half(of: Reader) -> Reader:
     """Device of a one-sided cell; a second one that differs is named."""
-    inner = of.plain("unit_cell_devices")
+    inner = of.plain("unit_cell_devices", [Record("PCMPresetDevice")] if "Preset" in of.name else None)
     of.close(_NEUTRAL, _COMPANIONS)
     if not (isinstance(inner, list) and inner and all(isinstance(one, Record) for one in inner)):
         raise ParameterError(f"{of.path}.unit_cell_devices must hold a device, got {shown(inner)}")
@@ -202,15 +220,19 @@ def _with_preset(of: Reader) -> Reader:
         return of
     name, more = _PRESETS[of.name]
     record = record_of(replace(preset(name), one_sided=False), of.path, [])
-    return Reader(Record(record.name, record.values | more | of.rest()), of.path, of.missing)
+    found = of.over(record.values | more)
+    found.name = "SoftBoundsReferenceDevice" if "reference_std" in more else record.name
+    return found
 
 
-def _reference(of: Reader) -> Reference:
-    return Reference(
+def _reference(of: Reader) -> Reference | None:
+    """Reference of a record; None where all of it is zero."""
+    found = Reference(
         subtract=of.flag("subtract_symmetry_point", False),
         mean=of.number("reference_mean", 0.0),
-        std=of.number("reference_std", 0.05),
+        std=of.number("reference_std", 0.0),
     )
+    return None if found == Reference(subtract=False, mean=0.0, std=0.0) else found
 
 
 def record_of(device: Device, path: str, missing: list[str]) -> Record:

@@ -106,7 +106,9 @@ def _of_object(value: Any) -> Any:
         return _of_mapping(value)
     if isinstance(value, list | tuple):
         return [_of_object(one) for one in value]
-    if isinstance(value, type) or not (is_dataclass(value) or hasattr(value, "__dict__")):
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if not (is_dataclass(value) or hasattr(value, "__dict__")):
         return str(value)
     names = [one.name for one in fields(value)] if is_dataclass(value) else list(vars(value))
     shown = {key: getattr(value, key) for key in names if not key.startswith("_")}
@@ -293,6 +295,10 @@ class Reader:
     def rest(self) -> dict[str, Any]:
         """Fields that were not taken yet."""
         return dict(self._left)
+
+    def over(self, defaults: Mapping[str, Any]) -> "Reader":
+        """The fields that were not taken yet, over others for those that are not given."""
+        return Reader(Record(self.name, {**defaults, **self._left}), self.path, self.missing)
 
     def note(self, key: str, value: Any) -> None:
         """Name a setting without an equivalent."""

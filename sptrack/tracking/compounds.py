@@ -32,6 +32,7 @@ et al. 2024 (c-TTv2, AGAD).
 """
 
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -193,8 +194,8 @@ class SliceChopper:
     Parameters
     ----------
     probability : float
-        Chance of a flip, above 0 and at most 1; its inverse, rounded up and at least 2, is the period in
-        passes.
+        Chance of a flip, at most 1; its inverse, rounded up and at least 2, is the period in passes. 0: no
+        flip at all, for c-TTv2 only.
     random : bool
         Flip at random (AGAD: on top of the regular flips); else once a period.
     tail : float
@@ -206,14 +207,16 @@ class SliceChopper:
     tail: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.probability <= 1:
-            raise ParameterError(f"chopper probability must be > 0 and <= 1, got {self.probability}")
+        if not 0 <= self.probability <= 1:
+            raise ParameterError(f"chopper probability must be >= 0 and <= 1, got {self.probability}")
         _check(tail=self.tail)
+        if self.probability == 0 and self.tail > 0:
+            raise ParameterError("chopper probability must be > 0 with a tail, got 0")
 
     @property
     def period(self) -> int:
         """Passes between regular flips."""
-        return max(math.ceil(1.0 / self.probability), 2)
+        return max(math.ceil(1.0 / self.probability), 2) if self.probability > 0 else sys.maxsize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sptrack.blocks import Chopper, PeriodicChopper
 from sptrack.crossbar import Crossbar, PulseScheme
 from sptrack.devices import Asymmetry, CustomResponse, CycleNoise, Device, Drift, sample_cells
 from sptrack.devices.presets import preset, preset_names
@@ -259,7 +260,13 @@ def test_every_unknown_setting_is_named():
     with pytest.raises(ParameterError, match="finite"):
         from_aihwkit(text)
     config = from_aihwkit(text.replace("inf", "0.5"))
-    assert config.missing == ("config.mapping.digital_bias = False", "config.device.news = -2")
+    assert config.missing == (
+        "config.mapping.weight_scaling_omega = 0.0",
+        "config.mapping.weight_scaling_columnwise = False",
+        "config.mapping.learn_out_scaling = False",
+        "config.mapping.digital_bias = False",
+        "config.device.news = -2",
+    )
 
 
 @pytest.mark.parametrize(
@@ -337,6 +344,62 @@ def test_presets_by_name(name, ours, missing):
     assert changed.device == replace(config.device, dw_min=0.02)
 
 
+def test_what_is_left_out_has_the_default_of_its_class():
+    cells = "unit_cell_devices=[EcRamPresetDevice(), EcRamPresetDevice()]"
+    config = from_aihwkit(f"""UnitCellRPUConfig(
+        device=DynamicTransferCompound({cells}, transfer_forward=PresetIOParameters()),
+        forward=PresetIOParameters(), backward=StandardIOParameters(), update=PresetUpdateParameters(),
+        pre_post=PrePostProcessingParameter(input_range=InputRangeParameter(enable=False, decay=0.1)),
+        runtime=RuntimeParameter(data_type=RPUDataType.FLOAT, offload_input=True))""")
+    assert config.missing == ()
+    assert (config.forward.output_bound, config.forward.output_noise) == (20.0, 0.1)
+    assert config.reads == replace(config.forward, noise_management=False, bound_management=False)
+    assert config.backward == AnalogIO(
+        input_resolution=1 / 254,
+        output_resolution=1 / 254,
+        output_bound=10.0,
+        output_noise=0.04,
+        bound_management=False,
+    )
+    assert config.update.train_length == 31
+    assert config.compound is not None
+    assert config.compound.buffer == Buffer(momentum=0.0)
+    assert config.compound.chopper == SliceChopper(probability=0.1, tail=5.0)
+    assert (config.compound.fast.rate, config.compound.transfer.rate) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("runtime=RuntimeParameter(data_type=RPUDataType.HALF)", "config.runtime.data_type = 'HALF'"),
+        ("pre_post=P(input_range=I(enable=True))", "config.pre_post.input_range.enable = True"),
+        ("tile_class=<class 'a.CustomTile'>", "config.tile_class = 'a.CustomTile'"),
+        ("forward=IOParameters(v_offset_std=0.1)", "config.forward.v_offset_std = 0.1"),
+    ],
+)
+def test_settings_that_change_the_result_are_named(setting, named):
+    assert from_aihwkit(f"SingleRPUConfig(device=EcRamPresetDevice(), {setting})").missing == (named,)
+    drift = "LinearStepDevice(drift=DriftParameter(nu=0.1, t_0=2.0))"
+    assert from_aihwkit(f"SingleRPUConfig(device={drift})").missing == (
+        "config.device.drift.nu = 0.1",
+        "config.device.drift.t_0 = 2.0",
+    )
+
+
+def test_a_chopper_that_never_flips_is_a_buffer_by_the_law_of_the_chopped_compound():
+    """TTv2 of the simulator's presets is written so; on a tile it is a buffer without a chopper."""
+    cells = "unit_cell_devices=[EcRamPresetDevice(), EcRamPresetDevice()]"
+    text = f"ChoppedTransferCompound({cells}, in_chop_prob=0.0, auto_granularity=500, units_in_mbatch=True)"
+    config = from_aihwkit(f"UnitCellRPUConfig(device={text})")
+    assert config.missing == ()
+    assert config.compound is not None
+    assert config.compound.chopper == SliceChopper(probability=0.0, random=True)
+    tile = config.tile()
+    assert tile.chopper is None
+    back = AnalogConfig.from_tile(tile, config.device).compound
+    assert back == replace(config.compound, chopper=SliceChopper(probability=0.0))
+
+
 def refusal(text):
     """Message with which a text is refused; None where it is read."""
     try:
@@ -387,3 +450,62 @@ def test_a_response_of_ones_own_has_no_text():
 def test_compounds_that_no_tile_can_be(changes, message):
     with pytest.raises(ParameterError, match=message):
         AnalogConfig(**({"compound": COMPOUNDS["tt-v2"]} | changes)).tile()
+
+
+WITHOUT_EQUIVALENT = {
+    "e-rider": ("tile.residual = stored", "tile.gamma = 0.1"),
+    "o-rider": (
+        "tile.reference = ObserverSettings",
+        "tile.residual = stored",
+        "tile.gamma = 0.1",
+        "tile.hold = 21",
+    ),
+    "e-rider-paper": ("tile.reference = PeriodMean", "tile.hold = 21"),
+    "two-stage": ("tile.reference = calibrated",),
+}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_tiles_come_back_as_they_went(name):
+    device, settings = preset("reram-array-hfo2"), ALGORITHMS[name]
+    text, missing = to_aihwkit(AnalogConfig.from_tile(settings, device))
+    *named, backward = missing
+    assert backward == "backward.bound_management = True"
+    expected = WITHOUT_EQUIVALENT.get(name, ())
+    assert len(named) == len(expected)
+    assert all(one.startswith(start) for one, start in zip(named, expected, strict=True))
+    back = from_aihwkit(text)
+    assert back.missing == ()
+    assert replace(back.device, source=device.source) == device
+    tile = replace(back.tile(), name=name, backward=settings.backward)
+    if settings.single:
+        assert tile == replace(settings, fast=tile.fast)
+        assert tile.fast.scheme == settings.fast.scheme
+    elif not named:
+        assert tile == settings
+    else:
+        assert (tile.fast, tile.buffer, tile.transfer) == (settings.fast, settings.buffer, settings.transfer)
+
+
+@pytest.mark.parametrize("period", [2, 3, 10, 49, 98, 103, 1000])
+def test_periods_of_choppers_survive_their_inverse(period):
+    settings = algorithm("c-ttv2", chopper=replace(ALGORITHMS["c-ttv2"].chopper, half_period=period))
+    text = to_aihwkit(AnalogConfig.from_tile(settings, preset("ecram"))).text
+    assert from_aihwkit(text).tile().chopper == settings.chopper
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"frozen": True}, "tile.frozen = True"),
+        ({"hold": 3}, "tile.hold = 3"),
+        ({"chopper": PeriodicChopper(half_period=5, duty=0.2, clock="read")}, "tile.chopper = "),
+        ({"chopper": PeriodicChopper(half_period=1, clock="read")}, "tile.chopper = "),
+        ({"chopper": Chopper(p=0.1, clock="read")}, "tile.chopper = "),
+        ({"reference": "true"}, "tile.reference = true"),
+    ],
+)
+def test_what_a_tile_has_beyond_the_simulator_is_named(changes, named):
+    found = AnalogConfig.from_tile(algorithm("c-ttv2", **changes), preset("ecram")).missing
+    assert len(found) == 1
+    assert found[0].startswith(named)

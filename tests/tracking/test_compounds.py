@@ -143,11 +143,11 @@ def test_rows_of_the_transpose_are_columns(reference, case):
     np.testing.assert_array_equal(rows.buffer.T, columns.buffer)
 
 
-def random_flips(tail, seed=0, updates=4000, probability=0.2):
+def random_flips(tail, seed=0, updates=4000, probability=0.2, random=True):
     """Signs [updates, 4] of a compound that flips at random, once per read of a slice."""
     device = Device(spread=Spread(), cycle_noise=CycleNoise())
     settings = CompoundSettings(
-        buffer=Buffer(), chopper=SliceChopper(probability=probability, random=True, tail=tail)
+        buffer=Buffer(), chopper=SliceChopper(probability=probability, random=random, tail=tail)
     )
     arrays = (Crossbar(sample_cells(device, (1, 4)), name=name, threads=1) for name in ("A", "C"))
     compound, signs = Compound(settings, *arrays, seed=seed), []
@@ -155,6 +155,11 @@ def random_flips(tail, seed=0, updates=4000, probability=0.2):
         compound.update(np.zeros(4), np.zeros(1), 0.1)
         signs.append(compound.chopper.copy())
     return np.array(signs)
+
+
+@pytest.mark.parametrize("random", [True, False])
+def test_a_chopper_of_probability_0_never_flips(random):
+    assert (random_flips(0.0, updates=200, probability=0.0, random=random) == 1).all()
 
 
 @pytest.mark.compiled
@@ -196,7 +201,8 @@ def test_reads_are_counted_by_slice(reference):
         lambda: SliceTransfer(read_noise=np.nan),
         lambda: Buffer(scale=0.0),
         lambda: Buffer(momentum=2.0),
-        lambda: SliceChopper(probability=0.0),
+        lambda: SliceChopper(probability=-0.1),
+        lambda: SliceChopper(probability=0.0, tail=5.0),
         lambda: CompoundSettings(chopper=SliceChopper()),
         lambda: CompoundSettings(gamma=-0.1),
     ],
