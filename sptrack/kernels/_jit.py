@@ -137,3 +137,30 @@ def _one_for_all_constants(dispatcher: Any) -> Any:
 
 def _refuse_python(dispatcher: Any) -> None:
     raise TypeError(f"{dispatcher.py_func.__name__} is called by kernels only (use its py_func)")
+
+
+class Direct:
+    """A kernel whose caller gives it arguments of the same types at every call.
+
+    Its machine code is looked for at the first call alone: to find it by the types of some dozens of
+    arguments takes longer than small kernels run. Types that differ later are not noticed.
+
+    Parameters
+    ----------
+    kernel : dispatcher
+        Made by `kernel`.
+    """
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel, self._code = kernel, kernel if config.DISABLE_JIT else None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the kernel."""
+        if self._code is None:
+            kinds = tuple(map(numba.typeof, arguments))
+            self._kernel.compile(kinds)
+            self._code = self._kernel.overloads[kinds].entry_point
+        return self._code(*arguments)
+
+    def __reduce__(self) -> Any:
+        return Direct, (self._kernel,)

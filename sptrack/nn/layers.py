@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from sptrack.crossbar import Ledger
 from sptrack.devices import Device
 from sptrack.errors import ParameterError
+from sptrack.kernels._jit import Direct
+from sptrack.kernels.scaling import add_outputs, split_errors
 from sptrack.tiles import Tile, TileSettings
 from sptrack.tiles.tile import split
 
@@ -40,8 +42,7 @@ class _Product(torch.autograd.Function):
         passed = []
         for part, scale in zip(layer._parts, scales.numpy(), strict=True):
             y = part.tile.forward(given[:, part.columns])
-            y *= part.scale
-            out[:, part.rows] += scale * y
+            part.add_outputs(y, part.scale, scale, out, part.rows.start)
             passed.append(y)
         if bias is not None:
             out += bias.numpy()
@@ -50,18 +51,19 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        d, layer = gradients[0].numpy(), ctx.layer
+        d, layer = np.ascontiguousarray(gradients[0].numpy()), ctx.layer
         needs_x, needs_scales, needs_bias = ctx.needs_input_grad[:3]
         needs_x = needs_x and layer.propagates
         back = np.zeros(ctx.given.shape, np.float32) if needs_x else None
         slopes = np.empty(len(layer._parts), np.float32)
         for k, part in enumerate(layer._parts):
-            own = d[:, part.rows]
-            slopes[k] = np.vdot(own, ctx.passed[k])
-            own = own * ctx.scales[k]
-            part.pending.append((ctx.given[:, part.columns], own / part.scale))
+            slopes[k] = np.vdot(d[:, part.rows], ctx.passed[k])
+            sent = np.empty_like(ctx.passed[k])
+            own = np.empty_like(sent) if back is not None else sent[:0]
+            part.split_errors(d, part.scale, ctx.scales[k], part.rows.start, sent, own)
+            part.pending.append((ctx.given[:, part.columns], sent))
             if back is not None:
-                back[:, part.columns] += part.tile.backward(own * part.scale)
+                back[:, part.columns] += part.tile.backward(own)
         return (
             None if back is None else torch.from_numpy(back),
             torch.from_numpy(slopes) if needs_scales else None,
@@ -76,6 +78,7 @@ class _Part:
     def __init__(self, tile: Tile, rows: slice, columns: slice, scale: Array) -> None:
         self.tile, self.rows, self.columns, self.scale = tile, rows, columns, scale
         self.pending: list[tuple[Array, Array]] = []
+        self.add_outputs, self.split_errors = Direct(add_outputs), Direct(split_errors)
 
 
 class AnalogLayer(nn.Module):
@@ -261,6 +264,8 @@ class AnalogLinear(AnalogLayer):
         """Outputs [..., out] of inputs [..., in]."""
         if x.shape[-1] != self.matrix_shape[1]:
             raise ParameterError(f"inputs must have {self.matrix_shape[1]} features, got {x.shape[-1]}")
+        if x.dim() == 2:
+            return self.product(x)
         return self.product(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
 

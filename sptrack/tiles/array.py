@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sptrack.crossbar import Ledger, PulseScheme
 from sptrack.devices.cells import Cells
 from sptrack.errors import ParameterError
+from sptrack.kernels._jit import Direct
 from sptrack.kernels.coincidences import (
     TrainRule,
     line_scratch,
@@ -82,11 +83,15 @@ class TileArray:
         self._counted = np.zeros(cells.size, np.int32)
         self._net = np.zeros(cells.size if signed else 0, np.int32)
         self._shown = np.empty(cells.size, np.float32)
+        self._seen_weights = self._shown.reshape(cells.shape)
+        self._seen_weights.flags.writeable = False
         self._event = 0
         self._stale = True
         self._scratch = tile_scratch(self._law, self._weight)
         sides = line_scratch(cells.shape[1]), line_scratch(cells.shape[0])
         self._waiting = pulse_queue(cells.shape), *sides
+        self._update, self._pulse, self._renew = map(Direct, (update_batch, pulse_cells, show))
+        self._rules: dict[PulseScheme, TrainRule] = {}
         self.set_weights(weights)
 
     @property
@@ -95,9 +100,7 @@ class TileArray:
         if self._stale:
             self._show(0, self.cells.size, 1)
             self._stale = False
-        view = self._shown.reshape(self.shape)
-        view.flags.writeable = False
-        return view
+        return self._seen_weights
 
     def column(self, k: int) -> Array:
         """Visible weights of column ``k`` [R], a copy; one read per cell is counted."""
@@ -132,20 +135,25 @@ class TileArray:
         scheme : PulseScheme
             Stochastic trains.
         """
-        rule = TrainRule(
-            scheme.train_length,
-            scheme.update_management,
-            scheme.length_management,
-            scheme.fixed_length,
-            float(scheme.gradient_scale),
-            float(self.cells.dw_min),
-        )
         batch = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(d, np.float32)
         event = self._next(len(batch[0]))
         self._stale = True
         arrays = self._weight, self._pulsed, self._net
         scratch = self._scratch, *self._waiting
-        update_batch(self._law, self._noise, (self._key, event), arrays, batch, float(lr), rule, scratch)
+        rule, place = self._rule_of(scheme), (self._key, event)
+        self._update(self._law, self._noise, place, arrays, batch, float(lr), rule, scratch)
+
+    def _rule_of(self, scheme: PulseScheme) -> TrainRule:
+        if scheme not in self._rules:
+            self._rules[scheme] = TrainRule(
+                scheme.train_length,
+                scheme.update_management,
+                scheme.length_management,
+                scheme.fixed_length,
+                float(scheme.gradient_scale),
+                float(self.cells.dw_min),
+            )
+        return self._rules[scheme]
 
     def pulse_column(self, k: int, numbers: Array) -> None:
         """Send signed ``numbers`` [R] of pulses to the cells of column ``k``."""
@@ -155,7 +163,7 @@ class TileArray:
         sent = (rows * self.shape[1] + k).astype(np.uint32), numbers[rows].astype(np.int64)
         self._stale = True
         arrays = self._weight, self._pulsed, self._net
-        pulse_cells(self._law, self._noise, self._key, arrays, sent, self._scratch)
+        self._pulse(self._law, self._noise, self._key, arrays, sent, self._scratch)
 
     def count(self) -> None:
         """Bring the ledger up to date."""
@@ -204,4 +212,5 @@ class TileArray:
     def _show(self, first: int, end: int, stride: int) -> None:
         place = self._key, np.uint32(self._next(1) & 0xFFFFFFFF)
         seen = self._pulsed, self._seen
-        show(self._weight, self._reference, self._blur, place, seen, (first, end, stride), self._shown)
+        cells = first, end, stride
+        self._renew(self._weight, self._reference, self._blur, place, seen, cells, self._shown)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sptrack.errors import ParameterError
+from sptrack.kernels._jit import Direct
 from sptrack.kernels.converters import Converter, Management, analog_pass, convert
 from sptrack.kernels.random import Key, stream_key
 
@@ -141,6 +142,8 @@ class Port:
         self._converters = io.dac, io.adc
         self._managed = Management(io.noise_management, self._most_shrunk)
         self._unmanaged = Management(io.noise_management, 0.0)
+        self._passes = Direct(analog_pass), Direct(analog_pass)
+        self._convert = Direct(convert)
 
     def forward(self, weights: Any, x: ArrayLike) -> Passed:
         """Outputs W x of vectors ``x`` [n, C] for weights [R, C], with bound management.
@@ -162,30 +165,47 @@ class Port:
         ParameterError
             A shape that does not fit.
         """
-        return self._pass(_matrix(weights).T, x, managed=self.io.bound_management)
+        return self.send(_matrix(weights).T, x, managed=self.io.bound_management)
 
     def backward(self, weights: Any, d: ArrayLike) -> Passed:
         """Outputs d W of vectors ``d`` [n, R]: as `forward` through the transpose, no bound management."""
-        return self._pass(_matrix(weights), d, managed=False)
+        return self.send(_matrix(weights), d, managed=False)
 
     def convert(self, values: Array) -> Array:
         """Outputs [lines] (float32) as they come from the output converter, with noise: reads of a line."""
         out = np.empty(len(values), np.float32)
-        convert(np.ascontiguousarray(values, np.float32), self._converters[1], self._draws(), out)
+        self._convert(np.ascontiguousarray(values, np.float32), self._converters[1], self._draws(), out)
         self.event += 1
         return out
 
     def _draws(self) -> tuple[Key, np.uint32]:
         return self._key, np.uint32(self.event & 0xFFFFFFFF)
 
-    def _pass(self, matrix: Array, x: ArrayLike, *, managed: bool) -> Passed:
+    def send(self, matrix: Array, x: ArrayLike, *, managed: bool) -> Passed:
+        """Outputs of vectors ``x`` [n, lines] through a matrix, with bound management if ``managed``.
+
+        Parameters
+        ----------
+        matrix : float32 array [lines, outputs]
+            Read-only; in the order of C, or the transpose of such a one.
+        x : array_like [n, lines]
+            Digital inputs.
+        managed : bool
+            Whether a vector is sent again where outputs are beyond the bound.
+
+        Raises
+        ------
+        ParameterError
+            A shape that does not fit.
+        """
         given = np.ascontiguousarray(x, np.float32)
         if given.ndim != 2 or given.shape[1] != len(matrix):
             raise ParameterError(f"vectors must have the shape [n, {len(matrix)}], got {list(given.shape)}")
         out = np.empty((len(given), matrix.shape[1]), np.float32)
         passes = np.zeros(len(given), np.int64)
         manage = self._managed if managed else self._unmanaged
-        self.event += int(analog_pass(given, matrix, self._converters, manage, self._draws(), out, passes))
+        run = self._passes[matrix.flags.c_contiguous]
+        self.event += int(run(given, matrix, self._converters, manage, self._draws(), out, passes))
         return Passed(out, passes)
 
     @property

@@ -8,6 +8,7 @@ of the column may flip for its next turn.
 
 import math
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from sptrack.blocks.block import frozen
 from sptrack.crossbar import Crossbar, Ledger
 from sptrack.devices import Device, sample_cells
 from sptrack.errors import ParameterError
+from sptrack.kernels._jit import Direct
+from sptrack.kernels.buffers import BufferRule, collect
 from sptrack.kernels.chains import run_chain, scratch_of
 from sptrack.kernels.observer_rows import POINT
 from sptrack.kernels.observers import observe_cells, tell_counts
@@ -29,6 +32,7 @@ from sptrack.tiles.settings import TileSettings
 Array = NDArray[Any]
 
 _SIGNS_AT_A_TIME = 64
+_FLIPS = np.zeros((1, 1), np.int8), np.ones((1, 1), np.int8)
 _PORTS = ("forward", "backward", "residual-forward", "residual-backward", "reads")
 
 
@@ -95,19 +99,22 @@ class Tile:
         rows, columns = shape
         self.buffer = np.zeros((columns, rows))
         self.stored = np.zeros(shape, np.float32)
+        self._shown_stored = frozen(self.stored.view())
         self.reads = np.zeros(columns, np.int64)
         self.passes = 0
         self._turn = 0
         self._batches = 0
         self._maxima = np.zeros(2)
         self._signs: tuple[int, Array] = (-1, np.ones((1, 1)))
-        self._seed = seed
+        self._now: tuple[Array, Array] | None = None
         chopper = settings.chopper
         self._chopper = None if chopper is None else chopper.seeded(seed)
         self._memory: Array | None = None
         self._filter: tuple[Any, Any] | None = None
         self._observer: Any = None
         self._told: Array | None = None
+        self._beyond = np.zeros((2, rows))
+        self._chain, self._buffered = Direct(run_chain), Direct(collect)
         self._reference = self._start_reference(seed)
 
     def _start_reference(self, seed: int) -> Array:
@@ -148,11 +155,16 @@ class Tile:
 
     def signs(self) -> Array:
         """Chopper signs of the columns now, float32 [C]."""
-        if self._chopper is None:
-            return np.ones(self.shape[1], np.float32)
-        signs = self._sign_block(int(self.reads[-1]))
-        now = np.where(self.reads == self.reads[-1], signs[0], signs[1])
-        return np.asarray(now, np.float32)
+        return self._turns()[0].copy()
+
+    def _turns(self) -> tuple[Array, Array]:
+        """Signs of the columns now, float32 [C], and whether each has flipped since its last read [C]."""
+        if self._now is None:
+            self._now = np.ones(self.shape[1], np.float32), np.zeros(self.shape[1], np.bool_)
+            for k, number in enumerate(self.reads.tolist() if self._chopper is not None else ()):
+                self._now[0][k] = self._sign_block(number)[0, k]
+                self._now[1][k] = number > 0 and self._sign_block(number - 1)[0, k] != self._now[0][k]
+        return self._now
 
     def _sign_block(self, first: int) -> Array:
         """Signs [>= 2, C] of reads ``first``, ``first`` + 1."""
@@ -170,17 +182,24 @@ class Tile:
     def forward(self, x: Array) -> Array:
         """Outputs [n, R] of digital inputs [n, C]."""
         self.passes += 1
-        y = self._ports["forward"].forward(self._sum(), x).values
+        ports, managed = self._ports, self.settings.forward.bound_management
+        y = ports["forward"].send(self._sum().T, x, managed=managed).values
         if self._stores:
-            y += self.settings.gamma * self._ports["residual-forward"].forward(self.stored, x).values
+            y += (
+                self.settings.gamma
+                * ports["residual-forward"].send(self._shown_stored.T, x, managed=managed).values
+            )
         return y
 
     def backward(self, d: Array) -> Array:
         """Outputs [n, C] of errors [n, R] through the transpose."""
         self.passes += 1
-        g = self._ports["backward"].backward(self._sum(), d).values
+        g = self._ports["backward"].send(self._sum(), d, managed=False).values
         if self._stores:
-            g += self.settings.gamma * self._ports["residual-backward"].backward(self.stored, d).values
+            g += (
+                self.settings.gamma
+                * self._ports["residual-backward"].send(self._shown_stored, d, managed=False).values
+            )
         return g
 
     @property
@@ -188,11 +207,11 @@ class Tile:
         return self.settings.residual == "stored" and self.settings.gamma > 0
 
     def _sum(self) -> Array:
-        """Matrix of the array's sum."""
+        """Matrix of the array's sum, read-only."""
         if self.settings.residual != "array" or self.settings.gamma == 0 or self.p_array is None:
             return self.w_array.weights
-        beyond = (self.p_array.weights - self._reference.T) * self.signs()
-        return np.asarray(self.w_array.weights + self.settings.gamma * beyond, np.float32)
+        beyond = (self.p_array.weights - self._reference.T) * self._turns()[0]
+        return frozen(np.asarray(self.w_array.weights + self.settings.gamma * beyond, np.float32))
 
     def update(self, x: Array, d: Array, lr: float) -> None:
         """One step of the algorithm for the inputs and errors of a mini-batch.
@@ -209,7 +228,7 @@ class Tile:
             if not self.settings.frozen:
                 self.w_array.update(x, d, rate, self.settings.fast.scheme)
             return
-        chopped = x if self._chopper is None else x * self.signs()
+        chopped = x if self._chopper is None else x * self._turns()[0]
         self.p_array.update(chopped, d, rate, self.settings.fast.scheme)
         self._batches += 1
         if self._batches % self.settings.transfer.every == 0:
@@ -227,31 +246,36 @@ class Tile:
         s, transfer = self.settings, self.settings.transfer
         number = int(self.reads[k])
         read = self._ports["reads"].convert(self.p_array.column(k)).astype(np.float64)
-        sign, flipped = 1.0, False
+        signs, flips = self._turns()
+        sign, flipped = float(signs[k]), bool(flips[k])
         if self._chopper is not None:
-            sign = float(self._sign_block(number)[0, k])
-            flipped = number > 0 and float(self._sign_block(number - 1)[0, k]) != sign
+            signs[k] = self._sign_block(number)[1, k]
+            flips[k] = signs[k] != sign
         if self._observer is not None:
             self._observe(k, read)
         elif self._memory is not None:
             self._follow(k, read, number, flipped)
-        beyond = sign * (read - self._reference[k])
         self.reads[k] += 1
-        if s.residual == "stored":
-            self.stored[:, k] = beyond
         gain = transfer.rate * lr if transfer.scaled else transfer.rate
         if s.buffer is None:
-            self._send_trains(k, beyond, gain)
+            self._beyond[0] = sign * (read - self._reference[k])
+            self._send_trains(k, self._beyond[0], gain)
         else:
-            self._collect(k, gain * beyond, number, rate)
+            gains = sign, gain, self._unit(rate)
+            rule, level = self._rule, self.buffer[k]
+            due = self._buffered(read, self._reference[k], gains, rule, level, self._beyond)
+            if due and number >= s.hold and not s.frozen:
+                self.w_array.pulse_column(k, self._beyond[1].astype(np.int64))
+        if s.residual == "stored":
+            self.stored[:, k] = self._beyond[0]
 
     def _follow(self, k: int, read: Array, number: int, flipped: bool) -> None:
         """Renew the reference of column ``k`` by its block."""
         assert self._memory is not None
         assert self._filter is not None
         packed, scratch = self._filter
-        flips, y = np.array([[flipped]], np.int8), self._reference[k : k + 1]
-        if not run_chain(packed, self._memory[k], number, frozen(read[None]), flips, y, scratch):
+        flips, y = _FLIPS[flipped], self._reference[k : k + 1]
+        if not self._chain(packed, self._memory[k], number, frozen(read[None]), flips, y, scratch):
             raise ParameterError(f"read of column {k} of {self.name} is not finite")
 
     def _observe(self, k: int, read: Array) -> None:
@@ -274,27 +298,18 @@ class Tile:
         one[0, k] = 1.0
         self.w_array.update(one, -change[None].astype(np.float32), gain, self.settings.transfer.scheme)
 
-    def _collect(self, k: int, change: Array, number: int, rate: float) -> None:
-        """Add to the buffer of column ``k`` and send the whole pulses in it."""
-        s, buffer = self.settings, self.settings.buffer
+    @cached_property
+    def _rule(self) -> BufferRule:
+        """Buffer as the kernel takes it."""
+        buffer, most = self.settings.buffer, float(self.settings.transfer.scheme.train_length)
         assert buffer is not None
-        most = s.transfer.scheme.train_length
-        level = self.buffer[k] + change / self._unit(rate)
-        pulses = np.clip(np.trunc(level), -most, most)
-        if pulses.any():
-            kept = buffer.momentum * level if buffer.forget else level - (1.0 - buffer.momentum) * pulses
-            if buffer.cap > 0 and not buffer.forget:
-                kept = np.clip(kept, -most * buffer.cap, most * buffer.cap)
-            level = np.where(pulses != 0, kept, level)
-            if number >= s.hold and not s.frozen:
-                self.w_array.pulse_column(k, pulses.astype(np.int64))
-        self.buffer[k] = level
+        return BufferRule(most, float(buffer.momentum), buffer.forget, float(buffer.cap))
 
     def _unit(self, rate: float) -> float:
         """Transferred weight that makes one pulse, weight units."""
         buffer = self.settings.buffer
         assert buffer is not None
-        unit = buffer.scale * self.w_array.cells.dw_min
+        unit = float(buffer.scale * self.w_array.cells.dw_min)
         if buffer.auto_granularity > 0:
             unit *= buffer.auto_granularity / (self.shape[1] * self.settings.transfer.every)
         return unit * rate if buffer.correct_magnitudes and rate > 0 else unit
@@ -351,6 +366,7 @@ class Tile:
         self._maxima, self.buffer = np.array(state["maxima"]), np.array(state["buffer"])
         self.stored[:] = state["stored"]
         self.reads, self._reference = np.array(state["reads"]), np.array(state["reference"])
+        self._now = None
         if self._memory is not None:
             self._memory = np.array(state["memory"])
         if self._told is not None:
