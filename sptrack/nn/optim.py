@@ -40,6 +40,11 @@ class AnalogSGD(torch.optim.SGD):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop gradients, and samples of a backward pass that was not followed by a step."""
-        super().zero_grad(set_to_none)
+        if set_to_none:  # without the records of the profiler, which take longer
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad = None
+        else:
+            super().zero_grad(set_to_none)
         for layer in getattr(self, "_layers", []):
             layer.forget()

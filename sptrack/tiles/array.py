@@ -86,7 +86,8 @@ class TileArray:
         self._seen_weights = self._shown.reshape(cells.shape)
         self._seen_weights.flags.writeable = False
         self._event = 0
-        self._stale = True
+        self._every = 0, cells.size, 1
+        self._stale: tuple[int, int, int] | None = self._every  # cells that may have to be shown anew
         self._scratch = tile_scratch(self._law, self._weight)
         sides = line_scratch(cells.shape[1]), line_scratch(cells.shape[0])
         self._waiting = pulse_queue(cells.shape), *sides
@@ -97,14 +98,14 @@ class TileArray:
     @property
     def weights(self) -> Array:
         """Visible weights [R, C], read-only: memory that the kernels write."""
-        if self._stale:
-            self._show(0, self.cells.size, 1)
-            self._stale = False
+        if self._stale is not None:
+            self._show(self._stale)
+            self._stale = None
         return self._seen_weights
 
     def column(self, k: int) -> Array:
         """Visible weights of column ``k`` [R], a copy; one read per cell is counted."""
-        self._show(k, self.cells.size, self.shape[1])
+        self._show(self._column(k))
         self.ledger.add_reads("transfer", self.name, self.shape[0])
         return self._shown[k :: self.shape[1]].copy()
 
@@ -120,8 +121,8 @@ class TileArray:
             raise ParameterError("weights must be finite, got NaN or infinity")
         self._weight[:] = np.clip(hidden, self.cells.lower.ravel(), self.cells.upper.ravel())
         self._seen[:] = self._pulsed - 1
-        self._show(0, self.cells.size, 1)
-        self._stale = False
+        self._show(self._every)
+        self._stale = None
 
     def update(self, x: Array, d: Array, lr: float, scheme: PulseScheme) -> None:
         """Rank-1 updates w <- w - lr d x^T of each sample of a mini-batch in turn.
@@ -137,7 +138,7 @@ class TileArray:
         """
         batch = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(d, np.float32)
         event = self._next(len(batch[0]))
-        self._stale = True
+        self._stale = self._every
         arrays = self._weight, self._pulsed, self._net
         scratch = self._scratch, *self._waiting
         rule, place = self._rule_of(scheme), (self._key, event)
@@ -161,7 +162,7 @@ class TileArray:
         if len(rows) == 0:
             return
         sent = (rows * self.shape[1] + k).astype(np.uint32), numbers[rows].astype(np.int64)
-        self._stale = True
+        self._stale = self._column(k) if self._stale in (None, self._column(k)) else self._every
         arrays = self._weight, self._pulsed, self._net
         self._pulse(self._law, self._noise, self._key, arrays, sent, self._scratch)
 
@@ -184,7 +185,7 @@ class TileArray:
             "seen": self._seen.copy(),
             "counted": self._counted.copy(),
             "net": self._net.copy(),
-            "event": np.array([self._event, self._stale]),
+            "event": np.array([self._event, self._stale is not None]),
         }
 
     def restore(self, state: dict[str, Array]) -> None:
@@ -197,7 +198,7 @@ class TileArray:
         """
         for name, value in state.items():
             if name == "event":
-                self._event, self._stale = int(value[0]), bool(value[1])
+                self._event, self._stale = int(value[0]), self._every if value[1] else None
                 continue
             own = getattr(self, f"_{name}")
             if np.shape(value) != own.shape:
@@ -209,8 +210,11 @@ class TileArray:
         self._event += events
         return first
 
-    def _show(self, first: int, end: int, stride: int) -> None:
+    def _column(self, k: int) -> tuple[int, int, int]:
+        """First, end and stride of the cells of column ``k``."""
+        return k, self.cells.size, self.shape[1]
+
+    def _show(self, cells: tuple[int, int, int]) -> None:
         place = self._key, np.uint32(self._next(1) & 0xFFFFFFFF)
         seen = self._pulsed, self._seen
-        cells = first, end, stride
         self._renew(self._weight, self._reference, self._blur, place, seen, cells, self._shown)
