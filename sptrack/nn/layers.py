@@ -20,6 +20,7 @@ from sptrack.crossbar import Ledger
 from sptrack.devices import Device
 from sptrack.errors import ParameterError
 from sptrack.kernels._jit import Direct
+from sptrack.kernels.patches import Steps, gather, scatter
 from sptrack.kernels.scaling import add_outputs, split_errors
 from sptrack.tiles import Tile, TileSettings
 from sptrack.tiles.tile import split
@@ -348,6 +349,11 @@ class _Geometry(NamedTuple):
     padding: tuple[int, int]
     stride: tuple[int, int]
 
+    @property
+    def steps(self) -> Steps:
+        """What the kernels of patches need."""
+        return Steps(self.kernel, self.dilation, self.stride)
+
     def positions(self, sides: Sequence[int]) -> tuple[int, int]:
         """Places of the kernel in images of given sides."""
         made = (
@@ -359,24 +365,28 @@ class _Geometry(NamedTuple):
 
 
 class _Patches(torch.autograd.Function):
-    """Patches [n rows columns, in kernel] of images [n, in, ...], copied once; back through torch's fold."""
+    """Patches [n rows columns, in kernel] of images [n, in, ...]."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, geometry: _Geometry, sizes: tuple[int, int]) -> Tensor:
-        ctx.geometry, ctx.sides, ctx.count = geometry, x.shape[2:], len(x)
-        (kernel, dilation, padding, stride), (rows, columns) = geometry, sizes
-        image = nn.functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
-        n, channel, down, right = image.stride()
-        view = image.as_strided(
-            (len(x), rows, columns, x.shape[1], *kernel),
-            (n, down * stride[0], right * stride[1], channel, down * dilation[0], right * dilation[1]),
-        )
-        return view.reshape(len(x) * rows * columns, -1)
+    def forward(ctx: Any, x: Tensor, geometry: _Geometry, places: tuple[int, int]) -> Tensor:
+        (down, across), padded = geometry.padding, x.detach()
+        if down or across:
+            padded = nn.functional.pad(padded, (across, across, down, down))
+        images = np.ascontiguousarray(padded.numpy())
+        kernel = geometry.kernel
+        patches = np.empty((len(x) * math.prod(places), x.shape[1] * math.prod(kernel)), np.float32)
+        ctx.geometry, ctx.places, ctx.shape = geometry, places, images.shape
+        gather(images, geometry.steps, places, patches)
+        return torch.from_numpy(patches)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        by_place = gradients[0].reshape(ctx.count, -1, gradients[0].shape[1]).transpose(1, 2)
-        return nn.functional.fold(by_place, ctx.sides, *ctx.geometry), None, None
+        images = np.zeros(ctx.shape, np.float32)
+        scatter(np.ascontiguousarray(gradients[0].numpy()), ctx.geometry.steps, ctx.places, images)
+        down, across = ctx.geometry.padding
+        rows, columns = ctx.shape[2:]
+        inner = images[:, :, down : rows - down, across : columns - across]
+        return torch.from_numpy(inner), None, None
 
 
 def _two(value: Any) -> tuple[int, int]:
