@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sptrack.blocks import EMA, ObserverSettings, PeriodicChopper, PeriodMean
+from sptrack.blocks import EMA, Chopper, ObserverSettings, PeriodicChopper, PeriodMean
 from sptrack.crossbar import Crossbar, PulseScheme
 from sptrack.crossbar.outer import plan_trains
 from sptrack.devices import (
@@ -247,6 +247,40 @@ def test_resumed_tiles_go_on_with_the_same_bytes(name):
     state = second.state()
     for key, value in whole.state().items():
         assert np.array_equal(value, state[key]), key
+
+
+@pytest.mark.parametrize(
+    "chopper", [Chopper(p=0.3, scope="column", clock="read"), PeriodicChopper(half_period=3, clock="read")]
+)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_signs_of_columns_are_those_of_their_number_of_reads(chopper, resumed):
+    settings = algorithm("c-ttv2", chopper=chopper)
+    tile, own = Tile(settings, PLAIN, (2, 3), seed=7), chopper.seeded(7)
+    groups = own.groups((2, 3))
+    for k in range(205):
+        every = own.group_signs(0, 70, groups)
+        wanted = [every[tile.reads[j], j if groups > 1 else 0] for j in range(3)]
+        np.testing.assert_array_equal(tile.signs(), wanted)
+        if resumed and k % 50 == 1:
+            state = tile.state()
+            tile = Tile(settings, PLAIN, (2, 3), seed=7)
+            tile.restore(state)
+        tile.update(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32), 0.01)
+    assert tile.reads.tolist() == [69, 68, 68]
+
+
+def test_what_is_seen_follows_the_pulses_of_columns():
+    """Write noise is drawn anew in the columns that were pulsed since the weights were seen, only there."""
+    array = TileArray(sample_cells(NOISY, (5, 6), seed=1), seed=2)
+    before = array.weights.copy()
+    for columns in ([2], [4, 4], [0, 5]):
+        for k in columns:
+            array.pulse_column(k, np.ones(5, np.int64))
+        after = array.weights
+        changed = (after != before).all(axis=0)
+        assert np.flatnonzero(changed).tolist() == sorted(set(columns))
+        assert not (after != before)[:, ~changed].any()
+        before = after.copy()
 
 
 def test_true_and_calibrated_references():
