@@ -336,12 +336,14 @@ def update_batch(
         if length == 0:
             continue
         open_d = _open_lines(d[k], factor_d, side_d.lines, side_d.thresholds)
-        open_x = _open_lines(x[k], factor_x, side_x.lines, side_x.thresholds)
+        open_x = -1
         for first in range(0, length, _SLOTS):
             block, used = np.uint32(first // _SLOTS), min(_SLOTS, length - first)
             fired_d = _fires(side_d, open_d, d[k], used, (key, block, now, np.uint32(1)))
             if fired_d == 0:
                 continue
+            if open_x < 0:
+                open_x = _open_lines(x[k], factor_x, side_x.lines, side_x.thresholds)
             fired_x = _fires(side_x, open_x, x[k], used, (key, block, now, np.uint32(0)))
             for j in range(fired_d):
                 if queued + _SLOTS * fired_x > len(q.at):

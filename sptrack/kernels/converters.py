@@ -76,22 +76,22 @@ def _normals_of_rows(z: Any, words: Any, rows: Any, quarter: Any, key: Any, even
     _interleave(z, words, n)
 
 
-_MAGNITUDE = np.uint32(0x7FFFFFFF)
-_INFINITY = np.uint32(0x7F800000)
+_MAGNITUDE, _INFINITY, _NOTHING = np.int32(0x7FFFFFFF), np.int32(0x7F800000), np.int32(0)
 
 
 @disjoint_tile
 def largest_size(values: Any) -> Any:
     """Largest magnitude of float32 ``values``, 0 of none; NaN does not count.
 
-    Magnitudes are compared as whole numbers, which have the same order: their largest is found by vectors.
+    Magnitudes are compared as signed whole numbers, which have the same order: their largest is found by
+    vectors (of unsigned ones it is not).
     """
-    largest = np.uint32(0)
+    largest = _NOTHING
     for i in range(np.uint64(len(values))):
-        bits = np.float32(values[i]).view(np.uint32) & _MAGNITUDE
-        bits = bits if bits <= _INFINITY else np.uint32(0)
-        largest = bits if bits > largest else largest
-    return np.uint32(largest).view(np.float32)
+        bits = np.int32(np.float32(values[i]).view(np.int32) & _MAGNITUDE)
+        bits = np.int32(bits if bits <= _INFINITY else _NOTHING)
+        largest = max(largest, bits)
+    return np.int32(largest).view(np.float32)
 
 
 @disjoint_tile
