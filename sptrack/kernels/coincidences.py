@@ -170,10 +170,16 @@ def _plan(x: Any, d: Any, lr: Any, rule: Any) -> Any:
 @disjoint_tile
 def _open_lines(values: Any, factor: Any, lines: Any, thresholds: Any) -> Any:
     """Lines that may fire, counted, in ``lines``; a line fires where a word is below its threshold."""
-    found = 0
+    zeros, found = np.int32(0), 0
     for i in range(np.uint64(len(values))):
-        lines[found] = np.uint32(i)
-        found += abs(values[i]) > 0
+        lines[i] = np.uint32(i)
+        zeros += np.int32(not abs(values[i]) > 0)
+    if zeros > 0:
+        for i in range(np.uint64(len(values))):
+            lines[found] = np.uint32(i)
+            found += abs(values[i]) > 0
+    else:
+        found = len(values)
     for i in range(np.uint64(found)):
         p = abs(np.float64(values[lines[i]])) * factor
         thresholds[i] = np.uint32(np.rint(min(p, 1.0) * 2.0**24))
@@ -196,25 +202,25 @@ def _fire(words: Any, thresholds: Any, n: Any, used: Any, bits: Any) -> None:
 
 
 @disjoint_tile
-def _firing_lines(side: Any, n: Any, values: Any) -> Any:
-    """Those of ``n`` open lines that fire, counted: line, slots as bits and sign of the value."""
+def _firing_lines(side: Any, n: Any, values: Any, signs: Any) -> Any:
+    """Those of ``n`` open lines that fire, counted: line, slots as bits, sign of the value times its own."""
     found = 0
     for i in range(np.uint64(n)):
         line, slots = side.lines[i], side.bits[i]
         side.fired[found] = line
         side.slots[found] = slots
-        side.sign[found] = np.int8(-1) if values[line] < 0 else np.int8(1)
+        side.sign[found] = -signs[line] if values[line] < 0 else signs[line]
         found += slots != 0
     return found
 
 
 @inline
-def _fires(side: Any, n: Any, values: Any, used: Any, place: Any) -> Any:
+def _fires(side: Any, n: Any, values: Any, signs: Any, used: Any, place: Any) -> Any:
     """Lines of a `Side` that fire in the ``used`` slots of a counter, of ``n`` open ones."""
     key, block, event, array = place
     draw_words(side.words, 0, n, key, block, event, side.lines, array)
     _fire(side.words, side.thresholds, n, used, side.bits)
-    return _firing_lines(side, n, values)
+    return _firing_lines(side, n, values, signs)
 
 
 @disjoint_tile
@@ -322,11 +328,12 @@ def update_batch(
     """Rank-1 updates w <- w - lr d x^T of each sample in turn.
 
     ``arrays`` = (weights [cells], pulses, up minus down pulses (both [cells], int32, counted on; the last may
-    be empty: not counted)); ``batch`` = (x [n, C], d [n, R]); ``place`` = (key, event): sample k has the
-    event number ``event`` + k; ``scratch`` = (`Tile`, `Queue`, `Side` of the columns, of the rows).
+    be empty: not counted)); ``batch`` = (x [n, C], d [n, R], signs +-1 of the columns and of the rows (int8),
+    by which x and d are multiplied); ``place`` = (key, event): sample k has the event number ``event`` + k;
+    ``scratch`` = (`Tile`, `Queue`, `Side` of the columns, of the rows).
     """
     key, event = place
-    x, d = batch
+    x, d, signs_x, signs_d = batch
     s, q, side_x, side_d = scratch
     columns = x.shape[1]
     queued = 0
@@ -339,12 +346,12 @@ def update_batch(
         open_x = -1
         for first in range(0, length, _SLOTS):
             block, used = np.uint32(first // _SLOTS), min(_SLOTS, length - first)
-            fired_d = _fires(side_d, open_d, d[k], used, (key, block, now, np.uint32(1)))
+            fired_d = _fires(side_d, open_d, d[k], signs_d, used, (key, block, now, np.uint32(1)))
             if fired_d == 0:
                 continue
             if open_x < 0:
                 open_x = _open_lines(x[k], factor_x, side_x.lines, side_x.thresholds)
-            fired_x = _fires(side_x, open_x, x[k], used, (key, block, now, np.uint32(0)))
+            fired_x = _fires(side_x, open_x, x[k], signs_x, used, (key, block, now, np.uint32(0)))
             for j in range(fired_d):
                 if queued + _SLOTS * fired_x > len(q.at):
                     _empty(law, noise, key, arrays, q, queued, s)

@@ -92,6 +92,7 @@ class TileArray:
         sides = line_scratch(cells.shape[1]), line_scratch(cells.shape[0])
         self._waiting = pulse_queue(cells.shape), *sides
         self._update, self._pulse, self._renew = map(Direct, (update_batch, pulse_cells, show))
+        self._unsigned = np.ones(cells.shape[1], np.int8), np.ones(cells.shape[0], np.int8)
         self._rules: dict[PulseScheme, TrainRule] = {}
         self.set_weights(weights)
 
@@ -124,7 +125,7 @@ class TileArray:
         self._show(self._every)
         self._stale = None
 
-    def update(self, x: Array, d: Array, lr: float, scheme: PulseScheme) -> None:
+    def update(self, x: Array, d: Array, lr: float, scheme: PulseScheme, signs: Array | None = None) -> None:
         """Rank-1 updates w <- w - lr d x^T of each sample of a mini-batch in turn.
 
         Parameters
@@ -135,8 +136,16 @@ class TileArray:
             Learning rate >= 0.
         scheme : PulseScheme
             Stochastic trains.
+        signs : int8 array [C], optional
+            Signs +-1 of the columns, by which ``x`` is multiplied.
         """
-        batch = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(d, np.float32)
+        columns, rows = self._unsigned
+        batch = (
+            np.ascontiguousarray(x, np.float32),
+            np.ascontiguousarray(d, np.float32),
+            columns if signs is None else signs,
+            rows,
+        )
         event = self._next(len(batch[0]))
         self._stale = self._every
         arrays = self._weight, self._pulsed, self._net

@@ -155,12 +155,12 @@ class Tile:
 
     def signs(self) -> Array:
         """Chopper signs of the columns now, float32 [C]."""
-        return self._turns()[0].copy()
+        return self._turns()[0].astype(np.float32)
 
     def _turns(self) -> tuple[Array, Array]:
-        """Signs of the columns now, float32 [C], and whether each has flipped since its last read [C]."""
+        """Signs of the columns now, int8 [C], and whether each has flipped since its last read [C]."""
         if self._now is None:
-            self._now = np.ones(self.shape[1], np.float32), np.zeros(self.shape[1], np.bool_)
+            self._now = np.ones(self.shape[1], np.int8), np.zeros(self.shape[1], np.bool_)
             for k, number in enumerate(self.reads.tolist() if self._chopper is not None else ()):
                 self._now[0][k] = self._sign_block(number)[0, k]
                 self._now[1][k] = number > 0 and self._sign_block(number - 1)[0, k] != self._now[0][k]
@@ -228,8 +228,7 @@ class Tile:
             if not self.settings.frozen:
                 self.w_array.update(x, d, rate, self.settings.fast.scheme)
             return
-        chopped = x if self._chopper is None else x * self._turns()[0]
-        self.p_array.update(chopped, d, rate, self.settings.fast.scheme)
+        self.p_array.update(x, d, rate, self.settings.fast.scheme, self._turns()[0])
         self._batches += 1
         if self._batches % self.settings.transfer.every == 0:
             self._transfer(self._turn, rate, lr)
