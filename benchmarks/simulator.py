@@ -1,9 +1,9 @@
 """Training on the reference simulator, aihwkit, where it is installed: yardstick of `benchmarks.training`."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -13,13 +13,6 @@ from sptrack.interop import AnalogConfig, to_aihwkit
 from sptrack.nn.data import Images
 from sptrack.nn.nets import build_net
 from sptrack.tiles import TileSettings
-
-
-class Spent(NamedTuple):
-    """CPU seconds of mini-batches, and of the updates in them."""
-
-    total: float
-    updates: float
 
 
 def installed() -> bool:
@@ -35,42 +28,40 @@ def nearest(settings: TileSettings) -> TileSettings:
     return replace(settings, residual="array", reference="zero") if settings.gamma > 0 else settings
 
 
-def spent(
-    net: str,
-    settings: TileSettings,
-    device: Device,
-    lr: float,
-    images: Images,
-    parts: list[torch.Tensor],
-    warm: int,
-) -> Spent:
-    """What ``parts``, indices of the images of each mini-batch, take after the first ``warm`` of them."""
-    from aihwkit.nn.conversion import convert_to_analog
-    from aihwkit.optim import AnalogSGD
-    from aihwkit.simulator import configs
+class Simulated:
+    """A net on the tiles of the simulator; CPU seconds of its mini-batches, and of the updates in them."""
 
-    text = to_aihwkit(AnalogConfig.from_tile(nearest(settings), device)).text
-    digital = build_net(net, tuple(images.train.shape[1:]), images.classes, 0)
-    model = convert_to_analog(digital, eval(text, vars(configs)))
-    optimizer = AnalogSGD(model.parameters(), lr=lr)
-    optimizer.regroup_param_groups(model)
-    updates = 0.0
+    def __init__(self, net: str, settings: TileSettings, device: Device, lr: float, images: Images) -> None:
+        from aihwkit.nn.conversion import convert_to_analog
+        from aihwkit.optim import AnalogSGD
+        from aihwkit.simulator import configs
 
-    def watched(inner):  # type: ignore[no-untyped-def]
+        text = to_aihwkit(AnalogConfig.from_tile(nearest(settings), device)).text
+        digital = build_net(net, tuple(images.train.shape[1:]), images.classes, 0)
+        self.images, self.model = images, convert_to_analog(digital, eval(text, vars(configs)))
+        self.optimizer = AnalogSGD(self.model.parameters(), lr=lr)
+        self.optimizer.regroup_param_groups(self.model)
+        self.seconds = self.updates = 0.0
+        for tile in self.model.analog_tiles():
+            tile.update = self._watched(tile.update)
+
+    def _watched(self, inner):  # type: ignore[no-untyped-def]
         def update(*given):  # type: ignore[no-untyped-def]
-            nonlocal updates
             begin = time.process_time()
             inner(*given)
-            updates += time.process_time() - begin
+            self.updates += time.process_time() - begin
 
         return update
 
-    for tile in model.analog_tiles():
-        tile.update = watched(tile.update)
-    for k, part in enumerate(parts):
-        if k == warm:
-            updates, begin = 0.0, time.process_time()
-        optimizer.zero_grad()
-        cross_entropy(model(images.train[part]), images.train_labels[part]).backward()
-        optimizer.step()
-    return Spent(time.process_time() - begin, updates)
+    def train(self, parts: Sequence[torch.Tensor]) -> None:
+        """Train mini-batches of the images with the indices ``parts``."""
+        begin = time.process_time()
+        for part in parts:
+            self.optimizer.zero_grad()
+            cross_entropy(self.model(self.images.train[part]), self.images.train_labels[part]).backward()
+            self.optimizer.step()
+        self.seconds += time.process_time() - begin
+
+    def forget(self) -> None:
+        """Count from now on."""
+        self.seconds = self.updates = 0.0

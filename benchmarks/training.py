@@ -1,7 +1,7 @@
 """Training on tracked arrays: CPU time of each phase of a mini-batch, one thread, beside what bounds it.
 
-Where the reference simulator is installed, the same mini-batches are trained on it afterwards, with the
-nearest settings that it has (`benchmarks.simulator`).
+Where the reference simulator is installed, the same mini-batches are trained on it in turn, with the nearest
+settings that it has (`benchmarks.simulator`).
 """
 
 import time
@@ -24,7 +24,8 @@ UPDATES = 3.0
 """How many times as fast as there updates are asked to be."""
 PULSE_BYTES = 4 * (6 + 2 * 3)
 """Bytes that a pulse reads and writes: parameters of a cell, its weight and its counts."""
-WARM = 20
+WARM, TURN = 20, 50
+"""Mini-batches before those that are measured; mini-batches at a time where two take turns."""
 
 
 def rows(method: str, net: str, batches: int) -> Iterator[Row]:
@@ -42,15 +43,21 @@ def rows(method: str, net: str, batches: int) -> Iterator[Row]:
     run = Trainer(TrainSettings(net=net, settings=settings, device=device, lr=lr, batch=batch), images)
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(images.train)))
     parts = order.split(batch)
-    for part in parts[:WARM]:
-        run._step(part)
+    there = simulator.Simulated(net, settings, device, lr, images) if simulator.installed() else None
     measured = parts[WARM : WARM + batches]
+    _train(run, parts[:WARM])
+    if there is not None:
+        there.train(parts[:WARM])
+        there.forget()
     batches = len(measured)
     spent, work = _timed(run)
-    before, begin = run.pulses, time.process_time()
-    for part in measured:
-        run._step(part)
-    total, pulses = time.process_time() - begin, run.pulses - before
+    before, total = run.pulses, 0.0
+    for first in range(0, batches, TURN):
+        part = measured[first : first + TURN]
+        total += _train(run, part)
+        if there is not None:
+            there.train(part)
+    pulses = run.pulses - before
     spent["update"] -= spent["transfer"]
     shares = {
         "forward": work["forward"] / multiply_adds_per_second(),
@@ -67,13 +74,20 @@ def rows(method: str, net: str, batches: int) -> Iterator[Row]:
     yield Row(f"{name}: an epoch", epoch, "s")
     scaled = epoch * multiply_adds_per_second() / YARDSTICK
     yield Row(f"{name}: an epoch, scaled", scaled, "s", EPOCHS.get(method) if net == "fcn" else None, True)
-    if simulator.installed() and method in TIMES:
-        there = simulator.spent(net, settings, device, lr, images, order.split(batch)[: WARM + batches], WARM)
-        yield Row(f"{name}: an epoch of the simulator", there.total / batches * run.batches, "s")
+    if there is not None:
+        yield Row(f"{name}: an epoch of the simulator", there.seconds / batches * run.batches, "s")
         asked = TIMES if net == "fcn" else {}
-        yield Row(f"{name}: times as fast as it", there.total / total, "times", asked.get(method))
+        yield Row(f"{name}: times as fast as it", there.seconds / total, "times", asked.get(method))
         ratio = there.updates / (spent["update"] + spent["transfer"])
         yield Row(f"{name}: updates, times as fast", ratio, "times", UPDATES if asked else None)
+
+
+def _train(run, parts):  # type: ignore[no-untyped-def]
+    """CPU seconds of mini-batches."""
+    begin = time.process_time()
+    for part in parts:
+        run._step(part)
+    return time.process_time() - begin
 
 
 def _timed(run):  # type: ignore[no-untyped-def]
