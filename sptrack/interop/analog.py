@@ -54,6 +54,8 @@ class AnalogConfig:
         """
         s, missing = settings, []
         own = cls(device=device, update=s.fast.scheme, forward=s.forward, backward=s.backward, reads=s.reads)
+        if device.reference is not None and not s.beyond_bounds:
+            missing.append("tile.beyond_bounds = False")
         if s.frozen:
             missing.append("tile.frozen = True")
         if s.single:
@@ -81,7 +83,12 @@ class AnalogConfig:
             A compound of two kinds of devices, whose transfer counts samples, or with gamma or random flips
             where a tile has none.
         """
-        base = TileSettings(forward=self.forward, backward=self.backward, reads=self.reads)
+        base = TileSettings(
+            forward=self.forward,
+            backward=self.backward,
+            reads=self.reads,
+            beyond_bounds=self.device.reference is not None,
+        )
         compound = self.compound
         if compound is None:
             return replace(base, name="sgd", single=True, fast=FastUpdate(rate=0.0, scheme=self.update))

@@ -35,6 +35,7 @@ _TILE = (
     "gamma",
     "residual",
     "hold",
+    "beyond_bounds",
     "frozen",
     "calibration",
     "reference",
@@ -133,7 +134,7 @@ def _with_tile(settings: TileSettings, table: Any, where: str) -> TileSettings:
     for key in table:
         if key not in _TILE:
             raise ParameterError(f"{where}: unknown key {key!r} in [tile]{nearest(key, _TILE)}")
-    direct = ("gamma", "residual", "hold", "frozen", "calibration", "reference")
+    direct = ("gamma", "residual", "hold", "beyond_bounds", "frozen", "calibration", "reference")
     own = {key: table[key] for key in direct if key in table}
     fast = {"rate": table["fast_lr"]} if "fast_lr" in table else {}
     spelled = {"transfer_lr": "rate", "scale_transfer_lr": "scaled"}

@@ -45,6 +45,8 @@ class TileArray:
         Ledger to share with other arrays.
     signed : bool
         Count up minus down pulses too.
+    beyond_bounds : bool
+        As of `set_weights`, for the start weights.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class TileArray:
         phase: str = "gradient",
         ledger: Ledger | None = None,
         signed: bool = False,
+        beyond_bounds: bool = False,
     ) -> None:
         if cells.device.one_sided or cells.drift is not None:
             raise ParameterError(
@@ -94,7 +97,7 @@ class TileArray:
         self._update, self._pulse, self._renew = map(Direct, (update_batch, pulse_cells, show))
         self._unsigned = np.ones(cells.shape[1], np.int8), np.ones(cells.shape[0], np.int8)
         self._rules: dict[PulseScheme, TrainRule] = {}
-        self.set_weights(weights)
+        self.set_weights(weights, beyond_bounds=beyond_bounds)
 
     @property
     def weights(self) -> Array:
@@ -115,12 +118,29 @@ class TileArray:
         every, net = (one[k :: self.shape[1]] for one in (self._pulsed, self._net))
         return (every + net) // 2, (every - net) // 2
 
-    def set_weights(self, weights: ArrayLike) -> None:
-        """Set the visible weights without pulses, limited to the bounds; all write noise is drawn anew."""
-        hidden = np.broadcast_to(np.asarray(weights, np.float32), self.shape).ravel() + self._reference
-        if not np.isfinite(hidden).all():
+    def set_weights(self, weights: ArrayLike, *, beyond_bounds: bool = False) -> None:
+        """Set the visible weights without pulses; all write noise is drawn anew.
+
+        Parameters
+        ----------
+        weights : array_like, broadcastable to [R, C]
+            Weights as they are read, weight units.
+        beyond_bounds : bool
+            Limit what is read, not the cell, to the bounds, see `TileSettings`.
+
+        Raises
+        ------
+        ParameterError
+            A weight that is not finite.
+        """
+        asked = np.broadcast_to(np.asarray(weights, np.float32), self.shape).ravel()
+        if not np.isfinite(asked).all():
             raise ParameterError("weights must be finite, got NaN or infinity")
-        self._weight[:] = np.clip(hidden, self.cells.lower.ravel(), self.cells.upper.ravel())
+        bounds = self.cells.lower.ravel(), self.cells.upper.ravel()
+        if beyond_bounds:
+            self._weight[:] = np.clip(asked, *bounds) + self._reference
+        else:
+            self._weight[:] = np.clip(asked + self._reference, *bounds)
         self._seen[:] = self._pulsed - 1
         self._show(self._every)
         self._stale = None

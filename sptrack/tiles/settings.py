@@ -49,6 +49,10 @@ class TileSettings:
         Signs of the columns by their number of reads. Scope "column" gives each column signs of its own.
     hold : int
         Passes over the columns in which W is not pulsed.
+    beyond_bounds : bool
+        Start as aihwkit 1.2.0 sets weights: what is read is limited to the bounds, although a cell with a
+        reference is read by that much less than it holds; the first pulse brings the cell between its bounds.
+        Else cells start between them, and W is read as asked where they can hold it.
     frozen : bool
         W is never pulsed: what a net learns without it.
     residual : {"none", "stored", "array"}
@@ -74,6 +78,7 @@ class TileSettings:
     calibration: int = 0
     chopper: SignSource | None = None
     hold: int = 0
+    beyond_bounds: bool = False
     frozen: bool = False
     residual: Residual = "none"
     gamma: float = 0.0

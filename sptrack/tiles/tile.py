@@ -84,13 +84,24 @@ class Tile:
         cells = {key: sample_cells(device, shape, seed=one) for key, one in streams.items()}
         phase = "gradient" if settings.single else "transfer"
         self.w_array = TileArray(
-            cells["W"], seed=seed, weights=weights, name=f"{name}/W", phase=phase, ledger=self.ledger
+            cells["W"],
+            seed=seed,
+            weights=weights,
+            name=f"{name}/W",
+            phase=phase,
+            ledger=self.ledger,
+            beyond_bounds=settings.beyond_bounds,
         )
         self.p_array = None
         if not settings.single:
             observed = isinstance(settings.reference, ObserverSettings)
             self.p_array = TileArray(
-                cells["P"], seed=seed, name=f"{name}/P", ledger=self.ledger, signed=observed
+                cells["P"],
+                seed=seed,
+                name=f"{name}/P",
+                ledger=self.ledger,
+                signed=observed,
+                beyond_bounds=settings.beyond_bounds,
             )
         ios = (settings.forward, settings.backward, settings.forward, settings.backward, settings.reads)
         self._ports = {
