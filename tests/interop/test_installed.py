@@ -3,12 +3,15 @@
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from sptrack.devices import Reference
 from sptrack.devices.presets import preset, preset_names
 from sptrack.interop import AnalogConfig, from_aihwkit, to_aihwkit
-from sptrack.tiles import ALGORITHMS, AnalogIO
+from sptrack.tiles import ALGORITHMS, AnalogIO, Tile, algorithm
 
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'sptrack[nn]'")
 configs = pytest.importorskip("aihwkit.simulator.configs", reason="needs aihwkit, which is not installed")
 
 SAME_NAME = {
@@ -55,13 +58,35 @@ def test_presets(name):
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_tiles(name):
-    config = AnalogConfig.from_tile(ALGORITHMS[name], preset("reram-array-hfo2"))
+    config = AnalogConfig.from_tile(algorithm(name, beyond_bounds=True), preset("reram-array-hfo2"))
     backward = replace(config.backward, bound_management=False)
     for back in read_back(config):
         assert back.missing == ()
         assert back.compound == config.compound
         assert back.update == config.update
         assert (back.forward, back.backward, back.reads) == (config.forward, backward, config.reads)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 0.05), (0.4, 1.0)])
+def test_weights_of_a_net_start_as_in_the_simulator(mean, std):
+    """512 x 128 cells: mean and std of what is read less what was asked, within 5 sigma of one another."""
+    conversion = pytest.importorskip("aihwkit.nn.conversion")
+    device = replace(preset("reram-array-hfo2"), reference=Reference(subtract=True, mean=mean, std=std))
+    settings = algorithm("agad", beyond_bounds=True)
+    linear = torch.nn.Linear(512, 128)
+    model = conversion.convert_to_analog(
+        torch.nn.Sequential(linear), built(AnalogConfig.from_tile(settings, device))
+    )
+    (theirs,) = model.analog_tiles()
+    weights = linear.weight.detach().numpy()
+    asked = 0.3 * weights / np.abs(weights).max(axis=1, keepdims=True)
+    ours = Tile(settings, device, asked.shape, weights=asked, seed=1, device_seed=2)
+    found = [one - asked for one in (theirs.tile.get_weights().numpy(), ours.w_array.weights)]
+    spreads = [one.std() for one in found]
+    fourth = (found[0] ** 4).mean() - spreads[0] ** 4
+    error = 5 * np.sqrt(2 * fourth / asked.size) / (2 * spreads[0])
+    assert abs(spreads[0] - spreads[1]) < error
+    assert abs(found[0].mean() - found[1].mean()) < 5 * np.sqrt(2 / asked.size) * spreads[0]
 
 
 def test_converters_that_are_off():

@@ -284,6 +284,23 @@ def test_what_is_seen_follows_the_pulses_of_columns():
         before = after.copy()
 
 
+def test_cells_may_start_beyond_their_bounds():
+    """As in aihwkit 1.2.0: what is read is limited, and the first pulse brings a cell between its bounds."""
+    device = replace(SKEWED, reference=Reference(subtract=False, mean=0.5))
+    cells = sample_cells(device, (1, 4))
+    asked = np.array([[-1.5, -0.2, 0.7, 1.5]], np.float32)
+    within = TileArray(cells, weights=asked)
+    assert within.weights == pytest.approx(np.array([[-1.5, -0.2, 0.5, 0.5]]), abs=1e-6)
+    beyond = TileArray(cells, weights=asked, beyond_bounds=True)
+    assert beyond.weights == pytest.approx(np.array([[-1.0, -0.2, 0.7, 1.0]]), abs=1e-6)
+    for k in range(4):
+        beyond.pulse_column(k, np.array([-1]))
+    after = beyond.weights[0]
+    assert after[3] == pytest.approx(0.5, abs=1e-6)  # 1.5 in the cell, brought to its bound 1
+    assert after[2] == pytest.approx(0.5, abs=1e-6)
+    assert -0.22 < after[1] < -0.2
+
+
 def test_true_and_calibrated_references():
     device = Device(
         response=SoftBounds(), dw_min=0.002, cycle_noise=CycleNoise(), reference=Reference(mean=0.2)
