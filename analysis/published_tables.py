@@ -31,9 +31,9 @@ pulses at lr 0.05: what it learns are digital parameters. At mean 0.4 and std 0.
 reached 93 %. TT-v2's cells at mean 0 end 16 and 20 points below the published ones. That is not this code:
 the simulator itself, with the same settings (mean 0, std 0.05, by `sptrack.interop`), is at 11, 12, 10, 14,
 26, 45, 52, 57, 59, 62, 63 and 64 % after its first twelve epochs, where the run here is at 11, 11, 15, 18,
-32, 48, 55, 61, 65, 66, 68 and 70. The learning rate of TT-v2 is not printed, and 0.05 may be too small; no other
-was tried. Its two cells at mean 0.4 are near the published ones or above. In LeNet-5 its learning rate is
-printed (0.005), and it ends 2.0 points below.
+32, 48, 55, 61, 65, 66, 68 and 70. The learning rate of TT-v2 is not printed, and 0.05 may be too small; no
+other was tried. Its two cells at mean 0.4 are near the published ones or above. In LeNet-5 its learning rate
+is printed (0.005), and it ends 2.0 points below.
 """  # noqa: D400
 
 import tempfile
