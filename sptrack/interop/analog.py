@@ -49,8 +49,18 @@ class AnalogConfig:
     def from_tile(cls, settings: TileSettings, device: Device) -> "AnalogConfig":
         """The configuration that comes nearest to a tile, both of whose arrays are of ``device``.
 
-        Its ``missing`` names what has no equivalent, such as the residual pass of E-RIDER through a stored
-        matrix, references that are not AGAD's period mean, and choppers of another kind.
+        Parameters
+        ----------
+        settings : TileSettings
+            Algorithm and converters.
+        device : Device
+            Device of W and P.
+
+        Returns
+        -------
+        AnalogConfig
+            Its ``missing`` names what has no equivalent, such as the residual pass of E-RIDER through a
+            stored matrix, references that are not AGAD's period mean, and choppers of another kind.
         """
         s, missing = settings, []
         own = cls(device=device, update=s.fast.scheme, forward=s.forward, backward=s.backward, reads=s.reads)

@@ -73,6 +73,14 @@ class _Product(torch.autograd.Function):
         )
 
 
+def _require_plain(x: Tensor) -> None:
+    """Refuse what does not share its memory with the kernels (ParameterError)."""
+    if x.device.type != "cpu" or x.dtype != torch.float32:
+        raise ParameterError(
+            f"inputs of an analog layer must be float32 on the CPU, got {x.dtype}, {x.device}"
+        )
+
+
 class _Part:
     """A tile with its place in the layer, its scales [R] and the samples that wait for the optimizer."""
 
@@ -157,10 +165,7 @@ class AnalogLayer(nn.Module):
 
     def product(self, x: Tensor) -> Tensor:
         """Outputs [n, out] of inputs [n, in], with scales and bias."""
-        if x.device.type != "cpu" or x.dtype != torch.float32:
-            raise ParameterError(
-                f"inputs of an analog layer must be float32 on the CPU, got {x.dtype}, {x.device}"
-            )
+        _require_plain(x)
         # a tensor that needs a gradient makes the backward pass come by, also for the first layer
         given = x if x.requires_grad or not torch.is_grad_enabled() else x.detach().requires_grad_()
         out: Tensor = _Product.apply(given, self.output_scale, self.bias, self)  # type: ignore[no-untyped-call]
@@ -330,6 +335,7 @@ class AnalogConv2d(AnalogLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs [n, out, rows, columns] of inputs [n, in, rows, columns]."""
+        _require_plain(x)
         sizes = self._geometry.positions(x.shape[2:])
         if min(sizes) < 1:
             raise ParameterError(

@@ -61,6 +61,17 @@ def test_a_layer_with_ideal_converters_is_the_digital_one(shape):
     assert analog.analog_weights() == pytest.approx(digital.weight.detach().numpy(), abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16])
+def test_inputs_that_the_kernels_cannot_share_are_refused(kind):
+    linear, conv = (
+        convert_to_analog(one, NetConfig(settings=algorithm("agad"), device=Device(dw_min=0.01)))
+        for one in (nn.Sequential(nn.Linear(3, 2)), nn.Sequential(nn.Conv2d(1, 2, 3)))
+    )
+    for net, shape in ((linear, (1, 3)), (conv, (1, 1, 4, 4))):
+        with pytest.raises(ParameterError, match=f"float32 on the CPU, got {kind}"):
+            net(torch.zeros(shape, dtype=kind))
+
+
 @pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 0, 1), (2, 1, 1), (1, (2, 1), 2)])
 def test_a_convolution_is_the_digital_one(stride, padding, dilation):
     torch.manual_seed(2)
