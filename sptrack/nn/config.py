@@ -28,20 +28,21 @@ NUMBERS = {
     "device_seed": int,
 }
 METHOD, NET, DATA = "e-rider", "fcn", "digits"
-_TILE = (
-    "fast_lr",
-    "transfer_lr",
-    "scale_transfer_lr",
-    "gamma",
-    "residual",
-    "hold",
-    "beyond_bounds",
-    "frozen",
-    "calibration",
-    "reference",
-    "auto_granularity",
-    "momentum",
-)
+_TILE: dict[str, type] = {
+    "fast_lr": float,
+    "transfer_lr": float,
+    "scale_transfer_lr": bool,
+    "gamma": float,
+    "residual": str,
+    "hold": int,
+    "beyond_bounds": bool,
+    "frozen": bool,
+    "calibration": int,
+    "reference": str,
+    "auto_granularity": float,
+    "momentum": float,
+}
+"""Keys of the table [tile], and the types of their values."""
 _REF_STD = 0.05
 
 
@@ -134,6 +135,7 @@ def _with_tile(settings: TileSettings, table: Any, where: str) -> TileSettings:
     for key in table:
         if key not in _TILE:
             raise ParameterError(f"{where}: unknown key {key!r} in [tile]{nearest(key, _TILE)}")
+    table = {key: described_scalar(_TILE[key], value, f"tile.{key}", where) for key, value in table.items()}
     direct = ("gamma", "residual", "hold", "beyond_bounds", "frozen", "calibration", "reference")
     own = {key: table[key] for key in direct if key in table}
     fast = {"rate": table["fast_lr"]} if "fast_lr" in table else {}
@@ -144,9 +146,6 @@ def _with_tile(settings: TileSettings, table: Any, where: str) -> TileSettings:
         raise ParameterError(f"{where}: {', '.join(kept)} in [tile]: method {settings.name} has no buffer")
     if kept and settings.buffer is not None:
         own["buffer"] = replace(settings.buffer, **kept)
-    try:
-        own["fast"] = replace(settings.fast, **fast)
-        own["transfer"] = replace(settings.transfer, **transfer)
-        return replace(settings, **own)
-    except TypeError as error:
-        raise ParameterError(f"{where}: [tile] holds a value of the wrong kind ({error})") from error
+    own["fast"] = replace(settings.fast, **fast)
+    own["transfer"] = replace(settings.transfer, **transfer)
+    return replace(settings, **own)

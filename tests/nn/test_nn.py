@@ -13,6 +13,7 @@ from sptrack.crossbar import PulseScheme  # noqa: E402
 from sptrack.devices import ConstantStep, CycleNoise, Device, Reference, SoftBounds, Spread  # noqa: E402
 from sptrack.errors import ParameterError  # noqa: E402
 from sptrack.nn import AnalogConv2d, AnalogLinear, AnalogSGD, NetConfig, convert_to_analog  # noqa: E402
+from sptrack.nn.config import train_settings  # noqa: E402
 from sptrack.nn.data import Images, load_images, read_idx  # noqa: E402
 from sptrack.nn.nets import build_net  # noqa: E402
 from sptrack.nn.training import Trainer, TrainingError, TrainSettings  # noqa: E402
@@ -242,3 +243,19 @@ def test_nets_of_a_file(tmp_path):
         build_net(str(path), (1, 4, 4), 3, 0)
     with pytest.raises(ParameterError, match="lenet5 needs images"):
         build_net("lenet5", (1, 8, 8), 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"beyond_bounds": "yes"}, "tile.beyond_bounds must be true or false, got 'yes'"),
+        ({"frozen": 1}, "tile.frozen must be true or false, got 1"),
+        ({"hold": 1.5}, "tile.hold must be"),
+        ({"gamma": float("nan")}, "tile.gamma must be"),
+        ({"fast_lr": "a"}, "tile.fast_lr must be"),
+    ],
+)
+def test_values_of_a_table_must_be_of_their_kind(given, told):
+    with pytest.raises(ParameterError, match=f"^run.toml: {told}"):
+        train_settings({"tile": given}, "run.toml")
+    assert train_settings({"tile": {"beyond_bounds": True, "gamma": 1}}, "run.toml").settings.beyond_bounds
