@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from sptrack.nn.training import Trainer, TrainSettings
 
 
-BATCH = {"fcn": 10, "lenet5": 8}
-"""Images of a mini-batch in the published runs of a net."""
-
-
 def mnist_folder() -> Path:
     """Folder of MNIST: in SPTRACK_DATA, or in ``shared/data`` beside the checkout."""
     root = Path(__file__).parents[1]

@@ -47,7 +47,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.stats import qmc
 
-from analysis._training import BATCH, mnist_folder, sitting_ends, trained
+from analysis._training import mnist_folder, sitting_ends, trained
 from analysis.published_tables import METHODS as PRINTED_METHODS
 from analysis.published_tables import NETS as PRINTED_NETS
 from analysis.published_tables import STORED
@@ -125,7 +125,7 @@ def factors(trials: int) -> np.ndarray:
 
 
 def _settings(method: str, factor: np.ndarray, seed: int, mean: float = MEAN):  # type: ignore[no-untyped-def]
-    from sptrack.nn.training import TrainSettings, published_device, published_settings
+    from sptrack.nn.training import TrainSettings, published_batch, published_device, published_settings
 
     whole, lr = published_settings(method, NET)
     fast, transfer, digital, own = factor
@@ -141,7 +141,9 @@ def _settings(method: str, factor: np.ndarray, seed: int, mean: float = MEAN):  
         granularity = whole.buffer.auto_granularity * own
         whole = replace(whole, buffer=replace(whole.buffer, auto_granularity=granularity))
     device = published_device(mean, STD)
-    return TrainSettings(net=NET, settings=whole, device=device, lr=lr * digital, batch=BATCH[NET], seed=seed)
+    return TrainSettings(
+        net=NET, settings=whole, device=device, lr=lr * digital, batch=published_batch(NET), seed=seed
+    )
 
 
 def held_out(images):  # type: ignore[no-untyped-def]
@@ -240,7 +242,10 @@ def _table(trials: Mapping, found: Mapping, effort: Effort, seed: int) -> xr.Dat
         "budget": (("budget",), list(BUDGETS), {}),
         "epoch": (("epoch",), np.arange(1, effort.long + 1), {"units": "1"}),
     }
-    asked = {"net": NET, "mean": MEAN, "std": STD, "batch": BATCH[NET], "knobs": KNOBS, "budgets": BUDGETS}
+    from sptrack.nn.training import published_batch
+
+    batch = published_batch(NET)
+    asked = {"net": NET, "mean": MEAN, "std": STD, "batch": batch, "knobs": KNOBS, "budgets": BUDGETS}
     return dataset(variables, coordinates, provenance(seed=seed, parameters=asked))
 
 

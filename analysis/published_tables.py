@@ -46,7 +46,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from analysis._training import BATCH, mnist_folder, sitting_ends, trained
+from analysis._training import mnist_folder, sitting_ends, trained
 from sptrack.plotting.style import headline, house_style, label, label_ends, look_of, new_figure
 from sptrack.results import dataset, load, provenance, read_provenance
 
@@ -107,7 +107,7 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
 
 def _trained(table, images, folder, *, seed, stored=None):  # type: ignore[no-untyped-def]
     """Cells as a dataset; those that ``stored`` holds for the same seed and images come from it."""
-    from sptrack.nn.training import TrainSettings, published_device, published_settings
+    from sptrack.nn.training import TrainSettings, published_batch, published_device, published_settings
 
     folder.mkdir(parents=True, exist_ok=True)
     end = sitting_ends()
@@ -127,7 +127,7 @@ def _trained(table, images, folder, *, seed, stored=None):  # type: ignore[no-un
             continue
         settings, lr = published_settings(name, net)
         settings = replace(settings, beyond_bounds=std >= FAR)
-        device, batch = published_device(mean, std), BATCH[net]
+        device, batch = published_device(mean, std), published_batch(net)
         one = TrainSettings(net=net, settings=settings, device=device, lr=lr, batch=batch, seed=seed)
         state = folder / f"{net}-{mean:g}-{std:g}-{name}-{seed}.pt"
         cell = trained(one, images, table.epochs, state, end)

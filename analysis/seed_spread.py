@@ -24,7 +24,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.stats import chi2
 
-from analysis._training import BATCH, mnist_folder, sitting_ends, trained
+from analysis._training import mnist_folder, sitting_ends, trained
 from analysis.published_tables import PUBLISHED
 from sptrack.plotting.style import (
     BLUE,
@@ -65,11 +65,11 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
 
 
 def _trained(images, seeds, epochs, folder, seed):  # type: ignore[no-untyped-def]
-    from sptrack.nn.training import TrainSettings, published_device, published_settings
+    from sptrack.nn.training import TrainSettings, published_batch, published_device, published_settings
 
     folder.mkdir(parents=True, exist_ok=True)
     settings, lr = published_settings(METHOD, NET)
-    device, batch, end = published_device(MEAN, STD), BATCH[NET], sitting_ends()
+    device, batch, end = published_device(MEAN, STD), published_batch(NET), sitting_ends()
     found = {key: np.full((seeds, seeds, epochs), np.nan) for key in ("accuracy", "pulses")}
     for i, k in np.ndindex(seeds, seeds):
         one = TrainSettings(

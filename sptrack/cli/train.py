@@ -39,9 +39,9 @@ class NetInput:
     device
         Preset of the cells or TOML file; the default is that of the published runs, reram-array-hfo2.
     ref_mean
-        Mean of the error of the subtracted reference, weight units.
+        Mean of the error of the subtracted reference, weight units; default: of the device's file, else 0.
     ref_std
-        Std of that error, cell by cell.
+        Std of that error, cell by cell; default: of the device's file, else 0.05.
     filter
         Filter of the reference instead of the method's own, as of `sptrack track`.
     chopper
@@ -53,8 +53,8 @@ class NetInput:
     net: str = "fcn"
     data: str = "digits"
     device: str | None = None
-    ref_mean: float = 0.0
-    ref_std: float = 0.05
+    ref_mean: float | None = None
+    ref_std: float | None = None
     filter: str | None = None
     chopper: str | None = None
     config: Path | None = None
@@ -70,9 +70,10 @@ class TrainAmount:
     epochs
         Passes over the data.
     batch
-        Images of a mini-batch.
+        Images of a mini-batch; default: 10, for lenet5 8.
     lr
-        Learning rate; the default is that of the method.
+        Learning rate of the first epochs; the default is that of the method. It is halved every 15 epochs,
+        for lenet5 divided by 10 every 30.
     per_sample
         Arrays follow the gradient of each image, not that of the mean of a mini-batch, which is smaller: the
         default for digits, whose epochs are short.
@@ -83,7 +84,7 @@ class TrainAmount:
     """
 
     epochs: int = 20
-    batch: int = 10
+    batch: int | None = None
     lr: float | None = None
     per_sample: bool | None = None
     seed: int = 0
@@ -131,8 +132,8 @@ def train(
     Parameters
     ----------
     method
-        Method: sgd, tt-v1, tt-v2, c-ttv2, agad, residual, two-stage, e-rider (the default), e-rider-paper,
-        o-rider.
+        Method: sgd, tt-v1, tt-v2, c-ttv2, agad, residual, two-stage, rider, e-rider (the default),
+        e-rider-paper, o-rider.
     compare
         Methods to compare.
     net

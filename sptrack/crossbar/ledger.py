@@ -1,5 +1,6 @@
-"""The pulse ledger: every pulse, read, programming event and digital operation, by phase and by array."""
+"""The pulse ledger: every pulse, read, programming event, pass and digital operation, by phase and array."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ class _Entry:
         self.reads = 0
         self.programs = 0
         self.operations = 0
+        self.passes = 0
 
     def totals(self) -> dict[str, int]:
         own = 0 if self.own is None else int(self.own.sum())
@@ -29,15 +31,17 @@ class _Entry:
             "reads": self.reads,
             "programs": self.programs,
             "operations": self.operations,
+            "passes": self.passes,
         }
 
 
 class Ledger:
-    """Counts of pulses, cell reads, programming events and digital operations; arrays may share one."""
+    """Counts of pulses, cell reads, programming events, passes, digital operations; arrays may share one."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._shapes: dict[str, tuple[int, int]] = {}
+        self._late: list[Callable[[], None]] = []
 
     def _entry(self, phase: str, array: str) -> _Entry:
         if (phase, array) not in self._entries:
@@ -59,6 +63,14 @@ class Ledger:
             raise ParameterError(
                 f"array {array!r} has shape {self._shapes[array]} in this ledger, not {shape}"
             )
+
+    def watch(self, count: Callable[[], None]) -> None:
+        """Call ``count`` before counts are shown: for an array that counts by itself meanwhile."""
+        self._late.append(count)
+
+    def _count(self) -> None:
+        for count in self._late:
+            count()
 
     def add_pulses(self, phase: str, array: str, pulses: int | Array) -> None:
         """Count pulses: a number that every cell got, or an array [cells] of what each got."""
@@ -92,6 +104,10 @@ class Ledger:
         """Count digital multiplications and additions."""
         self._entry(phase, array).operations += operations
 
+    def add_passes(self, phase: str, array: str, passes: int) -> None:
+        """Count ``passes`` of one vector each through all cells."""
+        self._entry(phase, array).passes += passes
+
     def per_cell(self, array: str, phase: str | None = None) -> Array:
         """Pulses that each cell of ``array`` got, int64 [R, C], in one phase or (None) in all.
 
@@ -102,6 +118,7 @@ class Ledger:
         """
         if array not in self._shapes:
             raise ParameterError(f"unknown array {array!r}; choose from {', '.join(self._shapes) or 'none'}")
+        self._count()
         total = np.zeros(self._shapes[array], np.int64)
         for (name, of), entry in self._entries.items():
             if of == array and phase in (None, name):
@@ -111,11 +128,12 @@ class Ledger:
         return total
 
     def table(self) -> dict[tuple[str, str], dict[str, int]]:
-        """Totals of pulses, reads, programs and operations by (phase, array)."""
+        """Totals of pulses, reads, programs, operations and passes by (phase, array)."""
+        self._count()
         return {key: entry.totals() for key, entry in self._entries.items()}
 
     def total(self, quantity: str = "pulses", *, phase: str | None = None, array: str | None = None) -> int:
-        """Sum of "pulses", "reads", "programs" or "operations" over all phases and arrays, or the named."""
+        """Sum of one quantity of `table` over all phases and arrays, or the named."""
         return sum(
             counts[quantity]
             for (of_phase, of_array), counts in self.table().items()
@@ -124,10 +142,11 @@ class Ledger:
 
     def state(self) -> dict[str, ArrayLike]:
         """Everything needed to restore the ledger, as arrays by name."""
+        self._count()
         out: dict[str, ArrayLike] = {}
         for (phase, array), entry in self._entries.items():
             out[f"{phase}|{array}|totals"] = np.array(
-                [entry.common, entry.reads, entry.programs, entry.operations]
+                [entry.common, entry.reads, entry.programs, entry.operations, entry.passes]
             )
             if entry.own is not None:
                 out[f"{phase}|{array}|own"] = entry.own
@@ -151,8 +170,8 @@ class Ledger:
             if what == "own":
                 entry.own = counts(state, key, (rows * columns,))
             else:
-                totals = counts(state, key, (4,)).tolist()
-                entry.common, entry.reads, entry.programs, entry.operations = totals
+                totals = counts(state, key, (5,)).tolist()
+                entry.common, entry.reads, entry.programs, entry.operations, entry.passes = totals
         self._entries = entries
 
 

@@ -13,7 +13,7 @@ from sptrack.blocks.spec import chopper_from, reference_from
 from sptrack.devices.config import described_scalar, device_from_mapping, device_named
 from sptrack.errors import ParameterError, nearest
 from sptrack.nn.data import Images, load_images
-from sptrack.nn.training import TrainSettings, published_device, published_settings
+from sptrack.nn.training import TrainSettings, published_batch, published_device, published_settings
 from sptrack.tiles import TileSettings
 
 TABLES = ("tile", "filter", "chopper", "device")
@@ -82,7 +82,8 @@ def train_settings(mapping: Mapping[str, Any], where: str) -> TrainSettings:
         ``method``, ``net``, ``data`` (texts), ``ref_mean``, ``ref_std`` (weight units), ``lr``, ``batch``,
         ``per_sample``, ``seed``, ``device_seed``, and the tables ``tile``, ``filter``, ``chopper`` and
         ``device``, the last three also as texts. What is missing has the default of the method or of the
-        published runs.
+        published runs: an error 0 +- 0.05 of the reference, unless the device has a ``reference`` of its own,
+        and the noise of the published converter on reads, unless the device has a ``read_noise``.
     where : str
         What error texts call the mapping: the name of a file.
 
@@ -119,12 +120,19 @@ def train_settings(mapping: Mapping[str, Any], where: str) -> TrainSettings:
         device = device_named(device)
     elif device is not None:
         device = device_from_mapping(device, f"{where}: device")
-    subtracted = given.pop("ref_mean", 0.0), given.pop("ref_std", _REF_STD)
+    asked = {key: given.pop(key) for key in ("ref_mean", "ref_std") if key in given}
+    own = None if device is None else device.reference
+    if own is None or asked:
+        mean = asked.get("ref_mean", 0.0 if own is None else own.mean)
+        device = published_device(mean, asked.get("ref_std", _REF_STD if own is None else own.std), device)
+    assert device is not None
+    if device.read_noise > 0:
+        settings = replace(settings, reads=replace(settings.reads, output_noise=device.read_noise))
     return TrainSettings(
-        **({"lr": lr, "per_sample": data == "digits"} | given),
+        **({"lr": lr, "per_sample": data == "digits", "batch": published_batch(net)} | given),
         net=net,
         settings=settings,
-        device=published_device(*subtracted, device),
+        device=device,
     )
 
 

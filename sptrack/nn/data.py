@@ -1,6 +1,8 @@
 """Data sets: scikit-learn's digits, and files in the IDX format of MNIST."""
 
 import gzip
+import math
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+_MOST_SIDES = 3
 _HELD_OUT = 5
 """One digit of so many is a test digit."""
 
@@ -54,10 +57,10 @@ def load_images(name: str) -> Images:
     found = []
     for images, labels in _FILES.values():
         x, y = read_idx(_present(folder, images)), read_idx(_present(folder, labels))
-        if x.ndim != 3 or y.ndim != 1 or len(x) != len(y) or len(x) == 0:
+        if x.ndim != 3 or y.ndim != 1 or len(x) != len(y) or x.size == 0:
             raise ParameterError(
                 f"{folder}: {images} has shape {list(x.shape)} and {labels} {list(y.shape)}; "
-                "[n, rows, columns] and [n] with n > 0 must go together"
+                "[n, rows, columns] and [n], none of them 0, must go together"
             )
         found += [
             torch.from_numpy(x.astype(np.float32) / 255).unsqueeze(1),
@@ -98,12 +101,14 @@ def read_idx(path: Path) -> np.ndarray:
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ParameterError(f"{path}: cannot be read ({one_line(error)})") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
         raise ParameterError(f"{path}: not an IDX file of bytes (its head must be 00 00 08)")
-    shape = np.frombuffer(content, ">u4", content[3], 4).astype(np.int64)
-    start = 4 + 4 * content[3]
-    if len(content) - start != int(shape.prod()):
-        raise ParameterError(f"{path}: holds {len(content) - start} bytes, its head says {int(shape.prod())}")
+    shape = tuple(np.frombuffer(content, ">u4", content[3], 4).tolist())
+    start, told = 4 + 4 * content[3], math.prod(shape)
+    if len(content) - start != told:
+        raise ParameterError(f"{path}: holds {len(content) - start} bytes, its head says {told}")
+    if not 1 <= len(shape) <= _MOST_SIDES:
+        raise ParameterError(f"{path}: must have 1 to {_MOST_SIDES} dimensions, its head says {len(shape)}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -78,18 +78,30 @@ def build_net(name: str, shape: Shape, classes: int, seed: int) -> nn.Module:
     generator = torch.random.get_rng_state()
     torch.manual_seed(seed)
     try:
-        made = _maker(name)(shape, classes)
+        made = _called(_maker(name), shape, classes, told=f"{name}: {FUNCTION}(shape, classes)")
         if not isinstance(made, nn.Module):
-            raise ParameterError(f"{name}: {FUNCTION}(shape, classes) must return a torch.nn.Module")
+            raise ParameterError(
+                f"{name}: {FUNCTION}(shape, classes) must return a torch.nn.Module, got {type(made).__name__}"
+            )
         with torch.no_grad():
-            found = tuple(made(torch.zeros(1, *shape)).shape)
-    except RuntimeError as error:
-        raise ParameterError(f"net {name} does not take images of {shape}: {one_line(error)}") from error
+            image = torch.zeros(1, *shape)
+            found = _called(made.eval(), image, told=f"net {name} does not take images of {shape}")
     finally:
         torch.random.set_rng_state(generator)
-    if found != (1, classes):
-        raise ParameterError(f"net {name} must give [n, {classes}] outputs, got {list(found)} of one image")
-    return made
+    if not isinstance(found, torch.Tensor) or found.shape != (1, classes):
+        got = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise ParameterError(f"net {name} must give [n, {classes}] outputs, got {got} of one image")
+    return made.train()
+
+
+def _called(function: Callable[..., Any], *given: Any, told: str) -> Any:
+    """What a user's function returns; whatever it raises, also an exit, becomes a ParameterError."""
+    try:
+        return function(*given)
+    except ParameterError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ParameterError(f"{told}: {one_line(f'{type(error).__name__}: {error}')}") from error
 
 
 def _maker(name: str) -> Callable[[Shape, int], Any]:
@@ -102,10 +114,7 @@ def _maker(name: str) -> Callable[[Shape, int], Any]:
     if spec is None or spec.loader is None or not path.is_file():
         raise ParameterError(f"{name}: no such file")
     module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ParameterError(f"{name}: {one_line(f'{type(error).__name__}: {error}')}") from error
+    _called(spec.loader.exec_module, module, told=name)
     if not callable(getattr(module, FUNCTION, None)):
         raise ParameterError(f"{name}: a function {FUNCTION}(shape, classes) is missing")
     maker: Callable[[Shape, int], Any] = getattr(module, FUNCTION)

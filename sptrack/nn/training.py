@@ -1,9 +1,11 @@
 """Training of a net on tracked arrays: epochs that can be interrupted and resumed byte for byte."""
 
+import hashlib
 import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ from sptrack.nn.nets import build_net
 from sptrack.nn.optim import AnalogSGD
 from sptrack.results import dataset, json_text, provenance
 from sptrack.tiles import TileSettings, algorithm
+from sptrack.values import as_seed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,6 +38,8 @@ _SHOWN = 100
 """Batches of which the mean loss is shown while an epoch runs."""
 _SCHEDULES = {"lenet5": (30, 0.1)}
 _SCHEDULE = (15, 0.5)
+_BATCHES = {"lenet5": 8}
+_BATCH = 10
 _LENET_RATES: dict[str, dict[str, float]] = {
     "tt-v2": {"lr": 0.005, "fast": 0.005, "transfer": 0.005},
     "agad": {"lr": 0.05, "fast": 0.01, "transfer": 0.2},
@@ -71,9 +76,16 @@ def published_settings(method: str, net: str = "fcn") -> tuple[TileSettings, flo
     return replace(settings, fast=fast, transfer=transfer), rates["lr"]
 
 
+def published_batch(net: str = "fcn") -> int:
+    """Images of a mini-batch in the published runs of a net (of others: those of the fcn)."""
+    return _BATCHES.get(net, _BATCH)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
     """One training run.
+
+    The learning rate is halved every 15 epochs, that of lenet5 is divided by 10 every 30, as published.
 
     Parameters
     ----------
@@ -84,7 +96,7 @@ class TrainSettings:
     device : Device
         Device of every array.
     lr : float
-        Learning rate of the digital parameters.
+        Learning rate of the digital parameters, and of what an algorithm scales by it, in the first epochs.
     batch : int
         Images of a mini-batch.
     per_sample : bool
@@ -111,6 +123,8 @@ class TrainSettings:
             raise ParameterError(f"batch must be at least 1, got {self.batch}")
         if not (np.isfinite(self.lr) and self.lr > 0):
             raise ParameterError(f"lr must be > 0, got {self.lr}")
+        as_seed(self.seed)
+        as_seed(self.device_seed, "device_seed")
 
 
 class Trainer:
@@ -127,7 +141,8 @@ class Trainer:
     ----------
     history : list of dict
         One record per epoch: ``epoch``, mean training ``loss`` (nats), ``accuracy`` on the test images
-        (percent), ``pulses``, ``reads``, ``programs`` and analog ``passes`` so far, ``seconds``.
+        (percent), and so far ``pulses``, ``reads``, ``programs`` (renewals of a cell's reference), ``passes``
+        of vectors through arrays, ``seconds``.
     """
 
     def __init__(self, settings: TrainSettings, images: Images) -> None:
@@ -144,11 +159,10 @@ class Trainer:
         self.layers = analog_layers(self.model)
         if not self.layers:
             raise ParameterError(f"net {settings.net} has no linear or convolution layer to make analog")
-        self.layers[0].propagates = False
-        self.model.requires_grad_(settings.digital)
-        self.optimizer = AnalogSGD(self.model, lr=settings.lr)
+        self.optimizer = AnalogSGD(self.model, lr=settings.lr, digital=settings.digital)
         self.history: list[dict[str, float]] = []
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0
+        self._random = torch.Generator().manual_seed(settings.seed).get_state()
 
     @property
     def batches(self) -> int:
@@ -188,6 +202,17 @@ class Trainer:
         TrainingError
             The loss is NaN or infinite.
         """
+        with torch.random.fork_rng(devices=()):
+            torch.set_rng_state(self._random)
+            return self._run(epochs, progress, stopped)
+
+    def _run(
+        self,
+        epochs: int,
+        progress: Callable[["Trainer", int, float], None] | None,
+        stopped: Callable[[], bool],
+    ) -> bool:
+        """As `run`, with the random numbers of PyTorch where this run left them."""
         while len(self.history) < epochs:
             epoch = len(self.history)
             every, factor = _SCHEDULES.get(self.settings.net, _SCHEDULE)
@@ -198,6 +223,7 @@ class Trainer:
                 begin = time.perf_counter()
                 first = self._batch * self.settings.batch
                 self._step(torch.from_numpy(order[first : first + self.settings.batch]))
+                self._random = torch.get_rng_state()
                 self._seconds += time.perf_counter() - begin
                 if progress is not None and self._batch % _SHOWN in (0, 1):
                     progress(self, self._batch, self._loss / self._batch)
@@ -220,20 +246,18 @@ class Trainer:
         self._batch += 1
 
     def accuracy(self) -> float:
-        """Test images classified right, percent, through the same converters."""
+        """Test images classified right, percent, through the same converters, in evaluation mode."""
         right = 0
+        self.model.eval()
         with torch.no_grad():
             for first in range(0, len(self.images.test), _AT_A_TIME):
                 part = slice(first, first + _AT_A_TIME)
                 found = self.model(self.images.test[part]).argmax(dim=1)
                 right += int((found == self.images.test_labels[part]).sum())
+        self.model.train()
         return 100.0 * right / len(self.images.test)
 
     def _record(self, epoch: int) -> None:
-        for layer in self.layers:
-            for tile in layer.tiles:
-                tile.count()
-        passes = sum(tile.passes for layer in self.layers for tile in layer.tiles)
         self.history.append(
             {
                 "epoch": epoch + 1,
@@ -242,7 +266,7 @@ class Trainer:
                 "pulses": self.ledger.total(),
                 "reads": self.ledger.total("reads"),
                 "programs": self.ledger.total("programs"),
-                "passes": passes,
+                "passes": self.ledger.total("passes"),
                 "seconds": self._seconds,
             }
         )
@@ -253,6 +277,7 @@ class Trainer:
         state = {
             "model": self.model.state_dict(),
             "history": json_text(self.history),
+            "random": self._random,
             "numbers": torch.tensor([self._batch, self._loss, self._seconds], dtype=torch.float64),
             "identity": self.identity(),
         }
@@ -279,21 +304,34 @@ class Trainer:
             state = torch.load(io.BytesIO(content), weights_only=True)
             identity, history = state["identity"], json.loads(state["history"])
             batch, loss, seconds = state["numbers"].tolist()
+            random = state["random"]
         except Exception as error:
             raise ParameterError(f"{refusal} ({type(error).__name__})") from error
         if identity != self.identity():
-            raise ParameterError(f"{path}: state of a run with other settings; run without --resume")
+            raise ParameterError(
+                f"{path}: state of a run with other settings, images or net; run without --resume"
+            )
         try:
             self.model.load_state_dict(state["model"])
         except RuntimeError as error:
             raise ParameterError(f"{path}: state of another version; run without --resume") from error
         self.history, self._batch, self._loss, self._seconds = history, int(batch), loss, seconds
+        self._random = random
 
     def identity(self) -> str:
-        """Settings that fix the run, as text."""
-        return json_text(provenance(seed=self.settings.seed, parameters=self.settings)["parameters"]) + str(
-            [list(self.images.train.shape), list(self.images.test.shape)]
-        )
+        """What fixes the run, as text: settings, and digests of the images and of the file of the net."""
+        told = json_text(provenance(seed=self.settings.seed, parameters=self.settings)["parameters"])
+        return f"{told}{[list(self.images.train.shape), list(self.images.test.shape)]} {self._contents}"
+
+    @cached_property
+    def _contents(self) -> str:
+        """Digest of images, labels and, if there is one, the text of the net's file."""
+        digest = hashlib.sha256()
+        for one in self.images:
+            digest.update(one.contiguous().numpy().data)
+        if self.settings.net.endswith(".py"):
+            digest.update(Path(self.settings.net).read_bytes())
+        return digest.hexdigest()
 
 
 def curves(runs: Mapping[str, Trainer]) -> "xr.Dataset":
@@ -305,7 +343,7 @@ def curves(runs: Mapping[str, Trainer]) -> "xr.Dataset":
         "pulses": "pulses",
         "reads": "cell reads",
         "programs": "cells",
-        "passes": "vector batches",
+        "passes": "vectors",
         "seconds": "s",
     }
 

@@ -76,6 +76,7 @@ class TileArray:
         self.shape = cells.shape
         self.ledger = Ledger() if ledger is None else ledger
         self.ledger.open(name, cells.shape)
+        self.ledger.watch(self.count)
         self._law, self._noise = callable_law(cells.law), cells.kernel_noise
         self._key = stream_key(seed, f"tile/{name}")
         self._blur = np.float32(cells.device.write_noise * cells.dw_min)
@@ -86,8 +87,7 @@ class TileArray:
         self._counted = np.zeros(cells.size, np.int32)
         self._net = np.zeros(cells.size if signed else 0, np.int32)
         self._shown = np.empty(cells.size, np.float32)
-        self._seen_weights = self._shown.reshape(cells.shape)
-        self._seen_weights.flags.writeable = False
+        self._seen_weights = self._view()
         self._event = 0
         self._every = 0, cells.size, 1
         self._stale: tuple[int, int, int] | None = self._every  # cells that may have to be shown anew
@@ -99,6 +99,16 @@ class TileArray:
         self._rules: dict[PulseScheme, TrainRule] = {}
         self.set_weights(weights, beyond_bounds=beyond_bounds)
 
+    def _view(self) -> Array:
+        """What is seen, as a matrix [R, C] that cannot be written."""
+        view = self._shown.reshape(self.shape)
+        view.flags.writeable = False
+        return view
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # of a copy, whose view is no longer of its memory
+        self._seen_weights = self._view()
+
     @property
     def weights(self) -> Array:
         """Visible weights [R, C], read-only: memory that the kernels write."""
@@ -108,7 +118,14 @@ class TileArray:
         return self._seen_weights
 
     def column(self, k: int) -> Array:
-        """Visible weights of column ``k`` [R], a copy; one read per cell is counted."""
+        """Visible weights of column ``k`` [R], a copy; one read per cell is counted.
+
+        Raises
+        ------
+        ParameterError
+            There is no such column.
+        """
+        self._require_column(k)
         self._show(self._column(k))
         self.ledger.add_reads("transfer", self.name, self.shape[0])
         return self._shown[k :: self.shape[1]].copy()
@@ -158,7 +175,17 @@ class TileArray:
             Stochastic trains.
         signs : int8 array [C], optional
             Signs +-1 of the columns, by which ``x`` is multiplied.
+
+        Raises
+        ------
+        ParameterError
+            Inputs or errors of another shape.
         """
+        if (np.shape(x)[1:], np.shape(d)) != (self.shape[1:], (len(x), self.shape[0])):
+            raise ParameterError(
+                f"inputs and errors of {self.name} must have the shapes [n, {self.shape[1]}] and "
+                f"[n, {self.shape[0]}], got {list(np.shape(x))} and {list(np.shape(d))}"
+            )
         columns, rows = self._unsigned
         batch = (
             np.ascontiguousarray(x, np.float32),
@@ -186,7 +213,19 @@ class TileArray:
         return self._rules[scheme]
 
     def pulse_column(self, k: int, numbers: Array) -> None:
-        """Send signed ``numbers`` [R] of pulses to the cells of column ``k``."""
+        """Send signed ``numbers`` [R] of pulses to the cells of column ``k``.
+
+        Raises
+        ------
+        ParameterError
+            There is no such column, or another number of rows.
+        """
+        self._require_column(k)
+        if np.shape(numbers) != self.shape[:1]:
+            raise ParameterError(
+                f"pulses of a column of {self.name} must have the shape {list(self.shape[:1])}, "
+                f"got {list(np.shape(numbers))}"
+            )
         rows = np.flatnonzero(numbers)
         if len(rows) == 0:
             return
@@ -233,6 +272,10 @@ class TileArray:
             if np.shape(value) != own.shape:
                 raise ParameterError(f"state {name} must have the shape {own.shape}, got {np.shape(value)}")
             own[:] = value
+
+    def _require_column(self, k: int) -> None:
+        if not 0 <= k < self.shape[1]:
+            raise ParameterError(f"column of {self.name} must lie in 0 .. {self.shape[1] - 1}, got {k}")
 
     def _next(self, events: int) -> int:
         first = self._event + 1

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sptrack.crossbar import Crossbar
 from sptrack.errors import ParameterError
 from sptrack.kernels._jit import Direct
 from sptrack.kernels.converters import Converter, Management, analog_pass, convert
 from sptrack.kernels.random import Key, stream_key
+from sptrack.tiles.array import TileArray
 
 Array = NDArray[Any]
 
@@ -69,6 +71,9 @@ class AnalogIO:
                 raise ParameterError(f"{side}_bound must be finite where {side}_resolution is not 0")
         if not (np.isfinite(self.output_noise) and self.output_noise >= 0):
             raise ParameterError(f"output_noise must be finite and >= 0, got {self.output_noise}")
+        for name in ("noise_management", "bound_management"):
+            if not isinstance(getattr(self, name), bool):
+                raise ParameterError(f"{name} must be True or False, got {getattr(self, name)!r}")
         if self.noise_management and self.input_bound != 1:
             raise ParameterError(f"input_bound must be 1 with noise_management, got {self.input_bound}")
 
@@ -134,10 +139,12 @@ class Port:
     ----------
     event : int
         Conversions so far: the state of the noise.
+    sent : int
+        Vectors sent so far, repeats of bound management included.
     """
 
     def __init__(self, io: AnalogIO, *, seed: int = 0, stream: str = "port") -> None:
-        self.io, self.event = io, 0
+        self.io, self.event, self.sent = io, 0, 0
         self._key: Key = stream_key(seed, f"io/{stream}")
         self._converters = io.dac, io.adc
         self._managed = Management(io.noise_management, self._most_shrunk)
@@ -151,7 +158,7 @@ class Port:
         Parameters
         ----------
         weights : array_like [R, C] or Crossbar
-            Weights as they are read.
+            Weights as they are read. The ledger of a crossbar counts the passes, phase "forward".
         x : array_like [n, C]
             Digital inputs.
 
@@ -165,11 +172,12 @@ class Port:
         ParameterError
             A shape that does not fit.
         """
-        return self.send(_matrix(weights).T, x, managed=self.io.bound_management)
+        found = self.send(_matrix(weights).T, x, managed=self.io.bound_management)
+        return _counted(found, weights, "forward")
 
     def backward(self, weights: Any, d: ArrayLike) -> Passed:
         """Outputs d W of vectors ``d`` [n, R]: as `forward` through the transpose, no bound management."""
-        return self.send(_matrix(weights), d, managed=False)
+        return _counted(self.send(_matrix(weights), d, managed=False), weights, "backward")
 
     def convert(self, values: Array) -> Array:
         """Outputs [lines] (float32) as they come from the output converter, with noise: reads of a line."""
@@ -206,6 +214,7 @@ class Port:
         manage = self._managed if managed else self._unmanaged
         run = self._passes[matrix.flags.c_contiguous]
         self.event += int(run(given, matrix, self._converters, manage, self._draws(), out, passes))
+        self.sent += int(passes.sum())
         return Passed(out, passes)
 
     @property
@@ -213,6 +222,13 @@ class Port:
         """Largest divisor of the inputs from which bound management goes on."""
         step = float(self.io.dac.step)
         return min(2.0**MAX_PASSES - 1, COARSEST / step if step > 0 else np.inf)
+
+
+def _counted(found: Passed, weights: Any, phase: str) -> Passed:
+    """The same result; the ledger of the array, where ``weights`` is one, counts its passes."""
+    if isinstance(weights, Crossbar | TileArray):
+        weights.ledger.add_passes(phase, weights.name, int(found.passes.sum()))
+    return found
 
 
 def _matrix(weights: Any) -> Array:

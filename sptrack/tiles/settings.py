@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from sptrack.blocks import Block, Chopper, ObserverSettings, PeriodicChopper, PeriodMean
+from sptrack.blocks import EMA, Block, Chopper, ObserverSettings, PeriodicChopper, PeriodMean
 from sptrack.blocks.choppers import SignSource
 from sptrack.crossbar import PulseScheme
 from sptrack.errors import ParameterError, nearest
 from sptrack.tiles.io import AnalogIO
 from sptrack.tracking.compounds import SINGLE_PULSES, Buffer, FastUpdate, SliceTransfer
+from sptrack.values import check_number, check_whole
 
 TRAINS = PulseScheme(train_length=5)
 """Trains of a gradient: at most five slots, with update and length management."""
@@ -66,13 +67,15 @@ class TileSettings:
     Raises
     ------
     ParameterError
-        An unknown residual, rows as slices, a negative number, a chopper without a buffer or residual.
+        An unknown residual or reference, rows as slices, a number outside its range, and what a tile would
+        not follow: a reference, chopper or residual of analog SGD, trains that are not stochastic, a
+        ``read_noise`` of the transfer (that of a tile is the converter's).
     """
 
     name: str = "agad"
     single: bool = False
     fast: FastUpdate = field(default_factory=lambda: FastUpdate(scheme=TRAINS, scaled=False))
-    transfer: SliceTransfer = field(default_factory=SliceTransfer)
+    transfer: SliceTransfer = field(default_factory=lambda: SliceTransfer(scheme=TRAINS))
     buffer: Buffer | None = None
     reference: Block | ObserverSettings | str = "zero"
     calibration: int = 0
@@ -89,7 +92,8 @@ class TileSettings:
     def __post_init__(self) -> None:
         if self.residual not in ("none", "stored", "array"):
             raise ParameterError(f"residual must be none, stored or array, got {self.residual!r}")
-        if isinstance(self.reference, str) and self.reference not in ("zero", "calibrated", "true"):
+        known = ("zero", "calibrated", "true")
+        if not (isinstance(self.reference, Block | ObserverSettings) or self.reference in known):
             raise ParameterError(
                 f"reference must be a block, an observer, zero, calibrated or true, got {self.reference!r}"
             )
@@ -100,10 +104,28 @@ class TileSettings:
             )
         if not self.transfer.columns:
             raise ParameterError("transfer.columns must be True on a tile: columns of P are read")
-        if self.fast.scheme.pulse_type != "stochastic-compressed" or self.fast.scheme.resolution:
-            raise ParameterError("fast.scheme of a tile must have stochastic trains without resolution")
-        if self.calibration < 0 or self.hold < 0 or not self.gamma >= 0:
-            raise ParameterError("calibration, hold and gamma must be >= 0")
+        schemes = {"fast": self.fast.scheme}
+        if self.buffer is None and not self.single:
+            schemes["transfer"] = self.transfer.scheme
+        for name, scheme in schemes.items():
+            if scheme.pulse_type != "stochastic-compressed" or scheme.resolution:
+                raise ParameterError(
+                    f"{name}.scheme of a tile must have stochastic trains without resolution, "
+                    f"got {scheme.pulse_type} with resolution {scheme.resolution:g}"
+                )
+        if self.transfer.read_noise:
+            raise ParameterError(
+                f"transfer.read_noise must be 0 on a tile, got {self.transfer.read_noise:g}: "
+                "set reads.output_noise, the noise of its converter"
+            )
+        check_whole("calibration", self.calibration)
+        check_whole("hold", self.hold)
+        check_whole("transfer.every", self.transfer.every, least=1)
+        check_number("gamma", self.gamma, least=0)
+        if self.single and (self.chopper is not None or self.reference != "zero" or self.residual != "none"):
+            raise ParameterError(
+                f"{self.name} pulses W alone: it takes no chopper, filter or residual; choose a method with P"
+            )
         if self.reference == "calibrated" and self.calibration == 0:
             raise ParameterError("calibration must be > 0 where the reference is calibrated")
 
@@ -178,6 +200,9 @@ def _published() -> dict[str, TileSettings]:
         residual="array",
         chopper=Chopper(p=0.05, scope="column", clock="read"),
         reference=PeriodMean(eta=0.25),
+    )
+    transfers["rider"] = replace(
+        residual, name="rider", residual="array", chopper=None, reference=EMA(eta=0.05), hold=0
     )
     transfers["o-rider"] = replace(residual, name="o-rider", reference=ObserverSettings(form="scalar"))
     return transfers

@@ -7,6 +7,7 @@ of the column may flip for its next turn.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -33,7 +34,8 @@ Array = NDArray[Any]
 
 _SIGNS_AT_A_TIME = 64
 _FLIPS = np.zeros((1, 1), np.int8), np.ones((1, 1), np.int8)
-_PORTS = ("forward", "backward", "residual-forward", "residual-backward", "reads")
+_PASSES = ("forward", "backward", "residual-forward", "residual-backward")
+_PORTS = (*_PASSES, "reads")
 
 
 class Tile:
@@ -112,7 +114,6 @@ class Tile:
         self.stored = np.zeros(shape, np.float32)
         self._shown_stored = frozen(self.stored.view())
         self.reads = np.zeros(columns, np.int64)
-        self.passes = 0
         self._turn = 0
         self._batches = 0
         self._maxima = np.zeros(2)
@@ -126,7 +127,13 @@ class Tile:
         self._told: Array | None = None
         self._beyond = np.zeros((2, rows))
         self._chain, self._buffered = Direct(run_chain), Direct(collect)
+        self._counted = dict.fromkeys(_PASSES, 0)
         self._reference = self._start_reference(seed)
+        self.ledger.watch(self.count)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # of a copy, whose view is no longer of its memory
+        self._shown_stored = frozen(self.stored.view())
 
     def _start_reference(self, seed: int) -> Array:
         """Reference [C, R] at the start; opens the states of a block."""
@@ -192,7 +199,6 @@ class Tile:
 
     def forward(self, x: Array) -> Array:
         """Outputs [n, R] of digital inputs [n, C]."""
-        self.passes += 1
         ports, managed = self._ports, self.settings.forward.bound_management
         y = ports["forward"].send(self._sum().T, x, managed=managed).values
         if self._stores:
@@ -204,7 +210,6 @@ class Tile:
 
     def backward(self, d: Array) -> Array:
         """Outputs [n, C] of errors [n, R] through the transpose."""
-        self.passes += 1
         g = self._ports["backward"].send(self._sum(), d, managed=False).values
         if self._stores:
             g += (
@@ -261,10 +266,14 @@ class Tile:
         if self._chopper is not None:
             signs[k] = self._sign_block(number)[1, k]
             flips[k] = signs[k] != sign
-        if self._observer is not None:
-            self._observe(k, read)
-        elif self._memory is not None:
-            self._follow(k, read, number, flipped)
+        if self._memory is not None:
+            before = self._reference[k].copy()
+            if self._observer is not None:
+                self._observe(k, read)
+            else:
+                self._follow(k, read, number, flipped)
+            renewed = int(np.count_nonzero(before != self._reference[k]))
+            self.ledger.add_programs("program", self.p_array.name, renewed)
         self.reads[k] += 1
         gain = transfer.rate * lr if transfer.scaled else transfer.rate
         if s.buffer is None:
@@ -329,17 +338,25 @@ class Tile:
         """Pulses on both arrays so far."""
         return self.w_array.pulses + (0 if self.p_array is None else self.p_array.pulses)
 
+    @property
+    def passes(self) -> int:
+        """Vectors sent through the tile so far: by sample, residual passes and repeats counted."""
+        return sum(self._ports[key].sent for key in _PASSES)
+
     def count(self) -> None:
-        """Bring the ledger up to date."""
-        for array in (self.w_array, self.p_array):
-            if array is not None:
-                array.count()
+        """Tell the ledger of the passes since the last time."""
+        for key, told in self._counted.items():
+            sent = self._ports[key].sent
+            if sent > told:
+                self.ledger.add_passes(key, self.w_array.name, sent - told)
+                self._counted[key] = sent
 
     def state(self) -> dict[str, Array]:
         """Everything that `restore` needs to go on with the same bytes, but the ledger, as named arrays."""
-        numbers = [self.passes, self._turn, self._batches, *(port.event for port in self._ports.values())]
+        events = [[port.event, port.sent] for port in self._ports.values()]
         out = {
-            "numbers": np.array(numbers),
+            "numbers": np.array([self._turn, self._batches]),
+            "events": np.array(events),
             "maxima": self._maxima.copy(),
             "buffer": self.buffer.copy(),
             "stored": self.stored.copy(),
@@ -355,8 +372,8 @@ class Tile:
                 out |= {f"{key}.{name}": value for name, value in array.state().items()}
         return out
 
-    def restore(self, state: dict[str, Array]) -> None:
-        """Go on from a `state` of a tile with the same settings, device and seeds.
+    def check(self, state: Mapping[str, Array]) -> None:
+        """Refuse a state that `restore` would refuse.
 
         Raises
         ------
@@ -370,9 +387,20 @@ class Tile:
                 raise ParameterError(
                     f"state {name} of {self.name} must have shape {value.shape}, got {found}"
                 )
-        self.passes, self._turn, self._batches, *events = (int(v) for v in state["numbers"])
-        for port, event in zip(self._ports.values(), events, strict=True):
-            port.event = event
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go on from a `state` of a tile with the same settings, device and seeds.
+
+        Raises
+        ------
+        ParameterError
+            As `check`; nothing is changed then.
+        """
+        self.check(state)
+        self._turn, self._batches = (int(v) for v in state["numbers"])
+        for port, (event, sent) in zip(self._ports.values(), state["events"].tolist(), strict=True):
+            port.event, port.sent = event, sent
+        self._counted = {key: self._ports[key].sent for key in _PASSES}
         self._maxima, self.buffer = np.array(state["maxima"]), np.array(state["buffer"])
         self.stored[:] = state["stored"]
         self.reads, self._reference = np.array(state["reads"]), np.array(state["reference"])

@@ -9,6 +9,7 @@ pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'sptrack[
 
 from sptrack.cli import main
 from sptrack.cli import train as train_command
+from sptrack.nn.config import train_settings
 from sptrack.results import load
 
 
@@ -36,6 +37,9 @@ def test_runs_resumes_and_writes(tmp_path, capsys):
         ("--net lenet5", "lenet5 needs images of at least 16 x 16"),
         ("--net nothing", "net must be fcn, lenet5 or a Python file"),
         ("--batch 0", "batch must be at least 1"),
+        ("--seed -1", "seed must be a whole number >= 0, got -1"),
+        ("--device-seed -3", "device_seed must be a whole number >= 0, got -3"),
+        ("--method sgd --filter ema:eta=0.1", "sgd pulses W alone: it takes no chopper, filter or residual"),
         ("--chopper telegraph:p=0.1,scope=cell --epochs 1", "chopper.scope"),
     ],
 )
@@ -67,3 +71,60 @@ def test_the_verdict_follows_from_the_intervals(accuracies, word):
     found, text, _ = train_command._verdict(rows, 400, 10)
     assert found == word
     assert "m0 classifies" in text
+
+
+NET = """
+import sys
+from torch import nn
+
+class Net(nn.Module):
+    def forward(self, x):
+        {}
+
+def net(shape, classes):
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("forward", "made", "text"),
+    [
+        ("return x", "raise ValueError('no such size')", "(shape, classes): ValueError: no such size"),
+        ("return x", "sys.exit(3)", "(shape, classes): SystemExit: 3"),
+        ("return x", "return 5", "(shape, classes) must return a torch.nn.Module, got int"),
+        ("return [x]", "return Net()", "must give [n, 10] outputs, got list of one image"),
+        ("return {}['a']", "return Net()", "does not take images of (1, 8, 8): KeyError: 'a'"),
+    ],
+)
+def test_nets_of_a_file_that_fail(forward, made, text, tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(NET.format(forward, made))
+    assert main(["train", "--quiet", "--net", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+
+
+def test_a_run_goes_on_only_with_its_own_net(tmp_path, capsys):
+    path, out = tmp_path / "mine.py", tmp_path / "out"
+    text = NET.format("return x", "return nn.Sequential(nn.Flatten(), {}nn.Linear(64, classes))")
+    words = ["train", "--method", "sgd", "--net", str(path), "--batch", "200", "--out", str(out), "--quiet"]
+    path.write_text(text.format(""))
+    assert main([*words, "--epochs", "1"]) == 0
+    path.write_text(text.format("nn.Tanh(), "))
+    assert main([*words, "--epochs", "2", "--resume"]) == 2
+    assert "state of a run with other settings, images or net" in capsys.readouterr().err
+
+
+def test_the_file_of_a_device_tells_its_reference_and_noise():
+    own = {"dw_min": 0.05, "reference": {"subtract": True, "mean": 0.5, "std": 0.3}, "read_noise": 0.2}
+    read = train_settings({"device": own}, "run.toml")
+    assert (read.device.reference.mean, read.device.reference.std) == (0.5, 0.3)
+    assert read.settings.reads.output_noise == 0.2
+    read = train_settings({"device": own, "ref_std": 0.1}, "run.toml")
+    assert (read.device.reference.mean, read.device.reference.std) == (0.5, 0.1)
+    for device in ({"dw_min": 0.05}, None):
+        read = train_settings({"device": device} if device else {}, "run.toml")
+        assert (read.device.reference.mean, read.device.reference.std) == (0.0, 0.05)
+        assert read.settings.reads.output_noise == 0.06
+    assert [train_settings({"net": net}, "run.toml").batch for net in ("fcn", "lenet5")] == [10, 8]

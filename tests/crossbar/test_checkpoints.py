@@ -79,9 +79,9 @@ def spoils(state):
             yield name, state | {name: value.astype(np.float16)}
         else:
             yield name, state | {name: value + 0.5}
-    yield "more", state | {"ledger|gradient|X|totals": np.zeros(4, np.int64)}
-    yield "more", state | {"ledger|gradient": np.zeros(4, np.int64)}
-    yield "more", state | {"ledger|a|b|c|totals": np.zeros(4, np.int64)}
+    yield "more", state | {"ledger|gradient|X|totals": np.zeros(5, np.int64)}
+    yield "more", state | {"ledger|gradient": np.zeros(5, np.int64)}
+    yield "more", state | {"ledger|a|b|c|totals": np.zeros(5, np.int64)}
 
 
 @pytest.mark.parametrize("kind", MADE)

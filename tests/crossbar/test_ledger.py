@@ -109,8 +109,8 @@ def test_arrays_share_a_ledger_by_name():
     one.pulse("up", 3)
     two.pulse("down", 4, phase="transfer")
     assert ledger.table() == {
-        ("calibrate", "P"): {"pulses": 720, "reads": 0, "programs": 0, "operations": 0},
-        ("transfer", "W"): {"pulses": 960, "reads": 0, "programs": 0, "operations": 0},
+        ("calibrate", "P"): {"pulses": 720, "reads": 0, "programs": 0, "operations": 0, "passes": 0},
+        ("transfer", "W"): {"pulses": 960, "reads": 0, "programs": 0, "operations": 0, "passes": 0},
     }
     ledger.add_programs("program", "P", 240)
     state = ledger.state()

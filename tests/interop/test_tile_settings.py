@@ -19,6 +19,7 @@ WITHOUT_EQUIVALENT = {
     ),
     "e-rider-paper": ("tile.reference = PeriodMean", "tile.hold = 21"),
     "two-stage": ("tile.reference = calibrated",),
+    "rider": ("tile.reference = EMA",),
 }
 
 

@@ -91,10 +91,9 @@ def test_analog_sgd_takes_the_digital_step():
     torch.manual_seed(3)
     digital = nn.Linear(6, 4)
     analog = AnalogLinear.from_digital(digital, **sgd())
-    analog.output_scale.requires_grad_(False)
     x = torch.rand(8, 6)
     before = analog.analog_weights()
-    optimizer = AnalogSGD(analog, lr=0.5)
+    optimizer = AnalogSGD(analog, lr=0.5, digital=False)
     for layer in (digital, analog):
         layer.zero_grad()
         layer(x).square().mean().backward()
@@ -152,6 +151,52 @@ def test_training_learns_and_counts(tmp_path):
     assert run.history[-1]["accuracy"] > 90
     assert run.history[-1]["pulses"] == run.pulses
     assert run.history[-1]["passes"] > 0
+
+
+def test_random_layers_are_seeded_resumed_and_off_in_tests(tmp_path):
+    """Dropout and batch normalization: runs of one seed are one, broken or not; test images teach nothing."""
+    path = tmp_path / "one.py"
+    layers = "nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, classes)"
+    path.write_text(
+        f"from torch import nn\n\n\ndef net(shape, classes):\n    return nn.Sequential({layers})\n"
+    )
+    settings, data = TrainSettings(net=str(path), settings=SGD, device=FINE, batch=8, lr=0.1), images()
+    runs = [Trainer(settings, data) for _ in range(3)]
+    assert int(runs[0].model[0].num_batches_tracked) == 0
+    before = torch.get_rng_state()
+    assert runs[0].run(2)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(7)
+    count = iter(range(100))
+    assert not runs[1].run(2, stopped=lambda: next(count) == 6)
+    runs[1].save(tmp_path / "state.pt")
+    torch.manual_seed(8)
+    runs[2].load(tmp_path / "state.pt")
+    assert runs[2].run(2)
+    whole, resumed = runs[0].model.state_dict(), runs[2].model.state_dict()
+    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
+    assert int(runs[0].model[0].num_batches_tracked) == 10
+    assert runs[0].accuracy() == runs[0].accuracy()
+    assert runs[0].model.training
+
+
+def test_the_ledger_counts_passes_and_renewals():
+    run = Trainer(TrainSettings(settings=algorithm("e-rider"), device=NOISY, batch=8), images(40))
+    run.run(1)
+    ledger, tiles = run.ledger, [tile for layer in run.layers for tile in layer.tiles]
+    shown = 5 * 8 + len(run.images.test)
+    first, last = (tile.w_array.name for tile in (tiles[0], tiles[-1]))
+    table = ledger.table()
+    for phase in ("forward", "residual-forward"):
+        assert table[phase, first]["passes"] >= shown
+    assert table["backward", last]["passes"] == 40
+    assert ledger.total("passes") == sum(tile.passes for tile in tiles) == run.history[-1]["passes"]
+    assert ledger.total() == run.pulses
+    # P starts a first period: no reference is renewed before it ends
+    assert ledger.total("programs") == 0
+    moved = Trainer(TrainSettings(settings=algorithm("rider"), device=NOISY, batch=8), images(40))
+    moved.run(1)
+    assert 0 < moved.history[-1]["programs"] <= moved.history[-1]["reads"]  # a read of 0 may change nothing
 
 
 @pytest.mark.parametrize("digital", [True, False])
@@ -224,6 +269,17 @@ def test_idx_files(tmp_path):
         load_images(str(tmp_path))
     labels.write_bytes(idx(y[:4]))
     with pytest.raises(ParameterError, match="must go together"):
+        load_images(str(tmp_path))
+    for sides, told in (((65536,) * 4, "holds 5 bytes"), ((1,) * 4 + (5,), "must have 1 to 3 dimensions")):
+        head = bytes([0, 0, 8, len(sides)]) + b"".join(n.to_bytes(4, "big") for n in sides)
+        labels.write_bytes(head + bytes(5))
+        with pytest.raises(ParameterError, match=told):
+            load_images(str(tmp_path))
+    packed = bytearray(gzip.compress(idx(x)))
+    packed[10] = 0xFF  # a block of a kind that there is not
+    (tmp_path / names[2]).write_bytes(packed)
+    labels.write_bytes(idx(y))
+    with pytest.raises(ParameterError, match="cannot be read"):
         load_images(str(tmp_path))
     labels.write_bytes(b"GIF89a")
     with pytest.raises(ParameterError, match="not an IDX file"):

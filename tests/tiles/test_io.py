@@ -90,6 +90,12 @@ def test_works_on_a_crossbar():
     bar = Crossbar(sample_cells(Device(), (3, 4)), weights=0.25, threads=1)
     out = Port(IDEAL_IO).forward(bar, np.ones((1, 4))).values
     assert out == pytest.approx(np.full((1, 3), 1.0))
+    Port(IDEAL_IO).backward(bar, np.ones((2, 3)))
+    narrow = AnalogIO(output_bound=0.5, output_noise=0.0, output_resolution=0.0)
+    sent = Port(narrow).forward(bar, np.ones((1, 4))).passes
+    assert sent[0] > 1  # an output of 1 is beyond the bound
+    counted = {phase: row["passes"] for (phase, _), row in bar.ledger.table().items()}
+    assert counted == {"forward": 1 + sent[0], "backward": 2}
 
 
 @pytest.mark.parametrize(
@@ -99,6 +105,7 @@ def test_works_on_a_crossbar():
         ({"input_bound": 2.0}, "input_bound must be 1"),
         ({"output_bound": np.inf}, "output_bound must be finite"),
         ({"input_resolution": np.nan}, "input_resolution"),
+        ({"noise_management": "abs_max"}, "noise_management must be True or False, got 'abs_max'"),
     ],
 )
 def test_refusals(settings, text):

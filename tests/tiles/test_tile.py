@@ -346,7 +346,20 @@ def test_parts_are_nearly_equal():
             "must be scalar, got block",
         ),
         ({"reference": "calibrated"}, "calibration must be > 0"),
-        ({"hold": -1}, "must be >= 0"),
+        ({"hold": -1}, "hold must be a whole number >= 0, got -1"),
+        ({"hold": 1.5}, "hold must be a whole number >= 0, got 1.5"),
+        ({"gamma": np.inf}, "gamma must be a finite number >= 0, got inf"),
+        ({"reference": None}, "reference must be a block, an observer, zero, calibrated or true, got None"),
+        (
+            {"transfer": SliceTransfer(every=1.5, scheme=SINGLE_PULSES)},
+            "transfer.every must be a whole number",
+        ),
+        ({"transfer": SliceTransfer(read_noise=0.1)}, "transfer.read_noise must be 0 on a tile, got 0.1"),
+        (
+            {"buffer": None, "transfer": SliceTransfer(scheme=PulseScheme(pulse_type="mean-count"))},
+            "transfer.scheme of a tile must have stochastic trains without resolution, got mean-count",
+        ),
+        ({"single": True}, "agad pulses W alone: it takes no chopper"),
         ({"nothing": 1}, "unknown setting 'nothing'"),
     ],
 )
@@ -446,3 +459,26 @@ def test_every_pulse_of_a_cell_has_a_noise_of_its_own():
     for moves, variance in ((many, 9 * 0.25), (first, 0.25), (second, 0.25)):
         assert abs(moves.var() / variance - 1.0) < 4 * (2 / moves.size) ** 0.5
     assert abs(np.corrcoef(first, second)[0, 1]) < 4 / first.size**0.5
+
+
+@pytest.mark.parametrize(
+    ("x", "d"), [((1, 400), (1, 3)), ((1, 4), (1, 300)), ((1, 4), (2, 3)), ((1, 3), (1, 4)), ((4,), (3,))]
+)
+@pytest.mark.parametrize("name", ["sgd", "agad"])
+def test_updates_of_another_shape_are_refused(name, x, d):
+    tile = Tile(algorithm(name), NOISY, (3, 4))
+    with pytest.raises(ParameterError, match=r"must have the shapes \[n, 4\] and \[n, 3\], got"):
+        tile.update(np.ones(x, np.float32), np.ones(d, np.float32), 0.1)
+    assert tile.pulses == 0
+
+
+def test_columns_that_are_not_there_are_refused():
+    array = TileArray(sample_cells(NOISY, (3, 4)))
+    for k in (4, -1, 10**6):
+        with pytest.raises(ParameterError, match=rf"column of W must lie in 0 \.\. 3, got {k}"):
+            array.column(k)
+        with pytest.raises(ParameterError, match="column of W must lie"):
+            array.pulse_column(k, np.ones(3))
+    with pytest.raises(ParameterError, match=r"must have the shape \[3\], got \[300\]"):
+        array.pulse_column(0, np.ones(300))
+    assert array.pulses == 0
