@@ -154,12 +154,12 @@ def convert(values: Array, adc: Any, draws: Any, out: Array) -> None:
 @kernel
 def analog_pass(
     x: Array, matrix: Array, converters: Any, manage: Any, draws: Any, out: Array, passes: Array
-) -> int:
+) -> tuple[int, int]:
     """Send vectors ``x`` [n, lines] through ``matrix`` [lines, outputs] into ``out`` [n, outputs].
 
     ``converters`` = (input, output), ``manage`` a `Management`, ``draws`` = (key, first event). ``passes``
     [n] counts how often each vector was sent; a vector of zeros is not under noise management. Returns the
-    number of events.
+    numbers of events and of vectors sent.
     """
     dac, adc = converters
     key, first = draws
@@ -171,7 +171,7 @@ def analog_pass(
     together = max(1, _TOGETHER // quarter)
     z = np.zeros(4 * quarter * together, np.float32)
     words = np.empty((6, quarter * together), np.uint32)
-    left, events = n, 0
+    left, events, total = n, 0, 0
     while left > 0:
         _encode(x, todo, left, dac, manage.scaled, shrink, factor, sent)
         np.dot(sent[:left], matrix, y[:left])
@@ -186,10 +186,11 @@ def analog_pass(
         for k in range(left):
             row = todo[k]
             passes[row] += factor[k] > 0
+            total += factor[k] > 0
             if beyond[k] > 0 and factor[k] > 0 and shrink[row] <= manage.most:
                 shrink[row] *= np.float32(2)
                 todo[again] = row
                 again += 1
         left = again
         events += 1
-    return events
+    return events, total

@@ -213,8 +213,8 @@ class Port:
         passes = np.zeros(len(given), np.int64)
         manage = self._managed if managed else self._unmanaged
         run = self._passes[matrix.flags.c_contiguous]
-        self.event += int(run(given, matrix, self._converters, manage, self._draws(), out, passes))
-        self.sent += int(passes.sum())
+        events, sent = run(given, matrix, self._converters, manage, self._draws(), out, passes)
+        self.event, self.sent = self.event + events, self.sent + sent
         return Passed(out, passes)
 
     @property

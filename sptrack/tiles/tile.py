@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sptrack.blocks import Block, ObserverSettings
+from sptrack.blocks import Block, ObserverSettings, PeriodMean
 from sptrack.blocks.block import frozen
 from sptrack.crossbar import Crossbar, Ledger
 from sptrack.devices import Device, sample_cells
@@ -128,6 +128,7 @@ class Tile:
         self._beyond = np.zeros((2, rows))
         self._chain, self._buffered = Direct(run_chain), Direct(collect)
         self._counted = dict.fromkeys(_PASSES, 0)
+        self._renewed_at_flips = isinstance(settings.reference, PeriodMean)
         self._reference = self._start_reference(seed)
         self.ledger.watch(self.count)
 
@@ -267,13 +268,14 @@ class Tile:
             signs[k] = self._sign_block(number)[1, k]
             flips[k] = signs[k] != sign
         if self._memory is not None:
-            before = self._reference[k].copy()
+            before = self._reference[k].copy() if flipped or not self._renewed_at_flips else None
             if self._observer is not None:
                 self._observe(k, read)
             else:
                 self._follow(k, read, number, flipped)
-            renewed = int(np.count_nonzero(before != self._reference[k]))
-            self.ledger.add_programs("program", self.p_array.name, renewed)
+            if before is not None:
+                renewed = int(np.count_nonzero(before != self._reference[k]))
+                self.ledger.add_programs("program", self.p_array.name, renewed)
         self.reads[k] += 1
         gain = transfer.rate * lr if transfer.scaled else transfer.rate
         if s.buffer is None:
