@@ -72,6 +72,8 @@ def run_command(line, capsys):
     ],
 )
 def test_examples_run_in_order_and_print_what_they_say(page, tmp_path, monkeypatch, capsys):
+    if "import torch" in page.read_text(encoding="utf-8"):
+        pytest.importorskip("torch", reason="needs PyTorch: pip install 'sptrack[nn]'")
     monkeypatch.chdir(tmp_path)
     scope = {"__name__": "example"}
     for language, text in blocks(page):

@@ -47,7 +47,7 @@ class NetInput:
     chopper
         Chopper of the columns instead of the method's own; a sample is a read of the column.
     config
-        TOML file with tables [tile], [filter], [chopper], [device]; options override the file.
+        TOML file with tables [tile], [io], [filter], [chopper], [device]; options override the file.
     """
 
     net: str = "fcn"
@@ -147,6 +147,9 @@ def train(
         raise ParameterError("--method and --compare: only one of them can be given")
     if compare == ():
         raise ParameterError("--compare needs names of methods")
+    twice = [name for name in compare or () if (compare or ()).count(name) > 1]
+    if twice:
+        raise ParameterError(f"--compare must name each method once, got {twice[0]} more than once")
     if output.resume and output.out is None:
         raise ParameterError("--resume needs --out with the folder of the interrupted run")
     if amount.epochs < 1:

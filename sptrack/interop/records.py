@@ -87,13 +87,23 @@ def shown(value: Any) -> str:
 def _of_text(text: str) -> Any:
     if text.lstrip().startswith("{"):
         try:
-            return _of_object(json.loads(text))
+            return _of_object(json.loads(text, object_pairs_hook=_once))
         except ValueError as error:
             raise ParameterError(f"configuration must be JSON where it starts with {{ ({error})") from error
     parser = _Parser(text)
     value = parser.value()
     parser.end()
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Mapping of the members of a JSON object, none of which may come twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ParameterError(f"configuration must give {key} once, got it twice")
+        found[key] = value
+    return found
 
 
 def _of_object(value: Any) -> Any:
@@ -201,6 +211,8 @@ class _Parser:
         for _ in self._items(")"):
             key = self._take()
             self._take("=")
+            if key in values:
+                raise ParameterError(f"configuration must give {key} of {name} once, got it twice")
             values[key] = self.value()
         return Record(name.rsplit(".", 1)[-1], values)
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from sptrack.devices.config import described_scalar, device_from_mapping, device
 from sptrack.errors import ParameterError, nearest
 from sptrack.nn.data import Images, load_images
 from sptrack.nn.training import TrainSettings, published_batch, published_device, published_settings
-from sptrack.tiles import TileSettings
+from sptrack.tiles import AnalogIO, TileSettings
 
-TABLES = ("tile", "filter", "chopper", "device")
+TABLES = ("tile", "io", "filter", "chopper", "device")
 """Tables of a file; filter, chopper and device may also be texts."""
 NUMBERS = {
     "ref_mean": float,
@@ -30,8 +30,11 @@ NUMBERS = {
 METHOD, NET, DATA = "e-rider", "fcn", "digits"
 _TILE: dict[str, type] = {
     "fast_lr": float,
+    "scale_fast_lr": bool,
+    "train_length": int,
     "transfer_lr": float,
     "scale_transfer_lr": bool,
+    "transfer_every": int,
     "gamma": float,
     "residual": str,
     "hold": int,
@@ -80,10 +83,11 @@ def train_settings(mapping: Mapping[str, Any], where: str) -> TrainSettings:
     ----------
     mapping : mapping
         ``method``, ``net``, ``data`` (texts), ``ref_mean``, ``ref_std`` (weight units), ``lr``, ``batch``,
-        ``per_sample``, ``seed``, ``device_seed``, and the tables ``tile``, ``filter``, ``chopper`` and
-        ``device``, the last three also as texts. What is missing has the default of the method or of the
-        published runs: an error 0 +- 0.05 of the reference, unless the device has a ``reference`` of its own,
-        and the noise of the published converter on reads, unless the device has a ``read_noise``.
+        ``per_sample``, ``seed``, ``device_seed``, and the tables ``tile``, ``io`` (fields of `AnalogIO`),
+        ``filter``, ``chopper`` and ``device``, the last three also as texts. What is missing has the default
+        of the method or of the published runs: an error 0 +- 0.05 of the reference, unless the device has a
+        ``reference`` of its own, and the noise of the published converter on reads, unless the device has a
+        ``read_noise``.
     where : str
         What error texts call the mapping: the name of a file.
 
@@ -110,6 +114,8 @@ def train_settings(mapping: Mapping[str, Any], where: str) -> TrainSettings:
     settings, lr = published_settings(name, net)
     if "tile" in mapping:
         settings = _with_tile(settings, mapping["tile"], where)
+    if "io" in mapping:
+        settings = _with_io(settings, mapping["io"], where)
     if "filter" in mapping:
         found = reference_from(mapping["filter"], "filter")
         settings = replace(settings, reference=found)
@@ -136,6 +142,20 @@ def train_settings(mapping: Mapping[str, Any], where: str) -> TrainSettings:
     )
 
 
+def _with_io(settings: TileSettings, table: Any, where: str) -> TileSettings:
+    """Settings with the converters of a table [io]: of both passes and, but for management, of reads."""
+    if not isinstance(table, Mapping):
+        raise ParameterError(f"{where}: io must be a table, got {table!r}")
+    kinds = {one.name: type(one.default) for one in fields(AnalogIO)}
+    for key in table:
+        if key not in kinds:
+            raise ParameterError(f"{where}: unknown key {key!r} in [io]{nearest(key, kinds)}")
+    own = {key: described_scalar(kinds[key], value, f"io.{key}", where) for key, value in table.items()}
+    of_reads = {key: value for key, value in own.items() if not key.endswith("_management")}
+    changed = {key: replace(getattr(settings, key), **own) for key in ("forward", "backward")}
+    return replace(settings, **changed, reads=replace(settings.reads, **of_reads))
+
+
 def _with_tile(settings: TileSettings, table: Any, where: str) -> TileSettings:
     """Settings with the keys of a table [tile]."""
     if not isinstance(table, Mapping):
@@ -146,8 +166,11 @@ def _with_tile(settings: TileSettings, table: Any, where: str) -> TileSettings:
     table = {key: described_scalar(_TILE[key], value, f"tile.{key}", where) for key, value in table.items()}
     direct = ("gamma", "residual", "hold", "beyond_bounds", "frozen", "calibration", "reference")
     own = {key: table[key] for key in direct if key in table}
-    fast = {"rate": table["fast_lr"]} if "fast_lr" in table else {}
-    spelled = {"transfer_lr": "rate", "scale_transfer_lr": "scaled"}
+    spelled = {"fast_lr": "rate", "scale_fast_lr": "scaled"}
+    fast = {new: table[old] for old, new in spelled.items() if old in table}
+    if "train_length" in table:
+        fast["scheme"] = replace(settings.fast.scheme, train_length=table["train_length"])
+    spelled = {"transfer_lr": "rate", "scale_transfer_lr": "scaled", "transfer_every": "every"}
     transfer = {new: table[old] for old, new in spelled.items() if old in table}
     kept = {key: table[key] for key in ("auto_granularity", "momentum") if key in table}
     if kept and settings.buffer is None:

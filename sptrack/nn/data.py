@@ -53,7 +53,8 @@ def load_images(name: str) -> Images:
         return _digits()
     folder = Path(name)
     if not folder.is_dir():
-        raise ParameterError(f"data must be digits or a folder with IDX files, got {name!r} (no such folder)")
+        told = "not a folder" if folder.exists() else "no such folder"
+        raise ParameterError(f"data must be digits or a folder with IDX files, got {name!r} ({told})")
     found = []
     for images, labels in _FILES.values():
         x, y = read_idx(_present(folder, images)), read_idx(_present(folder, labels))

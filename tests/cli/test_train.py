@@ -31,6 +31,8 @@ def test_runs_resumes_and_writes(tmp_path, capsys):
     [
         ("--method agat", "unknown method 'agat'"),
         ("--method sgd --compare agad", "only one of them"),
+        ("--compare agad sgd agad", "--compare must name each method once, got agad more than once"),
+        ("--data pyproject.toml", "not a folder"),
         ("--resume", "--resume needs --out"),
         ("--epochs 0", "epochs must be at least 1"),
         ("--data nowhere", "no such folder"),

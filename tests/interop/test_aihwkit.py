@@ -309,6 +309,8 @@ def test_what_a_compound_of_the_simulator_lacks_is_named(compound, named):
         ("A(b=1) c", "line 1, at 'c'"),
         ("[1, 2]", "must be a record"),
         ('{"A": ', "must be JSON"),
+        ("R(device=SoftBoundsDevice(dw_min=1, dw_min=2))", "must give dw_min of SoftBoundsDevice once"),
+        ('{"R": {"a": 1, "a": 2}}', "must give a once"),
         ("A" + "(a=A" * 5000, "nested too deep"),
         ("FloatingPointRPUConfig()", "without one"),
         ("SingleRPUConfig(device=SoftBoundDevice())", "did you mean 'SoftBoundsDevice'"),

@@ -315,3 +315,20 @@ def test_values_of_a_table_must_be_of_their_kind(given, told):
     with pytest.raises(ParameterError, match=f"^run.toml: {told}"):
         train_settings({"tile": given}, "run.toml")
     assert train_settings({"tile": {"beyond_bounds": True, "gamma": 1}}, "run.toml").settings.beyond_bounds
+
+
+def test_tables_reach_converters_and_trains():
+    tables = {"io": {"output_noise": 0.2, "bound_management": False}}
+    tables["tile"] = {"train_length": 31, "transfer_every": 3, "scale_fast_lr": True}
+    made = train_settings(tables, "run.toml").settings
+    assert [io.output_noise for io in (made.forward, made.backward, made.reads)] == [0.2] * 3
+    assert [io.bound_management for io in (made.forward, made.backward)] == [False] * 2
+    assert (made.fast.scheme.train_length, made.transfer.every, made.fast.scaled) == (31, 3, True)
+    for table, told in (
+        ({"output_nois": 1.0}, "unknown key 'output_nois' in \\[io\\].*output_noise"),
+        ({"output_noise": "a"}, "io.output_noise must be a finite number, got 'a'"),
+        ({"noise_management": 1}, "io.noise_management must be true or false, got 1"),
+        (3, "io must be a table, got 3"),
+    ):
+        with pytest.raises(ParameterError, match=told):
+            train_settings({"io": table}, "run.toml")
