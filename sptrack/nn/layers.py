@@ -8,6 +8,8 @@ weight. Outputs of the tiles of a layer add up digitally; the bias is digital.
 
 import hashlib
 import io
+import re
+import sys
 from typing import Any
 from zipfile import BadZipFile
 
@@ -135,7 +137,9 @@ class AnalogLayer(nn.Module):
         super().__init__()
         self.ledger = Ledger() if ledger is None else ledger
         self.name, self.seed = name, as_seed(seed)
-        self._made = _fingerprints(settings, device, self.seed, as_seed(device_seed, "device_seed"))
+        of_cells = as_seed(device_seed, "device_seed")
+        self._made = {"name": name, "seed": str(self.seed), "device_seed": str(of_cells)}
+        self._made |= {"settings": digest_of(settings), "device": digest_of(device)}
         w = weight.detach().numpy().astype(np.float32)
         if not np.isfinite(w).all():
             raise ParameterError(f"weights of {name} must be finite, got NaN or infinity")
@@ -281,20 +285,11 @@ def _seed_of(seed: int, name: str, index: int) -> int:
     return int(stream_key(seed, f"{name}/{index}").low)
 
 
-def _fingerprints(settings: TileSettings, device: Device, seed: int, device_seed: int) -> dict[str, str]:
-    """What the state of a layer goes with, as texts: settings and device as digests."""
-    from sptrack.results import json_text, provenance
-
-    def digest(value: Any) -> str:
-        told = json_text(provenance(seed=0, parameters=value)["parameters"])
-        return hashlib.sha256(told.encode()).hexdigest()
-
-    return {
-        "settings": digest(settings),
-        "device": digest(device),
-        "seed": str(seed),
-        "device_seed": str(device_seed),
-    }
+def digest_of(described: Any) -> str:
+    """Digest of settings or a device, the same in every process; of functions, their names count."""
+    with np.printoptions(threshold=sys.maxsize):
+        told = repr(described)
+    return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", told).encode()).hexdigest()
 
 
 class AnalogLinear(AnalogLayer):

@@ -21,6 +21,7 @@ from sptrack.errors import ParameterError, SptrackError
 from sptrack.files import sealed, unsealed, write_atomic
 from sptrack.nn.convert import NetConfig, analog_layers, convert_to_analog
 from sptrack.nn.data import Images
+from sptrack.nn.layers import digest_of
 from sptrack.nn.nets import build_net
 from sptrack.nn.optim import AnalogSGD
 from sptrack.results import dataset, json_text, provenance
@@ -319,15 +320,15 @@ class Trainer:
         self._random = random
 
     def identity(self) -> str:
-        """What fixes the run, as text: settings, and digests of the images and of the file of the net."""
-        told = json_text(provenance(seed=self.settings.seed, parameters=self.settings)["parameters"])
-        return f"{told}{[list(self.images.train.shape), list(self.images.test.shape)]} {self._contents}"
+        """What fixes the run, as text: digests of settings, images and the file of the net."""
+        return f"{digest_of(self.settings)} {self._contents}"
 
     @cached_property
     def _contents(self) -> str:
         """Digest of images, labels and, if there is one, the text of the net's file."""
         digest = hashlib.sha256()
         for one in self.images:
+            digest.update(f"{tuple(one.shape)} {one.dtype}".encode())
             digest.update(one.contiguous().numpy().data)
         if self.settings.net.endswith(".py"):
             digest.update(Path(self.settings.net).read_bytes())

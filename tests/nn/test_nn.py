@@ -1,6 +1,7 @@
 """Analog layers, optimizer, resumable training."""
 
 import gzip
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,22 @@ torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'sptrack
 
 from torch import nn  # noqa: E402
 
+from sptrack.blocks import CustomFilter  # noqa: E402
 from sptrack.crossbar import PulseScheme  # noqa: E402
-from sptrack.devices import ConstantStep, CycleNoise, Device, Reference, SoftBounds, Spread  # noqa: E402
+from sptrack.devices import (  # noqa: E402
+    ConstantStep,
+    CustomResponse,
+    CycleNoise,
+    Device,
+    Reference,
+    SoftBounds,
+    Spread,
+)
 from sptrack.errors import ParameterError  # noqa: E402
 from sptrack.nn import AnalogConv2d, AnalogLinear, AnalogSGD, NetConfig, convert_to_analog  # noqa: E402
 from sptrack.nn.config import train_settings  # noqa: E402
 from sptrack.nn.data import Images, load_images, read_idx  # noqa: E402
+from sptrack.nn.layers import digest_of  # noqa: E402
 from sptrack.nn.nets import build_net  # noqa: E402
 from sptrack.nn.training import Trainer, TrainingError, TrainSettings  # noqa: E402
 from sptrack.tiles import ALGORITHMS, IDEAL_IO, algorithm  # noqa: E402
@@ -222,6 +233,34 @@ def test_state_of_another_run_is_refused(tmp_path):
     (tmp_path / "b.pt").write_bytes(b"nothing")
     with pytest.raises(ParameterError, match="not the state of a training run"):
         Trainer(TrainSettings(device=FINE), images()).load(tmp_path / "b.pt")
+
+
+def test_functions_of_a_user_go_with_a_state(tmp_path):
+    """A response and a filter from two functions each; what is told of them is the same in every process."""
+    own = Device(
+        response=CustomResponse(q_plus=lambda w: 1.0 - w, q_minus=lambda w: 1.0 + w),
+        dw_min=0.02,
+        reference=Reference(mean=0.1, std=0.05),
+    )
+    settings = TrainSettings(
+        settings=algorithm("agad", reference=CustomFilter(update=_halved), hold=1), device=own, batch=8
+    )
+    whole, first, second = (Trainer(settings, images()) for _ in range(3))
+    whole.run(2)
+    first.run(1)
+    first.save(tmp_path / "state.pt")
+    second.load(tmp_path / "state.pt")
+    second.run(2)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(whole.model.state_dict().values(), second.model.state_dict().values(), strict=True)
+    )
+    assert digest_of(replace(own, dw_min=0.03)) != digest_of(own)
+
+
+def _halved(memory, x):
+    memory[0] += 0.5 * (x - memory[0])
+    return memory[0]
 
 
 def test_a_state_that_was_cut_or_changed_is_refused(tmp_path):
