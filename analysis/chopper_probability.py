@@ -8,7 +8,10 @@ units. A column of the first layer is read 15 times in an epoch. A score is the 
 ten epochs. States are kept in ``runs/chopper_probability`` of the working folder; finished runs of the stored
 figure are not made again, and SPTRACK_HOURS ends a sitting.
 
-TEXT
+Without a chopper the run is at 81 % after two epochs, at 40 after eight, and its loss runs off to infinity
+in epoch 31. With any p from 0.02 to 0.5 the net comes to 96.1 to 96.4 %; the differences between these are
+within the spread of single runs. With p = 0.02, whose first period ends after three epochs, it starts
+later.
 """  # noqa: D400
 
 import tempfile
@@ -41,7 +44,8 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
     Returns
     -------
     Dataset
-        Over ``p``, ``seed`` and ``epoch``: test ``accuracy``, percent, NaN of a run that is not finished.
+        Over ``p``, ``seed`` and ``epoch``: test ``accuracy``, percent, NaN of a run that is not finished and
+        from the epoch on in which one diverged.
         Over the first two: ``score``, the mean of the last epochs, and ``diverged``, whether the loss ran
         off to infinity.
     """
@@ -87,13 +91,14 @@ def _table(  # type: ignore[no-untyped-def]
             seed=seed + k,
             device_seed=seed + k,
         )
+        state = folder / f"{p:g}-{seed + k}.pt"
         try:
-            history = trained(one, images, epochs, folder / f"{p:g}-{seed + k}.pt", end).history
+            history = trained(one, images, epochs, state, end).history
         except TrainingError:
             diverged[i, k] = True
-            continue
-        if len(history) >= epochs:
-            accuracy[i, k] = [record["accuracy"] for record in history[:epochs]]
+            history = trained(one, images, 0, state).history
+        if diverged[i, k] or len(history) >= epochs:
+            accuracy[i, k, : len(history)] = [record["accuracy"] for record in history[:epochs]]
     over, percent = ("p", "seed"), {"units": "percent"}
     variables = {
         "accuracy": ((*over, "epoch"), accuracy, percent),
@@ -128,47 +133,54 @@ def plot(data: xr.Dataset) -> Figure:
     figure = new_figure(7.2, 4.2)
     headline(
         figure, _finding(data),
-        f"MNIST, fully connected net, E-RIDER, reads of P off by {MEAN:g} ± {STD:g} weight units, "
-        f"{'one run' if data.sizes['seed'] == 1 else str(data.sizes['seed']) + ' runs'} each.",
+        f"MNIST, fully connected net, E-RIDER, reads of P off by {MEAN:g} ± {STD:g} weight units. "
+        f"Runs for each p: {data.sizes['seed']}. Right: mean and range of the epochs.",
     )  # fmt: skip
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = figure.subplots(1, 2)
     _draw_courses(left, data)
     _draw_scores(right, data)
     return figure
 
 
 def _draw_courses(ax: Axes, data: xr.Dataset) -> None:
-    """Mean accuracy of the runs at each p, epoch by epoch."""
+    """First run at each p, epoch by epoch; a cross where it diverged."""
     ends = []
     for p, colour in zip(data["p"].values, (GREY, *COLOURS), strict=False):
-        runs = data["accuracy"].sel({"p": p}).values
-        runs = runs[np.isfinite(runs).all(axis=-1)]
-        if not len(runs):
+        course = data["accuracy"].sel({"p": p}).values[0]
+        course = course[np.isfinite(course)]
+        if not course.size:
             continue
-        course = runs.mean(axis=0)
-        ax.plot(data["epoch"], course, color=colour, linestyle="--" if p == 0 else "-")
-        ends.append((float(course[-1]), f"p = {p:g}", colour))
+        epochs = data["epoch"].values[: course.size]
+        ax.plot(epochs, course, color=colour, linestyle="--" if p == 0 else "-")
+        lost = bool(data["diverged"].sel({"p": p})[0])
+        if lost:
+            ax.plot(epochs[-1], course[-1], "x", color=colour)
+        ends.append((float(course[-1]), f"p = {p:g}{' (diverged)' if lost else ''}", colour))
     label(ax, "Course of training", "epoch", "test accuracy (%)")
     label_ends(ax, ends)
 
 
 def _draw_scores(ax: Axes, data: xr.Dataset) -> None:
-    """Single runs; of three or more their mean and its 95 % interval."""
+    """Single runs, with the range of the epochs; of three or more their mean and its 95 % interval."""
     place = np.arange(data.sizes["p"])
     for k, p in zip(place, data["p"].values, strict=True):
         score = _scores(data, p)
         ax.plot(np.full(score.size, k), score, "o", color=BLUE)
+        late = data["accuracy"].sel({"p": p}).values[:, -SCORED:]
+        for one in late[np.isfinite(late).all(axis=-1)]:
+            ax.plot([k, k], [one.min(), one.max()], color=BLUE, linewidth=1)
         if score.size > 2:
             mean, (low, high) = score.mean(), student_interval(score)
             around = [[mean - low], [high - mean]]
             ax.errorbar(k + 0.15, mean, around, fmt="o", color=BLUE, markerfacecolor="white", capsize=3)
         lost = int(data["diverged"].sel({"p": p}).sum())
         if lost:
-            ax.annotate(f"{lost} diverged", (k, 0.0), (8, 6), xycoords=ax.get_xaxis_transform(),
-                        textcoords="offset points", fontsize=9, color=GREY)  # fmt: skip
+            above = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "ha": "center"}
+            ax.annotate(f"{lost} diverged", (k, 0.0), (0, 6), fontsize=9, color=GREY, rotation=90, **above)
+    ax.set_xlim(-0.8, place[-1] + 0.4)
     ax.set_xticks(place, [f"{one:g}" for one in data["p"].values])
     title = f"Mean of the last {min(SCORED, data.sizes['epoch'])} epochs"
-    label(ax, title, "flip probability p per read of a column", "")
+    label(ax, title, "flip probability p per read", "test accuracy (%)")
 
 
 def _scores(data: xr.Dataset, p: float) -> np.ndarray:
@@ -181,9 +193,14 @@ def _finding(data: xr.Dataset) -> str:
     """Best mean with a chopper beside that without, and whether all its runs are clearly above."""
     scores = {float(p): _scores(data, p) for p in data["p"].values}
     chopped = {p: float(score.mean()) for p, score in scores.items() if p > 0 and score.size}
-    if not (chopped and scores[0.0].size):
+    lost = int(data["diverged"].sel({"p": 0.0}).sum())
+    if not (chopped and (scores[0.0].size or lost)):
         return "No runs with and without a chopper are trained yet"
     best = max(chopped, key=lambda p: chopped[p])
+    if not scores[0.0].size:
+        low, high = min(chopped.values()), max(chopped.values())
+        flips = f"p = {min(chopped):g} to {max(chopped):g}"
+        return f"Without a chopper training diverges; with {flips} it ends at {low:.1f} to {high:.1f} %"
     told = f"{chopped[best]:.0f} % at p = {best:g}, {scores[0.0].mean():.0f} % without a chopper"
     if min(scores[best].size, scores[0.0].size) < 2:
         return f"One run each: {told}"

@@ -169,8 +169,10 @@ def trained_flips(data):
         return "not all runs are trained"
     best = int(score[1:].argmax("p")) + 1
     lost = f" ({int(diverged[0])} of {data.sizes['seed']} runs diverged)" if diverged[0] else ""
-    told = f"{float(score[best]):.1f} % at p = {float(data['p'][best]):g}, {float(score[0]):.1f} % at p = 0"
-    return told + lost
+    told = f"{float(score[best]):.1f} % at p = {float(data['p'][best]):g}"
+    if diverged[0] == data.sizes["seed"]:
+        return f"{told}, diverged at p = 0"
+    return f"{told}, {float(score[0]):.1f} % at p = 0{lost}"
 
 
 def flips(data):

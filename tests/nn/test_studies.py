@@ -54,6 +54,16 @@ def test_an_ablation_takes_one_part_away(method, variant):
         assert (len(changed), digital) == (1, True)
 
 
+def test_the_gallery_shows_that_a_chopper_pays():
+    """Runs with one differ by less than a point; without one the loss ran off."""
+    data = load(ROOT / GALLERY / "chopper_probability.nc")
+    score = data["score"].values
+    assert data["diverged"].values.tolist() == [[True]] + [[False]] * 5
+    assert score[1:].min() > 95
+    assert np.ptp(score[1:]) < 1
+    assert data["accuracy"].values[0, 0, 29] < 45
+
+
 def test_the_gallery_shows_which_part_learns():
     """Margins of ten points and more; two runs differ by nine at most (but those of AGAD with W frozen)."""
     data = load(ROOT / GALLERY / "training_ablations.nc")
