@@ -162,6 +162,8 @@ def test_what_is_frozen_is_not_pulsed_and_still_passes_errors_on():
     model = convert_to_analog(digital, CONFIG)
     assert [one.requires_grad for one in model[2].parameters()] == [False, False]
     assert not model[2].training
+    model(torch.rand(3, 6)).sum().backward()
+    assert [len(layer._parts[0].pending) for layer in (model[0], model[2])] == [1, 0]
     one_step(model)
     assert model[2].tiles[0].pulses == 0
     assert model[0].tiles[0].pulses > 0
@@ -194,8 +196,8 @@ def test_dropped_gradients_do_not_reach_the_arrays(drop):
 def test_gradients_of_inputs_alone_leave_no_samples():
     model = two_layers()
     x = torch.rand(3, 6, requires_grad=True)
-    torch.autograd.grad(model(x).sum(), x)
     optimizer = AnalogSGD(model, lr=0.5)
+    torch.autograd.grad(model(x).sum(), x)
     optimizer.step()
     assert model[0].ledger.total() == 0
 
