@@ -37,7 +37,8 @@ class NetInput:
     data
         digits (scikit-learn's), mnist (in SPTRACK_DATA/mnist), or a folder with the IDX files of MNIST.
     device
-        Preset of the cells or TOML file; the default is that of the published runs, reram-array-hfo2.
+        Preset of the cells or TOML file; the default is that of the published runs, reram-array-hfo2. A
+        read_noise in the file takes the place of the converter's on reads.
     ref_mean
         Mean of the error of the subtracted reference, weight units; default: of the device's file, else 0.
     ref_std
