@@ -234,8 +234,7 @@ def plot(data: xr.Dataset) -> Figure:
 _NAMES = {"fcn": "FCN", "lenet5": "LeNet-5"}
 _SETTING = (
     "MNIST, one run per cell, errors of the reference in weight units. Lines: simulated; dashes: published "
-    f"(3 runs); dots: TT-v2 at a learning rate of {FASTER:g}, not 0.05 (none is printed)."
-    f" The table has "
+    f"(3 runs); dots: TT-v2 at a learning rate of {FASTER:g}, not 0.05 (none is printed). The table has "
     f"{len(MEANS) * len(STDS) * len(METHODS)} cells for each of {len(NETS)} nets."
 )
 _NEAR = 1.5

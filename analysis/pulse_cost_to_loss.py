@@ -19,13 +19,13 @@ ends a sitting, also within an epoch. Finished runs of the stored figure are not
 Runs of seed 0 are here. By E-RIDER with 500 states losses of its epochs are 1.47, 0.51, 0.44, 0.31, 0.25,
 0.21 and 0.18, so that it gets there in 7 epochs, where 3 are published; with 1000 and 2000 it is at 0.22 and
 0.30 after 8 epochs (4 and 5 published), and more states take longer, as published. The published count is far
-from what is sent: on P the gradient of every image and patch, after four epochs 47 thousand pulses per cell
-in the third layer and 346 thousand in the second, where 18,760 are counted. W gets 40, 3, 1 and 21 pulses per
-cell of the four layers by then: it is held for six passes over the columns (2400 and 3072 mini-batches in the
-second and third layer) and gets at most one pulse per read, of which a column of the third layer has 1.8 in
-an epoch. That leaves those layers to the residual pass, biases and output scalars, which grow to 3 to 9. With
-64 reads per mini-batch instead of one (a read for each image, a trial that is not stored) the loss is 0.36 in
-the fifth hundred of mini-batches.
+from what is sent: on P the gradient of every image and patch, after four epochs (500 states) 47 thousand
+pulses per cell in the third layer and 346 thousand in the second, where 18,760 are counted. W gets 40, 3, 1
+and 21 pulses per cell of the four layers by then: it is held for six passes over the columns (2400 and 3072
+mini-batches in the second and third layer) and gets at most one pulse per read, of which a column of the
+third layer has 1.8 in an epoch. That leaves those layers to the residual pass, biases and output scalars,
+which grow to 3 to 9. With 64 reads per mini-batch instead of one (a read for each image, a trial that is not
+stored) the loss is 0.36 in the fifth hundred of mini-batches.
 
 TT-v2 has no residual pass, and no run of it is there after 8 epochs. Its fast_lr is multiplied by lr (5e-4),
 so that P holds 0.004 to 0.008 rms after 200 mini-batches (500 states, N = 4000) under a read noise of 0.06,

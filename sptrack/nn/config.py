@@ -114,8 +114,6 @@ def train_settings(mapping: Mapping[str, Any], where: str) -> TrainSettings:
     settings, lr = published_settings(name, net)
     if "tile" in mapping:
         settings = _with_tile(settings, mapping["tile"], where)
-    if "io" in mapping:
-        settings = _with_io(settings, mapping["io"], where)
     if "filter" in mapping:
         found = reference_from(mapping["filter"], "filter")
         settings = replace(settings, reference=found)
@@ -134,6 +132,8 @@ def train_settings(mapping: Mapping[str, Any], where: str) -> TrainSettings:
     assert device is not None
     if device.read_noise > 0:
         settings = replace(settings, reads=replace(settings.reads, output_noise=device.read_noise))
+    if "io" in mapping:
+        settings = _with_io(settings, mapping["io"], where)
     return TrainSettings(
         **({"lr": lr, "per_sample": data == "digits", "batch": published_batch(net)} | given),
         net=net,

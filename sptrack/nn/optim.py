@@ -64,6 +64,11 @@ class AnalogSGD(torch.optim.SGD):
         own = {"digital": self.digital, "_layers": self._layers}
         return super().__getstate__() | own
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        for group in self.param_groups:  # of the state of another optimizer
+            group.setdefault("gradient_scale", 1.0)
+
     @property
     def gradient_scale(self) -> float:
         """Factor on the errors that the arrays get; part of ``state_dict``."""

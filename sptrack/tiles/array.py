@@ -181,7 +181,7 @@ class TileArray:
         ParameterError
             Inputs or errors of another shape.
         """
-        if (np.shape(x)[1:], np.shape(d)) != (self.shape[1:], (len(x), self.shape[0])):
+        if (np.shape(x)[1:], np.shape(d)) != (self.shape[1:], (*np.shape(x)[:1], self.shape[0])):
             raise ParameterError(
                 f"inputs and errors of {self.name} must have the shapes [n, {self.shape[1]}] and "
                 f"[n, {self.shape[0]}], got {list(np.shape(x))} and {list(np.shape(d))}"

@@ -125,6 +125,8 @@ def test_the_file_of_a_device_tells_its_reference_and_noise():
     assert read.settings.reads.output_noise == 0.2
     read = train_settings({"device": own, "ref_std": 0.1}, "run.toml")
     assert (read.device.reference.mean, read.device.reference.std) == (0.5, 0.1)
+    read = train_settings({"device": own, "io": {"output_noise": 0.1}}, "run.toml")
+    assert read.settings.reads.output_noise == 0.1
     for device in ({"dw_min": 0.05}, None):
         read = train_settings({"device": device} if device else {}, "run.toml")
         assert (read.device.reference.mean, read.device.reference.std) == (0.0, 0.05)

@@ -83,6 +83,8 @@ def test_copies_of_an_optimizer_keep_scale_and_layers():
     plain = AnalogSGD(model, lr=0.5)
     plain.load_state_dict(optimizer.state_dict())
     assert plain.gradient_scale == 3
+    plain.load_state_dict(torch.optim.SGD(model.parameters(), lr=0.1).state_dict())
+    assert plain.gradient_scale == 1
     for value in (-1.0, 0.0, np.nan):
         with pytest.raises(ParameterError, match=f"gradient_scale must be .*, got {value:g}"):
             plain.gradient_scale = value

@@ -462,7 +462,8 @@ def test_every_pulse_of_a_cell_has_a_noise_of_its_own():
 
 
 @pytest.mark.parametrize(
-    ("x", "d"), [((1, 400), (1, 3)), ((1, 4), (1, 300)), ((1, 4), (2, 3)), ((1, 3), (1, 4)), ((4,), (3,))]
+    ("x", "d"),
+    [((1, 400), (1, 3)), ((1, 4), (1, 300)), ((1, 4), (2, 3)), ((1, 3), (1, 4)), ((4,), (3,)), ((), ())],
 )
 @pytest.mark.parametrize("name", ["sgd", "agad"])
 def test_updates_of_another_shape_are_refused(name, x, d):
