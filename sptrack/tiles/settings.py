@@ -120,7 +120,6 @@ class TileSettings:
             )
         check_whole("calibration", self.calibration)
         check_whole("hold", self.hold)
-        check_whole("transfer.every", self.transfer.every, least=1)
         check_number("gamma", self.gamma, least=0)
         if self.single and (self.chopper is not None or self.reference != "zero" or self.residual != "none"):
             raise ParameterError(

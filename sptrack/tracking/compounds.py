@@ -44,7 +44,7 @@ from sptrack.crossbar.inputs import vector
 from sptrack.errors import ParameterError
 from sptrack.kernels.random import fill_uniforms, stream_key
 from sptrack.tracking.plain import Reader
-from sptrack.values import as_seed, check_number
+from sptrack.values import as_seed, check_number, check_whole
 
 Array = NDArray[Any]
 
@@ -147,8 +147,7 @@ class SliceTransfer:
     read_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ParameterError(f"transfer must happen every 1 or more updates, got {self.every}")
+        check_whole("transfer.every", self.every, least=1)
         _check(transfer_rate=self.rate, read_noise=self.read_noise)
 
 

@@ -350,10 +350,6 @@ def test_parts_are_nearly_equal():
         ({"hold": 1.5}, "hold must be a whole number >= 0, got 1.5"),
         ({"gamma": np.inf}, "gamma must be a finite number >= 0, got inf"),
         ({"reference": None}, "reference must be a block, an observer, zero, calibrated or true, got None"),
-        (
-            {"transfer": SliceTransfer(every=1.5, scheme=SINGLE_PULSES)},
-            "transfer.every must be a whole number",
-        ),
         ({"transfer": SliceTransfer(read_noise=0.1)}, "transfer.read_noise must be 0 on a tile, got 0.1"),
         (
             {"buffer": None, "transfer": SliceTransfer(scheme=PulseScheme(pulse_type="mean-count"))},

@@ -198,6 +198,7 @@ def test_reads_are_counted_by_slice(reference):
         lambda: FastUpdate(auto_momentum=1.5),
         lambda: FastUpdate(rate=0.0, auto_scale=True),
         lambda: SliceTransfer(every=0),
+        lambda: SliceTransfer(every=1.5),
         lambda: SliceTransfer(read_noise=np.nan),
         lambda: Buffer(scale=0.0),
         lambda: Buffer(momentum=2.0),
