@@ -1,22 +1,17 @@
-"""Runs of `analysis.pulse_cost_to_loss`: device and settings, errors that calibration leaves, training."""
+"""Runs of `analysis.pulse_cost_to_loss`: settings, the published count of pulses, training to a loss."""
 
 import time
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from analysis._calibration import calibrate, device
 from sptrack.blocks import PeriodMean
-from sptrack.crossbar import Crossbar
-from sptrack.devices import Asymmetry, Cells, Device, OneSidedAsymmetry, Reference, Spread, sample_cells
 
-KINDS = ("array-wide", "per cell")
 TARGET = 0.2
 BATCH, LENGTH = 64, 5
-START = -0.5
-"""Weight from which zero-shifting starts."""
 CURVES = {"loss": "nat", "accuracy": "percent", "sent": "pulses per weight", "reads": "reads per weight"}
 
 
@@ -55,14 +50,6 @@ def reached_at(losses: list[float], target: float = TARGET) -> int | None:
     return next((k for k, loss in enumerate(losses, 1) if loss <= target), None)
 
 
-def device(states: int, *, calibrated: bool) -> Device:
-    """Published device with a number of states; where it is calibrated, reads are relative to its points."""
-    asymmetry: Asymmetry = OneSidedAsymmetry(mean=0.4, std=0.08)
-    spread = Spread(dw_min=0.3, log_normal=True, asymmetry=asymmetry)
-    reference = Reference(subtract=True) if calibrated else None
-    return Device(dw_min=2 / states, spread=spread, reference=reference)
-
-
 def settings_of(method: str):  # type: ignore[no-untyped-def]
     """Settings of a tile with the printed rates, and the learning rate; what is not printed: LeNet-5's."""
     from sptrack.nn.training import published_settings
@@ -82,42 +69,6 @@ def settings_of(method: str):  # type: ignore[no-untyped-def]
         reference=PeriodMean.over(half, 5.0),
         hold=half + 1,
     ), 0.1
-
-
-def left_by_calibration(cells: Cells, pulses: int, seed: int) -> np.ndarray:
-    """Error [R, C] that zero-shifting from `START` leaves; reads of ``cells`` are 0 at the true points."""
-    array = Crossbar(cells, seed=seed, weights=START - cells.symmetric_point, threads=1)
-    array.pulse("alternating", pulses)
-    return np.asarray(array.read(), np.float64)
-
-
-@cache
-def array_shift(states: int, pulses: int, seed: int, side: int = 512) -> tuple[float, float]:
-    """Offsets of the mean and std of an array of side x side cells that calibration leaves, weight units."""
-    cells = sample_cells(device(states, calibrated=True), (side, side), seed=seed)
-    points, error = cells.symmetric_point, left_by_calibration(cells, pulses, seed)
-    return float(error.mean()), float((points + error).std() - points.std())
-
-
-def _errors(one: Run, states: int, tiles, seed: int) -> list[np.ndarray]:  # type: ignore[no-untyped-def]
-    """Error of the reference in each tile, weight units."""
-    if one.kind == "per cell":
-        return [left_by_calibration(tile.p_array.cells, one.calibration, seed) for tile in tiles]
-    shift, widening = array_shift(states, one.calibration, seed)
-    draw = np.random.default_rng([seed, one.calibration]).standard_normal
-    return [shift + abs(widening) * draw(tile.shape) for tile in tiles]
-
-
-def _calibrate(trainer, one: Run, states: int, seed: int) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Put the errors of a calibration in; P starts where it left it. Returns the errors of all cells."""
-    if not one.calibration:
-        return np.full(1, np.nan)
-    tiles = [tile for layer in trainer.layers for tile in layer.tiles]
-    errors = _errors(one, states, tiles, seed)
-    for tile, error in zip(tiles, errors, strict=True):
-        tile.p_array.set_weights(error)
-        tile.restore(tile.state() | {"reference": np.array(error.T)})
-    return np.concatenate([error.ravel() for error in errors])
 
 
 def trained_to_loss(  # type: ignore[no-untyped-def]
@@ -145,7 +96,9 @@ def trained_to_loss(  # type: ignore[no-untyped-def]
         device_seed=seed,
     )
     trainer = Trainer(asked, images)
-    error = _calibrate(trainer, one, states, seed)
+    error = np.full(1, np.nan)
+    if one.calibration:
+        error = calibrate(trainer, one.kind, one.calibration, states, seed)
     if state.exists():
         trainer.load(state)
     while not _over(trainer.history, epochs) and time.monotonic() < end:

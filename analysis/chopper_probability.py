@@ -24,10 +24,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis._training import mnist_folder, sitting_ends, trained
+from analysis._training import course, mnist_folder, of_same_setting, sitting_ends
 from sptrack.intervals import student_interval
 from sptrack.plotting.style import BLUE, COLOURS, GREY, headline, house_style, label, label_ends, new_figure
-from sptrack.results import dataset, load, provenance, read_provenance
+from sptrack.results import dataset, load, provenance
 
 PROBABILITIES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 EPOCHS, SCORED, SEEDS = 50, 10, 1
@@ -68,18 +68,15 @@ def _table(  # type: ignore[no-untyped-def]
     seed: int,
     stored: xr.Dataset | None = None,
 ) -> xr.Dataset:
-    from sptrack.nn.training import TrainingError, TrainSettings, published_batch, published_device
+    from sptrack.nn.training import TrainSettings, published_batch, published_device
 
     folder.mkdir(parents=True, exist_ok=True)
     device, end = published_device(MEAN, STD), sitting_ends()
     accuracy = np.full((len(among), SEEDS, epochs), np.nan)
     diverged = np.zeros((len(among), SEEDS), bool)
     asked = {"images": list(images.train.shape), "mean": MEAN, "std": STD, "p": list(among), "epochs": epochs}
-    if stored is not None and (read_provenance(stored)["seed"], read_provenance(stored)["parameters"]) != (
-        seed,
-        asked,
-    ):
-        stored = None
+    told = provenance(seed=seed, parameters=asked)
+    stored = of_same_setting(stored, told)
     for k, (i, p) in product(range(SEEDS), enumerate(among)):
         if stored is not None and (bool(stored["diverged"][i, k]) or np.isfinite(stored["score"][i, k])):
             accuracy[i, k], diverged[i, k] = stored["accuracy"][i, k], stored["diverged"][i, k]
@@ -92,11 +89,8 @@ def _table(  # type: ignore[no-untyped-def]
             device_seed=seed + k,
         )
         state = folder / f"{p:g}-{seed + k}.pt"
-        try:
-            history = trained(one, images, epochs, state, end).history
-        except TrainingError:
-            diverged[i, k] = True
-            history = trained(one, images, 0, state).history
+        made, diverged[i, k] = course(one, images, epochs, state, end)
+        history = made.history
         if diverged[i, k] or len(history) >= epochs:
             accuracy[i, k, : len(history)] = [record["accuracy"] for record in history[:epochs]]
     over, percent = ("p", "seed"), {"units": "percent"}
@@ -110,7 +104,7 @@ def _table(  # type: ignore[no-untyped-def]
         "seed": (("seed",), np.arange(seed, seed + SEEDS), {"units": "1"}),
         "epoch": (("epoch",), np.arange(1, epochs + 1), {"units": "1"}),
     }
-    return dataset(variables, coordinates, provenance(seed=seed, parameters=asked))
+    return dataset(variables, coordinates, told)
 
 
 def settings_of(p: float):  # type: ignore[no-untyped-def]

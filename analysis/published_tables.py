@@ -43,7 +43,6 @@ ranked by a run each; elsewhere the order is E-RIDER, AGAD, TT-v2.
 """  # noqa: D400
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -52,9 +51,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from analysis._training import mnist_folder, sitting_ends, trained
+from analysis._training import course, mnist_folder, of_same_setting, sitting_ends
 from sptrack.plotting.style import headline, house_style, label, label_ends, look_of, new_figure
-from sptrack.results import dataset, load, provenance, read_provenance
+from sptrack.results import dataset, load, provenance
 
 NETS = ("fcn", "lenet5")
 METHODS = ("tt-v2", "agad", "e-rider")
@@ -117,19 +116,13 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
 
 def _trained(table, images, folder, *, seed, stored=None):  # type: ignore[no-untyped-def]
     """Cells as a dataset; those that ``stored`` holds for the same seed and images come from it."""
-    from sptrack.nn.training import (
-        TrainingError,
-        TrainSettings,
-        published_batch,
-        published_device,
-        published_settings,
-    )
+    from sptrack.nn.training import TrainSettings, published_batch, published_device, published_settings
 
     folder.mkdir(parents=True, exist_ok=True)
     end = sitting_ends()
 
-    def cell(net, mean, std, name, rate=None, epochs=table.epochs):  # type: ignore[no-untyped-def]
-        """Records of the epochs of a run, at another learning rate than the printed one if there is one."""
+    def cell(net, mean, std, name, rate=None):  # type: ignore[no-untyped-def]
+        """Records of the epochs of a run, empty until it is over; fewer than asked if its loss ran off."""
         settings, lr = published_settings(name, net)
         one = TrainSettings(
             net=net,
@@ -141,37 +134,36 @@ def _trained(table, images, folder, *, seed, stored=None):  # type: ignore[no-un
         )
         told = name if rate is None else f"{name}-{rate:g}"
         state = folder / f"{net}-{mean:g}-{std:g}-{told}-{seed}.pt"
-        return trained(one, images, epochs, state, end).history
+        made, lost = course(one, images, table.epochs, state, end)
+        return made.history[: table.epochs] if lost or len(made.history) >= table.epochs else []
 
     axes = {"net": table.nets, "mean": table.means, "std": table.stds, "method": METHODS}
     shape = tuple(map(len, axes.values()))
     found = {key: np.full((*shape, table.epochs), np.nan) for key in ("accuracy", "loss", "pulses")}
     published = np.full(shape, np.nan)
     asked = {"images": list(images.train.shape), "epochs": table.epochs}
-    if stored is not None and not _same(stored, asked, seed, axes):
+    told = provenance(seed=seed, parameters=asked)
+    stored = of_same_setting(stored, told)
+    if stored is not None and any(tuple(stored[name].values.tolist()) != axes[name] for name in axes):
         stored = None
     for place in np.ndindex(*shape):
         net, mean, std, name = (values[k] for values, k in zip(axes.values(), place, strict=True))
         published[place] = PUBLISHED[net][mean, std][place[-1]]
-        if stored is not None and np.isfinite(stored["accuracy"].values[place][-1]):
+        if stored is not None and np.isfinite(stored["accuracy"].values[place]).any():
             for key, values in found.items():
                 values[place] = stored[key].values[place]
             continue
         history = cell(net, mean, std, name)
-        for key, values in found.items() if len(history) >= table.epochs else ():
-            values[place] = [record[key] for record in history[: table.epochs]]
+        for key, values in found.items():
+            values[place][: len(history)] = [record[key] for record in history]
     faster = np.full((len(table.means), len(table.stds), table.epochs), np.nan)
     for place in np.ndindex(*faster.shape[:2]):
         if stored is not None and np.isfinite(stored["faster"].values[place]).any():
             faster[place] = stored["faster"].values[place]
             continue
         mean, std = table.means[place[0]], table.stds[place[1]]
-        try:
-            history, lost = cell("fcn", mean, std, "tt-v2", FASTER), False
-        except TrainingError:
-            history, lost = cell("fcn", mean, std, "tt-v2", FASTER, epochs=0), True
-        if lost or len(history) >= table.epochs:
-            faster[place][: len(history)] = [record["accuracy"] for record in history[: table.epochs]]
+        history = cell("fcn", mean, std, "tt-v2", FASTER)
+        faster[place][: len(history)] = [record["accuracy"] for record in history]
     units = {"accuracy": "percent", "loss": "nat", "pulses": "pulses"}
     over = (*axes, "epoch")
     variables = {key: (over, values, {"units": units[key]}) for key, values in found.items()}
@@ -182,17 +174,7 @@ def _trained(table, images, folder, *, seed, stored=None):  # type: ignore[no-un
         for key, values in axes.items()
     }
     coordinates["epoch"] = (("epoch",), np.arange(1, table.epochs + 1), {"units": "1"})
-    return dataset(variables, coordinates, provenance(seed=seed, parameters=asked))
-
-
-def _same(stored: xr.Dataset, asked: dict[str, object], seed: int, axes: Mapping[str, tuple]) -> bool:
-    """Whether a stored table is of the same seed, images, epochs and axes."""
-    told = read_provenance(stored)
-    return (
-        told["seed"] == seed
-        and told["parameters"] == asked
-        and all(tuple(stored[name].values.tolist()) == values for name, values in axes.items())
-    )
+    return dataset(variables, coordinates, told)
 
 
 @house_style()

@@ -49,21 +49,19 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis._calibration import KINDS, START, device
 from analysis._loss_runs import (
     BATCH,
     CURVES,
-    KINDS,
     LENGTH,
-    START,
     TARGET,
     Run,
     counted_pulses,
-    device,
     reached_at,
     settings_of,
     trained_to_loss,
 )
-from analysis._training import mnist_folder, sitting_ends
+from analysis._training import doubled, mnist_folder, of_same_setting, sitting_ends
 from sptrack.plotting.style import (
     BLUE,
     GREEN,
@@ -125,15 +123,9 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
 
     if small:
         with tempfile.TemporaryDirectory() as folder:
-            return _trained(SMALL, _doubled(load_images("digits")), Path(folder), seed=seed)
+            return _trained(SMALL, doubled(load_images("digits")), Path(folder), seed=seed)
     stored = load(STORED) if STORED.exists() else None
     return _trained(WHOLE, load_images(str(mnist_folder())), RUNS, seed=seed, stored=stored)
-
-
-def _doubled(images, most: int = 320):  # type: ignore[no-untyped-def]
-    """Some of the images, each pixel four times: LeNet-5 needs 16 x 16."""
-    large = [x[:most].repeat_interleave(2, 2).repeat_interleave(2, 3) for x in (images.train, images.test)]
-    return type(images)(large[0], images.train_labels[:most], large[1], images.test_labels[:most])
 
 
 def _trained(  # type: ignore[no-untyped-def]
@@ -145,7 +137,8 @@ def _trained(  # type: ignore[no-untyped-def]
     curves = {key: np.full((*shape, table.epochs), np.nan) for key in CURVES}
     errors = np.full((*shape, 3), np.nan)
     asked = _asked(table, images)
-    known = _known(stored, asked, seed)
+    told = provenance(seed=seed, parameters=asked)
+    known = of_same_setting(stored, told)
     for i, j in _cheapest_first(table):
         states, one = table.states[i], table.runs[j]
         state = folder / f"{one.name.replace(' ', '_')}-{states}-{seed}.pt"
@@ -161,7 +154,7 @@ def _trained(  # type: ignore[no-untyped-def]
         errors[i, j] = error.mean(), error.std(), np.sqrt(np.mean(error**2))
         for key, values in curves.items():
             values[i, j, : len(history[key])] = history[key]
-    return _dataset(table, curves, errors, len(images.train), provenance(seed=seed, parameters=asked))
+    return _dataset(table, curves, errors, len(images.train), told)
 
 
 def _cheapest_first(table: Table) -> Iterator[tuple[int, int]]:
@@ -183,15 +176,6 @@ def _asked(table: Table, images) -> dict[str, object]:  # type: ignore[no-untype
         "device": device(2000, calibrated=True),
         "settings": {method: settings_of(method) for method in ("e-rider", "tt-v2")},
     }
-
-
-def _known(stored: xr.Dataset | None, asked: dict[str, object], seed: int) -> xr.Dataset | None:
-    """The stored table, if it is of the same seed and settings."""
-    if stored is None:
-        return None
-    told, now = read_provenance(stored), provenance(seed=seed, parameters=asked)
-    same = told["seed"] == now["seed"] and told["parameters"] == now["parameters"]
-    return stored if same else None
 
 
 def _dataset(

@@ -1,17 +1,14 @@
 """Which part of an algorithm learns: W, the residual pass, the reference or the digital parameters?
 
-A fully connected net is trained on scikit-learn's digits by E-RIDER and AGAD, whole and with one part taken
-away: the residual pass (gamma 0), the digital parameters (biases and output scalars stay as they start), W
-(never pulsed), the reference (0, though reads of P are off by 0.4 +- 0.05 weight units), or with the true
-symmetric points as the reference. Arrays of the HfO2 preset (4 states); settings as printed for the fully
-connected net but for two: the learning rate is 0.2 and W gets a pulse for 0.03 of the transferred weight,
-since an epoch has 144 mini-batches here, 6000 on MNIST. A score is the mean test accuracy of the last ten of
-40 epochs; states are kept in ``runs/training_ablations`` of the working folder.
+A cell of `published_tables`, the fully connected net on MNIST with reads of P off by 0.4 +- 0.05 weight units
+and the printed settings, by E-RIDER and AGAD, whole and with one part taken away: the residual pass (gamma
+0), the digital parameters (biases and output scalars stay as they start), W (never pulsed), the reference
+(0), or with the true symmetric points as the reference. A score is the mean test accuracy of the last ten of
+40 epochs. The whole runs are those of the table; states of the others are kept in ``runs/training_ablations``
+of the working folder, finished runs of the stored figure are not made again, and SPTRACK_HOURS ends a
+sitting.
 
-Means of two runs, so that only large differences count: E-RIDER 84 %, of which it loses 14 points without
-the reference or with digital parts frozen; W frozen (82) and no residual pass (84) are not told apart from
-the whole, though without the residual pass it starts to learn six epochs later. AGAD 90 %, but 9 and 59 with
-W frozen: W is what learns. The true reference (86 and 92) is not told apart from the tracked one.
+RESULTS
 """  # noqa: D400
 
 import tempfile
@@ -23,7 +20,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from analysis._training import trained
+from analysis._training import course, mnist_folder, of_same_setting, sitting_ends
+from analysis.published_tables import METHODS as TABLE_METHODS
+from analysis.published_tables import NETS as TABLE_NETS
+from analysis.published_tables import STORED as TABLE
 from sptrack.plotting.style import (
     BLUE,
     GREEN,
@@ -39,7 +39,7 @@ from sptrack.plotting.style import (
     new_figure,
     text_colour,
 )
-from sptrack.results import dataset, provenance
+from sptrack.results import dataset, load, provenance, read_provenance
 
 METHODS = ("e-rider", "agad")
 VARIANTS = (
@@ -50,10 +50,11 @@ VARIANTS = (
     "reference 0",
     "true reference",
 )
-EPOCHS, SCORED, SEEDS, BATCH = 40, 10, 2, 10
-LR, AUTO_GRANULARITY = 0.2, 30.0
+NET = "fcn"
+EPOCHS, SCORED = 40, 10
 MEAN, STD = 0.4, 0.05
 RUNS = Path("runs") / "training_ablations"
+STORED = Path(__file__).parents[1] / "figures" / "training_ablations.nc"
 _NAMES = {"e-rider": "E-RIDER", "agad": "AGAD"}
 _PARTS = {
     "no residual pass": "the residual pass",
@@ -71,113 +72,145 @@ _LOOKS = {
     "true reference": Look(LIGHT, "P", "--"),
 }
 MARGIN = 5.0
-"""Points of accuracy between runs with a part and runs without it, from which on the part is needed."""
+"""Points of accuracy between the whole and a run without a part, from which on the part is needed."""
 
 
 def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr.Dataset:
-    """Train every variant (``small``: one seed for two epochs in batches of 50).
+    """Train every variant (``small``: for one epoch on scikit-learn's digits).
 
     Returns
     -------
     Dataset
-        Over ``method``, ``variant``, ``seed`` and ``epoch``: test ``accuracy``, percent, NaN for a variant
-        that the method does not have (AGAD has no residual pass). Over the first three: ``score``, the mean
-        accuracy of the last ten epochs, and ``w_pulses`` and ``p_pulses``, pulses on W and on P.
+        Over ``method``, ``variant`` and ``epoch``: test ``accuracy`` (percent) and ``pulses`` so far, NaN of
+        a run that is not finished, of a variant that the method does not have (AGAD has no residual pass),
+        and from the epoch on in which a loss ran off to infinity. Over the first two: ``score``, the mean
+        accuracy of the last ten epochs, and ``diverged``, whether the loss ran off.
     """
+    from sptrack.nn.data import load_images
+
     if small:
         with tempfile.TemporaryDirectory() as folder:
-            return _table(Path(folder), epochs=2, seeds=1, batch=50, seed=seed)
-    return _table(RUNS, epochs=EPOCHS, seeds=SEEDS, batch=BATCH, seed=seed)
+            return _table(load_images("digits"), Path(folder), epochs=1, seed=seed, known={})
+    images = load_images(str(mnist_folder()))
+    stored = load(STORED) if STORED.exists() else None
+    known = _whole(seed) | _finished(of_same_setting(stored, _told(images, EPOCHS, seed)))
+    return _table(images, RUNS, epochs=EPOCHS, seed=seed, known=known)
 
 
-def _table(folder: Path, *, epochs: int, seeds: int, batch: int, seed: int) -> xr.Dataset:
-    from sptrack.nn.data import load_images
-    from sptrack.nn.training import TrainSettings, published_device
+def _told(images, epochs: int, seed: int) -> dict[str, object]:  # type: ignore[no-untyped-def]
+    asked = {"images": list(images.train.shape), "net": NET, "mean": MEAN, "std": STD, "epochs": epochs}
+    return provenance(seed=seed, parameters=asked)
 
+
+def _whole(seed: int) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """Courses of the whole methods in the stored table, by method and variant."""
+    table = load(TABLE)
+    if read_provenance(table)["seed"] != seed:
+        return {}
+    cells = table.isel(net=TABLE_NETS.index(NET)).sel(mean=MEAN, std=STD)
+    found = {}
+    for method in METHODS:
+        one = cells.isel(method=TABLE_METHODS.index(method))
+        if np.isfinite(one["accuracy"].values[-1]):
+            found[method, "whole"] = {key: one[key].values for key in ("accuracy", "pulses")}
+    return found
+
+
+def _finished(stored: xr.Dataset | None) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """Courses of the stored figure that ended, but for the whole methods."""
+    if stored is None:
+        return {}
+    return {
+        (method, variant): {key: stored[key].values[i, j] for key in ("accuracy", "pulses")}
+        for (i, method), (j, variant) in product(enumerate(METHODS), enumerate(VARIANTS))
+        if variant != "whole" and (stored["diverged"][i, j] or np.isfinite(stored["score"][i, j]))
+    }
+
+
+def _table(images, folder: Path, *, epochs: int, seed: int, known) -> xr.Dataset:  # type: ignore[no-untyped-def]
+    """All runs; courses that are ``known`` are taken over."""
     folder.mkdir(parents=True, exist_ok=True)
-    images, device = load_images("digits"), published_device(MEAN, STD)
-    shape = (len(METHODS), len(VARIANTS), seeds)
-    accuracy = np.full((*shape, epochs), np.nan)
-    on_w, on_p = np.full(shape, np.nan), np.full(shape, np.nan)
-    for k, (i, method), (j, variant) in product(range(seeds), enumerate(METHODS), enumerate(VARIANTS)):
+    end, shape = sitting_ends(), (len(METHODS), len(VARIANTS))
+    found = {key: np.full((*shape, epochs), np.nan) for key in ("accuracy", "pulses")}
+    diverged = np.zeros(shape, bool)
+    for (j, variant), (i, method) in product(enumerate(VARIANTS), enumerate(METHODS)):
         if method == "agad" and variant == "no residual pass":
             continue
-        settings, digital = _settings(method, variant)
-        one = TrainSettings(
-            settings=settings,
-            device=device,
-            lr=LR,
-            batch=batch,
-            per_sample=True,
-            digital=digital,
-            seed=seed + k,
-            device_seed=seed + k,
-        )
-        state = folder / f"{method}-{variant.replace(' ', '_')}-{seed + k}.pt"
-        cell = trained(one, images, epochs, state)
-        accuracy[i, j, k] = [record["accuracy"] for record in cell.history[:epochs]]
-        tiles = [tile for layer in cell.layers for tile in layer.tiles]
-        on_w[i, j, k] = sum(tile.w_array.pulses for tile in tiles)
-        on_p[i, j, k] = sum(tile.p_array.pulses for tile in tiles)
-    over = ("method", "variant", "seed")
+        if (method, variant) in known:
+            for key, values in found.items():
+                values[i, j] = known[method, variant][key]
+            diverged[i, j] = np.isnan(found["accuracy"][i, j, -1])
+            continue
+        state = folder / f"{method}-{variant.replace(' ', '_')}-{seed}.pt"
+        made, diverged[i, j] = course(train_settings(method, variant, seed), images, epochs, state, end)
+        if diverged[i, j] or len(made.history) >= epochs:
+            for key, values in found.items():
+                values[i, j, : len(made.history)] = [record[key] for record in made.history[:epochs]]
+    over, percent = ("method", "variant"), {"units": "percent"}
     variables = {
-        "accuracy": ((*over, "epoch"), accuracy, {"units": "percent"}),
-        "score": (over, accuracy[..., -SCORED:].mean(axis=-1), {"units": "percent"}),
-        "w_pulses": (over, on_w, {"units": "pulses"}),
-        "p_pulses": (over, on_p, {"units": "pulses"}),
+        "accuracy": ((*over, "epoch"), found["accuracy"], percent),
+        "pulses": ((*over, "epoch"), found["pulses"], {"units": "pulses"}),
+        "score": (over, found["accuracy"][..., -SCORED:].mean(axis=-1), percent),
+        "diverged": (over, diverged, {"units": "1"}),
     }
     coordinates = {
         "method": (("method",), list(METHODS), {}),
         "variant": (("variant",), list(VARIANTS), {}),
-        "seed": (("seed",), np.arange(seed, seed + seeds), {"units": "1"}),
         "epoch": (("epoch",), np.arange(1, epochs + 1), {"units": "1"}),
     }
-    asked = {"lr": LR, "auto_granularity": AUTO_GRANULARITY, "mean": MEAN, "std": STD, "batch": batch}
-    return dataset(variables, coordinates, provenance(seed=seed, parameters=asked))
+    return dataset(variables, coordinates, _told(images, epochs, seed))
 
 
-def _settings(method: str, variant: str):  # type: ignore[no-untyped-def]
-    """Settings of the tiles, and whether digital parameters learn."""
-    from sptrack.tiles import algorithm
+def train_settings(method: str, variant: str, seed: int):  # type: ignore[no-untyped-def]
+    """Settings of the run of a variant."""
+    from sptrack.nn.training import TrainSettings, published_batch, published_device, published_settings
 
-    whole = algorithm(method)
-    whole = replace(whole, buffer=replace(whole.buffer, auto_granularity=AUTO_GRANULARITY))
+    whole, lr = published_settings(method, NET)
     changes = {
         "no residual pass": {"gamma": 0.0},
         "W frozen": {"frozen": True},
         "reference 0": {"reference": "zero"},
         "true reference": {"reference": "true"},
     }
-    return replace(whole, **changes.get(variant, {})), variant != "digital parts frozen"
+    return TrainSettings(
+        net=NET,
+        settings=replace(whole, **changes.get(variant, {})),
+        device=published_device(MEAN, STD),
+        lr=lr,
+        batch=published_batch(NET),
+        digital=variant != "digital parts frozen",
+        seed=seed,
+    )
 
 
 @house_style()
 def plot(data: xr.Dataset) -> Figure:
-    """Scores of the single runs by variant and accuracy against epochs; a row a method."""
+    """Scores by variant and accuracy against epochs; a row a method."""
     figure = new_figure(7.2, 6.6)
     methods, variants = data["method"].values.tolist(), data["variant"].values.tolist()
-    runs = len(data["seed"])
-    headline(
-        figure,
-        _finding(data),
-        f"Needed: each of {runs} runs without it scores over {MARGIN:g} points less than each whole run. "
-        f"Score: mean accuracy of the last {SCORED} epochs; every run has cells of its own. "
-        "Curves: means of the runs.",
-    )
+    headline(figure, _finding(data), _setting(data))
     panels = figure.subplots(len(methods), 2, sharex="col", squeeze=False, width_ratios=[1, 1.1])
     for (scores, curves), method in zip(panels, methods, strict=True):
         ends = []
         for place, name in enumerate(variants):
             one = data.sel({"method": method, "variant": name})
-            if not np.isfinite(one["accuracy"]).all():
+            course = one["accuracy"].values[np.isfinite(one["accuracy"].values)]
+            if not course.size:
                 continue
             look = _LOOKS[name]
-            scores.plot(
-                one["score"], np.full(runs, place), look.marker, color=look.colour, markerfacecolor="white"
+            curves.plot(
+                data["epoch"][: course.size], course, look.line, color=look.colour, linewidth=_width(name)
             )
-            mean = one["accuracy"].mean("seed")
-            curves.plot(data["epoch"], mean, look.line, color=look.colour, linewidth=_width(name))
-            ends.append((float(mean[-1]), name, text_colour(look.colour)))
+            told = name
+            if one["diverged"]:
+                told = f"{name} (diverged)"
+                curves.plot(data["epoch"][course.size - 1], course[-1], "x", color=look.colour)
+                scores.plot(course[-1], place, "x", color=look.colour)
+            else:
+                late = course[-SCORED:]
+                scores.plot([late.min(), late.max()], [place, place], color=look.colour, linewidth=1)
+                scores.plot(one["score"], place, look.marker, color=look.colour, markerfacecolor="white")
+            ends.append((float(course[-1]), told, text_colour(look.colour)))
         label(scores, _NAMES[method], "", "")
         label(curves, "", "", "test accuracy (%)")
         scores.set_yticks(range(len(variants)), variants)
@@ -194,11 +227,35 @@ def _width(variant: str) -> float:
     return 2.2 if variant == VARIANTS[0] else 1.3
 
 
+def _setting(data: xr.Dataset) -> str:
+    late = min(SCORED, data.sizes["epoch"])
+    left = missing(data)
+    waiting = f" Not finished: {', '.join(left)}." if left else ""
+    return (
+        f"Fully connected net, reads of P off by {MEAN:g} ± {STD:g} weight units, one run each. Needed: the "
+        f"run without it scores over {MARGIN:g} points less, or diverges (cross: accuracy before that). "
+        f"Score: mean accuracy of the last {late} epochs, line: their range.{waiting}"
+    )
+
+
+def missing(data: xr.Dataset) -> list[str]:
+    """Runs that are not finished, as "method, variant"."""
+    return [
+        f"{_NAMES[method]}, {variant}"
+        for method in data["method"].values.tolist()
+        for variant in data["variant"].values.tolist()
+        if (method, variant) != ("agad", "no residual pass")
+        and not bool(data["diverged"].sel({"method": method, "variant": variant}))
+        and not np.isfinite(float(data["score"].sel({"method": method, "variant": variant})))
+    ]
+
+
 def _needs(data: xr.Dataset, method: str) -> list[str]:
-    """Parts without which every run of a method scores less than every whole run, by the margin."""
-    scores = data["score"].sel({"method": method})
-    least = scores.sel(variant=VARIANTS[0]).min()
-    return [_PARTS[name] for name in VARIANTS[1:-1] if bool(least - scores.sel(variant=name).max() > MARGIN)]
+    """Parts without which a run diverges, or scores less than the whole by the margin."""
+    one = data.sel({"method": method})
+    whole = float(one["score"].sel(variant=VARIANTS[0]))
+    needed = one["diverged"] | (one["score"] < whole - MARGIN)
+    return [_PARTS[name] for name in VARIANTS[1:-1] if bool(needed.sel(variant=name))]
 
 
 def _finding(data: xr.Dataset) -> str:

@@ -8,8 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'sptrack[nn]'")
 
-from analysis import GALLERY  # noqa: E402
-from analysis import _loss_runs as runs  # noqa: E402
+from analysis import GALLERY, _calibration  # noqa: E402
 from analysis import pulse_cost_to_loss as study  # noqa: E402
 from sptrack.devices import sample_cells  # noqa: E402
 from sptrack.nn.data import load_images  # noqa: E402
@@ -23,7 +22,7 @@ DRAWN = study.Run("tt-v2", "array-wide", 100)
 
 @pytest.fixture(scope="module")
 def images():
-    return study._doubled(load_images("digits"), most=130)
+    return study.doubled(load_images("digits"), most=130)
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +167,13 @@ def test_the_drawn_error_has_the_offsets_of_an_array_and_the_other_one_is_of_the
             p_array=SimpleNamespace(cells=sample_cells(study.device(500, calibrated=True), (64, 64))),
         )
     ]
-    drawn, own = (runs._errors(study.Run("tt-v2", kind, 4000), 500, tiles, 0)[0] for kind in study.KINDS)
-    shift, widening = runs.array_shift(500, 4000, 0)
+    drawn, own = (_calibration.errors(kind, 4000, 500, tiles, 0)[0] for kind in study.KINDS)
+    shift, widening = _calibration.array_shift(500, 4000, 0)
     assert abs(drawn.mean() - shift) < 5 * abs(widening) / 64
     assert drawn.std() == pytest.approx(abs(widening), rel=5 / np.sqrt(2 * 64 * 64))
     assert abs(own.mean() - shift) < 5 * own.std() / 64
     assert np.sqrt(np.mean(own**2)) > 3 * np.sqrt(np.mean(drawn**2))
-    far, near = (abs(runs.array_shift(states, 4000, 0, side=64)[0]) for states in (2000, 500))
+    far, near = (abs(_calibration.array_shift(states, 4000, 0, side=64)[0]) for states in (2000, 500))
     assert far > 10 * near
 
 
@@ -185,7 +184,7 @@ def test_p_starts_where_calibration_left_it(images):
     settings, lr = study.settings_of("tt-v2")
     asked = TrainSettings(net="lenet5", settings=settings, device=study.device(500, calibrated=True), lr=lr)
     trainer = Trainer(asked, images)
-    error = runs._calibrate(trainer, CALIBRATED, 500, 0)
+    error = _calibration.calibrate(trainer, "per cell", 100, 500, 0)
     tiles = [tile for layer in trainer.layers for tile in layer.tiles]
     assert error.size == sum(tile.shape[0] * tile.shape[1] for tile in tiles)
     for tile in tiles:
