@@ -31,11 +31,12 @@ TT-v2 has no residual pass, and no run of it is there after 8 epochs. Its fast_l
 so that P holds 0.004 to 0.008 rms after 200 mini-batches (500 states, N = 4000) under a read noise of 0.06,
 and W gets one pulse per read, mostly of that noise: for three to six epochs the loss stays at 2.3, then it
 falls. With N = 4000 it is at 0.52, 0.78 and 1.63 after 8 epochs with 500, 1000 and 2000 states (array-wide;
-per cell 0.50, 0.73 and 1.47): the same order as published, 3, 3 and never. More pulses of calibration do not
-shorten it with 500 states (N = 6000: 0.51). With an absolute fast_lr and 64 reads per mini-batch, of which
-neither is printed, the loss is at 2.20 after 300 mini-batches, with either alone at 2.30. The drawn error is
-no obstacle at 500 states, where 4000 pulses leave -0.0016 in the mean of the array and 0.012 rms in its
-cells; at 2000 states they leave -0.055 and 0.090.
+per cell 0.50, 0.73 and 1.47): the same order as published, 3, 3 and never. More pulses of calibration shorten
+it at no number of states (N = 8000: 0.51, 0.79 and 1.69, per cell 0.54, 0.75 and 1.55), although at 2000
+states they lower the error that is left from 0.090 to 0.023 rms; published are 6 epochs with N = 6000 where
+N = 4000 never gets there. With an absolute fast_lr and 64 reads per mini-batch, of which neither is printed,
+the loss is at 2.20 after 300 mini-batches, with either alone at 2.30. At 500 states the error is no obstacle:
+4000 pulses leave -0.0016 in the mean of the array and 0.012 rms in its cells.
 """  # noqa: D400
 
 import tempfile
