@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sptrack.errors import ParameterError
 from sptrack.kernels.patches import Steps, gather, scatter
@@ -168,6 +169,7 @@ class _Patches(torch.autograd.Function):
         return torch.from_numpy(patches)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         images = np.zeros(ctx.shape, np.float32)
         scatter(np.ascontiguousarray(gradients[0].numpy()), ctx.geometry.steps, ctx.places, images)

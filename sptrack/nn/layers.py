@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sptrack.crossbar import Ledger
 from sptrack.devices import Device
@@ -53,6 +54,7 @@ class _Product(torch.autograd.Function):
         return torch.from_numpy(out)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         d, layer = np.ascontiguousarray(gradients[0].numpy()), ctx.layer
         needs_x, needs_scales, needs_bias = ctx.needs_input_grad[:3]

@@ -337,3 +337,13 @@ def test_arrays_take_the_digital_step_on_average(layer):
         moved += (analog.analog_weights() - before) / (4 * 10 * 0.5)
     slope = float((moved * wanted).sum() / (wanted**2).sum())
     assert slope == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("made", [lambda: AnalogLinear(6, 4, **ONE), lambda: AnalogConv2d(2, 3, 3, **ONE)])
+def test_a_second_derivative_is_refused(made):
+    """It would lack the part through the arrays, as in a gradient penalty; torch says so by its own rule."""
+    layer = made()
+    x = torch.rand((5, 6) if isinstance(layer, AnalogLinear) else (2, 2, 5, 5), requires_grad=True)
+    (first,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.square().sum().backward()
