@@ -13,7 +13,12 @@ pulses on W from the simulator's preset of TT-v1. Two epochs.
 States are kept in ``runs/sp_error_in_training`` of the working folder; finished runs of the stored figure are
 not made again, and SPTRACK_HOURS ends a sitting.
 
-RESULTS
+After up to 2000 pulses the net does not learn (10 to 12 %), after 4000 it is at 94 % and after 8000 at 97 to
+98, as with the true points (98.0; one run a point, and 10,000 test images are worth 0.3 points at 98 %). Each
+read of P is off by its cell's error, 0.20 to 0.55 weight units rms up to 2000 pulses, where P itself holds
+0.02 to 0.10 rms in the four layers after 12,000 images (with true points): W is driven by the error. Where
+the error is makes no difference here: per cell it is 1.03 to 1.6 times as large as what is drawn for the
+array, and at no number of pulses is the accuracy more than 0.5 points away.
 """  # noqa: D400
 
 import tempfile
@@ -240,17 +245,20 @@ def _setting(data: xr.Dataset) -> str:
 
 
 def _finding(data: xr.Dataset) -> str:
-    """Accuracy at the fewest and the most pulses, where the error is in the very cells, and without error."""
+    """Accuracy by pulses, where the error is in the very cells, and without error."""
     if missing(data):
         return f"{len(missing(data))} of {1 + data['diverged'].size} runs are not finished yet"
     own = data.sel({"kind": "per cell"})
     told = [
-        "the loss runs off" if own["diverged"][k] else f"{float(own['accuracy'][k, -1]):.0f} %"
-        for k in (0, -1)
+        "diverged" if lost else f"{last:.0f} %"
+        for lost, last in zip(own["diverged"].values, own["accuracy"].values[:, -1], strict=True)
     ]
-    first, last = (int(data["pulses"][k]) for k in (0, -1))
-    exact = float(data["exact"][-1])
+    counts = [f"{n:,}" for n in data["pulses"].values.tolist()]
     return (
-        f"{told[0]} with {first:,} zero-shifting pulses before training, {told[1]} with {last:,}; "
-        f"{exact:.0f} % with the true symmetric points"
+        f"{_listed(told)} after {_listed(counts)} zero-shifting pulses before training; "
+        f"{float(data['exact'][-1]):.0f} % with the true symmetric points"
     )
+
+
+def _listed(told: list[str]) -> str:
+    return " and ".join([", ".join(told[:-1]), told[-1]]) if len(told) > 1 else told[0]
