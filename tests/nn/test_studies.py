@@ -68,17 +68,18 @@ def test_the_gallery_shows_that_a_chopper_pays():
 
 
 def test_the_gallery_shows_which_part_learns():
-    """Margins of ten points and more; two runs differ by nine at most (but those of AGAD with W frozen)."""
+    """The last ten epochs of a run differ by less than two points, of E-RIDER with W frozen by six."""
     data = load(ROOT / GALLERY / "training_ablations.nc")
-    score = data["score"].mean("seed").to_pandas()
+    score = data["score"].to_pandas()
     rider, agad = score.loc["e-rider"], score.loc["agad"]
-    for variant in ("digital parts frozen", "reference 0"):
-        assert rider[variant] < rider["whole"] - 10
-    assert agad["W frozen"] < agad["whole"] - 25
-    assert abs(rider["W frozen"] - rider["whole"]) < 10
+    assert rider["W frozen"] < rider["whole"] - 10
+    assert 2 < rider["whole"] - rider["digital parts frozen"] < 5
+    for variant in ("no residual pass", "reference 0"):
+        assert abs(rider[variant] - rider["whole"]) < 1
+    early = data["accuracy"].isel(epoch=1, method=0).to_series()
+    assert early["no residual pass"] < 15
+    assert early["whole"] > 60
     assert np.isnan(agad["no residual pass"])
-    pulses = data["w_pulses"].values[:, data["variant"].values.tolist().index("W frozen")]
-    assert not pulses.any()
 
 
 def test_the_gallery_shows_what_an_observer_is_worth_under_a_net():
