@@ -230,7 +230,7 @@ def _width(variant: str) -> float:
 def _setting(data: xr.Dataset) -> str:
     late = min(SCORED, data.sizes["epoch"])
     left = missing(data)
-    waiting = f" Not finished: {', '.join(left)}." if left else ""
+    waiting = f" Not finished: {'; '.join(left)}." if left else ""
     return (
         f"Fully connected net, reads of P off by {MEAN:g} ± {STD:g} weight units, one run each. Needed: the "
         f"run without it scores over {MARGIN:g} points less, or diverges (cross: accuracy before that). "
@@ -251,16 +251,27 @@ def missing(data: xr.Dataset) -> list[str]:
 
 
 def _needs(data: xr.Dataset, method: str) -> list[str]:
-    """Parts without which a run diverges, or scores less than the whole by the margin."""
+    """Parts without which a run diverges, or scores less than the whole by the margin, with its score."""
     one = data.sel({"method": method})
     whole = float(one["score"].sel(variant=VARIANTS[0]))
-    needed = one["diverged"] | (one["score"] < whole - MARGIN)
-    return [_PARTS[name] for name in VARIANTS[1:-1] if bool(needed.sel(variant=name))]
+    told = []
+    for name, part in _PARTS.items():
+        score = float(one["score"].sel(variant=name))
+        if one["diverged"].sel(variant=name):
+            told.append(f"{part} (diverges without)")
+        elif score < whole - MARGIN:
+            told.append(f"{part} ({score:.0f} % without)")
+    return told
 
 
 def _finding(data: xr.Dataset) -> str:
     clauses = []
     for method in data["method"].values.tolist():
-        needs = _needs(data, method)
-        clauses.append(f"{_NAMES[method]} needs {' and '.join(needs) or 'none of the parts alone'}")
+        name = _NAMES[method]
+        if any(one.startswith(f"{name}, ") for one in missing(data)):
+            clauses.append(f"{name}: not all runs are finished")
+            continue
+        whole = float(data["score"].sel({"method": method, "variant": VARIANTS[0]}))
+        needs = " and ".join(_needs(data, method)) or "none of the parts alone"
+        clauses.append(f"{name} ({whole:.0f} %) needs {needs}")
     return "; ".join(clauses)

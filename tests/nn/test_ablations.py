@@ -64,10 +64,16 @@ def _wholes(data):
 
 
 def test_a_part_is_needed_if_a_run_without_it_diverges_or_falls_behind(data):
-    assert study._needs(data, "e-rider") == ["digital parameters", "the reference"]
+    assert study._needs(data, "e-rider") == [
+        "digital parameters (80 % without)",
+        "the reference (diverges without)",
+    ]
     assert study._needs(data, "agad") == []
     assert study.missing(data) == ["AGAD, W frozen"]
     figure = study.plot(data)
     assert faults(figure) == []
     crosses = [line for ax in figure.axes for line in ax.get_lines() if line.get_marker() == "x"]
     assert len(crosses) == 2
+    title = " ".join(figure.get_suptitle().split())
+    assert title.startswith("E-RIDER (90 %) needs digital parameters (80 % without) and the reference")
+    assert title.endswith("AGAD: not all runs are finished")
