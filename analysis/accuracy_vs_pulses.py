@@ -48,9 +48,7 @@ from matplotlib.figure import Figure
 from scipy.stats import qmc
 
 from analysis._training import mnist_folder, sitting_ends, trained
-from analysis.published_tables import METHODS as PRINTED_METHODS
-from analysis.published_tables import NETS as PRINTED_NETS
-from analysis.published_tables import STORED
+from analysis.published_tables import stored_cell
 from sptrack.plotting.style import (
     GREY,
     headline,
@@ -62,7 +60,7 @@ from sptrack.plotting.style import (
     new_figure,
     text_colour,
 )
-from sptrack.results import dataset, load, provenance
+from sptrack.results import dataset, provenance
 
 NET, MEAN, STD = "fcn", 0.4, 1.0
 OTHER_MEAN = 0.0
@@ -112,10 +110,9 @@ def run(*, small: bool = False, seed: int = 0, threads: int | None = None) -> xr
 
 def _printed() -> dict[str, np.ndarray]:
     """Test accuracy and pulses [method, epoch] of printed settings in `published_tables`; NaN of O-RIDER."""
-    cells = load(STORED).isel(net=PRINTED_NETS.index(NET)).sel(mean=MEAN, std=STD)
-    rows = [*map(PRINTED_METHODS.index, METHODS[:-1])]
-    nothing = np.full((1, cells.sizes["epoch"]), np.nan)
-    return {key: np.vstack([cells[key].values[rows], nothing]) for key in ("accuracy", "pulses")}
+    cell = stored_cell(NET, MEAN, STD, METHODS[:-1])
+    nothing = np.full((1, cell.sizes["epoch"]), np.nan)
+    return {key: np.vstack([cell[key].values, nothing]) for key in ("accuracy", "pulses")}
 
 
 def factors(trials: int) -> np.ndarray:

@@ -13,12 +13,13 @@ pulses on W from the simulator's preset of TT-v1. Two epochs.
 States are kept in ``runs/sp_error_in_training`` of the working folder; finished runs of the stored figure are
 not made again, and SPTRACK_HOURS ends a sitting.
 
-After up to 2000 pulses the net does not learn (10 to 12 %), after 4000 it is at 94 % and after 8000 at 97 to
-98, as with the true points (98.0; one run a point, and 10,000 test images are worth 0.3 points at 98 %). Each
-read of P is off by its cell's error, 0.20 to 0.55 weight units rms up to 2000 pulses, where P itself holds
-0.02 to 0.10 rms in the four layers after 12,000 images (with true points): W is driven by the error. Where
-the error is makes no difference here: per cell it is 1.03 to 1.6 times as large as what is drawn for the
-array, and at no number of pulses is the accuracy more than 0.5 points away.
+After up to 2000 pulses the net does not learn (10 to 11 %), after 4000 it is at 94 % and after 8000 at 97.3
+(array-wide) and 97.6 %, 0.6 and 0.4 points below the run with the true points (one run a point; the 95 %
+interval of 10,000 test images is 0.3 points there). Each read of P is off by its cell's error, 0.20 to 0.55
+weight units rms up to 2000 pulses, where P itself holds 0.02 to 0.10 rms in the four layers after 12,000
+images (with true points): W is driven by the error. Where the error is makes no difference here: per cell it
+is 1.03 to 1.6 times as large as what is drawn for the array, and at no number of pulses is the accuracy more
+than 0.5 points away.
 """  # noqa: D400
 
 import tempfile

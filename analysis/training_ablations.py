@@ -35,9 +35,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from analysis._training import course, mnist_folder, of_same_setting, sitting_ends
-from analysis.published_tables import METHODS as TABLE_METHODS
-from analysis.published_tables import NETS as TABLE_NETS
-from analysis.published_tables import STORED as TABLE
+from analysis.published_tables import stored_cell
 from sptrack.plotting.style import (
     BLUE,
     GREEN,
@@ -118,16 +116,14 @@ def _told(images, epochs: int, seed: int) -> dict[str, object]:  # type: ignore[
 
 def _whole(seed: int) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     """Courses of the whole methods in the stored table, by method and variant."""
-    table = load(TABLE)
-    if read_provenance(table)["seed"] != seed:
+    cell = stored_cell(NET, MEAN, STD, METHODS)
+    if read_provenance(cell)["seed"] != seed:
         return {}
-    cells = table.isel(net=TABLE_NETS.index(NET)).sel(mean=MEAN, std=STD)
-    found = {}
-    for method in METHODS:
-        one = cells.isel(method=TABLE_METHODS.index(method))
-        if np.isfinite(one["accuracy"].values[-1]):
-            found[method, "whole"] = {key: one[key].values for key in ("accuracy", "pulses")}
-    return found
+    return {
+        (method, VARIANTS[0]): {key: cell[key].values[i] for key in ("accuracy", "pulses")}
+        for i, method in enumerate(METHODS)
+        if np.isfinite(cell["accuracy"].values[i, -1])
+    }
 
 
 def _finished(stored: xr.Dataset | None) -> dict[tuple[str, str], dict[str, np.ndarray]]:
@@ -208,23 +204,23 @@ def plot(data: xr.Dataset) -> Figure:
         ends = []
         for place, name in enumerate(variants):
             one = data.sel({"method": method, "variant": name})
-            course = one["accuracy"].values[np.isfinite(one["accuracy"].values)]
-            if not course.size:
+            curve = one["accuracy"].values[np.isfinite(one["accuracy"].values)]
+            if not curve.size:
                 continue
             look = _LOOKS[name]
             curves.plot(
-                data["epoch"][: course.size], course, look.line, color=look.colour, linewidth=_width(name)
+                data["epoch"][: curve.size], curve, look.line, color=look.colour, linewidth=_width(name)
             )
             told = name
             if one["diverged"]:
                 told = f"{name} (diverged)"
-                curves.plot(data["epoch"][course.size - 1], course[-1], "x", color=look.colour)
-                scores.plot(course[-1], place, "x", color=look.colour)
+                curves.plot(data["epoch"][curve.size - 1], curve[-1], "x", color=look.colour)
+                scores.plot(curve[-1], place, "x", color=look.colour)
             else:
-                late = course[-SCORED:]
+                late = curve[-SCORED:]
                 scores.plot([late.min(), late.max()], [place, place], color=look.colour, linewidth=1)
                 scores.plot(one["score"], place, look.marker, color=look.colour, markerfacecolor="white")
-            ends.append((float(course[-1]), told, text_colour(look.colour)))
+            ends.append((float(curve[-1]), told, text_colour(look.colour)))
         label(scores, _NAMES[method], "", "")
         label(curves, "", "", "test accuracy (%)")
         scores.set_yticks(range(len(variants)), variants)

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from analysis import GALLERY, accuracy_vs_pulses, published_tables, seed_spread
-from analysis._calibration import START, device, left_by_calibration
+from analysis._calibration import START, array_shift, device, errors, left_by_calibration
 from analysis.sp_error_in_training import PULSES, STATES
 from analysis.training_ablations import VARIANTS, train_settings
 from sptrack.devices import sample_cells
@@ -34,7 +34,14 @@ def test_errors_of_zero_shifting_are_those_of_its_law(cells, pulses):
     assert abs(own.mean() - law.mean) < 5 * sigma.mean
     assert abs(np.sqrt(np.mean(own**2)) - law.rms) < 5 * sigma.rms
     points = cells.symmetric_point
-    assert abs((points + own).std() - points.std() - law.std) < 5 * sigma.std
+    widened = (points + own).std() - points.std()
+    assert abs(widened - law.std) < 5 * sigma.std
+    tile = SimpleNamespace(shape=(512, 512))
+    shift, widening = array_shift(STATES, pulses, 1)
+    (wide,) = errors("array-wide", pulses, STATES, [tile], 1)
+    assert abs(wide.mean() - shift) <= 5 * abs(widening) / 512
+    assert wide.std() == pytest.approx(abs(widening), rel=5 / np.sqrt(2 * 512 * 512))
+    assert abs(shift - law.mean) < 5 * own.std() / 64
 
 
 @pytest.mark.parametrize("method", ["e-rider", "agad"])
